@@ -1,0 +1,129 @@
+"""Every error that headworks raises; the class of an error is the decision about what happens next.
+
+::
+
+    HeadworksError
+    ├── StopError                  stop the run: a person must change something first
+    │   ├── SettingsError          a setting, block or parameter is missing or wrong
+    │   ├── NameRefused            a dataset, stream or product name breaks the grammar
+    │   ├── CredentialsRefused     the other side does not accept who we are
+    │   ├── SourceMissing          the table, resource or column is not there
+    │   ├── LakeUnusable           the lake's location cannot be read or written, or a table in it is refused
+    │   ├── SchemaChanged          the columns do not fit what is there already
+    │   ├── PublicationRefused     the consumer's side cannot take the publication as it is
+    │   └── AccountMismatch        a row is unaccounted for
+    ├── GateClosed                 the data is not good enough: consumers keep the last good version
+    ├── ConcurrentRun              another run moved what this one was about to move: one wins, the other ends
+    ├── RetryError                 the same step may be tried again, nothing was committed by it
+    │   ├── SourceUnavailable      the source does not answer, or answers with an error that heals
+    │   ├── PageUnreadable         one page came back damaged: ask for the page again
+    │   └── CommitUnclear          a commit kept failing without having happened
+    │       └── CandidateStale     the table moved under an audited candidate: audit again
+    └── ReadIncomplete             a read ended without proof that it was whole: the position stays at the last batch
+
+What belongs here: the tree and how an error speaks. What does not: translation of other libraries' errors, which
+happens once, at the boundary to that library.
+"""
+
+from __future__ import annotations
+
+
+class HeadworksError(Exception):
+    """An error that says what happened, where, and what to do now."""
+
+    def __init__(self, what: str, *, where: str = "", do: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.do = do
+        super().__init__(what, where, do)
+
+    def __str__(self) -> str:
+        text = self.what
+        if self.where:
+            text = f"{text} [{self.where}]"
+        if self.do:
+            text = f"{text} What to do: {self.do}"
+        return text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.what, self.where, self.do))
+
+
+def _rebuild(
+    kind: type[HeadworksError], what: str, where: str, do: str
+) -> HeadworksError:
+    """Make an error again from its parts, so that it survives a trip between processes."""
+    return kind(what, where=where, do=do)
+
+
+class StopError(HeadworksError):
+    """Stop the run: repeating it changes nothing until a person has changed something."""
+
+
+class SettingsError(StopError):
+    """A setting, block or parameter is missing or wrong."""
+
+
+class NameRefused(StopError):
+    """A dataset, stream or product name breaks the grammar."""
+
+
+class CredentialsRefused(StopError):
+    """The other side does not accept who we are."""
+
+
+class SourceMissing(StopError):
+    """The table, resource or column that should be read is not there."""
+
+
+class LakeUnusable(StopError):
+    """The lake's location cannot be read or written, or a table in it is refused."""
+
+
+class SchemaChanged(StopError):
+    """The columns that came do not fit the columns that are there."""
+
+
+class PublicationRefused(StopError):
+    """The consumer's side cannot take the publication as it is."""
+
+
+class AccountMismatch(StopError):
+    """A row is unaccounted for."""
+
+
+class GateClosed(HeadworksError):
+    """The data is not good enough; consumers keep the last good version."""
+
+
+class ConcurrentRun(HeadworksError):
+    """Another run moved what this one was about to move; one wins and the other ends."""
+
+
+class RetryError(HeadworksError):
+    """The same step may be tried again; nothing was committed by it."""
+
+
+class SourceUnavailable(RetryError):
+    """The source does not answer, or answers with an error that heals.
+
+    ``wait_s`` is the number of seconds that the source asked us to wait, if it did.
+    """
+
+    wait_s: float | None = None
+
+
+class PageUnreadable(RetryError):
+    """One page came back damaged; the same page may be asked for again."""
+
+
+class CommitUnclear(RetryError):
+    """A commit kept failing without having happened."""
+
+
+class CandidateStale(CommitUnclear):
+    """The table moved under an audited candidate, which must be audited again."""
+
+
+class ReadIncomplete(HeadworksError):
+    """A read ended without proof that it was whole; the position stays at the last batch."""

@@ -1,0 +1,250 @@
+"""One version of one Delta table, and the only three ways in which headworks commits to it.
+
+Each commit goes through the table object whose transactions were read before: delta-rs then refuses it if one of
+its transaction ids was moved by somebody else since. A commit by path would start from a fresh snapshot, which accepts
+a sequence that is there already and doubles its rows. The errors of delta-rs are translated here and nowhere else,
+but for those of a commit: what a failed commit means can only be told by reading the transactions again, which is
+its caller's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import polars as pl
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    Transaction,
+    write_deltalake,
+)
+from deltalake.exceptions import (
+    CommitFailedError,
+    DeltaError,
+    DeltaProtocolError,
+    SchemaMismatchError,
+    TableNotFoundError,
+)
+
+from headworks.errors import CandidateStale, LakeUnusable, SchemaChanged
+
+Transactions = Mapping[str, int]
+"""Transaction ids and their versions, committed together with the rows."""
+
+# 32 parallel writers exceed the default of 15; an append of another stream is always safe to rebase.
+APPEND_RETRIES = 100
+
+_NO_HOUSEKEEPING = PostCommitHookProperties(
+    create_checkpoint=True, cleanup_expired_logs=False
+)
+_FORBIDDEN = "delta.setTransactionRetentionDuration"
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One data file of a table version: its stream, if the table is partitioned by stream, and its rows."""
+
+    stream: str | None
+    rows: int
+
+
+class Table:
+    """A Delta table at the version that was read, able to commit from exactly there."""
+
+    def __init__(self, delta: DeltaTable, name: str) -> None:
+        self._delta = delta
+        self.name = name
+
+    @property
+    def version(self) -> int:
+        """The Delta version that this object stands at."""
+        return int(self._delta.version())
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the table's columns."""
+        return [field.name for field in self._delta.schema().fields]
+
+    def transaction(self, app_id: str) -> int:
+        """Return the version committed under ``app_id``, or 0 where there is none."""
+        return int(self._delta.transaction_version(app_id) or 0)
+
+    def scan(self) -> pl.LazyFrame:
+        """Return the rows of this version, lazily."""
+        with translated(self.name):
+            return pl.scan_delta(self._delta)
+
+    def row_count(self) -> int:
+        """Return the number of rows of this version."""
+        return int(self.scan().select(pl.len()).collect().item())
+
+    def streams(self) -> list[str]:
+        """Return the streams that have rows in a table partitioned by ``_stream``, sorted."""
+        actions = pl.DataFrame(self._delta.get_add_actions(flatten=True))
+        if "partition._stream" not in actions.columns:
+            return []
+        return sorted(
+            actions.get_column("partition._stream").drop_nulls().unique().to_list()
+        )
+
+    def append(
+        self,
+        frame: pl.DataFrame,
+        transactions: Transactions,
+        *,
+        retries: int = APPEND_RETRIES,
+    ) -> None:
+        """Append ``frame`` with its transactions in one commit; an empty frame carries the transactions alone."""
+        extra = set(frame.columns) - set(self.columns)
+        write_deltalake(
+            self._delta,
+            frame,
+            mode="append",
+            schema_mode="merge" if extra else None,
+            commit_properties=_properties(transactions, retries),
+            post_commithook_properties=_NO_HOUSEKEEPING,
+        )
+
+    def overwrite(
+        self,
+        frame: pl.DataFrame,
+        transactions: Transactions,
+        *,
+        predicate: str | None = None,
+    ) -> None:
+        """Replace all rows, or those that satisfy ``predicate``, in one commit that is never rebased."""
+        write_deltalake(
+            self._delta,
+            frame,
+            mode="overwrite",
+            predicate=predicate,
+            schema_mode=None if predicate else "overwrite",
+            commit_properties=_properties(transactions, 0),
+            post_commithook_properties=_NO_HOUSEKEEPING,
+        )
+
+    def delete(self, predicate: str, transactions: Transactions) -> None:
+        """Delete the rows that satisfy ``predicate`` in one commit that is never rebased."""
+        self._delta.delete(
+            predicate,
+            commit_properties=_properties(transactions, 0),
+            post_commithook_properties=_NO_HOUSEKEEPING,
+        )
+
+    def merge(
+        self, frame: pl.DataFrame, key: tuple[str, ...], transactions: Transactions
+    ) -> None:
+        """Update the rows with a key of ``frame`` and insert the others, in one commit that is never rebased."""
+        extra = set(frame.columns) - set(self.columns)
+        matched = " AND ".join(
+            f'target."{column}" = source."{column}"' for column in key
+        )
+        merger = self._delta.merge(
+            frame,
+            matched,
+            source_alias="source",
+            target_alias="target",
+            merge_schema=bool(extra),
+            commit_properties=_properties(transactions, 0),
+            post_commithook_properties=_NO_HOUSEKEEPING,
+        )
+        merger.when_matched_update_all().when_not_matched_insert_all().execute()
+
+
+def open_table(
+    uri: str, name: str, options: dict[str, str] | None, version: int | None = None
+) -> Table | None:
+    """Open a table at its newest or a given version; None where there is no table.
+
+    Raises `LakeUnusable` for a table that forgets transactions, since progress in it would be forgotten too.
+    """
+    with translated(name):
+        try:
+            delta = DeltaTable(uri, version=version, storage_options=options)
+        except TableNotFoundError:
+            return None
+        if _FORBIDDEN in delta.metadata().configuration:
+            raise LakeUnusable(
+                f"The table forgets transactions after a while ({_FORBIDDEN} is set), and with them its progress.",
+                where=name,
+                do=f"unset {_FORBIDDEN} on the table.",
+            )
+        return Table(delta, name)
+
+
+def create_table(
+    uri: str,
+    name: str,
+    options: dict[str, str] | None,
+    schema: pl.Schema,
+    partition_by: str | None,
+) -> Table:
+    """Make the table unless it is there; of several makers at once one wins and the others open what it made."""
+    arrow = pl.DataFrame(schema=schema).to_arrow().schema
+    with translated(name):
+        try:
+            DeltaTable.create(
+                uri,
+                arrow,
+                mode="ignore",
+                partition_by=partition_by,
+                storage_options=options,
+            )
+        except (CommitFailedError, DeltaError):
+            # Most makers at once fail like this, and the table is there all the same.
+            if open_table(uri, name, options) is None:
+                raise
+    table = open_table(uri, name, options)
+    if table is None:
+        raise LakeUnusable(
+            "The table was made and is not there.",
+            where=name,
+            do="check the lake's location.",
+        )
+    return table
+
+
+@contextmanager
+def translated(name: str) -> Iterator[None]:
+    """Turn what delta-rs and the file system raise while reading into errors of ours."""
+    try:
+        yield
+    except SchemaMismatchError as problem:
+        raise SchemaChanged(
+            f"The columns do not fit the table: {problem}", where=name
+        ) from problem
+    except (DeltaProtocolError, DeltaError, OSError) as problem:
+        raise LakeUnusable(
+            f"The lake cannot be used: {_first_line(problem)}",
+            where=name,
+            do="check that the lake's location exists, is writable, and that its credentials are right.",
+        ) from problem
+
+
+@contextmanager
+def refused_when_stale(name: str) -> Iterator[None]:
+    """Turn a refused commit of an audited candidate into `CandidateStale`."""
+    try:
+        yield
+    except CommitFailedError as problem:
+        raise CandidateStale(
+            "The table changed while its candidate was audited, so the candidate was not committed.",
+            where=name,
+            do="nothing: the step is repeated from the newest version.",
+        ) from problem
+    except SchemaMismatchError as problem:
+        raise SchemaChanged(
+            f"The columns do not fit the table: {_first_line(problem)}", where=name
+        ) from problem
+
+
+def _properties(transactions: Transactions, retries: int) -> CommitProperties:
+    pairs = [Transaction(app_id, version) for app_id, version in transactions.items()]
+    return CommitProperties(app_transactions=pairs, max_commit_retries=retries)
+
+
+def _first_line(problem: BaseException) -> str:
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:300]

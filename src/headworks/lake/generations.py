@@ -1,0 +1,143 @@
+"""Streams beside the live one: generations (full reads) and windows, and the marks that make a full read complete.
+
+A full read lands in a stream of its own, numbered anew after each restart. It counts as complete only when its end
+mark is committed, which names the last sequence of each stream at that moment. Only a complete generation may lead to
+deletes, and only of keys last seen before it began.
+
+What belongs here: numbering, marking, and finding the newest complete generation. What does not: landing, deleting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from headworks.errors import ConcurrentRun, ReadIncomplete
+from headworks.lake.delta import Table
+from headworks.lake.landing import Landing, checkpoint_id, open_bronze, read_head
+from headworks.lake.store import Lake
+from headworks.names import Window, generation_stream, window_stream
+
+_LARGEST_PROBE = 10_000
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A full read: its number, its stream, and the moment before its first record was read."""
+
+    dataset: str
+    number: int
+    stream: str
+    started_at: datetime
+
+
+def begin_generation(landing: Landing, schema: pl.Schema) -> Generation:
+    """Take the next number for a full read; of two runs that do so at once, one gets `ConcurrentRun`."""
+    table = open_bronze(landing.lake, landing.dataset, schema)
+    number = table.transaction(_begun(landing.dataset)) + 1
+    started_at = landing.clock()
+    try:
+        _mark(table, {_begun(landing.dataset): number})
+    except Exception as problem:
+        fresh = landing.lake.must_open("bronze", landing.dataset)
+        if fresh.transaction(_begun(landing.dataset)) >= number:
+            raise ConcurrentRun(
+                "Another run began a full read of the same dataset at the same moment.",
+                where=f"bronze.{landing.dataset}",
+                do="let the other run finish; nothing was read by this one.",
+            ) from problem
+        raise
+    return Generation(
+        landing.dataset, number, generation_stream(landing.dataset, number), started_at
+    )
+
+
+def complete_generation(landing: Landing, generation: Generation) -> None:
+    """Commit the end mark of a full read, after its last record and the catching-up of the live stream.
+
+    Raises `ReadIncomplete` where a later full read was begun meanwhile: this one must then not delete anything.
+    """
+    table = landing.lake.must_open("bronze", landing.dataset)
+    if table.transaction(_begun(generation.dataset)) != generation.number:
+        raise ReadIncomplete(
+            "A later full read was begun while this one was reading, so this one is not marked as complete.",
+            where=f"bronze.{landing.dataset}, generation {generation.number}",
+            do="let the later one finish.",
+        )
+    token = landing.token()
+    landing.lake.put_object(
+        _mark_path(generation.dataset, generation.number, token),
+        {
+            "generation": generation.number,
+            "started_at": generation.started_at.isoformat(),
+            "streams": {
+                stream: table.transaction(stream) for stream in table.streams()
+            },
+            "run_id": landing.run_id,
+        },
+    )
+    _mark(
+        table,
+        {
+            _ended(generation.dataset): generation.number,
+            checkpoint_id(_ended(generation.dataset)): token,
+        },
+    )
+
+
+def newest_complete(lake: Lake, table: Table, dataset: str) -> Generation | None:
+    """Return the newest complete full read of a bronze table version, or None where there is none.
+
+    Raises `ReadIncomplete` where the end mark names sequences that the table does not have.
+    """
+    number = table.transaction(_ended(dataset))
+    if number == 0:
+        return None
+    token = table.transaction(checkpoint_id(_ended(dataset)))
+    mark = lake.get_object(_mark_path(dataset, number, token))
+    for stream, sequence in mark["streams"].items():
+        if table.transaction(stream) < sequence:
+            raise ReadIncomplete(
+                f"The end mark of full read {number} names sequence {sequence} of {stream}, which is not there.",
+                where=f"bronze.{dataset}",
+                do="run a full read again.",
+            )
+    started_at = datetime.fromisoformat(mark["started_at"])
+    return Generation(dataset, number, generation_stream(dataset, number), started_at)
+
+
+def window_reading(lake: Lake, dataset: str, window: Window, schema: pl.Schema) -> str:
+    """Return the stream in which to read a window: the last one if it was cut short, else a new one."""
+    table = open_bronze(lake, dataset, schema)
+    for attempt in range(1, _LARGEST_PROBE):
+        stream = window_stream(dataset, window, attempt)
+        head = read_head(lake, table, dataset, stream)
+        if head.position is None or not head.position.get("done"):
+            return stream
+    raise ReadIncomplete(
+        f"The window was read {_LARGEST_PROBE} times already.",
+        where=f"bronze.{dataset}",
+    )
+
+
+def ended_id(dataset: str) -> str:
+    """Name the transaction that carries the number of the newest complete full read."""
+    return _ended(dataset)
+
+
+def _begun(dataset: str) -> str:
+    return f"{dataset}#generation"
+
+
+def _ended(dataset: str) -> str:
+    return f"{dataset}#complete"
+
+
+def _mark_path(dataset: str, number: int, token: int) -> str:
+    return f"_headworks/checkpoints/{dataset.replace('.', '/')}/generations/{number}-{token}.json"
+
+
+def _mark(table: Table, transactions: dict[str, int]) -> None:
+    table.append(table.scan().head(0).collect(), transactions)

@@ -1,0 +1,143 @@
+"""Gold tables: a candidate is staged from pinned silver versions, audited there, and then replaces the table in one commit.
+
+What belongs here: staging and replacing. What does not: auditing, which happens in between, and transforms.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+from pydantic import Field
+
+from headworks.lake.delta import Table, refused_when_stale, translated
+from headworks.lake.quarantine import WRITER
+from headworks.lake.silver import CHANGE
+from headworks.lake.store import Lake
+from headworks.names import check_dataset
+from headworks.observe.report import Report, TableRef
+
+CODE = "code"
+
+
+class Pins(Report):
+    """The silver versions that all tables of one product are made from."""
+
+    tables: tuple[TableRef, ...]
+
+    def version_of(self, dataset: str) -> TableRef:
+        """Return the pinned version of a dataset."""
+        return next(
+            table for table in self.tables if table.table == f"silver.{dataset}"
+        )
+
+
+class Staged(Report):
+    """A gold candidate: where it lies, what it was made from, and the version that it would replace."""
+
+    dataset: str
+    run_id: str
+    base_version: int
+    inputs: dict[str, int]
+    code: int
+    rows: int
+    fresh: bool = False
+    """Made anew; otherwise the table is up to date and nothing was made."""
+    changed: bool = False
+    """Differs from what the table holds."""
+    totals: dict[str, str] = Field(default_factory=dict)
+
+
+def pin(lake: Lake, datasets: list[str]) -> Pins:
+    """Pin the newest silver version of each dataset."""
+    tables = [(name, lake.must_open("silver", name)) for name in datasets]
+    return Pins(
+        tables=tuple(
+            TableRef(
+                table=table.name,
+                version=table.version,
+                change=table.transaction(CHANGE),
+                uri=lake.uri("silver", name),
+            )
+            for name, table in tables
+        )
+    )
+
+
+def pinned_inputs(
+    lake: Lake, pins: Pins, datasets: tuple[str, ...]
+) -> dict[str, pl.LazyFrame]:
+    """Return the live rows of the pinned versions, without tombstones and provenance."""
+    frames = {}
+    for name in datasets:
+        table = lake.must_open("silver", name, pins.version_of(name).version)
+        business = [column for column in table.columns if not column.startswith("_")]
+        frames[name] = table.scan().filter(~pl.col("_deleted")).select(business)
+    return frames
+
+
+def is_current(gold: Table | None, inputs: dict[str, int], code: int) -> bool:
+    """Tell whether a gold table was made from just these inputs by just this code."""
+    if gold is None:
+        return False
+    return gold.transaction(CODE) == code and all(
+        gold.transaction(input_id(name)) == change for name, change in inputs.items()
+    )
+
+
+def input_id(dataset: str) -> str:
+    """Name the transaction that carries which change of an input a gold table was made from."""
+    return f"input:{dataset}"
+
+
+def write_staged(lake: Lake, dataset: str, run_id: str, frame: pl.DataFrame) -> None:
+    """Write a candidate to the staging area."""
+    uri = staged_uri(lake, dataset, run_id)
+    with translated(uri):
+        if lake.settings.is_local:
+            Path(uri).parent.mkdir(parents=True, exist_ok=True)
+        frame.write_parquet(uri, storage_options=lake.settings.options())
+
+
+def read_staged(lake: Lake, dataset: str, run_id: str) -> pl.DataFrame:
+    """Read a candidate from the staging area."""
+    uri = staged_uri(lake, dataset, run_id)
+    with translated(uri):
+        return pl.read_parquet(uri, storage_options=lake.settings.options())
+
+
+def staged_uri(lake: Lake, dataset: str, run_id: str) -> str:
+    """Return where a run's candidate for a gold table lies."""
+    return f"{lake.settings.root}/_headworks/staging/{run_id}/{check_dataset(dataset)}.parquet"
+
+
+def commit_gold(lake: Lake, staged: Staged) -> TableRef:
+    """Replace a gold table by its audited candidate, or note that it is up to date with its inputs, in one commit.
+
+    Raises `CandidateStale` where anything was committed to the table since the candidate was staged.
+    """
+    table = lake.must_open("gold", staged.dataset, staged.base_version)
+    if not staged.fresh:
+        return gold_reference(lake, table, staged.dataset)
+    transactions = {input_id(name): change for name, change in staged.inputs.items()}
+    transactions[CODE] = staged.code
+    transactions[WRITER] = table.transaction(WRITER) + 1
+    transactions[CHANGE] = table.transaction(CHANGE) + (1 if staged.changed else 0)
+    with refused_when_stale(table.name):
+        if staged.changed:
+            table.overwrite(
+                read_staged(lake, staged.dataset, staged.run_id), transactions
+            )
+        else:
+            table.append(table.scan().head(0).collect(), transactions, retries=0)
+    return gold_reference(lake, table, staged.dataset)
+
+
+def gold_reference(lake: Lake, table: Table, dataset: str) -> TableRef:
+    """Name a version of a gold table."""
+    return TableRef(
+        table=table.name,
+        version=table.version,
+        change=table.transaction(CHANGE),
+        uri=lake.uri("gold", dataset),
+    )

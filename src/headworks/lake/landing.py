@@ -1,0 +1,275 @@
+"""The landing loop: any source into one stream of bronze, exactly once.
+
+A batch has happened when, and only when, one Delta commit carries its rows together with two transactions: the
+stream's sequence and a random token. The position is in a checkpoint object whose name holds both, written before
+the commit and meaningless until then. After any failure of a commit the transactions are read again, and they alone
+say what happened.
+
+What belongs here: that loop, and reading where a stream stands. What does not: reading sources, making streams' names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from headworks.errors import CommitUnclear, ConcurrentRun, LakeUnusable
+from headworks.lake.delta import Table
+from headworks.lake.store import Lake
+from headworks.names import check_dataset, check_stream
+from headworks.observe.report import LandingReport, TableRef
+from headworks.ports import Clock, TokenMaker, random_token, system_clock
+from headworks.sources.base import Batch, Position, Source
+
+METADATA = pl.Schema(
+    {
+        "_stream": pl.String(),
+        "_sequence": pl.Int64(),
+        "_row": pl.Int64(),
+        "_ingested_at": pl.Datetime("us", "UTC"),
+    }
+)
+COMMIT_ATTEMPTS = 3
+
+OnBatch = Callable[[LandingReport], None]
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a stream stands: its last committed sequence, that commit's token, and the position after it."""
+
+    sequence: int
+    token: int
+    position: Position | None
+
+
+@dataclass(frozen=True)
+class Landing:
+    """What to land and where: the parts that stay the same from batch to batch."""
+
+    lake: Lake
+    dataset: str
+    stream: str
+    run_id: str
+    clock: Clock = system_clock
+    token: TokenMaker = random_token
+
+
+def checkpoint_id(stream: str) -> str:
+    """Name the transaction that carries the token of a stream's last commit."""
+    return f"{stream}#checkpoint"
+
+
+def read_head(lake: Lake, table: Table, dataset: str, stream: str) -> Head:
+    """Read where a stream stands, from the table's own transactions and the checkpoint that they name."""
+    sequence = table.transaction(stream)
+    token = table.transaction(checkpoint_id(stream))
+    if sequence == 0:
+        return Head(0, 0, None)
+    content = lake.get_object(_checkpoint_path(dataset, stream, sequence, token))
+    return Head(sequence, token, content["position"])
+
+
+def open_bronze(lake: Lake, dataset: str, schema: pl.Schema) -> Table:
+    """Open a bronze table, making it first where there is none: the source's columns and the metadata's."""
+    clash = set(schema) & set(METADATA)
+    if clash:
+        raise LakeUnusable(
+            f"The source has columns that bronze keeps for itself: {', '.join(sorted(clash))}.",
+            where=f"bronze.{dataset}",
+            do="rename them where they are selected.",
+        )
+    return lake.ensure(
+        "bronze", dataset, pl.Schema({**schema, **METADATA}), partition_by="_stream"
+    )
+
+
+def land(
+    landing: Landing,
+    source: Source,
+    *,
+    until: datetime | None = None,
+    on_batch: OnBatch | None = None,
+) -> LandingReport:
+    """Land everything that ``source`` has after the stream's position, and return what was landed.
+
+    Raises `ConcurrentRun` where another run moved the stream, `CommitUnclear` where a commit failed three times
+    without having happened, and whatever the source raises. In each case all batches reported to ``on_batch`` are
+    in the table, none of them twice, and the next landing goes on after them.
+    """
+    check_dataset(landing.dataset)
+    check_stream(landing.stream)
+    report = LandingReport(
+        dataset=landing.dataset, stream=landing.stream, table=_no_table(landing)
+    )
+    failures = 0
+    while True:
+        table = open_bronze(landing.lake, landing.dataset, source.schema)
+        head = read_head(landing.lake, table, landing.dataset, landing.stream)
+        if report.last_sequence and head.sequence != report.last_sequence:
+            raise _moved(landing, head)
+        if not report.first_sequence:
+            report = report.model_copy(
+                update={"first_sequence": head.sequence + 1, "position": head.position}
+            )
+        report = report.model_copy(
+            update={"table": _reference(landing, table), "last_sequence": head.sequence}
+        )
+        try:
+            for landed in _land_batches(landing, table, head, source, until, report):
+                report, failures = landed, 0
+                if on_batch is not None:
+                    on_batch(report)
+            return report
+        except _CommitFailed as failed:
+            report, failures = _resolve(landing, failed, report, failures + 1, on_batch)
+
+
+class _CommitFailed(Exception):
+    """A commit raised; whether it happened is not known yet."""
+
+    def __init__(self, batch: Batch, before: Head, token: int) -> None:
+        self.batch, self.before, self.token = batch, before, token
+        super().__init__()
+
+
+def _land_batches(
+    landing: Landing,
+    table: Table,
+    head: Head,
+    source: Source,
+    until: datetime | None,
+    report: LandingReport,
+) -> Iterator[LandingReport]:
+    """Commit batch after batch through one table object, and yield the report after each."""
+    batches = source.read(head.position, until)
+    try:
+        for batch in batches:
+            if batch.frame.is_empty() and batch.position == head.position:
+                report = _counted(report, batch, head.sequence, committed=False)
+                yield report
+                continue
+            token = landing.token()
+            _write_checkpoint(landing, head.sequence + 1, token, batch.position)
+            try:
+                _commit(landing, table, batch, head.sequence + 1, token)
+            except Exception as problem:
+                raise _CommitFailed(batch, head, token) from problem
+            head = Head(head.sequence + 1, token, batch.position)
+            report = _counted(report, batch, head.sequence, committed=True)
+            report = report.model_copy(update={"table": _reference(landing, table)})
+            yield report
+    finally:
+        close = getattr(batches, "close", None)
+        if close is not None:
+            close()
+
+
+def _commit(
+    landing: Landing, table: Table, batch: Batch, sequence: int, token: int
+) -> None:
+    """Append a batch with its sequence and token: this is the moment in which it happens."""
+    frame = batch.frame.with_columns(
+        pl.lit(landing.stream).alias("_stream"),
+        pl.lit(sequence, dtype=pl.Int64).alias("_sequence"),
+        pl.int_range(pl.len(), dtype=pl.Int64).alias("_row"),
+        pl.lit(landing.clock(), dtype=pl.Datetime("us", "UTC")).alias("_ingested_at"),
+    )
+    table.append(
+        frame, {landing.stream: sequence, checkpoint_id(landing.stream): token}
+    )
+
+
+def _resolve(
+    landing: Landing,
+    failed: _CommitFailed,
+    report: LandingReport,
+    failures: int,
+    on_batch: OnBatch | None,
+) -> tuple[LandingReport, int]:
+    """Find out from a fresh snapshot what a failed commit did, and say how to go on."""
+    table = landing.lake.must_open("bronze", landing.dataset)
+    sequence, token = (
+        table.transaction(landing.stream),
+        table.transaction(checkpoint_id(landing.stream)),
+    )
+    if token == failed.token:
+        report = _counted(report, failed.batch, sequence, committed=True)
+        report = report.model_copy(update={"table": _reference(landing, table)})
+        if on_batch is not None:
+            on_batch(report)
+        return report, 0
+    if sequence != failed.before.sequence or token != failed.before.token:
+        raise _moved(
+            landing, replace(failed.before, sequence=sequence)
+        ) from failed.__cause__
+    if failures >= COMMIT_ATTEMPTS:
+        raise CommitUnclear(
+            f"A commit failed {failures} times without having happened: {failed.__cause__}",
+            where=f"{table.name}, stream {landing.stream}, sequence {sequence + 1}",
+            do="check the lake's storage; nothing was lost, the next run goes on from here.",
+        ) from failed.__cause__
+    return report, failures
+
+
+def _counted(
+    report: LandingReport, batch: Batch, sequence: int, *, committed: bool
+) -> LandingReport:
+    update: dict[str, Any] = {
+        "read": report.read + batch.read,
+        "repeated": report.repeated + batch.repeated,
+    }
+    if committed:
+        update["landed"] = report.landed + batch.frame.height
+        update["batches"] = report.batches + 1
+        update["last_sequence"] = sequence
+        update["position"] = batch.position
+    return report.model_copy(update=update)
+
+
+def _write_checkpoint(
+    landing: Landing, sequence: int, token: int, position: Position
+) -> None:
+    content = {
+        "stream": landing.stream,
+        "sequence": sequence,
+        "position": position,
+        "run_id": landing.run_id,
+        "written_at": landing.clock().isoformat(),
+    }
+    landing.lake.put_object(
+        _checkpoint_path(landing.dataset, landing.stream, sequence, token), content
+    )
+
+
+def _checkpoint_path(dataset: str, stream: str, sequence: int, token: int) -> str:
+    # The token is in the name: two runs write different positions for the same sequence, and only one of them counts.
+    return f"_headworks/checkpoints/{dataset.replace('.', '/')}/{stream}/{sequence}-{token}.json"
+
+
+def _moved(landing: Landing, head: Head) -> ConcurrentRun:
+    return ConcurrentRun(
+        f"Another run moved the stream to sequence {head.sequence} while this one was landing in it.",
+        where=f"bronze.{landing.dataset}, stream {landing.stream}",
+        do="nothing is lost or doubled; let the other run finish, or start this one again.",
+    )
+
+
+def _no_table(landing: Landing) -> TableRef:
+    return TableRef(
+        table=f"bronze.{landing.dataset}",
+        version=0,
+        uri=landing.lake.uri("bronze", landing.dataset),
+    )
+
+
+def _reference(landing: Landing, table: Table) -> TableRef:
+    return TableRef(
+        table=table.name,
+        version=table.version,
+        uri=landing.lake.uri("bronze", landing.dataset),
+    )

@@ -1,0 +1,90 @@
+"""The grammar of names: datasets, layers, tables, streams. The one place that knows it.
+
+A dataset is a dotted lower-case name, ``shop.orders``. A table is a layer and a dataset, ``silver.shop.orders``, and
+lies at ``<root>/silver/shop/orders``. A stream is the progress of one source into one bronze table; its name begins
+with the dataset and may carry a suffix after ``@`` for a generation or a window.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from headworks.errors import NameRefused
+
+Layer = Literal["bronze", "silver", "gold", "quarantine", "ops"]
+
+_DATASET = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+_STREAM = re.compile(r"[a-z][a-z0-9_.]*(@[A-Za-z0-9_.\-]+)?")
+
+
+def check_dataset(name: str) -> str:
+    """Return ``name`` if it is a dataset's name, else raise `NameRefused`."""
+    if not _DATASET.fullmatch(name):
+        raise NameRefused(
+            f"{name!r} is not a dataset's name.",
+            do="use dotted lower-case words of letters, digits and underscores, such as shop.orders.",
+        )
+    return name
+
+
+def check_stream(name: str) -> str:
+    """Return ``name`` if it is a stream's name, else raise `NameRefused`."""
+    if not _STREAM.fullmatch(name):
+        raise NameRefused(
+            f"{name!r} is not a stream's name.",
+            do="use a dataset's name, optionally followed by @ and letters, digits, dots or dashes.",
+        )
+    return name
+
+
+def table_path(layer: Layer, dataset: str) -> str:
+    """Return the path of a table below the lake's root, such as ``silver/shop/orders``."""
+    return f"{layer}/{check_dataset(dataset).replace('.', '/')}"
+
+
+def generation_stream(dataset: str, generation: int) -> str:
+    """Name the stream of one full read, such as ``shop.orders@g3``."""
+    return f"{check_dataset(dataset)}@g{generation}"
+
+
+def window_stream(dataset: str, window: Window, attempt: int) -> str:
+    """Name the stream of one reading of a window; its attempts are numbered from 1."""
+    return f"{check_dataset(dataset)}@w{_stamp(window.start)}-{_stamp(window.end)}-{attempt}"
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%Y%m%dT%H%M%S")
+
+
+class Window(BaseModel):
+    """A half-open interval [start, end) of a source's cursor, in UTC; a time without a zone counts as UTC."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start: datetime = Field(
+        description="First moment to take, inclusive. Without a zone it counts as UTC."
+    )
+    end: datetime = Field(
+        description="First moment to leave out, exclusive. Without a zone it counts as UTC."
+    )
+
+    @model_validator(mode="after")
+    def _ordered_and_utc(self) -> Window:
+        start, end = _as_utc(self.start), _as_utc(self.end)
+        if start >= end:
+            raise ValueError(
+                f"the window's start ({start}) must lie before its end ({end})"
+            )
+        object.__setattr__(self, "start", start)
+        object.__setattr__(self, "end", end)
+        return self
+
+
+def _as_utc(moment: datetime) -> datetime:
+    return (
+        moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    )

@@ -1,0 +1,1 @@
+"""What runs record about themselves: the report, the account, the ledger."""

@@ -1,0 +1,78 @@
+"""The run ledger: each run's report in ``ops.runs``, each check's outcome in ``ops.checks``.
+
+What belongs here: writing and reading those two tables. What does not: making reports.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from headworks.lake.store import Lake
+from headworks.observe.report import RunReport
+
+RUNS = pl.Schema(
+    {
+        "run_id": pl.String(),
+        "flow": pl.String(),
+        "status": pl.String(),
+        "started_at": pl.Datetime("us", "UTC"),
+        "finished_at": pl.Datetime("us", "UTC"),
+        "report": pl.String(),
+    }
+)
+CHECKS = pl.Schema(
+    {
+        "run_id": pl.String(),
+        "checked_at": pl.Datetime("us", "UTC"),
+        "scope": pl.String(),
+        "name": pl.String(),
+        "kind": pl.String(),
+        "outcome": pl.String(),
+        "detail": pl.String(),
+    }
+)
+
+
+def record_run(lake: Lake, report: RunReport) -> None:
+    """Append a run's report and all of its checks; a second call for the same run is seen twice by readers."""
+    checks = [
+        {
+            "run_id": report.run_id,
+            "checked_at": report.finished_at,
+            **check.model_dump(),
+        }
+        for gate in report.gates
+        for check in gate.checks
+    ]
+    if checks:
+        lake.ensure("ops", "checks", CHECKS).append(
+            pl.DataFrame(checks, schema=CHECKS), {}
+        )
+    row = {
+        "run_id": report.run_id,
+        "flow": report.flow,
+        "status": report.status,
+        "started_at": report.started_at,
+        "finished_at": report.finished_at,
+        "report": report.model_dump_json(),
+    }
+    lake.ensure("ops", "runs", RUNS).append(pl.DataFrame([row], schema=RUNS), {})
+
+
+def last_run(lake: Lake, flow: str) -> RunReport | None:
+    """Return the report of the flow's newest run; None where it never ran."""
+    table = lake.open("ops", "runs")
+    if table is None:
+        return None
+    newest = (
+        table.scan()
+        .filter(pl.col("flow") == flow)
+        .sort("finished_at")
+        .tail(1)
+        .collect()
+    )
+    return (
+        RunReport.model_validate_json(newest.get_column("report").item())
+        if newest.height
+        else None
+    )

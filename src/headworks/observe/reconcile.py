@@ -1,0 +1,52 @@
+"""Reconciliation: what each step of a run says must fit what the step before it says.
+
+What belongs here: the equations of the account. What does not: reports, and what a mismatch leads to.
+"""
+
+from __future__ import annotations
+
+from headworks.errors import AccountMismatch
+from headworks.observe.report import RunReport
+
+
+def differences(report: RunReport) -> list[str]:
+    """Return each equation of the account that does not hold, with its numbers; empty where all hold."""
+    found = []
+    for landing in report.landings:
+        if landing.read != landing.landed + landing.repeated:
+            found.append(
+                f"{landing.stream}: read {landing.read}, but landed {landing.landed} + read again {landing.repeated}"
+            )
+    for refined in report.refinements:
+        came = refined.landed + refined.released
+        went = (
+            refined.accepted + refined.rejected + refined.superseded + refined.unchanged
+        )
+        if came != went:
+            found.append(
+                f"{refined.dataset}: {came} rows came into silver's range, {went} went"
+            )
+    published = {
+        f"gold.{table.table.table.removeprefix('gold.')}": table.rows
+        for table in report.gold
+    }
+    for publication in report.publications:
+        if publication.rows and sum(publication.rows.values()) != sum(
+            published.values()
+        ):
+            found.append(
+                f"{publication.target}: gold has {sum(published.values())} rows,"
+                f" published are {sum(publication.rows.values())}"
+            )
+    return found
+
+
+def reconcile(report: RunReport) -> None:
+    """Raise `AccountMismatch` for the first difference of even one row."""
+    found = differences(report)
+    if found:
+        raise AccountMismatch(
+            f"The account does not balance: {'; '.join(found)}.",
+            where=f"run {report.run_id}",
+            do="keep the lake as it is and report this; what was published before this run is still there.",
+        )

@@ -1,0 +1,162 @@
+"""The run report: one typed model that every number shown about a run comes from.
+
+What belongs here: the models and the sums over them. What does not: rendering (``account.py``), storing
+(``ledger.py``), judging (``reconcile.py``).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RunStatus = Literal[
+    "published", "unchanged", "dry run", "gate closed", "refused", "failed"
+]
+
+
+class Report(BaseModel):
+    """The base of all reports: frozen, and strict about unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TableRef(Report):
+    """A table at one version: what tasks hand to each other instead of frames."""
+
+    table: str = Field(description="Layer and dataset, such as silver.shop.orders.")
+    version: int = Field(description="The Delta version.")
+    change: int = Field(
+        default=0,
+        description="How often the table's rows changed; commits without rows do not count.",
+    )
+    uri: str = Field(default="", description="Where the table lies.")
+
+
+class LandingReport(Report):
+    """What one landing did: records read from a source and landed in one stream of bronze."""
+
+    dataset: str
+    stream: str
+    table: TableRef
+    read: int = 0
+    landed: int = 0
+    repeated: int = Field(
+        default=0, description="Read again and recognised before landing."
+    )
+    batches: int = 0
+    first_sequence: int = 0
+    last_sequence: int = 0
+    generation: int = Field(
+        default=0, description="Number of the full read, 0 for an incremental one."
+    )
+    position: dict[str, Any] | None = None
+
+
+class RefineReport(Report):
+    """What one refinement did: a range of bronze judged and merged into silver."""
+
+    dataset: str
+    table: TableRef
+    landed: int = Field(default=0, description="Rows in the range.")
+    released: int = Field(
+        default=0, description="Rows that had waited in quarantine and passed now."
+    )
+    rejected: int = 0
+    reasons: dict[str, int] = Field(
+        default_factory=dict,
+        description="Rejected rows by reason; a row may have several.",
+    )
+    superseded: int = 0
+    unchanged: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = Field(
+        default=0, description="Keys that a complete full read no longer showed."
+    )
+    waiting: int = Field(
+        default=0, description="Rows in quarantine that wait for the row they refer to."
+    )
+    committed: bool = False
+
+    @property
+    def accepted(self) -> int:
+        """Rows of the range, or released, that changed silver."""
+        return self.inserted + self.updated
+
+    @property
+    def changed(self) -> bool:
+        """Tell whether silver's rows changed."""
+        return self.accepted + self.deleted > 0
+
+
+class CheckReport(Report):
+    """One check and its outcome, as kept in ``ops.checks``."""
+
+    scope: str = Field(description="The table that the candidate was for.")
+    name: str
+    kind: str = Field(description="contract, limit, total, account or key.")
+    outcome: Literal["passed", "failed", "warned", "not evaluated", "error"]
+    detail: str = ""
+
+
+class GateReport(Report):
+    """The gate's decision about one candidate, with everything that it looked at."""
+
+    scope: str
+    open: bool
+    checks: tuple[CheckReport, ...] = ()
+    reasons: tuple[str, ...] = Field(
+        default=(), description="Why the gate is closed; empty where it is open."
+    )
+
+
+class CurateReport(Report):
+    """What became of one gold table."""
+
+    table: TableRef
+    rows: int
+    changed: bool
+    totals: dict[str, str] = Field(
+        default_factory=dict, description="Declared totals, equal in silver and gold."
+    )
+
+
+class PublishReport(Report):
+    """What became of one publication."""
+
+    target: str = Field(description="Where to, without credentials.")
+    product: str
+    sequence: int
+    rows: dict[str, int] = Field(
+        default_factory=dict, description="Rows now visible, by table."
+    )
+    inserted: int = 0
+    removed: int = 0
+    changed: bool = False
+
+
+class RunReport(Report):
+    """Everything that one run did, from the first record read to the last row published."""
+
+    run_id: str
+    flow: str
+    mode: Literal["incremental", "full"]
+    status: RunStatus
+    message: str = ""
+    started_at: datetime
+    finished_at: datetime
+    lake: str = ""
+    window: dict[str, str] | None = None
+    landings: tuple[LandingReport, ...] = ()
+    refinements: tuple[RefineReport, ...] = ()
+    gates: tuple[GateReport, ...] = ()
+    gold: tuple[CurateReport, ...] = ()
+    publications: tuple[PublishReport, ...] = ()
+    links: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took, in seconds."""
+        return (self.finished_at - self.started_at).total_seconds()

@@ -1,0 +1,1 @@
+"""Gold to the people who use it: published whole, or not at all."""

@@ -1,0 +1,165 @@
+"""Soda contracts over a candidate: every outcome is told, and whatever was not checked counts as not passed.
+
+Soda's own ``is_ok`` is true when every check is NOT_EVALUATED, and a contract without checks is PASSED; so neither
+is used. Looked at are the status, each check's outcome, and the list of errors.
+
+What belongs here: running one contract over one frame. What does not: deciding, which the gate does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+import polars as pl
+import yaml
+
+from headworks.observe.report import CheckReport
+
+# Else each process tries to reach a collector, and hangs for seconds where there is no internet.
+os.environ.setdefault("SODA_CORE_TELEMETRY_ENABLED", "false")
+
+Outcome = Literal["passed", "failed", "warned", "not evaluated", "error"]
+
+_OUTCOMES: dict[str, Outcome] = {
+    "PASSED": "passed",
+    "FAILED": "failed",
+    "WARN": "warned",
+    "NOT_EVALUATED": "not evaluated",
+    "EXCLUDED": "not evaluated",
+}
+_DATA_SOURCE = "lake"
+
+
+def run_contract(
+    contract: Path, candidate: Path | pl.DataFrame, scope: str
+) -> list[CheckReport]:
+    """Run a contract over a candidate, a Parquet file or a frame, and return one report for each check.
+
+    The contract's ``dataset`` is ``lake/<schema>/<table>``; the candidate is what it sees under that name. A contract
+    that cannot be read, a scan that raises or logs errors, and a scan without a single check each give a report with
+    the outcome ``error`` or ``not evaluated``, never silence.
+    """
+    try:
+        schema, table = _names(contract)
+        with _view(candidate, schema, table) as cursor:
+            result = _verify(contract, cursor)
+        return _reports(result, contract, scope)
+    except Exception as problem:  # noqa: BLE001 - whatever a scan raises closes the gate; that is the point
+        detail = f"{type(problem).__name__}: {problem}"
+        return [
+            CheckReport(
+                scope=scope,
+                name=contract.name,
+                kind="contract",
+                outcome="error",
+                detail=detail,
+            )
+        ]
+
+
+def _names(contract: Path) -> tuple[str, str]:
+    content = yaml.safe_load(contract.read_text(encoding="utf-8"))
+    parts = str(content["dataset"]).split("/")
+    if len(parts) != 3 or parts[0] != _DATA_SOURCE:
+        raise ValueError(
+            f"a contract's dataset reads {_DATA_SOURCE}/<schema>/<table>, and not {content['dataset']!r}"
+        )
+    return parts[1], parts[2]
+
+
+@contextmanager
+def _view(
+    candidate: Path | pl.DataFrame, schema: str, table: str
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Show a candidate to SQL under the contract's name, without copying it."""
+    connection = duckdb.connect()
+    try:
+        connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+        if isinstance(candidate, Path):
+            source = connection.from_parquet(str(candidate))
+        else:
+            source = connection.from_arrow(candidate.to_arrow())
+        source.create_view("candidate_rows")
+        connection.execute(
+            f'CREATE VIEW "{schema}"."{table}" AS SELECT * FROM candidate_rows'
+        )
+        yield connection
+    finally:
+        connection.close()
+
+
+def _verify(contract: Path, connection: duckdb.DuckDBPyConnection) -> Any:
+    # Imported late: it takes half a second, and most steps of a run do not scan.
+    from soda_core.contracts import verify_contract_locally
+    from soda_duckdb.common.data_sources.duckdb_data_source import DuckDBDataSourceImpl
+
+    logging.getLogger("soda").setLevel(logging.ERROR)
+    source = DuckDBDataSourceImpl.from_existing_cursor(connection, name=_DATA_SOURCE)
+    return verify_contract_locally(
+        data_sources=[source], contract_file_path=str(contract), publish=False
+    )
+
+
+def _reports(result: Any, contract: Path, scope: str) -> list[CheckReport]:
+    reports: list[CheckReport] = []
+    for message in result.get_errors():
+        reports.append(
+            CheckReport(
+                scope=scope,
+                name=contract.name,
+                kind="contract",
+                outcome="error",
+                detail=str(message)[:500],
+            )
+        )
+    for verified in result.contract_verification_results:
+        checks = [_check(check, scope) for check in verified.check_results]
+        status = verified.status.name
+        if status not in {"PASSED", "WARNED"} and all(
+            check.outcome in {"passed", "warned"} for check in checks
+        ):
+            detail = f"the scan's status is {status}"
+            reports.append(
+                CheckReport(
+                    scope=scope,
+                    name=contract.name,
+                    kind="contract",
+                    outcome="error",
+                    detail=detail,
+                )
+            )
+        reports.extend(checks)
+    if not reports:
+        reports.append(
+            CheckReport(
+                scope=scope,
+                name=contract.name,
+                kind="contract",
+                outcome="not evaluated",
+                detail="the contract has no check",
+            )
+        )
+    return reports
+
+
+def _check(result: Any, scope: str) -> CheckReport:
+    check = result.check
+    name = check.name or f"{check.column_name or ''} {check.type}".strip()
+    column = f"{check.column_name}: " if check.column_name else ""
+    values = ", ".join(
+        f"{key}={value}"
+        for key, value in (result.diagnostic_metric_values or {}).items()
+    )
+    return CheckReport(
+        scope=scope,
+        name=f"{column}{name}",
+        kind="contract",
+        outcome=_OUTCOMES.get(result.outcome.name, "not evaluated"),
+        detail=values,
+    )

@@ -1,0 +1,69 @@
+"""The gate: the decision to let a candidate through, and why not.
+
+It is open only if something was checked, everything that was checked passed (or warned), and nothing was left unchecked.
+Whatever else happens, it is closed.
+
+What belongs here: that decision. What does not: making checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headworks.observe.report import CheckReport, GateReport, RefineReport
+from headworks.settings import RejectLimits
+
+_FINE = {"passed", "warned"}
+
+
+def decide(
+    scope: str, checks: Sequence[CheckReport], *, contract_required: bool
+) -> GateReport:
+    """Return the gate's decision about the candidate for ``scope``, from all checks that were made of it."""
+    reasons = [
+        f"{check.name}: {check.outcome}{f' ({check.detail})' if check.detail else ''}"
+        for check in checks
+        if check.outcome not in _FINE
+    ]
+    evaluated = [
+        check
+        for check in checks
+        if check.kind == "contract" and check.outcome in _FINE | {"failed"}
+    ]
+    if contract_required and not evaluated:
+        reasons.append("no check of the contract was evaluated")
+    if not checks:
+        reasons.append("nothing was checked")
+    return GateReport(
+        scope=scope, open=not reasons, checks=tuple(checks), reasons=tuple(reasons)
+    )
+
+
+def check_rejects(
+    scope: str, rejected: int, rows: int, limits: RejectLimits
+) -> CheckReport:
+    """Check the number and the share of rejected rows against the dataset's limits."""
+    share = rejected / rows if rows else 0.0
+    too_many = rejected > limits.rows or (
+        rows >= limits.from_rows and share > limits.share
+    )
+    return CheckReport(
+        scope=scope,
+        name="rejected rows within limits",
+        kind="limit",
+        outcome="failed" if too_many else "passed",
+        detail=f"{rejected} of {rows} rows rejected ({share:.1%}), allowed {limits.share:.1%} and {limits.rows} rows",
+    )
+
+
+def check_account(scope: str, report: RefineReport) -> CheckReport:
+    """Check that each row of the range, and each released one, became exactly one thing."""
+    came = report.landed + report.released
+    went = report.accepted + report.rejected + report.superseded + report.unchanged
+    return CheckReport(
+        scope=scope,
+        name="every row accounted for",
+        kind="account",
+        outcome="passed" if came == went else "failed",
+        detail=f"{came} came, {went} went",
+    )

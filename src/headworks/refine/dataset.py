@@ -1,0 +1,83 @@
+"""How a dataset is declared: its key, its typed columns, its rules, and what it refers to.
+
+What belongs here: the declaration. What does not: anything that is done with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dataframely as dy
+import polars as pl
+
+from headworks.errors import SettingsError
+from headworks.names import check_dataset
+from headworks.settings import RejectLimits
+
+PROVENANCE = pl.Schema(
+    {
+        "_cursor": pl.Int64(),
+        "_ingested_at": pl.Datetime("us", "UTC"),
+        "_stream": pl.String(),
+        "_sequence": pl.Int64(),
+        "_row": pl.Int64(),
+    }
+)
+"""What orders the versions of a key, from the most to the least significant: the newest has the largest values."""
+
+ORIGIN = ("_stream", "_sequence", "_row")
+"""What names one row of bronze."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Columns that must be the key of a row in another dataset; a row without it waits in quarantine for it."""
+
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Declares a silver dataset.
+
+    ``columns`` maps each silver column to an expression over bronze's columns, or over ``fields`` for API records. A
+    value that is there and becomes null by its expression is rejected as ``<column>|unreadable``. ``schema`` holds the
+    types and rules, ``cursor`` the column whose larger value is newer.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    schema: type[dy.Schema]
+    columns: Mapping[str, pl.Expr]
+    fields: tuple[str, ...] = ()
+    cursor: str | None = None
+    references: tuple[Reference, ...] = ()
+    contract: Path | None = None
+    limits: RejectLimits = field(default_factory=RejectLimits)
+
+    def __post_init__(self) -> None:
+        """Check the declaration against itself, so that a slip shows at import and not in the night."""
+        check_dataset(self.name)
+        missing = set(self.schema.column_names()) ^ set(self.columns)
+        wrong_keys = set(self.key) - set(self.columns)
+        if missing or wrong_keys or not self.key:
+            raise SettingsError(
+                f"The columns, the schema and the key do not fit: {', '.join(sorted(missing | wrong_keys)) or 'no key'}.",
+                where=self.name,
+                do="give each column of the schema an expression, and make the key out of them.",
+            )
+
+    @property
+    def waiting_reasons(self) -> list[str]:
+        """The reasons that a later row of another dataset can take away."""
+        return [reference.reason for reference in self.references]
+
+    def silver_schema(self) -> pl.Schema:
+        """Return the columns of the silver table: the typed ones, provenance, and the tombstone's mark."""
+        typed = {name: column.dtype for name, column in self.schema.columns().items()}
+        return pl.Schema({**typed, **PROVENANCE, "_deleted": pl.Boolean()})

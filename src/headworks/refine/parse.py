@@ -1,0 +1,117 @@
+"""From bronze rows to typed columns, row by row: what cannot be read is marked, never dropped and never fatal.
+
+What belongs here: taking records apart and casting. What does not: rules about values.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from headworks.refine.dataset import ORIGIN, PROVENANCE, Dataset
+
+UNREADABLE = "_unreadable"
+RECORD_UNREADABLE = "record|unreadable"
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_string = msgspec.json.Decoder(str)
+
+
+def parse(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """Return the typed columns of ``rows`` with provenance and a list of what could not be read in each row."""
+    raw = (
+        _fields(rows, dataset.fields)
+        if dataset.fields
+        else rows.with_columns(pl.lit(False).alias("_malformed"))
+    )
+    typed = [expression.alias(name) for name, expression in dataset.columns.items()]
+    broken = [
+        pl.when(_present(expression) & expression.is_null()).then(
+            pl.lit(f"{name}|unreadable")
+        )
+        for name, expression in dataset.columns.items()
+    ]
+    whole = pl.when(pl.col("_malformed")).then(pl.lit(RECORD_UNREADABLE))
+    unreadable = pl.concat_list(whole, *broken).list.drop_nulls().alias(UNREADABLE)
+    provenance = [pl.col(name) for name in PROVENANCE if name != "_cursor"]
+    parsed = raw.select(*typed, *provenance, unreadable)
+    return parsed.with_columns(_cursor(dataset))
+
+
+def raw_records(rows: pl.DataFrame, dataset: Dataset) -> list[str]:
+    """Return each bronze row as text, as it is kept in quarantine: an API's record itself, a table's row as JSON."""
+    if dataset.fields:
+        return [
+            record.decode("utf-8", "replace") for record in rows.get_column("record")
+        ]
+    columns = [name for name in rows.columns if not name.startswith("_")]
+    return [
+        json.dumps(row, default=str, ensure_ascii=False)
+        for row in rows.select(columns).iter_rows(named=True)
+    ]
+
+
+def key_text(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.Series:
+    """Return each row's key as one text, for people."""
+    return rows.select(
+        pl.concat_str([pl.col(k).cast(pl.String) for k in key], separator=" / ").alias(
+            "key"
+        )
+    ).to_series()
+
+
+def _cursor(dataset: Dataset) -> pl.Expr:
+    if dataset.cursor is None:
+        return pl.lit(None, dtype=pl.Int64).alias("_cursor")
+    return pl.col(dataset.cursor).to_physical().cast(pl.Int64).alias("_cursor")
+
+
+def _present(expression: pl.Expr) -> pl.Expr:
+    roots = expression.meta.root_names()
+    return (
+        pl.all_horizontal(pl.col(name).is_not_null() for name in roots)
+        if roots
+        else pl.lit(False)
+    )
+
+
+def _fields(rows: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
+    """Take each JSON record apart into columns of text: strings without quotes, all else exactly as written."""
+    columns: dict[str, list[str | None]] = {name: [] for name in names}
+    malformed: list[bool] = []
+    for record in rows.get_column("record"):
+        values = _object_of(record)
+        malformed.append(values is None)
+        for name, column in columns.items():
+            column.append(_text(values.get(name)) if values else None)
+    kept = rows.select(*ORIGIN, "_ingested_at")
+    fields = {
+        name: pl.Series(name, column, dtype=pl.String)
+        for name, column in columns.items()
+    }
+    return kept.with_columns(
+        **fields, _malformed=pl.Series(malformed, dtype=pl.Boolean)
+    )
+
+
+def _object_of(record: bytes) -> dict[str, msgspec.Raw] | None:
+    try:
+        return _object.decode(record)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+        return None
+
+
+def _text(raw: Any) -> str | None:
+    if raw is None:
+        return None
+    data = bytes(raw)
+    if data == b"null":
+        return None
+    return (
+        _string.decode(data)
+        if data.startswith(b'"')
+        else data.decode("utf-8", "replace")
+    )

@@ -1,0 +1,116 @@
+"""Settings of the engine: frozen models that say where things are and what is allowed.
+
+What belongs here: plain values. What does not: how they are filled, which the blocks do from a Prefect server, from
+environment variables or from ``.env``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+
+class Settings(BaseModel):
+    """The base of all settings: frozen, and strict about unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LakeSettings(Settings):
+    """Where the lake is: a local folder or an object store's URI with its storage options."""
+
+    root: str = Field(description="A local path, or a URI such as s3://bucket/lake.")
+    storage_options: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Options of the object store, by the names that delta-rs uses.",
+    )
+
+    @field_validator("root")
+    @classmethod
+    def _absolute(cls, root: str) -> str:
+        root = root.rstrip("/")
+        if not root:
+            raise ValueError("the lake's root must not be empty")
+        if "://" in root:
+            return root
+        return str(Path(root).expanduser().absolute())
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether the lake is a folder of this machine."""
+        return "://" not in self.root
+
+    def options(self) -> dict[str, str] | None:
+        """Return the storage options in clear, for the storage libraries alone."""
+        return {
+            name: value.get_secret_value()
+            for name, value in self.storage_options.items()
+        } or None
+
+
+class DatabaseSettings(Settings):
+    """How to reach a database; the URL holds a password and is never printed."""
+
+    url: SecretStr = Field(description="A SQLAlchemy or libpq URL.")
+    statement_timeout_s: int = Field(
+        default=600, ge=1, description="Longest time of one statement, in seconds."
+    )
+    connect_timeout_s: int = Field(
+        default=10, ge=1, description="Longest time to connect, in seconds."
+    )
+
+    def libpq_url(self) -> str:
+        """Return the URL as libpq reads it, that is without SQLAlchemy's driver name."""
+        scheme, separator, rest = self.url.get_secret_value().partition("://")
+        return f"{scheme.partition('+')[0]}{separator}{rest}"
+
+
+class ApiSettings(Settings):
+    """How to reach an API, and how hard it may be asked."""
+
+    base_url: str = Field(description="The address that every path is appended to.")
+    token: SecretStr | None = Field(
+        default=None, description="Bearer token; none for an open API."
+    )
+    timeout_s: float = Field(
+        default=30.0, gt=0, description="Longest time of one request, in seconds."
+    )
+    attempts: int = Field(
+        default=5,
+        ge=1,
+        description="How often one page is asked for before the run stops.",
+    )
+    longest_wait_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="The longest Retry-After that is waited out instead of stopping, in seconds.",
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _http(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("an API's base_url begins with http:// or https://")
+        return url.rstrip("/")
+
+
+class RejectLimits(Settings):
+    """How many rejected rows a batch may have before the gate closes."""
+
+    share: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="Largest share of rejected rows in a batch.",
+    )
+    rows: int = Field(
+        default=1_000_000,
+        ge=0,
+        description="Largest number of rejected rows in a batch.",
+    )
+    from_rows: int = Field(
+        default=50,
+        ge=0,
+        description="Below this many rows in a batch the share says nothing and is not applied.",
+    )

@@ -1,0 +1,1 @@
+"""Everything that can be read in batches from a position."""

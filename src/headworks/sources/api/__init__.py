@@ -1,0 +1,1 @@
+"""Paginated HTTP APIs as sources."""

@@ -1,0 +1,49 @@
+"""The one protocol of every source: read batches from a position.
+
+What belongs here: the shape of a source and of a batch. What does not: any source, and what is done with a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import polars as pl
+
+Position = dict[str, Any]
+"""Where a source was read up to: JSON, opaque to everything but the source."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A bounded number of records with the position just after them.
+
+    ``frame`` holds the records that are new. ``read`` counts every record that the source gave, ``repeated`` those of
+    them that earlier batches hold already and that the frame therefore leaves out: ``read == frame.height + repeated``.
+    """
+
+    frame: pl.DataFrame
+    position: Position
+    read: int
+    repeated: int = 0
+
+
+class Source(Protocol):
+    """Something that can be read in batches from a position."""
+
+    @property
+    def schema(self) -> pl.Schema:
+        """The columns of every batch's frame."""
+        ...
+
+    def read(
+        self, position: Position | None, until: datetime | None
+    ) -> Iterator[Batch]:
+        """Yield the batches after ``position`` (None: from the beginning) with cursors before ``until`` (None: all).
+
+        The same position and the same data give the same records again. The iterator holds connections only while it
+        is alive; closing it closes them.
+        """
+        ...

