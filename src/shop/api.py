@@ -1,7 +1,7 @@
-"""The shop's HTTP API: products by page number, exchange rates by cursor, behind a bearer token and a rate limit.
+"""The shop's HTTP API: products by page, exchange rates by cursor, behind a bearer token and a rate limit.
 
-The application belongs here; what it reads is in `store`, how much it lets through in `limits`, and running it
-as a program in `serve`.
+The application belongs here; what it reads is in `store`, how much it lets through in `limits`, and running
+it as a program in `serve`.
 """
 
 from __future__ import annotations
@@ -31,10 +31,51 @@ MAX_PER_PAGE: Final = 100
 MAX_RATES: Final = 500
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+Answer = Callable[[Store, Request], Response]
 
 
-class _BadRequest(Exception):
+class _BadRequestError(Exception):
     """The request cannot be understood; the message tells the caller why."""
+
+
+class _Gate:
+    """What every request passes: token, rate limit, a fault if one is due; then it is answered."""
+
+    def __init__(
+        self,
+        store: Store,
+        token: SecretStr,
+        limits: Limits,
+        faults: Faults | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._token = token
+        self._bucket = TokenBucket(limits, clock())
+        self._faults = FaultSource(faults) if faults is not None else None
+        self._clock = clock
+
+    def guard(self, answer: Answer) -> Endpoint:
+        """The endpoint that gives this answer to whoever may pass."""
+
+        async def endpoint(request: Request) -> Response:
+            return self._refusal(request) or await self._let_through(answer, request)
+
+        return endpoint
+
+    def _refusal(self, request: Request) -> Response | None:
+        if not _authorised(request, self._token):
+            return _error(401, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
+        if not self._bucket.take(self._clock()):
+            return _error(429, "too many requests", {"Retry-After": "1"})
+        return None
+
+    async def _let_through(self, answer: Answer, request: Request) -> Response:
+        fault = self._faults.next() if self._faults is not None else None
+        if fault in (Fault.SERVER_ERROR, Fault.UNAVAILABLE):
+            return _error(int(fault), "something broke; it may work the next time")
+        response = await run_in_threadpool(_answer, answer, self._store, request)
+        return _cut(response) if fault is Fault.TRUNCATED else response
 
 
 def make_app(
@@ -46,24 +87,7 @@ def make_app(
 ) -> Starlette:
     """The API as an ASGI application; it connects to the database at the first request."""
     store = Store(dsn)
-    bucket = TokenBucket(limits or Limits(), clock())
-    fault_source = FaultSource(faults) if faults is not None else None
-
-    def guarded(answer: Callable[[Store, Request], Response]) -> Endpoint:
-        """Token first, then the rate limit, then a fault if one is due, then the answer."""
-
-        async def endpoint(request: Request) -> Response:
-            if not _authorised(request, token):
-                return _error(401, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
-            if not bucket.take(clock()):
-                return _error(429, "too many requests", {"Retry-After": "1"})
-            fault = fault_source.next() if fault_source is not None else None
-            if fault in (Fault.SERVER_ERROR, Fault.UNAVAILABLE):
-                return _error(int(fault), "something broke; it may work the next time")
-            response = await run_in_threadpool(_answer, answer, store, request)
-            return _cut(response) if fault is Fault.TRUNCATED else response
-
-        return endpoint
+    gate = _Gate(store, token, limits or Limits(), faults, clock)
 
     async def health(request: Request) -> Response:
         return await run_in_threadpool(_answer, _health, store, request)
@@ -73,20 +97,18 @@ def make_app(
         yield
         store.close()
 
-    return Starlette(
-        routes=[
-            Route("/v1/products", guarded(_products)),
-            Route("/v1/rates", guarded(_rates)),
-            Route("/healthz", health),
-        ],
-        lifespan=lifespan,
-    )
+    routes = [
+        Route("/v1/products", gate.guard(_products)),
+        Route("/v1/rates", gate.guard(_rates)),
+        Route("/healthz", health),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)
 
 
-def _answer(answer: Callable[[Store, Request], Response], store: Store, request: Request) -> Response:
+def _answer(answer: Answer, store: Store, request: Request) -> Response:
     try:
         return answer(store, request)
-    except _BadRequest as error:
+    except _BadRequestError as error:
         return _error(400, str(error))
     except psycopg.Error:
         # What the database says may tell callers more than they should know.
@@ -102,9 +124,11 @@ def _products(store: Store, request: Request) -> Response:
     page = _number(request, "page", 1)
     per_page = min(_number(request, "per_page", MAX_PER_PAGE), MAX_PER_PAGE)
     found = store.products(offset=(page - 1) * per_page, limit=per_page)
-    meta = {"page": page, "pages": -(-found.total // per_page), "total": found.total}
+    meta = json.dumps(
+        {"page": page, "pages": -(-found.total // per_page), "total": found.total}, separators=(",", ":")
+    )
     # The records are put in as the text they are: parsing and writing them again would change their bytes.
-    body = f'{{"data":{{"items":[{",".join(found.payloads)}]}},"meta":{json.dumps(meta)}}}'
+    body = f'{{"data":{{"items":[{",".join(found.payloads)}]}},"meta":{meta}}}'
     return Response(body, media_type="application/json")
 
 
@@ -127,9 +151,11 @@ def _cursor(rate: Rate) -> str:
 def _read_cursor(cursor: str) -> tuple[date, str]:
     try:
         day, currency = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii").split("/")
+        if not currency.isalpha():
+            raise ValueError(currency)
         return date.fromisoformat(day), currency
     except (binascii.Error, ValueError) as error:
-        raise _BadRequest("cursor: not one that this API gave out") from error
+        raise _BadRequestError("cursor: not one that this API gave out") from error
 
 
 def _since(request: Request) -> date | None:
@@ -139,13 +165,13 @@ def _since(request: Request) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise _BadRequest("since: must be a day such as 2026-01-05") from error
+        raise _BadRequestError("since: must be a day such as 2026-01-05") from error
 
 
 def _number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:10]) and len(text) <= 9):
-        raise _BadRequest(f"{name}: must be a whole number from 1 on")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text) >= 1):
+        raise _BadRequestError(f"{name}: must be a whole number from 1 on")
     return int(text)
 
 

@@ -88,7 +88,7 @@ class Catalogue:
         for record in changed:
             self._records[record.ord - 1] = record
         for number, kind in enumerate(PRODUCT_DIRT):
-            if self._due(day_no, number):
+            if (day_no + number + 1) % self._rhythm(day_no) == 0:
                 self._soil(chance, day_no, kind)
         return [record.row() for record in self._records[before:]], [record.row() for record in changed]
 
@@ -120,14 +120,13 @@ class Catalogue:
             changed.append(replace(record, updated_at=self._world.moment(day_no, chance)))
         return changed
 
-    def _due(self, day_no: int, number: int) -> bool:
-        """Sparsely in the history, since broken records stay in the catalogue; every third day from then on."""
+    def _rhythm(self, day_no: int) -> int:
+        """Days from dirt to dirt: sparsely in the history, since it stays; every third day later."""
         history = self._world.history_days
-        every = min(15, history) if day_no < history else 3
-        return day_no % every == number % every
+        return min(15, history) if day_no < history else 3
 
     def _soil(self, chance: Random, day_no: int, kind: str) -> None:
-        """Add one broken record; two in three of those with a key are repaired three to five days later."""
+        """Add one broken record; every other time it is repaired within five days, if it has a key."""
         if kind == "copy":
             original = self._records[self._sound[chance.choice(list(self._sound))]]
             self._records.append(replace(original, ord=len(self._records) + 1))
@@ -140,13 +139,13 @@ class Catalogue:
             "attributes": replace(sound, attributes='{"colour": "red", '),
         }[kind]
         self._records.append(broken)
-        if kind != "null id" and chance.random() < 0.67:
+        if kind != "null id" and day_no // self._rhythm(day_no) % 2 == 1:
             day = day_no + chance.randint(3, 5)
             self._repairs[day].append(replace(sound, updated_at=self._world.moment(day, chance)))
 
 
 def rates(world: World, day_no: int) -> list[RateRow]:
-    """The exchange rates published on a day: none at weekends; on the first day those of the days before, too."""
+    """The exchange rates published on a day: none at weekends; on the first, those of days before, too."""
     first = world.day(day_no)
     if day_no == 0:
         first -= timedelta(days=RATES_LEAD_DAYS)

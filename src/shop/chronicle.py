@@ -24,6 +24,10 @@ class Chronicle:
 
     def day(self, day_no: int) -> Day:
         """All that is written on a day; days are asked for in rising order."""
+        if day_no < self._catalogue.next_day_no:
+            raise ValueError(
+                f"day {day_no} is over: the next is {self._catalogue.next_day_no}; begin a new chronicle"
+            )
         while self._catalogue.next_day_no < day_no:
             self._catalogue.live()
         new_products, changed_products = self._catalogue.live()

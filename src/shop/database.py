@@ -5,10 +5,10 @@ The only module that writes to the shop's tables. What is written is decided in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 from psycopg import Connection, sql
 from psycopg.pq import TransactionStatus
@@ -19,10 +19,14 @@ from shop.world import CustomerRow, Day, LineRow, Move, OrderRow, ProductRow, Ra
 
 Row = tuple[Any, ...]
 
+_LIVED: Final = "SELECT coalesce(max(day_no) + 1, 0) FROM shop.life"
+
 # In-place changes go to the newest version of a key: an older version beside it stays what it is.
 _CHANGE_NEWEST: Final = """
     WITH newest AS (
-        SELECT {key}, max(t.updated_at) AS moment FROM {table} AS t JOIN {changes} AS c USING ({key}) GROUP BY {key}
+        SELECT {key}, max(t.updated_at) AS moment
+        FROM {table} AS t JOIN {changes} AS c USING ({key})
+        GROUP BY {key}
     )
     UPDATE {table} AS t SET {assignments} FROM {changes} AS c JOIN newest USING ({key})
     WHERE {same_key} AND t.updated_at = newest.moment
@@ -32,30 +36,36 @@ _CHANGE_NEWEST: Final = """
 def create_schema(connection: Connection[Any], world: World) -> None:
     """Create the shop's empty tables; where they are already, check that they belong to the same world."""
     _require_idle(connection)
+    settings = world.model_dump_json()
     with connection.transaction():
         # Two founders at once would collide in the system catalogue.
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('shop.create_schema'))")
-        connection.execute(read_sql("schema"))
-        settings = world.model_dump_json()
-        found = connection.execute("SELECT obj_description('shop.life'::regclass)").fetchone()
-        if found is not None and found[0] not in (None, settings):
+        # What exists is not even touched: the locks of idle DDL would deadlock with somebody who lives a day.
+        (there, lived_by) = _one(
+            connection,
+            "SELECT to_regclass('shop.life') IS NOT NULL, "
+            "obj_description(to_regclass('shop.life'), 'pg_class')",
+        )
+        if not there:
+            connection.execute(read_sql("schema"))
+            comment = sql.SQL("COMMENT ON TABLE shop.life IS {}").format(sql.Literal(settings))
+            connection.execute(comment)
+        elif lived_by != settings:
             raise ShopError(
-                f"This database holds the shop of another world: {found[0]}. Asked for: {settings}. "
+                f"This database holds the shop of another world: {lived_by}. Asked for: {settings}. "
                 "Use the same settings, or an empty database."
             )
-        comment = sql.SQL("COMMENT ON TABLE shop.life IS {}").format(sql.Literal(settings))
-        connection.execute(comment)
 
 
 def lived_days(connection: Connection[Any]) -> int:
     """How many days the shop has lived."""
     with connection.transaction():
-        row = connection.execute("SELECT coalesce(max(day_no) + 1, 0) FROM shop.life").fetchone()
-    return int(row[0]) if row else 0
+        (days,) = _one(connection, _LIVED)
+    return int(days)
 
 
 def live(connection: Connection[Any], world: World, days: int) -> list[date]:
-    """Live so many days more after the last, each in a transaction of its own; the dates of the days lived."""
+    """Live so many days more after the last, each in its own transaction; the dates of the days lived."""
     return live_until(connection, world, lived_days(connection) + days)
 
 
@@ -70,7 +80,7 @@ def live_until(connection: Connection[Any], world: World, days: int) -> list[dat
 
 
 def found(connection: Connection[Any], world: World) -> list[date]:
-    """Found the shop: its tables and its history; taken up where it stopped, and nothing if it is complete."""
+    """Found the shop, its tables and its history; goes on where it was interrupted; the dates lived."""
     create_schema(connection, world)
     lived = live_until(connection, world, world.history_days)
     if lived:
@@ -90,8 +100,7 @@ def _live_one(connection: Connection[Any], chronicle: Chronicle, days: int) -> d
     with connection.transaction():
         # Whoever lives a day keeps others from living the same one, and from telling the truth meanwhile.
         connection.execute("LOCK TABLE shop.life IN EXCLUSIVE MODE")
-        row = connection.execute("SELECT coalesce(max(day_no) + 1, 0) FROM shop.life").fetchone()
-        day_no = int(row[0]) if row else 0
+        (day_no,) = _one(connection, _LIVED)
         if day_no >= days:
             return None
         day = chronicle.day(day_no)
@@ -134,7 +143,7 @@ def _change(
     name: str,
     key: tuple[str, ...],
     columns: tuple[str, ...],
-    rows: Iterable[Row],
+    rows: Sequence[Row],
 ) -> None:
     table, changes = sql.Identifier(*name.split(".")), sql.Identifier("changes")
     if not rows:
@@ -156,8 +165,15 @@ def _change(
     connection.execute(sql.SQL("DROP TABLE {}").format(changes))
 
 
+def _one(connection: Connection[Any], statement: LiteralString) -> Row:
+    row: Row | None = connection.execute(statement).fetchone()
+    if row is None:
+        raise ShopError(f"The database gave no row for: {statement}")
+    return row
+
+
 def _require_idle(connection: Connection[Any]) -> None:
     if connection.info.transaction_status != TransactionStatus.IDLE:
         raise ShopError(
-            "The connection is in the middle of a transaction: commit or roll back first; each day has its own."
+            "The connection is in the middle of a transaction: commit or roll back first; each day has one."
         )

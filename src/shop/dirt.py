@@ -1,7 +1,8 @@
 """The known dirt among customers, orders and lines: what is wrong, and on which days it is written.
 
-Every kind comes at least once in any three days. Dirt in the catalogue is in `catalogue`. A sound row never turns into a broken one;
-some broken rows are repaired in place, three to five days later, so that whoever reads every third day sees both.
+Every kind comes at least once in any three days. A sound row never turns into a broken one; some broken rows
+are repaired in place, three to five days later, so that whoever reads every third day sees both. Dirt in the
+catalogue does not belong here: see `catalogue`.
 """
 
 from __future__ import annotations
@@ -77,12 +78,17 @@ def _due(kinds: type[StrEnum], day_no: int) -> list[tuple[int, StrEnum]]:
     return [(number, kind) for number, kind in enumerate(kinds) if (day_no + number) % EVERY_DAYS == 0]
 
 
+def _is_repaired(day_no: int) -> bool:
+    """Every other time, beginning with the second: so something of each kind stays broken for ever."""
+    return day_no // EVERY_DAYS % 2 == 1
+
+
 def _repaired_on(chance: Random, day_no: int) -> int:
     return day_no + chance.randint(EVERY_DAYS, EVERY_DAYS + 2)
 
 
 def dirty_orders(world: World, day_no: int) -> Placed:
-    """The broken orders of a day (with sound lines), broken lines of sound orders, and needless versions of both."""
+    """Broken orders with sound lines, broken lines of sound orders, and needless versions of both."""
     if day_no < 0:
         return Placed((), ())
     chance = world.random("dirt", day_no)
@@ -91,7 +97,7 @@ def dirty_orders(world: World, day_no: int) -> Placed:
     for number, kind in _due(OrderDirt, day_no):
         whole = draw_order(world, chance, day_no, -1 - number, "paid")
         story = [Version(day_no, _break_order(OrderDirt(kind), chance, whole))]
-        if kind in _REPAIRABLE and chance.random() < 0.6:
+        if kind in _REPAIRABLE and _is_repaired(day_no):
             day = _repaired_on(chance, day_no)
             story.append(Version(day, whole._replace(updated_at=world.moment(day, chance))))
         orders.append(tuple(story))
@@ -146,10 +152,10 @@ def _break_order(kind: OrderDirt, chance: Random, order: OrderRow) -> OrderRow:
 def _dirty_line(
     world: World, chance: Random, day_no: int, kind: LineDirt, parent: OrderRow, line_no: int
 ) -> Story[LineRow]:
-    """One more line of a sound order, broken; the negative quantities are repaired now and then."""
+    """One more line of a sound order, broken; negative quantities are repaired every other time."""
     whole = draw_lines(world, chance, day_no, parent, 1)[0]._replace(line_no=line_no)
     broken = _break_line(kind, chance, whole)
-    if kind is LineDirt.NEGATIVE_QUANTITY and chance.random() < 0.6:
+    if kind is LineDirt.NEGATIVE_QUANTITY and _is_repaired(day_no):
         day = _repaired_on(chance, day_no)
         return (Version(day_no, broken), Version(day, whole._replace(updated_at=world.moment(day, chance))))
     return (Version(day_no, broken),)
@@ -189,7 +195,7 @@ def dirty_customers(world: World, day_no: int) -> list[Story[CustomerRow]]:
         written = world.moment(day_no, chance)
         whole = model._replace(customer_id=key, created_at=written, updated_at=written)
         story = [Version(day_no, _break_customer(CustomerDirt(kind), whole))]
-        if kind is not CustomerDirt.NULL_KEY and chance.random() < 0.6:
+        if kind is not CustomerDirt.NULL_KEY and _is_repaired(day_no):
             day = _repaired_on(chance, day_no)
             story.append(Version(day, whole._replace(updated_at=world.moment(day, chance))))
         stories.append(tuple(story))

@@ -28,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except psycopg.OperationalError as error:
-        print(f"The shop cannot reach its database: {str(error).strip()}. Check --dsn.", file=sys.stderr)
+        print(
+            f"The shop cannot reach its database: {str(error).splitlines()[0]}. Check --dsn.", file=sys.stderr
+        )
         return 2
     if history:
         print(f"founded the shop: {len(history)} days of history, from {history[0]} to {history[-1]}")

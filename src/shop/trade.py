@@ -43,7 +43,7 @@ _WEEKDAY_PERCENT: Final = (110, 105, 100, 100, 110, 95, 80)
 
 
 def order_key(world: World, day_no: int, place: int) -> int:
-    """The key of an order by its day and its place in the day; places from the end (-1, -2 …) are for dirt."""
+    """The key of an order by its day and its place in it; places from the end (-1, -2 …) are for dirt."""
     places = 2 * world.orders_per_day + 60
     return 100_001 + day_no * places + place % places
 
@@ -127,7 +127,7 @@ def _career(world: World, chance: Random, day_no: int, order: OrderRow) -> Story
     story = [Version(day_no, order)]
     path = {"new": ["paid", "shipped", "delivered"], "paid": ["shipped", "delivered"]}[order.status]
     if chance.random() < 0.06:
-        path = path[: chance.randint(0, len(path) - 2)] + ["cancelled"]
+        path = [*path[: chance.randint(0, len(path) - 2)], "cancelled"]
     day = day_no
     for status in path:
         day += chance.randint(1, 3)
@@ -147,7 +147,7 @@ def _line_life(world: World, chance: Random, day_no: int, place: int, line: Line
 
 
 def _during(world: World, chance: Random, day_no: int) -> datetime:
-    """A moment of a day; one in eight on the full hour, so that different rows are written at the same instant."""
+    """A moment of a day; one in eight on the full hour, so that some rows share their instant."""
     moment = world.moment(day_no, chance)
     if chance.random() < 0.125:
         return moment.replace(minute=0, second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""What gold must be: computed from the export tables by Postgres alone, apart from everything that makes gold.
+"""What gold must be: computed from the export tables by Postgres alone, apart from what makes gold.
 
 Only this second opinion belongs here. It shares the vocabulary with the rules, and no code with them.
 """

@@ -5,6 +5,9 @@ What belongs here: staging and replacing. What does not: auditing, which happens
 
 from __future__ import annotations
 
+import hashlib
+import json
+import uuid
 from pathlib import Path
 
 import polars as pl
@@ -36,7 +39,9 @@ class Staged(Report):
     """A gold candidate: where it lies, what it was made from, and the version that it would replace."""
 
     dataset: str
-    run_id: str
+    staging_id: str = Field(
+        description="Names the candidate by what it was made from: the same inputs, the same file."
+    )
     base_version: int
     inputs: dict[str, int]
     code: int
@@ -90,25 +95,35 @@ def input_id(dataset: str) -> str:
     return f"input:{dataset}"
 
 
-def write_staged(lake: Lake, dataset: str, run_id: str, frame: pl.DataFrame) -> None:
-    """Write a candidate to the staging area."""
-    uri = staged_uri(lake, dataset, run_id)
+def staging_id(inputs: dict[str, int], code: int, base_version: int) -> str:
+    """Name a candidate by what it is made from."""
+    made_from = json.dumps([sorted(inputs.items()), code, base_version])
+    return hashlib.blake2b(made_from.encode(), digest_size=10).hexdigest()
+
+
+def write_staged(lake: Lake, dataset: str, candidate: str, frame: pl.DataFrame) -> None:
+    """Write a candidate to the staging area, whole: a killed writer leaves no half of a file under its name."""
+    uri = staged_uri(lake, dataset, candidate)
     with translated(uri):
         if lake.settings.is_local:
             Path(uri).parent.mkdir(parents=True, exist_ok=True)
-        frame.write_parquet(uri, storage_options=lake.settings.options())
+            partial = f"{uri}.{uuid.uuid4().hex}"
+            frame.write_parquet(partial)
+            Path(partial).replace(uri)
+        else:
+            frame.write_parquet(uri, storage_options=lake.settings.options())
 
 
-def read_staged(lake: Lake, dataset: str, run_id: str) -> pl.DataFrame:
+def read_staged(lake: Lake, dataset: str, candidate: str) -> pl.DataFrame:
     """Read a candidate from the staging area."""
-    uri = staged_uri(lake, dataset, run_id)
+    uri = staged_uri(lake, dataset, candidate)
     with translated(uri):
         return pl.read_parquet(uri, storage_options=lake.settings.options())
 
 
-def staged_uri(lake: Lake, dataset: str, run_id: str) -> str:
-    """Return where a run's candidate for a gold table lies."""
-    return f"{lake.settings.root}/_headworks/staging/{run_id}/{check_dataset(dataset)}.parquet"
+def staged_uri(lake: Lake, dataset: str, candidate: str) -> str:
+    """Return where a candidate for a gold table lies."""
+    return f"{lake.settings.root}/_headworks/staging/{check_dataset(dataset)}/{candidate}.parquet"
 
 
 def commit_gold(lake: Lake, staged: Staged) -> TableRef:
@@ -126,7 +141,7 @@ def commit_gold(lake: Lake, staged: Staged) -> TableRef:
     with refused_when_stale(table.name):
         if staged.changed:
             table.overwrite(
-                read_staged(lake, staged.dataset, staged.run_id), transactions
+                read_staged(lake, staged.dataset, staged.staging_id), transactions
             )
         else:
             table.append(table.scan().head(0).collect(), transactions, retries=0)

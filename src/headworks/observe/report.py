@@ -45,6 +45,9 @@ class LandingReport(Report):
     repeated: int = Field(
         default=0, description="Read again and recognised before landing."
     )
+    would_land: int = Field(
+        default=0, description="Read by a dry run, which lands nothing."
+    )
     batches: int = 0
     first_sequence: int = 0
     last_sequence: int = 0

@@ -23,6 +23,7 @@ from headworks.lake.gold import (
     pinned_inputs,
     read_staged,
     staged_uri,
+    staging_id,
     write_staged,
 )
 from headworks.lake.store import Lake
@@ -65,7 +66,7 @@ class GoldTable:
         )
 
 
-def stage(lake: Lake, gold: GoldTable, pins: Pins, run_id: str) -> Staged:
+def stage(lake: Lake, gold: GoldTable, pins: Pins) -> Staged:
     """Make the candidate of a gold table from pinned silver, unless the table was made from just that already."""
     inputs = {name: pins.version_of(name).change for name in gold.inputs}
     code = gold.code()
@@ -73,7 +74,7 @@ def stage(lake: Lake, gold: GoldTable, pins: Pins, run_id: str) -> Staged:
     if table is not None and is_current(table, inputs, code):
         return Staged(
             dataset=gold.name,
-            run_id=run_id,
+            staging_id=staging_id(inputs, code, table.version),
             base_version=table.version,
             inputs=inputs,
             code=code,
@@ -82,11 +83,12 @@ def stage(lake: Lake, gold: GoldTable, pins: Pins, run_id: str) -> Staged:
     frames = pinned_inputs(lake, pins, gold.inputs)
     candidate = gold.transform(frames).collect().sort(gold.key)
     table = table or lake.ensure("gold", gold.name, candidate.schema)
-    write_staged(lake, gold.name, run_id, candidate)
+    candidate_id = staging_id(inputs, code, table.version)
+    write_staged(lake, gold.name, candidate_id, candidate)
     totals = gold.totals(frames).collect().row(0, named=True) if gold.totals else {}
     return Staged(
         dataset=gold.name,
-        run_id=run_id,
+        staging_id=candidate_id,
         base_version=table.version,
         inputs=inputs,
         code=code,
@@ -102,8 +104,8 @@ def audit(lake: Lake, gold: GoldTable, staged: Staged) -> GateReport | None:
     if not staged.fresh:
         return None
     scope = f"gold.{gold.name}"
-    candidate = read_staged(lake, gold.name, staged.run_id)
-    uri = staged_uri(lake, gold.name, staged.run_id)
+    candidate = read_staged(lake, gold.name, staged.staging_id)
+    uri = staged_uri(lake, gold.name, staged.staging_id)
     checks = [
         _check_key(scope, candidate, gold.key),
         *_check_totals(scope, candidate, staged.totals),

@@ -1,0 +1,126 @@
+"""Taking a source in: which streams a run reads, in which order, for each mode.
+
+Incremental: the live stream, from where it stands. Full: a generation with a stream of its own, then the live stream
+so that nothing written meanwhile is missed, then the end mark. A window: a stream of its own, which never moves the
+live one. A dry run reads and counts, and lands nothing.
+
+What belongs here: that order. What does not: landing a stream (``landing.py``), marks (``generations.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from headworks.lake.generations import (
+    begin_generation,
+    complete_generation,
+    window_reading,
+)
+from headworks.lake.landing import Landing, OnBatch, land, open_bronze, read_head
+from headworks.lake.store import Lake
+from headworks.names import Window
+from headworks.observe.report import LandingReport, TableRef
+from headworks.ports import Clock, TokenMaker, random_token, system_clock
+from headworks.sources.base import Source
+
+Mode = Literal["incremental", "full"]
+
+
+class Intake(Protocol):
+    """A source in its three variants."""
+
+    def live(self) -> Source:
+        """Return the source as it is read incrementally."""
+        ...
+
+    def whole(self) -> Source:
+        """Return the source as it is read from beginning to end, whatever its position."""
+        ...
+
+    def within(self, window: Window) -> Source:
+        """Return the source bounded to a window; raises `SettingsError` where it has no cursor to bound."""
+        ...
+
+
+@dataclass(frozen=True)
+class TakeIn:
+    """One taking-in: where to, for which run, and how."""
+
+    lake: Lake
+    dataset: str
+    run_id: str
+    mode: Mode = "incremental"
+    window: Window | None = None
+    dry_run: bool = False
+    clock: Clock = system_clock
+    token: TokenMaker = random_token
+
+
+def take_in(
+    request: TakeIn, intake: Intake, on_batch: OnBatch | None = None
+) -> tuple[LandingReport, ...]:
+    """Take a source in as requested, and return a report for each stream that was read."""
+    landing = Landing(
+        request.lake,
+        request.dataset,
+        request.dataset,
+        request.run_id,
+        clock=request.clock,
+        token=request.token,
+    )
+    if request.window is not None:
+        source = intake.within(request.window)
+        stream = window_reading(
+            request.lake, request.dataset, request.window, source.schema
+        )
+        return (_land(request, replace(landing, stream=stream), source, on_batch),)
+    if request.mode == "incremental":
+        return (_land(request, landing, intake.live(), on_batch),)
+    return _full(request, landing, intake, on_batch)
+
+
+def _full(
+    request: TakeIn, landing: Landing, intake: Intake, on_batch: OnBatch | None
+) -> tuple[LandingReport, ...]:
+    whole, live = intake.whole(), intake.live()
+    if request.dry_run:
+        return (_preview(landing, whole),)
+    generation = begin_generation(landing, whole.schema)
+    report = land(replace(landing, stream=generation.stream), whole, on_batch=on_batch)
+    catching_up = land(landing, live, on_batch=on_batch)
+    complete_generation(landing, generation)
+    return (report.model_copy(update={"generation": generation.number}), catching_up)
+
+
+def _land(
+    request: TakeIn, landing: Landing, source: Source, on_batch: OnBatch | None
+) -> LandingReport:
+    return (
+        _preview(landing, source)
+        if request.dry_run
+        else land(landing, source, on_batch=on_batch)
+    )
+
+
+def _preview(landing: Landing, source: Source) -> LandingReport:
+    """Read what a landing would read, and count it."""
+    table = open_bronze(landing.lake, landing.dataset, source.schema)
+    head = read_head(landing.lake, table, landing.dataset, landing.stream)
+    read = repeated = 0
+    for batch in source.read(head.position, None):
+        read, repeated = read + batch.read, repeated + batch.repeated
+    return LandingReport(
+        dataset=landing.dataset,
+        stream=landing.stream,
+        table=TableRef(
+            table=table.name,
+            version=table.version,
+            uri=landing.lake.uri("bronze", landing.dataset),
+        ),
+        read=read,
+        repeated=repeated,
+        would_land=read - repeated,
+        last_sequence=head.sequence,
+        position=head.position,
+    )

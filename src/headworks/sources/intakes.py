@@ -1,0 +1,61 @@
+"""The sources that ship with headworks, in the three variants in which a run may read them.
+
+What belongs here: the variants. What does not: reading.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from headworks.errors import SettingsError
+from headworks.names import Window
+from headworks.sources.api.source import ApiSource
+from headworks.sources.sql.postgres import PostgresTable
+
+
+@dataclass(frozen=True)
+class TableIntake:
+    """A Postgres table: by its cursor column, whole, or between two values of the cursor."""
+
+    table: PostgresTable
+
+    def live(self) -> PostgresTable:
+        """Return the table as it is read incrementally."""
+        return self.table
+
+    def whole(self) -> PostgresTable:
+        """Return the table as it is read from beginning to end."""
+        return replace(self.table, whole=True)
+
+    def within(self, window: Window) -> PostgresTable:
+        """Return the table bounded to a window of its cursor column."""
+        if self.table.cursor is None:
+            raise SettingsError(
+                "A table that is read without a cursor column has no window.",
+                where=f"{self.table.schema_name}.{self.table.table}",
+                do="name its cursor column, or run without a window.",
+            )
+        return replace(self.table, window=window)
+
+
+@dataclass(frozen=True)
+class ResourceIntake:
+    """An API's resource: from its watermark, or whole in a stream without one."""
+
+    source: ApiSource
+
+    def live(self) -> ApiSource:
+        """Return the resource as it is read from where its stream stands."""
+        return self.source
+
+    def whole(self) -> ApiSource:
+        """Return the resource itself: the stream of a full read has no watermark, so all of it is read."""
+        return self.source
+
+    def within(self, window: Window) -> ApiSource:
+        """Refuse, since a paginated resource has no upper bound."""
+        raise SettingsError(
+            "This resource cannot be read for a window.",
+            where=self.source.resource.path,
+            do="run it without a window.",
+        )
