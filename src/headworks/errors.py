@@ -49,9 +49,7 @@ class HeadworksError(Exception):
         return (_rebuild, (type(self), self.what, self.where, self.do))
 
 
-def _rebuild(
-    kind: type[HeadworksError], what: str, where: str, do: str
-) -> HeadworksError:
+def _rebuild(kind: type[HeadworksError], what: str, where: str, do: str) -> HeadworksError:
     """Make an error again from its parts, so that it survives a trip between processes."""
     return kind(what, where=where, do=do)
 

@@ -65,9 +65,7 @@ class Window(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    start: datetime = Field(
-        description="First moment to take, inclusive. Without a zone it counts as UTC."
-    )
+    start: datetime = Field(description="First moment to take, inclusive. Without a zone it counts as UTC.")
     end: datetime = Field(
         description="First moment to leave out, exclusive. Without a zone it counts as UTC."
     )
@@ -76,15 +74,11 @@ class Window(BaseModel):
     def _ordered_and_utc(self) -> Window:
         start, end = _as_utc(self.start), _as_utc(self.end)
         if start >= end:
-            raise ValueError(
-                f"the window's start ({start}) must lie before its end ({end})"
-            )
+            raise ValueError(f"the window's start ({start}) must lie before its end ({end})")
         object.__setattr__(self, "start", start)
         object.__setattr__(self, "end", end)
         return self
 
 
 def _as_utc(moment: datetime) -> datetime:
-    return (
-        moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    )
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -43,10 +43,7 @@ class LakeSettings(Settings):
 
     def options(self) -> dict[str, str] | None:
         """Return the storage options in clear, for the storage libraries alone."""
-        return {
-            name: value.get_secret_value()
-            for name, value in self.storage_options.items()
-        } or None
+        return {name: value.get_secret_value() for name, value in self.storage_options.items()} or None
 
 
 class DatabaseSettings(Settings):
@@ -56,9 +53,7 @@ class DatabaseSettings(Settings):
     statement_timeout_s: int = Field(
         default=600, ge=1, description="Longest time of one statement, in seconds."
     )
-    connect_timeout_s: int = Field(
-        default=10, ge=1, description="Longest time to connect, in seconds."
-    )
+    connect_timeout_s: int = Field(default=10, ge=1, description="Longest time to connect, in seconds.")
 
     def libpq_url(self) -> str:
         """Return the URL as libpq reads it, that is without SQLAlchemy's driver name."""
@@ -70,12 +65,8 @@ class ApiSettings(Settings):
     """How to reach an API, and how hard it may be asked."""
 
     base_url: str = Field(description="The address that every path is appended to.")
-    token: SecretStr | None = Field(
-        default=None, description="Bearer token; none for an open API."
-    )
-    timeout_s: float = Field(
-        default=30.0, gt=0, description="Longest time of one request, in seconds."
-    )
+    token: SecretStr | None = Field(default=None, description="Bearer token; none for an open API.")
+    timeout_s: float = Field(default=30.0, gt=0, description="Longest time of one request, in seconds.")
     attempts: int = Field(
         default=5,
         ge=1,

@@ -67,11 +67,7 @@ ORDERS = Dataset(
         "updated_at": pl.col("updated_at"),
     },
     cursor="updated_at",
-    references=(
-        Reference(
-            ("customer_id",), "shop.customers", ("customer_id",), "unknown_customer"
-        ),
-    ),
+    references=(Reference(("customer_id",), "shop.customers", ("customer_id",), "unknown_customer"),),
     contract=CONTRACTS / "silver_shop_orders.yml",
 )
 

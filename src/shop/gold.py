@@ -21,7 +21,7 @@ SCHEMA = "analytics"
 # Wide enough for every product of the factors: Polars keeps the left scale when it multiplies decimals.
 _WIDE = pl.Decimal(38, 14)
 _MONEY = pl.Decimal(18, 2)
-_INPUTS = (CUSTOMERS.name, ORDERS.name, ORDER_LINES.name, PRODUCTS.name, RATES.name)
+INPUTS = (CUSTOMERS.name, ORDERS.name, ORDER_LINES.name, PRODUCTS.name, RATES.name)
 
 
 def counted_lines(inputs: Inputs) -> pl.LazyFrame:
@@ -29,16 +29,10 @@ def counted_lines(inputs: Inputs) -> pl.LazyFrame:
     orders = (
         inputs[ORDERS.name]
         .filter(pl.col("status") != UNCOUNTED_STATUS)
-        .select(
-            "order_id", "customer_id", "currency", day=pl.col("ordered_at").dt.date()
-        )
+        .select("order_id", "customer_id", "currency", day=pl.col("ordered_at").dt.date())
         .sort("day")
     )
-    rates = (
-        inputs[RATES.name]
-        .select("currency", "eur_per_unit", rate_day="day")
-        .sort("rate_day")
-    )
+    rates = inputs[RATES.name].select("currency", "eur_per_unit", rate_day="day").sort("rate_day")
     priced = orders.join_asof(
         rates,
         left_on="day",
@@ -61,9 +55,7 @@ def counted_lines(inputs: Inputs) -> pl.LazyFrame:
             on="customer_id",
         )
         .join(inputs[PRODUCTS.name].select("product_id", "category"), on="product_id")
-        .with_columns(
-            revenue_eur=revenue.round(2, mode="half_away_from_zero").cast(_MONEY)
-        )
+        .with_columns(revenue_eur=revenue.round(2, mode="half_away_from_zero").cast(_MONEY))
     )
 
 
@@ -97,11 +89,7 @@ def customer_value(inputs: Inputs) -> pl.LazyFrame:
 def line_totals(inputs: Inputs) -> pl.LazyFrame:
     """Return what ``daily`` must add up to: the units of all lines whose order counts, and their revenue."""
     counted = inputs[ORDERS.name].filter(pl.col("status") != UNCOUNTED_STATUS)
-    units = (
-        inputs[ORDER_LINES.name]
-        .join(counted, on="order_id", how="semi")
-        .select(pl.col("quantity").sum())
-    )
+    units = inputs[ORDER_LINES.name].join(counted, on="order_id", how="semi").select(pl.col("quantity").sum())
     revenue = counted_lines(inputs).select(pl.col("revenue_eur").sum().cast(_MONEY))
     return pl.concat(
         [units.select(units=pl.col("quantity").cast(pl.Int64)), revenue],
@@ -116,7 +104,7 @@ def revenue_total(inputs: Inputs) -> pl.LazyFrame:
 
 DAILY = GoldTable(
     name="sales.daily",
-    inputs=_INPUTS,
+    inputs=INPUTS,
     transform=daily,
     key=("day", "country", "category"),
     contract=CONTRACTS / "gold_sales_daily.yml",
@@ -124,7 +112,7 @@ DAILY = GoldTable(
 )
 CUSTOMER_VALUE = GoldTable(
     name="sales.customer_value",
-    inputs=_INPUTS,
+    inputs=INPUTS,
     transform=customer_value,
     key=("customer_id",),
     contract=CONTRACTS / "gold_sales_customer_value.yml",

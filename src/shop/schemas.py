@@ -81,9 +81,7 @@ class Orders(dy.Schema):
     @dy.rule()
     def impossible_order_date(cls) -> pl.Expr:
         """No order is older than the shop, or lies after the moment in which it was written."""
-        return pl.col("ordered_at").is_between(
-            EARLIEST_ORDER, pl.col("updated_at") + ORDER_CLOCK_SKEW
-        )
+        return pl.col("ordered_at").is_between(EARLIEST_ORDER, pl.col("updated_at") + ORDER_CLOCK_SKEW)
 
 
 class OrderLines(dy.Schema):

@@ -37,9 +37,7 @@ Transactions = Mapping[str, int]
 # 32 parallel writers exceed the default of 15; an append of another stream is always safe to rebase.
 APPEND_RETRIES = 100
 
-_NO_HOUSEKEEPING = PostCommitHookProperties(
-    create_checkpoint=True, cleanup_expired_logs=False
-)
+_NO_HOUSEKEEPING = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 _FORBIDDEN = "delta.setTransactionRetentionDuration"
 
 
@@ -64,6 +62,11 @@ class Table:
         return int(self._delta.version())
 
     @property
+    def id(self) -> str:
+        """The table's own id, given when it was made."""
+        return str(self._delta.metadata().id)
+
+    @property
     def columns(self) -> list[str]:
         """The names of the table's columns."""
         return [field.name for field in self._delta.schema().fields]
@@ -86,9 +89,7 @@ class Table:
         actions = pl.DataFrame(self._delta.get_add_actions(flatten=True))
         if "partition._stream" not in actions.columns:
             return []
-        return sorted(
-            actions.get_column("partition._stream").drop_nulls().unique().to_list()
-        )
+        return sorted(actions.get_column("partition._stream").drop_nulls().unique().to_list())
 
     def append(
         self,
@@ -134,14 +135,10 @@ class Table:
             post_commithook_properties=_NO_HOUSEKEEPING,
         )
 
-    def merge(
-        self, frame: pl.DataFrame, key: tuple[str, ...], transactions: Transactions
-    ) -> None:
+    def merge(self, frame: pl.DataFrame, key: tuple[str, ...], transactions: Transactions) -> None:
         """Update the rows with a key of ``frame`` and insert the others, in one commit that is never rebased."""
         extra = set(frame.columns) - set(self.columns)
-        matched = " AND ".join(
-            f'target."{column}" = source."{column}"' for column in key
-        )
+        matched = " AND ".join(f'target."{column}" = source."{column}"' for column in key)
         merger = self._delta.merge(
             frame,
             matched,
@@ -213,9 +210,7 @@ def translated(name: str) -> Iterator[None]:
     try:
         yield
     except SchemaMismatchError as problem:
-        raise SchemaChanged(
-            f"The columns do not fit the table: {problem}", where=name
-        ) from problem
+        raise SchemaChanged(f"The columns do not fit the table: {problem}", where=name) from problem
     except (DeltaProtocolError, DeltaError, OSError) as problem:
         raise LakeUnusable(
             f"The lake cannot be used: {_first_line(problem)}",

@@ -49,9 +49,7 @@ def begin_generation(landing: Landing, schema: pl.Schema) -> Generation:
                 do="let the other run finish; nothing was read by this one.",
             ) from problem
         raise
-    return Generation(
-        landing.dataset, number, generation_stream(landing.dataset, number), started_at
-    )
+    return Generation(landing.dataset, number, generation_stream(landing.dataset, number), started_at)
 
 
 def complete_generation(landing: Landing, generation: Generation) -> None:
@@ -72,9 +70,7 @@ def complete_generation(landing: Landing, generation: Generation) -> None:
         {
             "generation": generation.number,
             "started_at": generation.started_at.isoformat(),
-            "streams": {
-                stream: table.transaction(stream) for stream in table.streams()
-            },
+            "streams": {stream: table.transaction(stream) for stream in table.streams()},
             "run_id": landing.run_id,
         },
     )

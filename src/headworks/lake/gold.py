@@ -30,9 +30,7 @@ class Pins(Report):
 
     def version_of(self, dataset: str) -> TableRef:
         """Return the pinned version of a dataset."""
-        return next(
-            table for table in self.tables if table.table == f"silver.{dataset}"
-        )
+        return next(table for table in self.tables if table.table == f"silver.{dataset}")
 
 
 class Staged(Report):
@@ -69,9 +67,7 @@ def pin(lake: Lake, datasets: list[str]) -> Pins:
     )
 
 
-def pinned_inputs(
-    lake: Lake, pins: Pins, datasets: tuple[str, ...]
-) -> dict[str, pl.LazyFrame]:
+def pinned_inputs(lake: Lake, pins: Pins, datasets: tuple[str, ...]) -> dict[str, pl.LazyFrame]:
     """Return the live rows of the pinned versions, without tombstones and provenance."""
     frames = {}
     for name in datasets:
@@ -140,9 +136,7 @@ def commit_gold(lake: Lake, staged: Staged) -> TableRef:
     transactions[CHANGE] = table.transaction(CHANGE) + (1 if staged.changed else 0)
     with refused_when_stale(table.name):
         if staged.changed:
-            table.overwrite(
-                read_staged(lake, staged.dataset, staged.staging_id), transactions
-            )
+            table.overwrite(read_staged(lake, staged.dataset, staged.staging_id), transactions)
         else:
             table.append(table.scan().head(0).collect(), transactions, retries=0)
     return gold_reference(lake, table, staged.dataset)

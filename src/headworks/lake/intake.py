@@ -57,9 +57,7 @@ class TakeIn:
     token: TokenMaker = random_token
 
 
-def take_in(
-    request: TakeIn, intake: Intake, on_batch: OnBatch | None = None
-) -> tuple[LandingReport, ...]:
+def take_in(request: TakeIn, intake: Intake, on_batch: OnBatch | None = None) -> tuple[LandingReport, ...]:
     """Take a source in as requested, and return a report for each stream that was read."""
     landing = Landing(
         request.lake,
@@ -71,9 +69,7 @@ def take_in(
     )
     if request.window is not None:
         source = intake.within(request.window)
-        stream = window_reading(
-            request.lake, request.dataset, request.window, source.schema
-        )
+        stream = window_reading(request.lake, request.dataset, request.window, source.schema)
         return (_land(request, replace(landing, stream=stream), source, on_batch),)
     if request.mode == "incremental":
         return (_land(request, landing, intake.live(), on_batch),)
@@ -93,14 +89,8 @@ def _full(
     return (report.model_copy(update={"generation": generation.number}), catching_up)
 
 
-def _land(
-    request: TakeIn, landing: Landing, source: Source, on_batch: OnBatch | None
-) -> LandingReport:
-    return (
-        _preview(landing, source)
-        if request.dry_run
-        else land(landing, source, on_batch=on_batch)
-    )
+def _land(request: TakeIn, landing: Landing, source: Source, on_batch: OnBatch | None) -> LandingReport:
+    return _preview(landing, source) if request.dry_run else land(landing, source, on_batch=on_batch)
 
 
 def _preview(landing: Landing, source: Source) -> LandingReport:

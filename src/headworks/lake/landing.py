@@ -83,9 +83,7 @@ def open_bronze(lake: Lake, dataset: str, schema: pl.Schema) -> Table:
             where=f"bronze.{dataset}",
             do="rename them where they are selected.",
         )
-    return lake.ensure(
-        "bronze", dataset, pl.Schema({**schema, **METADATA}), partition_by="_stream"
-    )
+    return lake.ensure("bronze", dataset, pl.Schema({**schema, **METADATA}), partition_by="_stream")
 
 
 def land(
@@ -103,9 +101,7 @@ def land(
     """
     check_dataset(landing.dataset)
     check_stream(landing.stream)
-    report = LandingReport(
-        dataset=landing.dataset, stream=landing.stream, table=_no_table(landing)
-    )
+    report = LandingReport(dataset=landing.dataset, stream=landing.stream, table=_no_table(landing))
     failures = 0
     while True:
         table = open_bronze(landing.lake, landing.dataset, source.schema)
@@ -169,9 +165,7 @@ def _land_batches(
             close()
 
 
-def _commit(
-    landing: Landing, table: Table, batch: Batch, sequence: int, token: int
-) -> None:
+def _commit(landing: Landing, table: Table, batch: Batch, sequence: int, token: int) -> None:
     """Append a batch with its sequence and token: this is the moment in which it happens."""
     frame = batch.frame.with_columns(
         pl.lit(landing.stream).alias("_stream"),
@@ -179,9 +173,7 @@ def _commit(
         pl.int_range(pl.len(), dtype=pl.Int64).alias("_row"),
         pl.lit(landing.clock(), dtype=pl.Datetime("us", "UTC")).alias("_ingested_at"),
     )
-    table.append(
-        frame, {landing.stream: sequence, checkpoint_id(landing.stream): token}
-    )
+    table.append(frame, {landing.stream: sequence, checkpoint_id(landing.stream): token})
 
 
 def _resolve(
@@ -204,9 +196,7 @@ def _resolve(
             on_batch(report)
         return report, 0
     if sequence != failed.before.sequence or token != failed.before.token:
-        raise _moved(
-            landing, replace(failed.before, sequence=sequence)
-        ) from failed.__cause__
+        raise _moved(landing, replace(failed.before, sequence=sequence)) from failed.__cause__
     if failures >= COMMIT_ATTEMPTS:
         raise CommitUnclear(
             f"A commit failed {failures} times without having happened: {failed.__cause__}",
@@ -216,9 +206,7 @@ def _resolve(
     return report, failures
 
 
-def _counted(
-    report: LandingReport, batch: Batch, sequence: int, *, committed: bool
-) -> LandingReport:
+def _counted(report: LandingReport, batch: Batch, sequence: int, *, committed: bool) -> LandingReport:
     update: dict[str, Any] = {
         "read": report.read + batch.read,
         "repeated": report.repeated + batch.repeated,
@@ -231,9 +219,7 @@ def _counted(
     return report.model_copy(update=update)
 
 
-def _write_checkpoint(
-    landing: Landing, sequence: int, token: int, position: Position
-) -> None:
+def _write_checkpoint(landing: Landing, sequence: int, token: int, position: Position) -> None:
     content = {
         "stream": landing.stream,
         "sequence": sequence,
@@ -241,9 +227,7 @@ def _write_checkpoint(
         "run_id": landing.run_id,
         "written_at": landing.clock().isoformat(),
     }
-    landing.lake.put_object(
-        _checkpoint_path(landing.dataset, landing.stream, sequence, token), content
-    )
+    landing.lake.put_object(_checkpoint_path(landing.dataset, landing.stream, sequence, token), content)
 
 
 def _checkpoint_path(dataset: str, stream: str, sequence: int, token: int) -> str:

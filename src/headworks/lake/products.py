@@ -61,10 +61,7 @@ def open_product(lake: Lake, product: str) -> dict[str, pl.LazyFrame]:
     if version is None:
         return {}
     names = [reference.table.removeprefix("gold.") for reference in version.tables]
-    return {
-        name: lake.must_open("gold", name, version.table(name).version).scan()
-        for name in names
-    }
+    return {name: lake.must_open("gold", name, version.table(name).version).scan() for name in names}
 
 
 def publish_product(
@@ -108,13 +105,9 @@ def _sequence_id(product: str) -> str:
 
 
 def _same(left: Sequence[TableRef], right: Sequence[TableRef]) -> bool:
-    return {(ref.table, ref.change) for ref in left} == {
-        (ref.table, ref.change) for ref in right
-    }
+    return {(ref.table, ref.change) for ref in left} == {(ref.table, ref.change) for ref in right}
 
 
 def _version(row: dict[str, object]) -> ProductVersion:
     tables = json.loads(str(row["tables"]))
-    return ProductVersion.model_validate(
-        {**row, "tables": tuple(TableRef(**table) for table in tables)}
-    )
+    return ProductVersion.model_validate({**row, "tables": tuple(TableRef(**table) for table in tables)})

@@ -70,9 +70,7 @@ def put_rejected(lake: Lake, dataset: str, attempt: Try, rows: pl.DataFrame) -> 
         table.append(frame, {WRITER: table.transaction(WRITER) + 1}, retries=0)
 
 
-def rejected_rows(
-    lake: Lake, dataset: str, silver: Table | None
-) -> pl.LazyFrame | None:
+def rejected_rows(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame | None:
     """Return the rejected rows that count for a silver table version; None where nothing was ever rejected."""
     table = lake.open("quarantine", dataset)
     if table is None:
@@ -80,8 +78,7 @@ def rejected_rows(
     writer = silver.transaction(WRITER) if silver else 0
     token = silver.transaction(TRY) if silver else 0
     return table.scan().filter(
-        (pl.col("_writer") < writer)
-        | ((pl.col("_writer") == writer) & (pl.col("_try") == token))
+        (pl.col("_writer") < writer) | ((pl.col("_writer") == writer) & (pl.col("_try") == token))
     )
 
 
@@ -90,9 +87,7 @@ def pending_rows(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame
     table = lake.open("quarantine", dataset)
     if table is None:
         return None
-    unnamed = table.scan().filter(
-        pl.col("_writer") > (silver.transaction(WRITER) if silver else 0)
-    )
+    unnamed = table.scan().filter(pl.col("_writer") > (silver.transaction(WRITER) if silver else 0))
     return unnamed.sort("rejected_at").unique(
         ["_stream", "_sequence", "_row"], keep="last", maintain_order=True
     )

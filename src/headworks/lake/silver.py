@@ -52,9 +52,7 @@ def pending(dataset: str, bronze: Table, silver: Table) -> Pending:
     ]
     ended = bronze.transaction(ended_id(dataset))
     generation = ended if ended > silver.transaction(ended_id(dataset)) else 0
-    open_ranges = sorted(
-        (r for r in ranges if r.upto > r.after), key=lambda r: r.stream
-    )
+    open_ranges = sorted((r for r in ranges if r.upto > r.after), key=lambda r: r.stream)
     return Pending(tuple(open_ranges), generation)
 
 
@@ -63,14 +61,10 @@ def read_range(bronze: Table, todo: Pending) -> pl.DataFrame:
     if not todo.ranges:
         return bronze.scan().head(0).collect()
     wanted = [
-        (pl.col("_stream") == r.stream)
-        & (pl.col("_sequence") > r.after)
-        & (pl.col("_sequence") <= r.upto)
+        (pl.col("_stream") == r.stream) & (pl.col("_sequence") > r.after) & (pl.col("_sequence") <= r.upto)
         for r in todo.ranges
     ]
-    return (
-        bronze.scan().filter(reduce(lambda left, right: left | right, wanted)).collect()
-    )
+    return bronze.scan().filter(reduce(lambda left, right: left | right, wanted)).collect()
 
 
 def commit_silver(
@@ -100,9 +94,7 @@ def commit_silver(
             silver.merge(changes, key, transactions)
 
 
-def check_committed(
-    lake: Lake, dataset: str, silver: Table, attempt: Try, rows: int
-) -> None:
+def check_committed(lake: Lake, dataset: str, silver: Table, attempt: Try, rows: int) -> None:
     """Compare the committed table with what was meant to be committed; raises `AccountMismatch` for any difference."""
     committed = lake.must_open("silver", dataset, silver.version)
     if committed.transaction(TRY) != attempt.token or committed.row_count() != rows:

@@ -35,17 +35,11 @@ class Lake:
         """Return the URI of a table, made by the grammar of names."""
         return f"{self.settings.root}/{table_path(layer, dataset)}"
 
-    def open(
-        self, layer: Layer, dataset: str, version: int | None = None
-    ) -> Table | None:
+    def open(self, layer: Layer, dataset: str, version: int | None = None) -> Table | None:
         """Open a table at its newest or a given version; None where there is none yet."""
-        return open_table(
-            self.uri(layer, dataset), f"{layer}.{dataset}", self._options, version
-        )
+        return open_table(self.uri(layer, dataset), f"{layer}.{dataset}", self._options, version)
 
-    def must_open(
-        self, layer: Layer, dataset: str, version: int | None = None
-    ) -> Table:
+    def must_open(self, layer: Layer, dataset: str, version: int | None = None) -> Table:
         """Open a table that has to be there; raise `LakeUnusable` where it is not."""
         table = self.open(layer, dataset, version)
         if table is None:
@@ -115,13 +109,9 @@ class Lake:
         try:
             content = json.loads(data)
         except ValueError as problem:
-            raise LakeUnusable(
-                "An object of the lake is not JSON.", where=path
-            ) from problem
+            raise LakeUnusable("An object of the lake is not JSON.", where=path) from problem
         if not isinstance(content, dict):
-            raise LakeUnusable(
-                "An object of the lake is not a JSON object.", where=path
-            )
+            raise LakeUnusable("An object of the lake is not a JSON object.", where=path)
         return content
 
     def check_writable(self) -> None:

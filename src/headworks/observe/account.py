@@ -50,9 +50,7 @@ def account_markdown(report: RunReport) -> str:
 
 
 def _headline(report: RunReport) -> list[str]:
-    lines = [
-        f"{report.flow} · {report.mode} · {report.status} · {report.seconds:.1f} s"
-    ]
+    lines = [f"{report.flow} · {report.mode} · {report.status} · {report.seconds:.1f} s"]
     if report.message:
         lines.append(report.message)
     if report.window:
@@ -84,9 +82,7 @@ def _sections(report: RunReport) -> list[tuple[str, Row, list[Row]]]:
             )
         )
     if report.gold:
-        sections.append(
-            ("Gold", ("table", "rows", "changed", "version"), _gold(report))
-        )
+        sections.append(("Gold", ("table", "rows", "changed", "version"), _gold(report)))
     if report.publications:
         header = ("table", "rows", "rows written", "rows removed", "publication")
         sections.append(("Published", header, _published(report)))
@@ -96,9 +92,7 @@ def _sections(report: RunReport) -> list[tuple[str, Row, list[Row]]]:
 def _landed(report: RunReport) -> list[Row]:
     totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for landing in report.landings:
-        for place, number in enumerate(
-            (landing.read, landing.landed, landing.repeated)
-        ):
+        for place, number in enumerate((landing.read, landing.landed, landing.repeated)):
             totals[landing.dataset][place] += number
     rows = [(name, *map(_number, numbers)) for name, numbers in totals.items()]
     return [*rows, _sum_row([tuple(numbers) for numbers in totals.values()])]
@@ -118,10 +112,7 @@ def _refined(report: RunReport) -> list[Row]:
         )
         for r in report.refinements
     ]
-    rows = [
-        (r.dataset, *map(_number, n))
-        for r, n in zip(report.refinements, numbers, strict=True)
-    ]
+    rows = [(r.dataset, *map(_number, n)) for r, n in zip(report.refinements, numbers, strict=True)]
     return [*rows, _sum_row(numbers)]
 
 
@@ -190,10 +181,7 @@ def _sum_row(numbers: Sequence[tuple[int, ...]]) -> Row:
 def _columns(header: Row, rows: list[Row]) -> list[str]:
     table = [header, *rows]
     widths = [max(len(row[place]) for row in table) for place in range(len(header))]
-    numeric = [
-        all(row[place].replace(",", "").isdigit() for row in rows)
-        for place in range(len(header))
-    ]
+    numeric = [all(row[place].replace(",", "").isdigit() for row in rows) for place in range(len(header))]
 
     def line(row: Row) -> str:
         cells = [

@@ -45,9 +45,7 @@ def record_run(lake: Lake, report: RunReport) -> None:
         for check in gate.checks
     ]
     if checks:
-        lake.ensure("ops", "checks", CHECKS).append(
-            pl.DataFrame(checks, schema=CHECKS), {}
-        )
+        lake.ensure("ops", "checks", CHECKS).append(pl.DataFrame(checks, schema=CHECKS), {})
     row = {
         "run_id": report.run_id,
         "flow": report.flow,
@@ -64,15 +62,5 @@ def last_run(lake: Lake, flow: str) -> RunReport | None:
     table = lake.open("ops", "runs")
     if table is None:
         return None
-    newest = (
-        table.scan()
-        .filter(pl.col("flow") == flow)
-        .sort("finished_at")
-        .tail(1)
-        .collect()
-    )
-    return (
-        RunReport.model_validate_json(newest.get_column("report").item())
-        if newest.height
-        else None
-    )
+    newest = table.scan().filter(pl.col("flow") == flow).sort("finished_at").tail(1).collect()
+    return RunReport.model_validate_json(newest.get_column("report").item()) if newest.height else None

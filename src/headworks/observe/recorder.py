@@ -50,9 +50,7 @@ class Recorder:
 
     def changed(self) -> bool:
         """Tell whether anything that consumers see changed."""
-        return any(table.changed for table in self.gold) or any(
-            p.changed for p in self.publications
-        )
+        return any(table.changed for table in self.gold) or any(p.changed for p in self.publications)
 
     def report(self, status: RunStatus, message: str = "") -> RunReport:
         """Return the report of the run as it stands."""

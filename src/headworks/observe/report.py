@@ -11,9 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RunStatus = Literal[
-    "published", "unchanged", "dry run", "gate closed", "refused", "failed"
-]
+RunStatus = Literal["published", "unchanged", "dry run", "gate closed", "refused", "failed"]
 
 
 class Report(BaseModel):
@@ -42,18 +40,12 @@ class LandingReport(Report):
     table: TableRef
     read: int = 0
     landed: int = 0
-    repeated: int = Field(
-        default=0, description="Read again and recognised before landing."
-    )
-    would_land: int = Field(
-        default=0, description="Read by a dry run, which lands nothing."
-    )
+    repeated: int = Field(default=0, description="Read again and recognised before landing.")
+    would_land: int = Field(default=0, description="Read by a dry run, which lands nothing.")
     batches: int = 0
     first_sequence: int = 0
     last_sequence: int = 0
-    generation: int = Field(
-        default=0, description="Number of the full read, 0 for an incremental one."
-    )
+    generation: int = Field(default=0, description="Number of the full read, 0 for an incremental one.")
     position: dict[str, Any] | None = None
 
 
@@ -63,9 +55,7 @@ class RefineReport(Report):
     dataset: str
     table: TableRef
     landed: int = Field(default=0, description="Rows in the range.")
-    released: int = Field(
-        default=0, description="Rows that had waited in quarantine and passed now."
-    )
+    released: int = Field(default=0, description="Rows that had waited in quarantine and passed now.")
     rejected: int = 0
     reasons: dict[str, int] = Field(
         default_factory=dict,
@@ -75,12 +65,8 @@ class RefineReport(Report):
     unchanged: int = 0
     inserted: int = 0
     updated: int = 0
-    deleted: int = Field(
-        default=0, description="Keys that a complete full read no longer showed."
-    )
-    waiting: int = Field(
-        default=0, description="Rows in quarantine that wait for the row they refer to."
-    )
+    deleted: int = Field(default=0, description="Keys that a complete full read no longer showed.")
+    waiting: int = Field(default=0, description="Rows in quarantine that wait for the row they refer to.")
     committed: bool = False
 
     @property
@@ -132,9 +118,7 @@ class PublishReport(Report):
     target: str = Field(description="Where to, without credentials.")
     product: str
     sequence: int
-    rows: dict[str, int] = Field(
-        default_factory=dict, description="Rows now visible, by table."
-    )
+    rows: dict[str, int] = Field(default_factory=dict, description="Rows now visible, by table.")
     inserted: int = 0
     removed: int = 0
     changed: bool = False

@@ -61,9 +61,7 @@ def publish_postgres(
     nothing changed.
     """
     target = f"{describe(database)} schema {schema}"
-    report = PublishReport(
-        target=target, product=product.product, sequence=product.sequence
-    )
+    report = PublishReport(target=target, product=product.product, sequence=product.sequence)
     with connected(database, application="headworks publish") as connection:
         recorded = _lock(connection, schema, product.product)
         if recorded > product.sequence:
@@ -94,13 +92,9 @@ def _lock(connection: Connection, schema: str, product: str) -> int:
         (f"headworks {schema} {product}",),
     )
     # Looked for first: a role that may not create needs no such right once everything is there.
-    row = connection.execute(
-        "SELECT to_regclass(%s)", (name.as_string(connection),)
-    ).fetchone()
+    row = connection.execute("SELECT to_regclass(%s)", (name.as_string(connection),)).fetchone()
     if row is None or row[0] is None:
-        connection.execute(
-            sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema))
-        )
+        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
         connection.execute(
             sql.SQL(
                 "CREATE TABLE IF NOT EXISTS {} (product text PRIMARY KEY, sequence bigint NOT NULL,"
@@ -108,9 +102,7 @@ def _lock(connection: Connection, schema: str, product: str) -> int:
             ).format(name)
         )
     connection.execute(
-        sql.SQL(
-            "INSERT INTO {} VALUES (%s, 0, '', now()) ON CONFLICT DO NOTHING"
-        ).format(name),
+        sql.SQL("INSERT INTO {} VALUES (%s, 0, '', now()) ON CONFLICT DO NOTHING").format(name),
         (product,),
     )
     found = connection.execute(
@@ -122,9 +114,9 @@ def _lock(connection: Connection, schema: str, product: str) -> int:
 
 def _record(connection: Connection, schema: str, product: ProductVersion) -> None:
     connection.execute(
-        sql.SQL(
-            "UPDATE {} SET sequence = %s, run_id = %s, published_at = %s WHERE product = %s"
-        ).format(sql.Identifier(schema, _LEDGER)),
+        sql.SQL("UPDATE {} SET sequence = %s, run_id = %s, published_at = %s WHERE product = %s").format(
+            sql.Identifier(schema, _LEDGER)
+        ),
         (product.sequence, product.run_id, product.published_at, product.product),
     )
 
@@ -145,13 +137,11 @@ def _replace(
     columns = sql.SQL(", ").join(sql.Identifier(name) for name in frame.columns)
     key = sql.SQL(", ").join(sql.Identifier(name) for name in table.key)
     connection.execute(
-        sql.SQL(
-            "CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA"
-        ).format(incoming, columns, target)
+        sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
+            incoming, columns, target
+        )
     )
-    with connection.cursor().copy(
-        sql.SQL("COPY {} ({}) FROM STDIN").format(incoming, columns)
-    ) as copy:
+    with connection.cursor().copy(sql.SQL("COPY {} ({}) FROM STDIN").format(incoming, columns)) as copy:
         for row in frame.iter_rows():
             copy.write_row(row)
     parts = {"target": target, "incoming": incoming, "columns": columns, "key": key}
@@ -176,9 +166,7 @@ def _replace(
     )
 
 
-def _prepare(
-    connection: Connection, schema: str, table: PublishedTable, frame: pl.DataFrame
-) -> None:
+def _prepare(connection: Connection, schema: str, table: PublishedTable, frame: pl.DataFrame) -> None:
     """Make the table, or give it the columns that are new; raises `PublicationRefused` for all other differences."""
     wanted = {name: _type(name, dtype) for name, dtype in frame.schema.items()}
     found: dict[str, str] = dict(
@@ -191,22 +179,17 @@ def _prepare(
     target = sql.Identifier(schema, table.name)
     if not found:
         columns = [
-            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))
-            for name, kind in wanted.items()
+            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in wanted.items()
         ]
         key = sql.SQL(", ").join(sql.Identifier(name) for name in table.key)
         connection.execute(
-            sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({}))").format(
-                target, sql.SQL(", ").join(columns), key
-            )
+            sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({}))").format(target, sql.SQL(", ").join(columns), key)
         )
         return
     for name, kind in wanted.items():
         if name not in found:
             connection.execute(
-                sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(
-                    target, sql.Identifier(name), sql.SQL(kind)
-                )
+                sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(target, sql.Identifier(name), sql.SQL(kind))
             )
         elif found[name] != kind:
             raise PublicationRefused(
@@ -246,9 +229,7 @@ def _unchanged(
     rows = {}
     for table in tables:
         name = sql.Identifier(schema, table.name)
-        row = connection.execute(
-            sql.SQL("SELECT count(*) FROM {}").format(name)
-        ).fetchone()
+        row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(name)).fetchone()
         rows[f"{schema}.{table.name}"] = int(row[0]) if row else 0
     return report.model_copy(update={"rows": rows})
 
@@ -257,11 +238,7 @@ def _type(name: str, dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.Decimal):
         return f"numeric({dtype.precision},{dtype.scale})"
     if isinstance(dtype, pl.Datetime):
-        return (
-            "timestamp with time zone"
-            if dtype.time_zone
-            else "timestamp without time zone"
-        )
+        return "timestamp with time zone" if dtype.time_zone else "timestamp without time zone"
     kind = _TYPES.get(type(dtype))
     if kind is None:
         raise PublicationRefused(

@@ -36,9 +36,7 @@ _OUTCOMES: dict[str, Outcome] = {
 _DATA_SOURCE = "lake"
 
 
-def run_contract(
-    contract: Path, candidate: Path | pl.DataFrame, scope: str
-) -> list[CheckReport]:
+def run_contract(contract: Path, candidate: Path | pl.DataFrame, scope: str) -> list[CheckReport]:
     """Run a contract over a candidate, a Parquet file or a frame, and return one report for each check.
 
     The contract's ``dataset`` is ``lake/<schema>/<table>``; the candidate is what it sees under that name. A contract
@@ -74,9 +72,7 @@ def _names(contract: Path) -> tuple[str, str]:
 
 
 @contextmanager
-def _view(
-    candidate: Path | pl.DataFrame, schema: str, table: str
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def _view(candidate: Path | pl.DataFrame, schema: str, table: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """Show a candidate to SQL under the contract's name, without copying it."""
     connection = duckdb.connect()
     try:
@@ -86,9 +82,7 @@ def _view(
         else:
             source = connection.from_arrow(candidate.to_arrow())
         source.create_view("candidate_rows")
-        connection.execute(
-            f'CREATE VIEW "{schema}"."{table}" AS SELECT * FROM candidate_rows'
-        )
+        connection.execute(f'CREATE VIEW "{schema}"."{table}" AS SELECT * FROM candidate_rows')
         yield connection
     finally:
         connection.close()
@@ -101,9 +95,7 @@ def _verify(contract: Path, connection: duckdb.DuckDBPyConnection) -> Any:
 
     logging.getLogger("soda").setLevel(logging.ERROR)
     source = DuckDBDataSourceImpl.from_existing_cursor(connection, name=_DATA_SOURCE)
-    return verify_contract_locally(
-        data_sources=[source], contract_file_path=str(contract), publish=False
-    )
+    return verify_contract_locally(data_sources=[source], contract_file_path=str(contract), publish=False)
 
 
 def _reports(result: Any, contract: Path, scope: str) -> list[CheckReport]:
@@ -152,10 +144,7 @@ def _check(result: Any, scope: str) -> CheckReport:
     check = result.check
     name = check.name or f"{check.column_name or ''} {check.type}".strip()
     column = f"{check.column_name}: " if check.column_name else ""
-    values = ", ".join(
-        f"{key}={value}"
-        for key, value in (result.diagnostic_metric_values or {}).items()
-    )
+    values = ", ".join(f"{key}={value}" for key, value in (result.diagnostic_metric_values or {}).items())
     return CheckReport(
         scope=scope,
         name=f"{column}{name}",

@@ -16,9 +16,7 @@ from headworks.settings import RejectLimits
 _FINE = {"passed", "warned"}
 
 
-def decide(
-    scope: str, checks: Sequence[CheckReport], *, contract_required: bool
-) -> GateReport:
+def decide(scope: str, checks: Sequence[CheckReport], *, contract_required: bool) -> GateReport:
     """Return the gate's decision about the candidate for ``scope``, from all checks that were made of it."""
     reasons = [
         f"{check.name}: {check.outcome}{f' ({check.detail})' if check.detail else ''}"
@@ -26,27 +24,19 @@ def decide(
         if check.outcome not in _FINE
     ]
     evaluated = [
-        check
-        for check in checks
-        if check.kind == "contract" and check.outcome in _FINE | {"failed"}
+        check for check in checks if check.kind == "contract" and check.outcome in _FINE | {"failed"}
     ]
     if contract_required and not evaluated:
         reasons.append("no check of the contract was evaluated")
     if not checks:
         reasons.append("nothing was checked")
-    return GateReport(
-        scope=scope, open=not reasons, checks=tuple(checks), reasons=tuple(reasons)
-    )
+    return GateReport(scope=scope, open=not reasons, checks=tuple(checks), reasons=tuple(reasons))
 
 
-def check_rejects(
-    scope: str, rejected: int, rows: int, limits: RejectLimits
-) -> CheckReport:
+def check_rejects(scope: str, rejected: int, rows: int, limits: RejectLimits) -> CheckReport:
     """Check the number and the share of rejected rows against the dataset's limits."""
     share = rejected / rows if rows else 0.0
-    too_many = rejected > limits.rows or (
-        rows >= limits.from_rows and share > limits.share
-    )
+    too_many = rejected > limits.rows or (rows >= limits.from_rows and share > limits.share)
     return CheckReport(
         scope=scope,
         name="rejected rows within limits",

@@ -36,23 +36,18 @@ def judge(rows: pl.DataFrame, schema: type[dy.Schema], unreadable: str) -> Verdi
     broken = details.select(
         _INDEX,
         pl.concat_list(
-            [
-                pl.when(pl.col(rule).cast(pl.String) == "invalid").then(pl.lit(rule))
-                for rule in rules
-            ]
+            [pl.when(pl.col(rule).cast(pl.String) == "invalid").then(pl.lit(rule)) for rule in rules]
             or [pl.lit(None, dtype=pl.String)]
         )
         .list.drop_nulls()
         .alias("_rules"),
     )
-    told = numbered.join(
-        broken, on=_INDEX, how="left", maintain_order="left"
-    ).with_columns(_readable_first(unreadable).alias(REASONS))
+    told = numbered.join(broken, on=_INDEX, how="left", maintain_order="left").with_columns(
+        _readable_first(unreadable).alias(REASONS)
+    )
     is_good = pl.col(REASONS).list.len() == 0
     kept = rows.columns
-    return Verdict(
-        told.filter(is_good).select(kept), told.filter(~is_good).select(*kept, REASONS)
-    )
+    return Verdict(told.filter(is_good).select(kept), told.filter(~is_good).select(*kept, REASONS))
 
 
 def _readable_first(unreadable: str) -> pl.Expr:

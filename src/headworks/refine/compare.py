@@ -34,34 +34,22 @@ class Comparison:
 def newest(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
     """Return the newest version of each key."""
     order = list(PROVENANCE)
-    return rows.sort(order, nulls_last=False).unique(
-        subset=list(key), keep="last", maintain_order=True
-    )
+    return rows.sort(order, nulls_last=False).unique(subset=list(key), keep="last", maintain_order=True)
 
 
-def compare(
-    candidates: pl.DataFrame, silver: pl.LazyFrame, key: tuple[str, ...]
-) -> Comparison:
+def compare(candidates: pl.DataFrame, silver: pl.LazyFrame, key: tuple[str, ...]) -> Comparison:
     """Compare candidates, one for each key, with silver's rows of the same keys.
 
     Superseded: silver has a newer version. Unchanged: silver has the same values. Both leave silver as it is.
     """
     values = [name for name in candidates.columns if name not in PROVENANCE]
     keys = candidates.lazy().select(key)
-    there = (
-        silver.join(keys, on=list(key), how="semi")
-        .select(*values, *PROVENANCE, "_deleted")
-        .collect()
-    )
-    joined = candidates.join(
-        there, on=list(key), how="left", suffix="_there", maintain_order="left"
-    )
+    there = silver.join(keys, on=list(key), how="semi").select(*values, *PROVENANCE, "_deleted").collect()
+    joined = candidates.join(there, on=list(key), how="left", suffix="_there", maintain_order="left")
     known = pl.col("_deleted").is_not_null()
     older = known & ~_not_older()
     compared = [name for name in values if name not in key]
-    equal = pl.all_horizontal(
-        pl.col(name).eq_missing(pl.col(f"{name}_there")) for name in compared
-    )
+    equal = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_there")) for name in compared)
     same = known & ~older & ~pl.col("_deleted") & (equal if compared else pl.lit(True))
     marked = joined.select(*candidates.columns, known=known, older=older, same=same)
     fresh = marked.filter(~pl.col("older") & ~pl.col("same"))

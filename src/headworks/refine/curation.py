@@ -60,10 +60,7 @@ class GoldTable:
         """Return a number of 62 bits that changes with the source of the transform's module."""
         module = inspect.getmodule(self.transform)
         source = inspect.getsource(module if module is not None else self.transform)
-        return (
-            int.from_bytes(hashlib.blake2b(source.encode(), digest_size=8).digest())
-            >> 2
-        )
+        return int.from_bytes(hashlib.blake2b(source.encode(), digest_size=8).digest()) >> 2
 
 
 def stage(lake: Lake, gold: GoldTable, pins: Pins) -> Staged:
@@ -110,38 +107,28 @@ def audit(lake: Lake, gold: GoldTable, staged: Staged) -> GateReport | None:
         _check_key(scope, candidate, gold.key),
         *_check_totals(scope, candidate, staged.totals),
     ]
-    checks += run_contract(
-        gold.contract, Path(uri) if lake.settings.is_local else candidate, scope
-    )
+    checks += run_contract(gold.contract, Path(uri) if lake.settings.is_local else candidate, scope)
     return decide(scope, checks, contract_required=True)
 
 
 def curate(lake: Lake, staged: Staged, gate: GateReport | None) -> CurateReport:
     """Commit an audited candidate; raises `GateClosed` where the gate did not open for it."""
-    if staged.fresh and (
-        gate is None or not gate.open or gate.scope != f"gold.{staged.dataset}"
-    ):
+    if staged.fresh and (gate is None or not gate.open or gate.scope != f"gold.{staged.dataset}"):
         raise GateClosed(
             "The candidate was not let through.",
             where=f"gold.{staged.dataset}",
             do="read the gate's reasons; the table keeps its last good version.",
         )
     reference = commit_gold(lake, staged)
-    return CurateReport(
-        table=reference, rows=staged.rows, changed=staged.changed, totals=staged.totals
-    )
+    return CurateReport(table=reference, rows=staged.rows, changed=staged.changed, totals=staged.totals)
 
 
 def _holds(there: pl.DataFrame, candidate: pl.DataFrame, key: tuple[str, ...]) -> bool:
     return there.schema == candidate.schema and there.sort(key).equals(candidate)
 
 
-def _check_key(
-    scope: str, candidate: pl.DataFrame, key: tuple[str, ...]
-) -> CheckReport:
-    doubled = (
-        candidate.height - candidate.select(key).n_unique() if candidate.height else 0
-    )
+def _check_key(scope: str, candidate: pl.DataFrame, key: tuple[str, ...]) -> CheckReport:
+    doubled = candidate.height - candidate.select(key).n_unique() if candidate.height else 0
     return CheckReport(
         scope=scope,
         name="key is unique",
@@ -151,9 +138,7 @@ def _check_key(
     )
 
 
-def _check_totals(
-    scope: str, candidate: pl.DataFrame, totals: dict[str, str]
-) -> list[CheckReport]:
+def _check_totals(scope: str, candidate: pl.DataFrame, totals: dict[str, str]) -> list[CheckReport]:
     reports = []
     for name, silver in totals.items():
         gold = str(candidate.get_column(name).sum())

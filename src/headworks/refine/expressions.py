@@ -17,9 +17,7 @@ def json_string(column: str, field: str) -> pl.Expr:
     """Return the non-empty string at ``field`` of the JSON object that a text column holds, else null."""
 
     def read(values: pl.Series) -> pl.Series:
-        return pl.Series(
-            values.name, [_string_at(text, field) for text in values], dtype=pl.String
-        )
+        return pl.Series(values.name, [_string_at(text, field) for text in values], dtype=pl.String)
 
     return pl.col(column).map_batches(read, return_dtype=pl.String)
 

@@ -29,9 +29,7 @@ def parse(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     )
     typed = [expression.alias(name) for name, expression in dataset.columns.items()]
     broken = [
-        pl.when(_present(expression) & expression.is_null()).then(
-            pl.lit(f"{name}|unreadable")
-        )
+        pl.when(_present(expression) & expression.is_null()).then(pl.lit(f"{name}|unreadable"))
         for name, expression in dataset.columns.items()
     ]
     whole = pl.when(pl.col("_malformed")).then(pl.lit(RECORD_UNREADABLE))
@@ -44,22 +42,17 @@ def parse(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
 def raw_records(rows: pl.DataFrame, dataset: Dataset) -> list[str]:
     """Return each bronze row as text, as it is kept in quarantine: an API's record itself, a table's row as JSON."""
     if dataset.fields:
-        return [
-            record.decode("utf-8", "replace") for record in rows.get_column("record")
-        ]
+        return [record.decode("utf-8", "replace") for record in rows.get_column("record")]
     columns = [name for name in rows.columns if not name.startswith("_")]
     return [
-        json.dumps(row, default=str, ensure_ascii=False)
-        for row in rows.select(columns).iter_rows(named=True)
+        json.dumps(row, default=str, ensure_ascii=False) for row in rows.select(columns).iter_rows(named=True)
     ]
 
 
 def key_text(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.Series:
     """Return each row's key as one text, for people."""
     return rows.select(
-        pl.concat_str([pl.col(k).cast(pl.String) for k in key], separator=" / ").alias(
-            "key"
-        )
+        pl.concat_str([pl.col(k).cast(pl.String) for k in key], separator=" / ").alias("key")
     ).to_series()
 
 
@@ -71,11 +64,7 @@ def _cursor(dataset: Dataset) -> pl.Expr:
 
 def _present(expression: pl.Expr) -> pl.Expr:
     roots = expression.meta.root_names()
-    return (
-        pl.all_horizontal(pl.col(name).is_not_null() for name in roots)
-        if roots
-        else pl.lit(False)
-    )
+    return pl.all_horizontal(pl.col(name).is_not_null() for name in roots) if roots else pl.lit(False)
 
 
 def _fields(rows: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
@@ -88,13 +77,8 @@ def _fields(rows: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
         for name, column in columns.items():
             column.append(_text(values.get(name)) if values else None)
     kept = rows.select(*ORIGIN, "_ingested_at")
-    fields = {
-        name: pl.Series(name, column, dtype=pl.String)
-        for name, column in columns.items()
-    }
-    return kept.with_columns(
-        **fields, _malformed=pl.Series(malformed, dtype=pl.Boolean)
-    )
+    fields = {name: pl.Series(name, column, dtype=pl.String) for name, column in columns.items()}
+    return kept.with_columns(**fields, _malformed=pl.Series(malformed, dtype=pl.Boolean))
 
 
 def _object_of(record: bytes) -> dict[str, msgspec.Raw] | None:
@@ -110,8 +94,4 @@ def _text(raw: Any) -> str | None:
     data = bytes(raw)
     if data == b"null":
         return None
-    return (
-        _string.decode(data)
-        if data.startswith(b'"')
-        else data.decode("utf-8", "replace")
-    )
+    return _string.decode(data) if data.startswith(b'"') else data.decode("utf-8", "replace")

@@ -68,9 +68,7 @@ class _Judged:
     waiting: int
 
 
-def refine(
-    work: Refinement, dataset: Dataset, *, dry_run: bool = False
-) -> RefineOutcome:
+def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> RefineOutcome:
     """Take what silver has not consumed of bronze through rules, references, comparison and gate, and merge it.
 
     Nothing new gives a report with ``committed`` false and no gate. Raises `CandidateStale` where another run committed
@@ -82,15 +80,11 @@ def refine(
     judged = _judge_range(work, dataset, bronze, silver, todo)
     if todo.is_empty() and not judged.released:
         return RefineOutcome(
-            report=_report(work, dataset, silver).model_copy(
-                update={"waiting": judged.waiting}
-            )
+            report=_report(work, dataset, silver).model_copy(update={"waiting": judged.waiting})
         )
     comparison = compare(judged.candidates, silver.scan(), dataset.key)
     deletes = _deletes(work, dataset, bronze, silver, todo)
-    report = _account(
-        _report(work, dataset, silver), judged, comparison, deletes.height
-    )
+    report = _account(_report(work, dataset, silver), judged, comparison, deletes.height)
     attempt = next_try(silver, work.token())
     if not dry_run:
         put_rejected(
@@ -116,80 +110,58 @@ def refine(
         attempt,
     )
     check_committed(work.lake, dataset.name, silver, attempt, rows)
-    done = report.model_copy(
-        update={"table": _reference(work, silver), "committed": True}
-    )
+    done = report.model_copy(update={"table": _reference(work, silver), "committed": True})
     return RefineOutcome(report=done, gate=gate)
 
 
-def _judge_range(
-    work: Refinement, dataset: Dataset, bronze: Table, silver: Table, todo: Pending
-) -> _Judged:
+def _judge_range(work: Refinement, dataset: Dataset, bronze: Table, silver: Table, todo: Pending) -> _Judged:
     rows = read_range(bronze, todo)
     verdict = judge(parse(rows, dataset), dataset.schema, UNREADABLE)
     linked = split_orphans(work.lake, dataset, verdict.good)
     released, waiting = _released(work, dataset, bronze, silver)
     good = pl.concat([linked.good, released]).drop(UNREADABLE)
-    rejected = pl.concat([verdict.rejected, linked.rejected]).select(
-        *ORIGIN, *dataset.key, REASONS
-    )
+    rejected = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, *dataset.key, REASONS)
     return _Judged(
         candidates=newest(good, dataset.key),
         rejected=rejected,
         landed=rows.height,
         good=good.height,
         released=released.height,
-        waiting=waiting + linked.rejected.height,
+        waiting=pl.concat([waiting, linked.rejected.select(dataset.key)]).n_unique(),
     )
 
 
 def _released(
     work: Refinement, dataset: Dataset, bronze: Table, silver: Table
-) -> tuple[pl.DataFrame, int]:
-    """Judge again the rows that wait for a parent; return those that silver can take now, and how many still wait.
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Judge again the rows that wait for a parent; return those that silver can take now, and the keys still waiting.
 
     That a row was released is not written anywhere: a row that silver has, or has a newer version of, is not waiting.
     """
-    none = judge(
-        parse(bronze.scan().head(0).collect(), dataset), dataset.schema, UNREADABLE
-    ).good
-    kept = (
-        rejected_rows(work.lake, dataset.name, silver) if dataset.references else None
-    )
+    none = judge(parse(bronze.scan().head(0).collect(), dataset), dataset.schema, UNREADABLE).good
+    kept = rejected_rows(work.lake, dataset.name, silver) if dataset.references else None
     if kept is None:
-        return none, 0
-    is_waiting = (
-        pl.col("reasons")
-        .list.eval(pl.element().is_in(dataset.waiting_reasons))
-        .list.all()
-    )
+        return none, none.select(dataset.key)
+    is_waiting = pl.col("reasons").list.eval(pl.element().is_in(dataset.waiting_reasons)).list.all()
     origins = kept.filter(is_waiting).select(ORIGIN).unique().collect()
     if origins.is_empty():
-        return none, 0
+        return none, none.select(dataset.key)
     rows = bronze.scan().join(origins.lazy(), on=list(ORIGIN), how="semi").collect()
     verdict = judge(parse(rows, dataset), dataset.schema, UNREADABLE)
-    fresh = compare(
-        newest(verdict.good.drop(UNREADABLE), dataset.key), silver.scan(), dataset.key
-    ).changes
+    fresh = compare(newest(verdict.good.drop(UNREADABLE), dataset.key), silver.scan(), dataset.key).changes
     still = verdict.good.join(fresh.select(ORIGIN), on=list(ORIGIN), how="semi")
     linked = split_orphans(work.lake, dataset, still)
-    return linked.good, linked.rejected.height
+    return linked.good, linked.rejected.select(dataset.key)
 
 
-def _deletes(
-    work: Refinement, dataset: Dataset, bronze: Table, silver: Table, todo: Pending
-) -> pl.DataFrame:
+def _deletes(work: Refinement, dataset: Dataset, bronze: Table, silver: Table, todo: Pending) -> pl.DataFrame:
     """Return tombstones for the keys that a complete full read no longer shows, and that were not seen since it began."""
     schema = dataset.silver_schema()
-    generation = (
-        newest_complete(work.lake, bronze, dataset.name) if todo.generation else None
-    )
+    generation = newest_complete(work.lake, bronze, dataset.name) if todo.generation else None
     if generation is None:
         return pl.DataFrame(schema=schema)
     began = pl.lit(generation.started_at, dtype=pl.Datetime("us", "UTC"))
-    seen = parse(
-        bronze.scan().filter(pl.col("_ingested_at") >= began).collect(), dataset
-    ).select(dataset.key)
+    seen = parse(bronze.scan().filter(pl.col("_ingested_at") >= began).collect(), dataset).select(dataset.key)
     gone = (
         silver.scan()
         .filter(~pl.col("_deleted") & (pl.col("_ingested_at") < began))
@@ -208,9 +180,7 @@ def _deletes(
     )
 
 
-def _quarantined(
-    work: Refinement, dataset: Dataset, bronze: Table, rejected: pl.DataFrame
-) -> pl.DataFrame:
+def _quarantined(work: Refinement, dataset: Dataset, bronze: Table, rejected: pl.DataFrame) -> pl.DataFrame:
     """Return rejected rows as quarantine keeps them, each with its raw record out of bronze."""
     origins = rejected.select(ORIGIN)
     raw = bronze.scan().join(origins.lazy(), on=list(ORIGIN), how="semi").collect()
@@ -226,23 +196,15 @@ def _quarantined(
     return told.join(records, on=list(ORIGIN), how="left", maintain_order="left")
 
 
-def _account(
-    report: RefineReport, judged: _Judged, comparison: Comparison, deleted: int
-) -> RefineReport:
-    reasons = Counter(
-        reason
-        for row in judged.rejected.get_column(REASONS).to_list()
-        for reason in row
-    )
+def _account(report: RefineReport, judged: _Judged, comparison: Comparison, deleted: int) -> RefineReport:
+    reasons = Counter(reason for row in judged.rejected.get_column(REASONS).to_list() for reason in row)
     return report.model_copy(
         update={
             "landed": judged.landed,
             "released": judged.released,
             "rejected": judged.rejected.height,
             "reasons": dict(sorted(reasons.items())),
-            "superseded": comparison.superseded
-            + judged.good
-            - judged.candidates.height,
+            "superseded": comparison.superseded + judged.good - judged.candidates.height,
             "unchanged": comparison.unchanged,
             "inserted": comparison.inserts.height,
             "updated": comparison.updates.height,

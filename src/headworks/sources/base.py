@@ -38,9 +38,7 @@ class Source(Protocol):
         """The columns of every batch's frame."""
         ...
 
-    def read(
-        self, position: Position | None, until: datetime | None
-    ) -> Iterator[Batch]:
+    def read(self, position: Position | None, until: datetime | None) -> Iterator[Batch]:
         """Yield the batches after ``position`` (None: from the beginning) with cursors before ``until`` (None: all).
 
         The same position and the same data give the same records again. The iterator holds connections only while it

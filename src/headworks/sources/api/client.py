@@ -75,9 +75,7 @@ class ApiClient:
         """Close the connections."""
         self._client.close()
 
-    def get(
-        self, path: str, parameters: dict[str, str], read: Callable[[bytes], T]
-    ) -> T:
+    def get(self, path: str, parameters: dict[str, str], read: Callable[[bytes], T]) -> T:
         """Ask for ``path`` until ``read`` accepts the answer's body, and return what it made of it.
 
         ``read`` raises `PageUnreadable` for a damaged page, which is then asked for again. Raises the last
@@ -89,10 +87,7 @@ class ApiClient:
                 return read(self._once(path, parameters))
             except RetryError as problem:
                 wait_s = self._wait_s(problem, attempt)
-                if (
-                    attempt == self._settings.attempts
-                    or wait_s > self._settings.longest_wait_s
-                ):
+                if attempt == self._settings.attempts or wait_s > self._settings.longest_wait_s:
                     raise
                 self._sleep(wait_s)
         raise AssertionError("unreachable: attempts is at least 1")
@@ -115,22 +110,16 @@ class ApiClient:
         status = response.status_code
         said = f"The API answered {status} {response.reason_phrase}"
         if status in _REFUSED:
-            return CredentialsRefused(
-                f"{said}.", where=where, do="check the token in the API's block."
-            )
+            return CredentialsRefused(f"{said}.", where=where, do="check the token in the API's block.")
         if status in _GONE:
-            return SourceMissing(
-                f"{said}.", where=where, do="check the resource's path."
-            )
+            return SourceMissing(f"{said}.", where=where, do="check the resource's path.")
         if status in _HEALING:
             problem = SourceUnavailable(
                 f"{said}.",
                 where=where,
                 do="nothing, if it heals; else ask the API's owner.",
             )
-            problem.wait_s = _asked_wait_s(
-                response.headers.get("Retry-After"), self._clock()
-            )
+            problem.wait_s = _asked_wait_s(response.headers.get("Retry-After"), self._clock())
             return problem
         if response.is_redirect:
             return StopError(

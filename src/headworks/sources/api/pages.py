@@ -63,23 +63,15 @@ class PageNumbers(Settings):
     """
 
     kind: Literal["page_numbers"] = "page_numbers"
-    page_parameter: str = Field(
-        default="page", description="Query parameter with the page's number."
-    )
+    page_parameter: str = Field(default="page", description="Query parameter with the page's number.")
     size_parameter: str | None = Field(
         default="per_page", description="Query parameter with the page's size."
     )
     size: int = Field(default=100, ge=1, description="Records a page.")
     first: int = Field(default=1, ge=0, description="Number of the first page.")
-    pages_field: str | None = Field(
-        default=None, description="Dotted path of the number of pages."
-    )
-    total_field: str | None = Field(
-        default=None, description="Dotted path of the number of records."
-    )
-    most_pages: int = Field(
-        default=100_000, ge=1, description="An endless reading is stopped here."
-    )
+    pages_field: str | None = Field(default=None, description="Dotted path of the number of pages.")
+    total_field: str | None = Field(default=None, description="Dotted path of the number of records.")
+    most_pages: int = Field(default=100_000, ge=1, description="An endless reading is stopped here.")
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -112,15 +104,9 @@ class PageNumbers(Settings):
         number = position["page"]
         seen = None if position["seen"] is None else position["seen"] + page.records
         pages = page.envelope.get(self.pages_field or "")
-        last = (
-            number - self.first + 1 >= pages
-            if isinstance(pages, int)
-            else page.records == 0
-        )
+        last = number - self.first + 1 >= pages if isinstance(pages, int) else page.records == 0
         if not last and number - self.first + 1 >= self.most_pages:
-            raise ReadIncomplete(
-                f"The reading did not end within {self.most_pages} pages."
-            )
+            raise ReadIncomplete(f"The reading did not end within {self.most_pages} pages.")
         if not last:
             return Step(
                 {"page": number + 1, "pass": position["pass"], "seen": seen},
@@ -143,25 +129,15 @@ class Cursors(Settings):
     """
 
     kind: Literal["cursors"] = "cursors"
-    cursor_parameter: str = Field(
-        default="cursor", description="Query parameter with the token."
-    )
-    cursor_field: str = Field(
-        default="next_cursor", description="Dotted path of the next token."
-    )
-    size_parameter: str | None = Field(
-        default="limit", description="Query parameter with the page's size."
-    )
+    cursor_parameter: str = Field(default="cursor", description="Query parameter with the token.")
+    cursor_field: str = Field(default="next_cursor", description="Dotted path of the next token.")
+    size_parameter: str | None = Field(default="limit", description="Query parameter with the page's size.")
     size: int = Field(default=100, ge=1, description="Records a page.")
     since_parameter: str | None = Field(
         default=None, description="Query parameter with the first value to read."
     )
-    since: str | None = Field(
-        default=None, description="First value of the very first reading."
-    )
-    most_pages: int = Field(
-        default=100_000, ge=1, description="An endless reading is stopped here."
-    )
+    since: str | None = Field(default=None, description="First value of the very first reading.")
+    most_pages: int = Field(default=100_000, ge=1, description="An endless reading is stopped here.")
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -196,9 +172,7 @@ class Cursors(Settings):
                 "The API gave the same cursor twice in a row, so the reading would never end."
             )
         if position["pages"] + 1 >= self.most_pages:
-            raise ReadIncomplete(
-                f"The reading did not end within {self.most_pages} pages."
-            )
+            raise ReadIncomplete(f"The reading did not end within {self.most_pages} pages.")
         return Step(
             {**position, "cursor": str(token), "pages": position["pages"] + 1},
             ended=False,

@@ -31,9 +31,7 @@ _any = msgspec.json.Decoder()
 class Resource(Settings):
     """Describes one resource of an API: where it is, where its records are, and how its pages follow each other."""
 
-    path: str = Field(
-        description="Path below the API's base URL, such as /v1/products."
-    )
+    path: str = Field(description="Path below the API's base URL, such as /v1/products.")
     records: str = Field(
         default="",
         description="Dotted path of the records in the body; empty for the body itself.",
@@ -57,9 +55,7 @@ class ApiSource:
         """The columns of every batch's frame: the record as received, its page's number in this reading, its URL."""
         return RECORDS
 
-    def read(
-        self, position: Position | None, until: datetime | None
-    ) -> Iterator[Batch]:
+    def read(self, position: Position | None, until: datetime | None) -> Iterator[Batch]:
         """Yield batches of pages from ``position``; ``until`` is not used, since the API bounds its own present."""
         paginator = self.resource.pagination
         here, ended, number = paginator.resume(position), False, 0
@@ -81,18 +77,13 @@ class ApiSource:
 
     def _page(self, position: Position) -> tuple[Page, list[msgspec.Raw]]:
         paginator = self.resource.pagination
-        return self.client.get(
-            self.resource.path, paginator.parameters(position), self._decode
-        )
+        return self.client.get(self.resource.path, paginator.parameters(position), self._decode)
 
     def _decode(self, body: bytes) -> tuple[Page, list[msgspec.Raw]]:
         """Take a body apart without touching its records; raises `PageUnreadable` where it is not what it should be."""
         try:
             raw = _array.decode(_at(body, self.resource.records))
-            envelope = {
-                name: _any.decode(_at(body, name))
-                for name in self.resource.pagination.fields
-            }
+            envelope = {name: _any.decode(_at(body, name)) for name in self.resource.pagination.fields}
         except (msgspec.DecodeError, msgspec.ValidationError, KeyError) as problem:
             raise PageUnreadable(
                 f"A page is not the JSON that was expected ({len(body)} bytes): {problem}.",
@@ -101,15 +92,11 @@ class ApiSource:
             ) from problem
         return Page(len(raw), envelope), raw
 
-    def _next(
-        self, position: Position, page: Page, raw: list[msgspec.Raw]
-    ) -> tuple[Position, bool]:
+    def _next(self, position: Position, page: Page, raw: list[msgspec.Raw]) -> tuple[Position, bool]:
         try:
             step = self.resource.pagination.after(position, page)
         except ReadIncomplete as problem:
-            raise ReadIncomplete(
-                problem.what, where=self.resource.path, do=problem.do
-            ) from problem
+            raise ReadIncomplete(problem.what, where=self.resource.path, do=problem.do) from problem
         after = step.position
         if self.resource.cursor_field is not None:
             after = {**after, "watermark": self._watermark(after.get("watermark"), raw)}
@@ -117,18 +104,12 @@ class ApiSource:
 
     def _watermark(self, before: str | None, raw: list[msgspec.Raw]) -> str | None:
         """Return the largest value of the cursor field; values compare as text, as ISO dates do."""
-        values = [
-            value
-            for value in (self._cursor_of(record) for record in raw)
-            if value is not None
-        ]
+        values = [value for value in (self._cursor_of(record) for record in raw) if value is not None]
         return max([*values, before] if before else values, default=before)
 
     def _cursor_of(self, record: msgspec.Raw) -> str | None:
         try:
-            value = _any.decode(
-                _object.decode(record)[self.resource.cursor_field or ""]
-            )
+            value = _any.decode(_object.decode(record)[self.resource.cursor_field or ""])
         except (msgspec.DecodeError, msgspec.ValidationError, KeyError):
             return None
         return value if isinstance(value, str) else None

@@ -49,10 +49,7 @@ def describe_columns(connection: Connection, table: sql.Composable) -> list[Colu
     """Describe the columns of ``table`` from a query that returns no rows."""
     with connection.cursor() as cursor:
         cursor.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(table))
-        described = [
-            (column.name, column.type_code, column._fmod)
-            for column in cursor.description or ()
-        ]
+        described = [(column.name, column.type_code, column._fmod) for column in cursor.description or ()]
         cursor.execute(
             "SELECT oid::int8, typname FROM pg_type WHERE oid = ANY(%s)",
             ([oid for _, oid, _ in described],),
@@ -68,9 +65,7 @@ def _column(name: str, database_type: str, modifier: int) -> Column:
             (modifier - _HEADER) & 0x7FF,
         )
         if precision <= _LONGEST_DECIMAL and scale <= precision:
-            return Column(
-                name, database_type, pl.Decimal(precision, scale), as_text=False
-            )
+            return Column(name, database_type, pl.Decimal(precision, scale), as_text=False)
     dtype = _NATIVE.get(database_type)
     if dtype is None:
         return Column(name, database_type, pl.String(), as_text=True)

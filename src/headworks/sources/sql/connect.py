@@ -74,9 +74,7 @@ def describe(settings: DatabaseSettings) -> str:
         ) from problem
     host = parts.get("host", "localhost")
     port = f":{parts['port']}" if parts.get("port") else ""
-    return (
-        f"postgresql://{parts.get('user', '')}@{host}{port}/{parts.get('dbname', '')}"
-    )
+    return f"postgresql://{parts.get('user', '')}@{host}{port}/{parts.get('dbname', '')}"
 
 
 def _translate(problem: psycopg.Error, where: str) -> HeadworksError:
@@ -97,18 +95,14 @@ def _translate(problem: psycopg.Error, where: str) -> HeadworksError:
             do="check user, password and grants in the block.",
         )
     if state[:2] in _HEALING_CLASSES:
-        return SourceUnavailable(
-            f"The database does not answer as it should: {what}.", where=where
-        )
+        return SourceUnavailable(f"The database does not answer as it should: {what}.", where=where)
     return StopError(f"The database says: {what} (SQLSTATE {state}).", where=where)
 
 
 def _without_state(problem: psycopg.Error, what: str, where: str) -> HeadworksError:
     """Judge an error that has no SQLSTATE, as those of a failed connection have none."""
     connection = problem.pgconn
-    asked_for_password = connection is not None and (
-        connection.needs_password or connection.used_password
-    )
+    asked_for_password = connection is not None and (connection.needs_password or connection.used_password)
     if isinstance(problem, psycopg.OperationalError) and not asked_for_password:
         return SourceUnavailable(
             f"The database cannot be reached: {what}.",

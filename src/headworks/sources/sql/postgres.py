@@ -56,9 +56,7 @@ class PostgresTable:
     @cached_property
     def columns(self) -> list[Column]:
         """The table's columns, asked of the database once."""
-        with connected(
-            self.database, application=self.application, read_only=True
-        ) as connection:
+        with connected(self.database, application=self.application, read_only=True) as connection:
             columns = describe_columns(connection, self._name)
         if self.cursor is not None:
             self._check_cursor(columns)
@@ -69,17 +67,13 @@ class PostgresTable:
         """The columns of every batch's frame."""
         return pl.Schema({column.name: column.dtype for column in self.columns})
 
-    def read(
-        self, position: Position | None, until: datetime | None
-    ) -> Iterator[Batch]:
+    def read(self, position: Position | None, until: datetime | None) -> Iterator[Batch]:
         """Yield batches in order of the cursor, from one snapshot of the database."""
         if position is not None and position.get("done"):
             return
         start = None if self.whole else position
         with (
-            connected(
-                self.database, application=self.application, read_only=True
-            ) as connection,
+            connected(self.database, application=self.application, read_only=True) as connection,
             connection.cursor(name="headworks_read") as rows,
         ):
             rows.itersize = self.batch_rows
@@ -96,17 +90,11 @@ class PostgresTable:
             if last is not None:
                 position = self._position_after(fresh, last, position)
             frame = pl.DataFrame(fresh, schema=self.schema, orient="row")
-            yield Batch(
-                frame, position, read=len(rows), repeated=len(rows) - len(fresh)
-            )
+            yield Batch(frame, position, read=len(rows), repeated=len(rows) - len(fresh))
         if self.window is not None or self.whole or self.cursor is None:
-            yield Batch(
-                pl.DataFrame(schema=self.schema), {**position, "done": True}, read=0
-            )
+            yield Batch(pl.DataFrame(schema=self.schema), {**position, "done": True}, read=0)
 
-    def _query(
-        self, start: Position | None, until: datetime | None
-    ) -> tuple[sql.Composed, list[Any]]:
+    def _query(self, start: Position | None, until: datetime | None) -> tuple[sql.Composed, list[Any]]:
         selected = sql.SQL(", ").join(column.selected() for column in self.columns)
         text = sql.SQL("SELECT {} FROM {}").format(selected, self._name)
         if self.cursor is None:
@@ -114,9 +102,7 @@ class PostgresTable:
         conditions, values = self._conditions(start, until)
         if conditions:
             text += sql.SQL(" WHERE ") + sql.SQL(" AND ").join(conditions)
-        return text + sql.SQL(" ORDER BY {} NULLS LAST").format(
-            sql.Identifier(self.cursor)
-        ), values
+        return text + sql.SQL(" ORDER BY {} NULLS LAST").format(sql.Identifier(self.cursor)), values
 
     def _conditions(
         self, start: Position | None, until: datetime | None
@@ -127,9 +113,7 @@ class PostgresTable:
         values: list[Any] = []
 
         def bound(operator: str, value: Any) -> None:
-            conditions.append(
-                sql.SQL("{} {} %s::{}").format(cursor, sql.SQL(operator), kind)
-            )
+            conditions.append(sql.SQL("{} {} %s::{}").format(cursor, sql.SQL(operator), kind))
             values.append(value)
 
         if start is not None:
@@ -168,9 +152,7 @@ class PostgresTable:
         at = self._cursor_index
         return next((row[at] for row in reversed(rows) if row[at] is not None), None)
 
-    def _position_after(
-        self, fresh: list[tuple[Any, ...]], last: Any, before: Position | None
-    ) -> Position:
+    def _position_after(self, fresh: list[tuple[Any, ...]], last: Any, before: Position | None) -> Position:
         """Return the last cursor value with marks of all rows that hold it and are landed by now."""
         at = self._cursor_index
         text = _as_text(last)
@@ -196,19 +178,11 @@ class PostgresTable:
 
     @cached_property
     def _cursor_type(self) -> str:
-        return next(
-            column.database_type
-            for column in self.columns
-            if column.name == self.cursor
-        )
+        return next(column.database_type for column in self.columns if column.name == self.cursor)
 
     @cached_property
     def _cursor_index(self) -> int:
-        return next(
-            index
-            for index, column in enumerate(self.columns)
-            if column.name == self.cursor
-        )
+        return next(index for index, column in enumerate(self.columns) if column.name == self.cursor)
 
     @property
     def _name(self) -> sql.Identifier:

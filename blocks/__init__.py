@@ -1,0 +1,22 @@
+"""Prefect blocks: credentials and locations in, plain settings of the engine out.
+
+What belongs here: block classes, and finding a block by its name. What does not: writing blocks to a server, which
+``deployments/register_blocks.py`` alone does.
+"""
+
+from __future__ import annotations
+
+from blocks.api import ApiCredentials
+from blocks.database import database_connector, database_settings
+from blocks.lake import LakeLocation
+from blocks.resolve import api_settings, lake_settings, load_database
+
+__all__ = [
+    "ApiCredentials",
+    "LakeLocation",
+    "api_settings",
+    "database_connector",
+    "database_settings",
+    "lake_settings",
+    "load_database",
+]

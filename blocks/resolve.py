@@ -1,0 +1,146 @@
+"""Finds a block by its name: on the Prefect server, else filled from the environment or from ``.env``.
+
+The variables of a block are ``HEADWORKS_<NAME>_<FIELD>``, so the token of ``shop-api`` is ``HEADWORKS_SHOP_API_TOKEN``.
+So plain Python needs no set-up on any server. What belongs here: that search. What does not: the blocks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from dotenv import dotenv_values
+from prefect.blocks.core import Block
+from prefect_sqlalchemy import SqlAlchemyConnector
+from pydantic import SecretStr, ValidationError
+
+from blocks.api import ApiCredentials
+from blocks.database import database_connector, database_settings
+from blocks.lake import LakeLocation
+from headworks.errors import SettingsError
+from headworks.settings import ApiSettings, DatabaseSettings, LakeSettings
+
+B = TypeVar("B", bound=Block)
+
+
+def lake_settings(name: str) -> LakeSettings:
+    """Return the settings of the lake that the block ``name`` describes."""
+    return _validated(lambda: _find(LakeLocation, name, "ROOT", _lake_from).to_settings(), name)
+
+
+def api_settings(name: str) -> ApiSettings:
+    """Return the settings of the API that the block ``name`` describes."""
+    return _validated(lambda: _find(ApiCredentials, name, "BASE_URL", _api_from).to_settings(), name)
+
+
+def load_database(name: str) -> DatabaseSettings:
+    """Return the settings of the database that the block ``name`` describes."""
+    return database_settings(_find(SqlAlchemyConnector, name, "URL", _database_from))
+
+
+def variables() -> dict[str, str]:
+    """Return the environment's variables over those of ``.env`` in the working directory."""
+    written = {name: value for name, value in dotenv_values(Path(".env")).items() if value is not None}
+    return {**written, **os.environ}
+
+
+def prefix(name: str) -> str:
+    """Return what the variables of the block ``name`` begin with."""
+    return f"HEADWORKS_{name.upper().replace('-', '_')}_"
+
+
+def from_variables(name: str, found: Mapping[str, str]) -> Block | None:
+    """Make the block of a well-known ending from variables: ``…-api``, ``…-database``, else a lake."""
+    maker: Callable[[str, Mapping[str, str]], Block | None]
+    if name.endswith("-api"):
+        maker = _api_from
+    elif name.endswith("-database"):
+        maker = _database_from
+    else:
+        maker = _lake_from
+    return maker(name, found)
+
+
+def _find(
+    kind: type[B],
+    name: str,
+    main_field: str,
+    make: Callable[[str, Mapping[str, str]], B | None],
+) -> B:
+    saved = _saved(kind, name)
+    if saved is not None:
+        return saved
+    made = make(name, variables())
+    if made is not None:
+        return made
+    variable = f"{prefix(name)}{main_field}"
+    raise SettingsError(
+        f"There is no block {kind.get_block_type_slug()}/{name}. Looked for it on the Prefect server, then for "
+        f"{variable} in the environment, then for {variable} in {Path('.env').absolute()}.",
+        where=f"block {name}",
+        do=f"register it with python -m deployments.register_blocks, or set {variable}.",
+    )
+
+
+def _saved(kind: type[B], name: str) -> B | None:
+    """Return the saved block, or None where the server has none of that name."""
+    try:
+        return kind.load(name)  # type: ignore[return-value]
+    except ValueError:
+        return None
+
+
+def _lake_from(name: str, found: Mapping[str, str]) -> LakeLocation | None:
+    root = found.get(f"{prefix(name)}ROOT")
+    if not root:
+        return None
+    options = _json_object(f"{prefix(name)}STORAGE_OPTIONS", found)
+    return LakeLocation.model_validate({"root": root, "storage_options": options})
+
+
+def _api_from(name: str, found: Mapping[str, str]) -> ApiCredentials | None:
+    base_url = found.get(f"{prefix(name)}BASE_URL")
+    if not base_url:
+        return None
+    token = found.get(f"{prefix(name)}TOKEN")
+    return ApiCredentials(base_url=base_url, token=SecretStr(token) if token else None)
+
+
+def _database_from(name: str, found: Mapping[str, str]) -> SqlAlchemyConnector | None:
+    variable = f"{prefix(name)}URL"
+    url = found.get(variable)
+    return database_connector(SecretStr(url), where=variable) if url else None
+
+
+def _json_object(variable: str, found: Mapping[str, str]) -> dict[str, str]:
+    text = found.get(variable)
+    if not text:
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise SettingsError(
+            "The storage options are not a JSON object.",
+            where=variable,
+            do='write them as {"AWS_REGION": "…"}.',
+        )
+    return {str(key): str(item) for key, item in value.items()}
+
+
+S = TypeVar("S")
+
+
+def _validated(make: Callable[[], S], name: str) -> S:
+    """Turn a rejected value into an error of ours that does not show the value."""
+    try:
+        return make()
+    except ValidationError as problem:
+        faults = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in problem.errors(include_input=False)
+        )
+        raise SettingsError(f"The block holds something wrong: {faults}.", where=f"block {name}") from None

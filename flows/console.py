@@ -1,0 +1,114 @@
+"""A flow as a program: its parameters as options, its account as output, its end as exit code.
+
+What belongs here: the command line of ``python -m flows.<name>``. What does not: flows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from headworks.errors import ConcurrentRun, GateClosed, HeadworksError, SettingsError
+from headworks.observe.account import account_text
+from headworks.observe.report import RunReport
+
+OK, FAILED, GATE_CLOSED, REFUSED = 0, 1, 2, 3
+ACCOUNT = Path(".headworks/account.json")
+
+
+def run_as_program(flow: Callable[..., Any], arguments: Sequence[str] | None = None) -> int:
+    """Run a flow with options from the command line, print its account, and return the exit code.
+
+    0: done. 1: failed. 2: the gate is closed. 3: refused, since another run was at work. Errors of ours are one
+    message on standard error, without a traceback.
+    """
+    options = _parser(flow).parse_args(arguments)
+    # Else a process tries to reach a collector, which is not there without internet.
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    try:
+        report = flow(**_parameters(options))
+    except HeadworksError as problem:
+        print(f"\n{type(problem).__name__}: {problem}", file=sys.stderr)
+        return {GateClosed: GATE_CLOSED, ConcurrentRun: REFUSED}.get(type(problem), FAILED)
+    return _told(report, options.account)
+
+
+def _told(report: RunReport, account: Path) -> int:
+    print(f"\n{account_text(report)}")
+    account.parent.mkdir(parents=True, exist_ok=True)
+    account.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    print(f"The account as JSON: {account}")
+    return REFUSED if report.status == "refused" else OK
+
+
+def _parser(flow: Callable[..., Any]) -> argparse.ArgumentParser:
+    module = getattr(flow, "__module__", "")
+    name = module if module != "__main__" else f"flows.{getattr(flow, 'name', 'flow')}"
+    parser = argparse.ArgumentParser(prog=f"python -m {name}", description=flow.__doc__)
+    parser.add_argument(
+        "--mode",
+        choices=["incremental", "full"],
+        help="take what is new, or read everything again",
+    )
+    parser.add_argument(
+        "--start",
+        metavar="TIME",
+        help="with --end: read only what changed from here on",
+    )
+    parser.add_argument("--end", metavar="TIME", help="with --start: read only what changed before this")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="read, judge and check, but change nothing",
+    )
+    parser.add_argument(
+        "--on-conflict",
+        choices=["refuse", "wait"],
+        help="what to do when another run is at work",
+    )
+    parser.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=JSON",
+        help="any other parameter",
+    )
+    parser.add_argument(
+        "--account",
+        type=Path,
+        default=ACCOUNT,
+        help=f"where the account goes (default {ACCOUNT})",
+    )
+    return parser
+
+
+def _parameters(options: argparse.Namespace) -> dict[str, Any]:
+    chosen = {"mode": options.mode, "on_conflict": options.on_conflict}
+    parameters = {name: value for name, value in chosen.items() if value is not None}
+    if options.dry_run:
+        parameters["dry_run"] = True
+    if bool(options.start) != bool(options.end):
+        raise SettingsError("A window needs both its ends.", do="give --start and --end, or neither.")
+    if options.start:
+        parameters["window"] = {"start": options.start, "end": options.end}
+    for text in options.param:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise SettingsError(
+                f"{text!r} is not NAME=JSON.",
+                do='write it as --param lake="staging-lake".',
+            )
+        parameters[name] = _json_or_text(value)
+    return parameters
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

@@ -1,0 +1,127 @@
+"""What every data flow has in common: the run's record, conflicts with other runs, and the state it ends in.
+
+What belongs here: the frame around a story. What does not: any story.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from prefect import get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+from headworks.errors import CandidateStale, ConcurrentRun, GateClosed, HeadworksError
+from headworks.names import Window
+from headworks.observe.reconcile import reconcile
+from headworks.observe.recorder import Recorder
+from headworks.observe.report import GateReport, RunReport, RunStatus
+from tasks.extract import Run
+from tasks.report import record
+
+T = TypeVar("T")
+
+OnConflict = Literal["refuse", "wait"]
+
+_WAITS_S = (5, 15, 45, 120)
+REFUSED = "Refused"
+
+
+@dataclass
+class Story:
+    """A run and its record, as it is handed from step to step."""
+
+    run: Run
+    recorder: Recorder
+    window: Window | None = None
+
+    def require_open(self, gate: GateReport | None) -> None:
+        """Keep a gate's decision, and raise `GateClosed` where it is closed."""
+        self.recorder.gate(gate)
+        if gate is not None and not gate.open:
+            raise GateClosed(
+                f"The gate is closed: {'; '.join(gate.reasons)}.",
+                where=gate.scope,
+                do="read the account and the quarantine; consumers keep the last good version. "
+                "Correct the source, the rules or the contract, and run again.",
+            )
+
+
+def tell(
+    flow: str,
+    run: Run,
+    window: Window | None,
+    on_conflict: OnConflict,
+    story: Callable[[Story], None],
+) -> RunReport | State[RunReport]:
+    """Run a story, record what it did however it ends, and return its report.
+
+    A conflict with another run ends in the state ``Refused`` (completed: nothing was lost, the other run does the
+    work), or is waited out and begun again, as ``on_conflict`` says. Everything else that goes wrong is raised.
+    """
+    for wait_s in (*_WAITS_S, None):
+        told = Story(run, _recorder(flow, run, window), window)
+        try:
+            story(told)
+        except (ConcurrentRun, CandidateStale) as problem:
+            if on_conflict == "wait" and wait_s is not None:
+                get_run_logger().warning("%s Trying again in %d s.", problem, wait_s)
+                time.sleep(wait_s)
+                continue
+            report = _closed(told, "refused", str(problem))
+            return Completed(name=REFUSED, message=problem.what, data=report)
+        except GateClosed as problem:
+            _closed(told, "gate closed", str(problem))
+            raise
+        except Exception as problem:
+            _closed(told, "failed", f"{type(problem).__name__}: {problem}")
+            raise
+        return _finished(told)
+    raise AssertionError("unreachable: the last round returns or raises")
+
+
+def begin(lake: str, mode: Literal["incremental", "full"], *, dry_run: bool) -> Run:
+    """Begin a run under the id of its flow run."""
+    return Run(run_id=str(flow_run.id or uuid.uuid4()), lake=lake, mode=mode, dry_run=dry_run)
+
+
+def results(futures: list[PrefectFuture[T]]) -> list[T]:
+    """Wait for all, then return their results: the first failure is raised, and none goes unnoticed."""
+    for future in futures:
+        future.wait()
+    return [future.result() for future in futures]
+
+
+def _finished(told: Story) -> RunReport:
+    status: RunStatus = "published" if told.recorder.changed() else "unchanged"
+    report = told.recorder.report("dry run" if told.run.dry_run else status)
+    try:
+        reconcile(report)
+    except HeadworksError as problem:
+        _closed(told, "failed", str(problem))
+        raise
+    record(told.run, report)
+    return report
+
+
+def _closed(told: Story, status: RunStatus, message: str) -> RunReport:
+    """Record a run that did not reach its end; that the record fails must not hide why the run did."""
+    report = told.recorder.report(status, message)
+    try:
+        record(told.run, report)
+    except Exception as problem:  # noqa: BLE001 - the first problem is the one to be raised
+        get_run_logger().warning("the run's record could not be written: %s", problem)
+    return report
+
+
+def _recorder(flow: str, run: Run, window: Window | None) -> Recorder:
+    recorder = Recorder(run.run_id, flow, run.mode, run.open_lake().settings.root, window)
+    if flow_run.ui_url:
+        recorder.links["This run in the Prefect UI"] = flow_run.ui_url
+    return recorder

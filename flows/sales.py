@@ -1,0 +1,130 @@
+"""The sales flow: the shop's orders and catalogue into the tables behind the sales dashboard.
+
+What belongs here: the story. What does not: how any step works, and the shop's rules and transforms.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Literal
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import Field
+
+from flows.console import run_as_program
+from flows.running import OnConflict, Story, begin, results, tell
+from headworks.names import Window
+from headworks.observe.report import RunReport
+from shop import datasets, gold
+from tasks.extract import extract_resource, extract_table
+from tasks.gold import audit_gold, commit_gold, pin_silver, stage_gold
+from tasks.publish import name_product, publish_tables
+from tasks.refine import refine_dataset
+
+
+@flow(
+    name="sales",
+    flow_run_name="sales {mode}",
+    task_runner=ThreadPoolTaskRunner(max_workers=4),
+    result_serializer="json",
+    persist_result=True,
+)
+def sales(
+    mode: Annotated[
+        Literal["incremental", "full"],
+        Field(description="incremental takes what is new; full reads everything again and finds deletions."),
+    ] = "incremental",
+    window: Annotated[
+        Window | None,
+        Field(
+            description="Read only orders, lines and customers changed in this time, beside the live position."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, Field(description="Read, judge and check, but change nothing.")] = False,
+    on_conflict: Annotated[
+        OnConflict,
+        Field(
+            description="When another run is at work: refuse ends this one, wait tries again for some minutes."
+        ),
+    ] = "refuse",
+    shop_database: Annotated[
+        str, Field(description="Block of the database that orders are read from.")
+    ] = "shop-database",
+    shop_api: Annotated[
+        str,
+        Field(description="Block of the API that products and rates are read from."),
+    ] = "shop-api",
+    lake: Annotated[str, Field(description="Block of the lake that holds all tables.")] = "lake",
+    analytics_database: Annotated[
+        str,
+        Field(description="Block of the database that the dashboard's tables are published to."),
+    ] = "analytics-database",
+) -> RunReport | State[RunReport]:
+    """Take in the shop's orders, customers, products and rates, and publish revenue for the sales dashboard."""
+
+    def story(told: Story) -> None:
+        extract(told, shop_database, shop_api)
+        refine(told)
+        curate(told)
+        publish(told, analytics_database)
+
+    return tell("sales", begin(lake, mode, dry_run=dry_run), window, on_conflict, story)
+
+
+def extract(told: Story, database: str, api: str) -> None:
+    """Land everything that is new, all sources at once: none depends on another."""
+    tables = [
+        extract_table.submit(
+            told.run,
+            database,
+            table.schema_name,
+            table.table,
+            table.cursor,
+            dataset.name,
+            told.window,
+        )
+        for dataset, table in datasets.TABLES
+    ]
+    resources = [
+        extract_resource.submit(told.run, api, resource, dataset.name)
+        for dataset, resource in datasets.RESOURCES
+    ]
+    for reports in results([*tables, *resources]):
+        told.recorder.landings.extend(reports)
+
+
+def refine(told: Story) -> None:
+    """Judge and merge into silver: first what others refer to, then what refers to it."""
+    for independent in datasets.IN_ORDER:
+        for outcome in results([refine_dataset.submit(told.run, dataset) for dataset in independent]):
+            told.recorder.refinements.append(outcome.report)
+            told.require_open(outcome.gate)
+
+
+def curate(told: Story) -> None:
+    """Make both gold tables from the same silver; none is committed unless all passed the gate."""
+    pins = pin_silver(told.run, gold.INPUTS)
+    staged = results([stage_gold.submit(told.run, table, pins) for table in gold.TABLES])
+    pairs = list(zip(gold.TABLES, staged, strict=True))
+    audits = results([audit_gold.submit(told.run, table, candidate) for table, candidate in pairs])
+    for audited in audits:
+        told.require_open(audited.gate)
+    if not told.run.dry_run:
+        for candidate, audited in zip(staged, audits, strict=True):
+            told.recorder.gold.append(commit_gold(told.run, candidate, audited))
+
+
+def publish(told: Story, database: str) -> None:
+    """Name the new versions as one publication, and show it in Postgres in one transaction."""
+    if told.run.dry_run:
+        return
+    product = name_product(told.run, gold.PRODUCT, tuple(table.table for table in told.recorder.gold))
+    told.recorder.publications.append(
+        publish_tables(told.run, database, gold.SCHEMA, product, gold.PUBLISHED)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_as_program(sales))

@@ -1,0 +1,95 @@
+"""Taking sources in: one task run a source."""
+
+from __future__ import annotations
+
+from prefect import get_run_logger, task
+
+from blocks import api_settings, lake_settings, load_database
+from headworks.lake.intake import Mode, TakeIn, take_in
+from headworks.lake.store import Lake
+from headworks.names import Window
+from headworks.observe.report import LandingReport, Report
+from headworks.sources.api.client import ApiClient
+from headworks.sources.api.source import ApiSource, Resource
+from headworks.sources.intakes import ResourceIntake, TableIntake
+from headworks.sources.sql.postgres import PostgresTable
+from tasks.policy import EFFECT
+
+
+class Run(Report):
+    """What every step of a run needs to know: which run, which lake, how."""
+
+    run_id: str
+    lake: str
+    mode: Mode = "incremental"
+    dry_run: bool = False
+
+    def open_lake(self) -> Lake:
+        """Open the lake that the run's block describes."""
+        return Lake(lake_settings(self.lake))
+
+
+@task(name="extract-table", task_run_name="extract {dataset}", **EFFECT)
+def extract_table(
+    run: Run,
+    database: str,
+    schema_name: str,
+    table: str,
+    cursor: str,
+    dataset: str,
+    window: Window | None = None,
+) -> tuple[LandingReport, ...]:
+    """Land what a Postgres table has that bronze has not."""
+    source = PostgresTable(
+        load_database(database),
+        schema_name,
+        table,
+        cursor,
+        application=f"headworks {run.run_id}",
+    )
+    reports = take_in(_request(run, dataset, window), TableIntake(source), _log_batch)
+    _log_done(reports)
+    return reports
+
+
+@task(name="extract-resource", task_run_name="extract {dataset}", **EFFECT)
+def extract_resource(run: Run, api: str, resource: Resource, dataset: str) -> tuple[LandingReport, ...]:
+    """Land what an API's resource has that bronze has not."""
+    with ApiClient(api_settings(api)) as client:
+        intake = ResourceIntake(ApiSource(client, resource))
+        reports = take_in(_request(run, dataset, None), intake, _log_batch)
+    _log_done(reports)
+    return reports
+
+
+def _request(run: Run, dataset: str, window: Window | None) -> TakeIn:
+    return TakeIn(
+        run.open_lake(),
+        dataset,
+        run.run_id,
+        mode=run.mode,
+        window=window,
+        dry_run=run.dry_run,
+    )
+
+
+def _log_batch(report: LandingReport) -> None:
+    get_run_logger().debug(
+        "%s: %d rows landed, sequence %d",
+        report.stream,
+        report.landed,
+        report.last_sequence,
+    )
+
+
+def _log_done(reports: tuple[LandingReport, ...]) -> None:
+    for report in reports:
+        get_run_logger().info(
+            "%s: %d read, %d landed in %d batches, %d read again, %d would land",
+            report.stream,
+            report.read,
+            report.landed,
+            report.batches,
+            report.repeated,
+            report.would_land,
+        )

@@ -1,0 +1,100 @@
+"""From silver to gold: pin, stage, audit, commit, each a task.
+
+Staging and auditing have pinned input, so their results are kept for an hour under what they were made from: the
+same silver changes, the same code, the same contract.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.context import TaskRunContext
+
+from headworks.lake.gold import Pins, Staged, pin, staging_id
+from headworks.observe.report import CurateReport, GateReport, Report
+from headworks.refine.curation import GoldTable, audit, curate, stage
+from tasks.extract import Run
+from tasks.policy import EFFECT, PINNED_FOR, RETRYING
+
+
+class Audit(Report):
+    """A gate's decision about a staged candidate; none where nothing new was staged."""
+
+    gate: GateReport | None
+
+
+@task(name="pin-silver", task_run_name="pin silver", **EFFECT)
+def pin_silver(run: Run, datasets: tuple[str, ...]) -> Pins:
+    """Pin the silver versions that all tables of a product are made from."""
+    return pin(run.open_lake(), list(datasets))
+
+
+def _staged_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None:
+    """Return the key of a candidate: the table that it is for, and what it is made from. None before there is one."""
+    run, gold, pins = parameters["run"], parameters["gold"], parameters["pins"]
+    table = run.open_lake().open("gold", gold.name)
+    if table is None:
+        return None
+    inputs = {name: pins.version_of(name).change for name in gold.inputs}
+    # The table's own id is in the key, so that a lake made anew in the same place finds nothing of the old one.
+    return f"headworks-stage-{table.id}-{staging_id(inputs, gold.code(), table.version)}"
+
+
+def _audit_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None:
+    """Return the key of an audit: the candidate and the contract's text."""
+    run, gold, staged = parameters["run"], parameters["gold"], parameters["staged"]
+    table = run.open_lake().open("gold", gold.name)
+    if table is None or not staged.fresh or not gold.contract.exists():
+        return None
+    contract = hashlib.blake2b(gold.contract.read_bytes(), digest_size=8).hexdigest()
+    return f"headworks-audit-{table.id}-{staged.staging_id}-{contract}"
+
+
+@task(
+    name="stage-gold",
+    task_run_name="stage {gold.name}",
+    cache_key_fn=_staged_key,
+    cache_expiration=PINNED_FOR,
+    **RETRYING,
+)
+def stage_gold(run: Run, gold: GoldTable, pins: Pins) -> Staged:
+    """Make the candidate of a gold table from the pinned versions."""
+    staged = stage(run.open_lake(), gold, pins)
+    state = "changed" if staged.changed else "made, and the same" if staged.fresh else "up to date"
+    get_run_logger().info("%s: %d rows, %s", gold.name, staged.rows, state)
+    return staged
+
+
+@task(
+    name="audit-gold",
+    task_run_name="audit {gold.name}",
+    cache_key_fn=_audit_key,
+    cache_expiration=PINNED_FOR,
+    **RETRYING,
+)
+def audit_gold(run: Run, gold: GoldTable, staged: Staged) -> Audit:
+    """Check a candidate before anybody sees it; a closed gate is told, not raised."""
+    gate = audit(run.open_lake(), gold, staged)
+    if gate is None:
+        get_run_logger().info("%s: nothing new to check", gold.name)
+    elif gate.open:
+        get_run_logger().info("%s: %d checks passed", gold.name, len(gate.checks))
+    else:
+        get_run_logger().error("%s: gate closed: %s", gold.name, "; ".join(gate.reasons))
+    return Audit(gate=gate)
+
+
+@task(name="commit-gold", task_run_name="commit {staged.dataset}", **EFFECT)
+def commit_gold(run: Run, staged: Staged, audited: Audit) -> CurateReport:
+    """Replace a gold table by its audited candidate in one commit."""
+    report = curate(run.open_lake(), staged, audited.gate)
+    get_run_logger().info(
+        "%s: %d rows at version %d, %s",
+        staged.dataset,
+        report.rows,
+        report.table.version,
+        "changed" if report.changed else "unchanged",
+    )
+    return report

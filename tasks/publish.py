@@ -1,0 +1,45 @@
+"""Gold to its consumers: the product's row, and the tables in Postgres."""
+
+from __future__ import annotations
+
+from prefect import get_run_logger, task
+
+from blocks import load_database
+from headworks.lake.products import ProductVersion, publish_product
+from headworks.observe.report import PublishReport, TableRef
+from headworks.publish.postgres import PublishedTable, publish_postgres
+from tasks.extract import Run
+from tasks.policy import EFFECT
+
+
+@task(name="name-product", task_run_name="name product {product}", **EFFECT)
+def name_product(run: Run, product: str, tables: tuple[TableRef, ...]) -> ProductVersion:
+    """Name the versions of a product's tables in one row, which is what readers open."""
+    version = publish_product(run.open_lake(), product, tables, run.run_id)
+    get_run_logger().info(
+        "%s: publication %d, %s",
+        product,
+        version.sequence,
+        "new" if version.changed else "as before",
+    )
+    return version
+
+
+@task(name="publish-postgres", task_run_name="publish to {database}", **EFFECT)
+def publish_tables(
+    run: Run,
+    database: str,
+    schema_name: str,
+    product: ProductVersion,
+    tables: tuple[PublishedTable, ...],
+) -> PublishReport:
+    """Make a schema of Postgres show the product, in one transaction."""
+    report = publish_postgres(run.open_lake(), load_database(database), schema_name, product, tables)
+    get_run_logger().info(
+        "%s: publication %d, %d rows written, %d removed",
+        report.target,
+        report.sequence,
+        report.inserted,
+        report.removed,
+    )
+    return report

@@ -1,0 +1,82 @@
+"""Ways to break a commit on purpose, at the one place where delta-rs is called.
+
+Each is a context manager, so that a test sees where the trouble begins and ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+import headworks.lake.delta as delta
+
+
+class Crash(BaseException):
+    """Stands for the process's end: nothing catches it and no code after it runs."""
+
+
+Call = Callable[..., Any]
+
+
+@contextmanager
+def writes(around: Callable[[int, Callable[[], Any]], Any]) -> Iterator[None]:
+    """Replace each call of ``write_deltalake`` by ``around(number, call)``; the numbers begin with 1."""
+    real = delta.write_deltalake
+    count = 0
+
+    def patched(*arguments: Any, **named: Any) -> Any:
+        nonlocal count
+        count += 1
+        return around(count, lambda: real(*arguments, **named))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delta, "write_deltalake", patched)
+        yield
+
+
+def happened_but_failed(at: int) -> Callable[[int, Call], Any]:
+    """Let commit number ``at`` happen and report it as failed, as a failing step after the commit does."""
+
+    def around(number: int, call: Call) -> Any:
+        result = call()
+        if number == at:
+            raise OSError("the step after the commit failed")
+        return result
+
+    return around
+
+
+def not_happened(*numbers: int) -> Callable[[int, Call], Any]:
+    """Let the commits with these numbers fail without having happened."""
+
+    def around(number: int, call: Call) -> Any:
+        if number in numbers:
+            raise OSError("no space left on the device")
+        return call()
+
+    return around
+
+
+def crash_before(at: int) -> Callable[[int, Call], Any]:
+    """End the process just before commit number ``at``."""
+
+    def around(number: int, call: Call) -> Any:
+        if number == at:
+            raise Crash
+        return call()
+
+    return around
+
+
+def crash_after(at: int) -> Callable[[int, Call], Any]:
+    """End the process just after commit number ``at``."""
+
+    def around(number: int, call: Call) -> Any:
+        call()
+        if number == at:
+            raise Crash
+
+    return around
