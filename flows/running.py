@@ -9,13 +9,14 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Completed
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from headworks.errors import CandidateStale, ConcurrentRun, GateClosed, HeadworksError
 from headworks.names import Window
@@ -28,6 +29,9 @@ from tasks.report import record
 T = TypeVar("T")
 
 OnConflict = Literal["refuse", "wait"]
+
+# Sources are read and datasets refined side by side; more threads would only wait for the same cores.
+THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=4))
 
 _WAITS_S = (5, 15, 45, 120)
 REFUSED = "Refused"

@@ -10,11 +10,10 @@ from typing import Annotated, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from flows.console import run_as_program
-from flows.running import OnConflict, Story, begin, results, tell
+from flows.running import THREADS, OnConflict, Story, begin, results, tell
 from headworks.names import Window
 from headworks.observe.report import RunReport
 from shop import datasets, gold
@@ -27,7 +26,7 @@ from tasks.refine import refine_dataset
 @flow(
     name="sales",
     flow_run_name="sales {mode}",
-    task_runner=ThreadPoolTaskRunner(max_workers=4),
+    task_runner=THREADS,
     result_serializer="json",
     persist_result=True,
 )
@@ -105,6 +104,8 @@ def refine(told: Story) -> None:
 
 def curate(told: Story) -> None:
     """Make both gold tables from the same silver; none is committed unless all passed the gate."""
+    if told.run.dry_run and not told.recorder.has_silver():
+        return
     pins = pin_silver(told.run, gold.INPUTS)
     staged = results([stage_gold.submit(told.run, table, pins) for table in gold.TABLES])
     pairs = list(zip(gold.TABLES, staged, strict=True))

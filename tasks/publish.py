@@ -39,7 +39,7 @@ def publish_tables(
         "%s: publication %d, %d rows written, %d removed",
         report.target,
         report.sequence,
-        report.inserted,
-        report.removed,
+        sum(table.inserted for table in report.tables),
+        sum(table.removed for table in report.tables),
     )
     return report

@@ -104,9 +104,11 @@ def newest_complete(lake: Lake, table: Table, dataset: str) -> Generation | None
     return Generation(dataset, number, generation_stream(dataset, number), started_at)
 
 
-def window_reading(lake: Lake, dataset: str, window: Window, schema: pl.Schema) -> str:
+def window_reading(lake: Lake, dataset: str, window: Window) -> str:
     """Return the stream in which to read a window: the last one if it was cut short, else a new one."""
-    table = open_bronze(lake, dataset, schema)
+    table = lake.open("bronze", dataset)
+    if table is None:
+        return window_stream(dataset, window, 1)
     for attempt in range(1, _LARGEST_PROBE):
         stream = window_stream(dataset, window, attempt)
         head = read_head(lake, table, dataset, stream)

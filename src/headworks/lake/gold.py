@@ -1,4 +1,4 @@
-"""Gold tables: a candidate is staged from pinned silver versions, audited there, and then replaces the table in one commit.
+"""Gold tables: a candidate is staged from pinned silver, audited there, and then replaces the table in one commit.
 
 What belongs here: staging and replacing. What does not: auditing, which happens in between, and transforms.
 """

@@ -17,7 +17,7 @@ from headworks.lake.generations import (
     complete_generation,
     window_reading,
 )
-from headworks.lake.landing import Landing, OnBatch, land, open_bronze, read_head
+from headworks.lake.landing import Head, Landing, OnBatch, land, read_head
 from headworks.lake.store import Lake
 from headworks.names import Window
 from headworks.observe.report import LandingReport, TableRef
@@ -69,7 +69,7 @@ def take_in(request: TakeIn, intake: Intake, on_batch: OnBatch | None = None) ->
     )
     if request.window is not None:
         source = intake.within(request.window)
-        stream = window_reading(request.lake, request.dataset, request.window, source.schema)
+        stream = window_reading(request.lake, request.dataset, request.window)
         return (_land(request, replace(landing, stream=stream), source, on_batch),)
     if request.mode == "incremental":
         return (_land(request, landing, intake.live(), on_batch),)
@@ -95,8 +95,8 @@ def _land(request: TakeIn, landing: Landing, source: Source, on_batch: OnBatch |
 
 def _preview(landing: Landing, source: Source) -> LandingReport:
     """Read what a landing would read, and count it."""
-    table = open_bronze(landing.lake, landing.dataset, source.schema)
-    head = read_head(landing.lake, table, landing.dataset, landing.stream)
+    table = landing.lake.open("bronze", landing.dataset)
+    head = read_head(landing.lake, table, landing.dataset, landing.stream) if table else Head(0, 0, None)
     read = repeated = 0
     for batch in source.read(head.position, None):
         read, repeated = read + batch.read, repeated + batch.repeated
@@ -104,8 +104,8 @@ def _preview(landing: Landing, source: Source) -> LandingReport:
         dataset=landing.dataset,
         stream=landing.stream,
         table=TableRef(
-            table=table.name,
-            version=table.version,
+            table=f"bronze.{landing.dataset}",
+            version=table.version if table else 0,
             uri=landing.lake.uri("bronze", landing.dataset),
         ),
         read=read,

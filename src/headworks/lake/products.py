@@ -39,6 +39,8 @@ class ProductVersion(Report):
     run_id: str
     published_at: datetime
     tables: tuple[TableRef, ...]
+    lake_id: str = ""
+    """Which lake's sequence it is: the id of the lake's table of products."""
     changed: bool = False
 
     def table(self, dataset: str) -> TableRef:
@@ -52,7 +54,7 @@ def read_product(lake: Lake, product: str) -> ProductVersion | None:
     if table is None:
         return None
     rows = table.scan().filter(pl.col("product") == check_dataset(product)).collect()
-    return _version(rows.row(0, named=True)) if rows.height else None
+    return _version(rows.row(0, named=True), table.id) if rows.height else None
 
 
 def open_product(lake: Lake, product: str) -> dict[str, pl.LazyFrame]:
@@ -77,7 +79,7 @@ def publish_product(
     """
     table = lake.ensure_products(SCHEMA)
     rows = table.scan().filter(pl.col("product") == check_dataset(product)).collect()
-    current = _version(rows.row(0, named=True)) if rows.height else None
+    current = _version(rows.row(0, named=True), table.id) if rows.height else None
     if current is not None and _same(current.tables, tables):
         return current
     sequence = table.transaction(_sequence_id(product)) + 1
@@ -87,9 +89,10 @@ def publish_product(
         run_id=run_id,
         published_at=clock(),
         tables=tuple(tables),
+        lake_id=table.id,
         changed=True,
     )
-    row = version.model_dump(exclude={"tables", "changed"})
+    row = version.model_dump(exclude={"tables", "lake_id", "changed"})
     row["tables"] = json.dumps([reference.model_dump() for reference in tables])
     with refused_when_stale(table.name):
         table.overwrite(
@@ -108,6 +111,6 @@ def _same(left: Sequence[TableRef], right: Sequence[TableRef]) -> bool:
     return {(ref.table, ref.change) for ref in left} == {(ref.table, ref.change) for ref in right}
 
 
-def _version(row: dict[str, object]) -> ProductVersion:
-    tables = json.loads(str(row["tables"]))
-    return ProductVersion.model_validate({**row, "tables": tuple(TableRef(**table) for table in tables)})
+def _version(row: dict[str, object], lake_id: str) -> ProductVersion:
+    tables = tuple(TableRef(**table) for table in json.loads(str(row["tables"])))
+    return ProductVersion.model_validate({**row, "tables": tables, "lake_id": lake_id})

@@ -1,8 +1,8 @@
 """Silver commits: the range of bronze that was consumed travels with the rows that it became.
 
 A silver commit carries, in one Delta commit, the changed rows, the last consumed sequence of each bronze stream,
-the writer number that makes any two writers conflict, and the token of the try whose rejected rows count. It goes through
-the table object that was audited and is never rebased.
+the writer number that makes any two writers conflict, and the token of the try whose rejected rows count. It goes
+through the table object that was audited and is never rebased.
 
 What belongs here: which range is pending, reading it, committing its result. What does not: what becomes of the rows.
 """
@@ -34,7 +34,7 @@ class StreamRange:
 
 @dataclass(frozen=True)
 class Pending:
-    """What silver has not consumed of one bronze version: ranges of streams, and a complete full read if there is one."""
+    """What silver has not consumed of one bronze version: ranges of streams, and a complete full read if any."""
 
     ranges: tuple[StreamRange, ...]
     generation: int

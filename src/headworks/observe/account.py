@@ -155,15 +155,9 @@ def _gold(report: RunReport) -> list[Row]:
 
 def _published(report: RunReport) -> list[Row]:
     return [
-        (
-            name,
-            _number(rows),
-            _number(p.inserted),
-            _number(p.removed),
-            f"{p.product} {p.sequence}",
-        )
+        (t.table, _number(t.rows), _number(t.inserted), _number(t.removed), f"{p.product} {p.sequence}")
         for p in report.publications
-        for name, rows in p.rows.items()
+        for t in p.tables
     ]
 
 

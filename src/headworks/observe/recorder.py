@@ -52,6 +52,10 @@ class Recorder:
         """Tell whether anything that consumers see changed."""
         return any(table.changed for table in self.gold) or any(p.changed for p in self.publications)
 
+    def has_silver(self) -> bool:
+        """Tell whether every refined dataset has a silver table, which a dry run on a new lake does not make."""
+        return all(refined.table.uri for refined in self.refinements)
+
     def report(self, status: RunStatus, message: str = "") -> RunReport:
         """Return the report of the run as it stands."""
         window = self.window.model_dump(mode="json") if self.window else None

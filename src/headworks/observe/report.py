@@ -112,16 +112,28 @@ class CurateReport(Report):
     )
 
 
+class PublishedRows(Report):
+    """What became of one published table."""
+
+    table: str = Field(description="Schema and table.")
+    rows: int = Field(description="Rows now visible.")
+    inserted: int = 0
+    removed: int = 0
+
+
 class PublishReport(Report):
     """What became of one publication."""
 
     target: str = Field(description="Where to, without credentials.")
     product: str
     sequence: int
-    rows: dict[str, int] = Field(default_factory=dict, description="Rows now visible, by table.")
-    inserted: int = 0
-    removed: int = 0
+    tables: tuple[PublishedRows, ...] = ()
     changed: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Rows now visible in all tables."""
+        return sum(table.rows for table in self.tables)
 
 
 class RunReport(Report):

@@ -18,7 +18,7 @@ from psycopg import sql
 from headworks.errors import AccountMismatch, ConcurrentRun, PublicationRefused
 from headworks.lake.products import ProductVersion
 from headworks.lake.store import Lake
-from headworks.observe.report import PublishReport
+from headworks.observe.report import PublishedRows, PublishReport
 from headworks.settings import DatabaseSettings
 from headworks.sources.sql.connect import Connection, connected, describe
 
@@ -63,7 +63,7 @@ def publish_postgres(
     target = f"{describe(database)} schema {schema}"
     report = PublishReport(target=target, product=product.product, sequence=product.sequence)
     with connected(database, application="headworks publish") as connection:
-        recorded = _lock(connection, schema, product.product)
+        recorded = _lock(connection, schema, product, target)
         if recorded > product.sequence:
             raise ConcurrentRun(
                 f"Publication {recorded} is there already, which is later than {product.sequence}.",
@@ -71,25 +71,21 @@ def publish_postgres(
                 do="nothing: the later one stays.",
             )
         if recorded < product.sequence:
-            for table in tables:
-                version = product.table(table.dataset).version
-                frame = lake.must_open("gold", table.dataset, version).scan().collect()
-                report = _replace(connection, schema, table, frame, report)
+            rows = [_replace(connection, schema, table, _frame(lake, product, table)) for table in tables]
             _record(connection, schema, product)
-            report = report.model_copy(update={"changed": True})
         else:
-            report = _unchanged(connection, schema, tables, report)
+            rows = [_unchanged(connection, schema, table) for table in tables]
+        report = report.model_copy(update={"tables": tuple(rows), "changed": recorded < product.sequence})
         connection.commit()
     return report
 
 
-def _lock(connection: Connection, schema: str, product: str) -> int:
+def _lock(connection: Connection, schema: str, product: ProductVersion, target: str) -> int:
     """Make schema and ledger where they are missing, lock the product's row, and return the recorded sequence."""
     name = sql.Identifier(schema, _LEDGER)
     # Two first publications at once would both create; this lock, held to the end of the transaction, orders them.
     connection.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-        (f"headworks {schema} {product}",),
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"headworks {schema} {product.product}",)
     )
     # Looked for first: a role that may not create needs no such right once everything is there.
     row = connection.execute("SELECT to_regclass(%s)", (name.as_string(connection),)).fetchone()
@@ -98,18 +94,26 @@ def _lock(connection: Connection, schema: str, product: str) -> int:
         connection.execute(
             sql.SQL(
                 "CREATE TABLE IF NOT EXISTS {} (product text PRIMARY KEY, sequence bigint NOT NULL,"
-                " run_id text NOT NULL, published_at timestamptz NOT NULL)"
+                " lake_id text NOT NULL, run_id text NOT NULL, published_at timestamptz NOT NULL)"
             ).format(name)
         )
     connection.execute(
-        sql.SQL("INSERT INTO {} VALUES (%s, 0, '', now()) ON CONFLICT DO NOTHING").format(name),
-        (product,),
+        sql.SQL("INSERT INTO {} VALUES (%s, 0, %s, '', now()) ON CONFLICT DO NOTHING").format(name),
+        (product.product, product.lake_id),
     )
-    found = connection.execute(
-        sql.SQL("SELECT sequence FROM {} WHERE product = %s FOR UPDATE").format(name),
-        (product,),
-    ).fetchone()
-    return int(found[0]) if found else 0
+    sequence, lake_id = connection.execute(
+        sql.SQL("SELECT sequence, lake_id FROM {} WHERE product = %s FOR UPDATE").format(name),
+        (product.product,),
+    ).fetchone() or (0, product.lake_id)
+    if lake_id != product.lake_id:
+        # Sequences of two lakes cannot be compared, and whoever comes second must not win by accident.
+        raise PublicationRefused(
+            f"The schema shows publication {sequence} of {product.product} from another lake.",
+            where=target,
+            do=f"publish to another schema, or let this lake take over: delete the row of {product.product} "
+            f"from {schema}.{_LEDGER}.",
+        )
+    return int(sequence)
 
 
 def _record(connection: Connection, schema: str, product: ProductVersion) -> None:
@@ -121,13 +125,13 @@ def _record(connection: Connection, schema: str, product: ProductVersion) -> Non
     )
 
 
+def _frame(lake: Lake, product: ProductVersion, table: PublishedTable) -> pl.DataFrame:
+    return lake.must_open("gold", table.dataset, product.table(table.dataset).version).scan().collect()
+
+
 def _replace(
-    connection: Connection,
-    schema: str,
-    table: PublishedTable,
-    frame: pl.DataFrame,
-    report: PublishReport,
-) -> PublishReport:
+    connection: Connection, schema: str, table: PublishedTable, frame: pl.DataFrame
+) -> PublishedRows:
     """Delete the rows that differ or are gone, insert those that are new, and check what is visible then."""
     target, incoming = (
         sql.Identifier(schema, table.name),
@@ -157,12 +161,8 @@ def _replace(
         ).format(**parts)
     ).rowcount
     _check_visible(connection, parts, frame, f"{schema}.{table.name}")
-    return report.model_copy(
-        update={
-            "rows": {**report.rows, f"{schema}.{table.name}": frame.height},
-            "inserted": report.inserted + inserted,
-            "removed": report.removed + removed,
-        }
+    return PublishedRows(
+        table=f"{schema}.{table.name}", rows=frame.height, inserted=inserted, removed=removed
     )
 
 
@@ -208,7 +208,8 @@ def _check_visible(
     row = connection.execute(
         sql.SQL(
             "SELECT (SELECT count(*) FROM {target}),"
-            " (SELECT count(*) FROM (SELECT {columns} FROM {incoming} EXCEPT SELECT {columns} FROM {target}) AS missing)"
+            " (SELECT count(*) FROM"
+            " (SELECT {columns} FROM {incoming} EXCEPT SELECT {columns} FROM {target}) AS missing)"
         ).format(**parts)
     ).fetchone()
     visible, missing = row if row else (0, frame.height)
@@ -220,18 +221,10 @@ def _check_visible(
         )
 
 
-def _unchanged(
-    connection: Connection,
-    schema: str,
-    tables: tuple[PublishedTable, ...],
-    report: PublishReport,
-) -> PublishReport:
-    rows = {}
-    for table in tables:
-        name = sql.Identifier(schema, table.name)
-        row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(name)).fetchone()
-        rows[f"{schema}.{table.name}"] = int(row[0]) if row else 0
-    return report.model_copy(update={"rows": rows})
+def _unchanged(connection: Connection, schema: str, table: PublishedTable) -> PublishedRows:
+    name = sql.Identifier(schema, table.name)
+    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(name)).fetchone()
+    return PublishedRows(table=f"{schema}.{table.name}", rows=int(row[0]) if row else 0)
 
 
 def _type(name: str, dtype: pl.DataType) -> str:

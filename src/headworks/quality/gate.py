@@ -1,7 +1,7 @@
 """The gate: the decision to let a candidate through, and why not.
 
-It is open only if something was checked, everything that was checked passed (or warned), and nothing was left unchecked.
-Whatever else happens, it is closed.
+It is open only if something was checked, everything that was checked passed (or warned), and nothing was left
+unchecked. Whatever else happens, it is closed.
 
 What belongs here: that decision. What does not: making checks.
 """

@@ -66,8 +66,9 @@ class Dataset:
         missing = set(self.schema.column_names()) ^ set(self.columns)
         wrong_keys = set(self.key) - set(self.columns)
         if missing or wrong_keys or not self.key:
+            at_fault = ", ".join(sorted(missing | wrong_keys)) or "no key"
             raise SettingsError(
-                f"The columns, the schema and the key do not fit: {', '.join(sorted(missing | wrong_keys)) or 'no key'}.",
+                f"The columns, the schema and the key do not fit: {at_fault}.",
                 where=self.name,
                 do="give each column of the schema an expression, and make the key out of them.",
             )

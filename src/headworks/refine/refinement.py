@@ -74,6 +74,12 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
     Nothing new gives a report with ``committed`` false and no gate. Raises `CandidateStale` where another run committed
     in between: the refinement can then be repeated as it is.
     """
+    if dry_run and work.lake.open("bronze", dataset.name) is None:
+        return RefineOutcome(
+            report=RefineReport(
+                dataset=dataset.name, table=TableRef(table=f"silver.{dataset.name}", version=0)
+            )
+        )
     bronze = work.lake.must_open("bronze", dataset.name)
     silver = work.lake.ensure("silver", dataset.name, dataset.silver_schema())
     todo = pending(dataset.name, bronze, silver)
@@ -155,7 +161,7 @@ def _released(
 
 
 def _deletes(work: Refinement, dataset: Dataset, bronze: Table, silver: Table, todo: Pending) -> pl.DataFrame:
-    """Return tombstones for the keys that a complete full read no longer shows, and that were not seen since it began."""
+    """Return tombstones for the keys that a complete full read does not show, and that were not seen since it began."""
     schema = dataset.silver_schema()
     generation = newest_complete(work.lake, bronze, dataset.name) if todo.generation else None
     if generation is None:
