@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import httpx
+from dotenv import dotenv_values
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, get_current_settings, temporary_settings
+from pydantic import ValidationError
 
 from headworks.errors import ConcurrentRun, GateClosed, HeadworksError, SettingsError
 from headworks.observe.account import account_text
@@ -19,6 +26,8 @@ from headworks.observe.report import RunReport
 
 OK, FAILED, GATE_CLOSED, REFUSED = 0, 1, 2, 3
 ACCOUNT = Path(".headworks/account.json")
+LOCAL_STACK = Path(".headworks/env")
+_HEALTH_TIMEOUT_S = 5
 
 
 def run_as_program(flow: Callable[..., Any], arguments: Sequence[str] | None = None) -> int:
@@ -28,13 +37,16 @@ def run_as_program(flow: Callable[..., Any], arguments: Sequence[str] | None = N
     message on standard error, without a traceback.
     """
     options = _parser(flow).parse_args(arguments)
-    # Else a process tries to reach a collector, which is not there without internet.
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     try:
-        report = flow(**_parameters(options))
+        with _one_line_errors(), _local_stack(LOCAL_STACK):
+            _check_server()
+            report = flow(**_parameters(options))
     except HeadworksError as problem:
         print(f"\n{type(problem).__name__}: {problem}", file=sys.stderr)
         return {GateClosed: GATE_CLOSED, ConcurrentRun: REFUSED}.get(type(problem), FAILED)
+    except (ValidationError, TypeError) as problem:
+        print(f"\nA parameter is wrong: {problem}", file=sys.stderr)
+        return FAILED
     return _told(report, options.account)
 
 
@@ -46,43 +58,76 @@ def _told(report: RunReport, account: Path) -> int:
     return REFUSED if report.status == "refused" else OK
 
 
+@contextmanager
+def _local_stack(written: Path) -> Iterator[None]:
+    """Use the local stack's Prefect server where no other is chosen and the stack has left its address."""
+    settings = get_current_settings()
+    found = dotenv_values(written) if written.exists() and not settings.api.url else {}
+    url, home = found.get("PREFECT_API_URL"), found.get("PREFECT_HOME")
+    if not url:
+        yield
+        return
+    print(f"Using the local stack's Prefect server at {url}, as {written} says.")
+    updates: dict[Any, Any] = {PREFECT_API_URL: url}
+    if home:
+        updates[PREFECT_HOME] = Path(home)
+    with temporary_settings(updates):
+        yield
+
+
+def _check_server() -> None:
+    """Ask the chosen Prefect server whether it is there, before Prefect fails in its own many words."""
+    url = get_current_settings().api.url
+    if not url:
+        # Prefect starts a server of its own; without internet it would try for long to reach a collector.
+        os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        return
+    try:
+        httpx.get(f"{url.rstrip('/')}/health", timeout=_HEALTH_TIMEOUT_S).raise_for_status()
+    except httpx.HTTPError as problem:
+        raise SettingsError(
+            f"The Prefect server does not answer: {type(problem).__name__}: {problem}.",
+            where=url,
+            do="start it (prefect server start, or make demo), correct PREFECT_API_URL, or unset it to run without one.",
+        ) from problem
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Keep tracebacks of our own errors off the terminal: such an error says all there is to say."""
+
+    def shorten(record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], HeadworksError):
+            record.exc_info, record.exc_text = None, None
+        return True
+
+    handlers = logging.getLogger("prefect").handlers
+    for handler in handlers:
+        handler.addFilter(shorten)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(shorten)
+
+
 def _parser(flow: Callable[..., Any]) -> argparse.ArgumentParser:
-    module = getattr(flow, "__module__", "")
-    name = module if module != "__main__" else f"flows.{getattr(flow, 'name', 'flow')}"
-    parser = argparse.ArgumentParser(prog=f"python -m {name}", description=flow.__doc__)
+    name = getattr(flow, "name", "flow").replace("-", "_")
+    parser = argparse.ArgumentParser(prog=f"python -m flows.{name}", description=flow.__doc__)
     parser.add_argument(
-        "--mode",
-        choices=["incremental", "full"],
-        help="take what is new, or read everything again",
+        "--mode", choices=["incremental", "full"], help="take what is new, or read everything again"
     )
-    parser.add_argument(
-        "--start",
-        metavar="TIME",
-        help="with --end: read only what changed from here on",
-    )
+    parser.add_argument("--start", metavar="TIME", help="with --end: read only what changed from here on")
     parser.add_argument("--end", metavar="TIME", help="with --start: read only what changed before this")
+    parser.add_argument("--dry-run", action="store_true", help="read, judge and check, but change nothing")
     parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="read, judge and check, but change nothing",
+        "--on-conflict", choices=["refuse", "wait"], help="what to do when another run is at work"
     )
     parser.add_argument(
-        "--on-conflict",
-        choices=["refuse", "wait"],
-        help="what to do when another run is at work",
+        "--param", action="append", default=[], metavar="NAME=JSON", help="any other parameter"
     )
     parser.add_argument(
-        "--param",
-        action="append",
-        default=[],
-        metavar="NAME=JSON",
-        help="any other parameter",
-    )
-    parser.add_argument(
-        "--account",
-        type=Path,
-        default=ACCOUNT,
-        help=f"where the account goes (default {ACCOUNT})",
+        "--account", type=Path, default=ACCOUNT, help=f"where the account goes (default {ACCOUNT})"
     )
     return parser
 
@@ -99,10 +144,7 @@ def _parameters(options: argparse.Namespace) -> dict[str, Any]:
     for text in options.param:
         name, separator, value = text.partition("=")
         if not separator:
-            raise SettingsError(
-                f"{text!r} is not NAME=JSON.",
-                do='write it as --param lake="staging-lake".',
-            )
+            raise SettingsError(f"{text!r} is not NAME=JSON.", do='write it as --param lake="staging-lake".')
         parameters[name] = _json_or_text(value)
     return parameters
 
