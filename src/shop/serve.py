@@ -25,6 +25,8 @@ from shop.errors import ShopError
 from shop.limits import Faults, Limits
 from shop.store import Store
 
+_DSN_VARIABLE = "SHOP_API_DSN"
+
 
 class _Server(uvicorn.Server):
     """A server that tells when it listens."""
@@ -90,7 +92,9 @@ def _serve(options: argparse.Namespace) -> None:
     token = os.environ.get(options.token_env, "")
     if not token:
         raise ShopError(f"The shop's API needs its token: set the environment variable {options.token_env}.")
-    dsn = SecretStr(options.dsn)
+    dsn = SecretStr(options.dsn or os.environ.get(_DSN_VARIABLE, ""))
+    if not dsn.get_secret_value():
+        raise ShopError(f"The shop's API needs its database: give --dsn, or set {_DSN_VARIABLE}.")
     _check_database(dsn)
     limits = Limits(burst=options.burst, per_second=options.per_second)
     faults = None if options.faults is None else Faults(seed=options.faults)
@@ -127,7 +131,9 @@ def _say(line: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m shop.api", description="Serve the shop's catalogue.")
-    parser.add_argument("--dsn", required=True, help="the shop's Postgres, as libpq understands it")
+    parser.add_argument(
+        "--dsn", help=f"the shop's Postgres, as libpq understands it; {_DSN_VARIABLE} keeps it out of sight"
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one (the default)")
     parser.add_argument(

@@ -1,0 +1,91 @@
+"""The ``headworks`` command: what an operator does by hand.
+
+What belongs here: arguments and messages. What does not: the work, which is in the modules beside this one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from headworks.errors import HeadworksError, SettingsError
+from headworks.observe.account import account_text
+from headworks.observe.ledger import last_run
+
+STACK_ROOT = Path(".headworks")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except HeadworksError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+
+
+def _account(options: argparse.Namespace) -> int:
+    from blocks import lake_settings  # Prefect takes a second to import, which --help need not wait for
+    from headworks.lake.store import Lake
+
+    lake = Lake(lake_settings(options.lake))
+    report = last_run(lake, options.flow)
+    if report is None:
+        raise SettingsError(
+            f"No run of {options.flow} is in the ledger.",
+            where=lake.settings.root,
+            do=f"run it: python -m flows.{options.flow}",
+        )
+    print(report.model_dump_json(indent=2) if options.json else account_text(report))
+    return 0
+
+
+def _register_blocks(options: argparse.Namespace) -> int:
+    from deployments.register_blocks import main as register
+
+    return register([*options.names, *(["--file", options.file] if options.file else [])])
+
+
+def _stack(options: argparse.Namespace) -> int:
+    from deployments.local.stack import Stack
+
+    stack = Stack(STACK_ROOT)
+    if options.action == "up":
+        stack.up()
+    if options.action == "down" and not stack.down():
+        print("nothing was running")
+    if options.action != "down":
+        for name, where in stack.status().items():
+            print(f"{name:<16}{where}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="headworks", description="Operate headworks.")
+    parser.add_argument("--version", action="version", version=version("headworks"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    account = commands.add_parser("account", help="show the account of a flow's newest run")
+    account.add_argument("flow", nargs="?", default="sales")
+    account.add_argument("--lake", default="lake", help="the block of the lake (default: lake)")
+    account.add_argument("--json", action="store_true", help="as JSON")
+    account.set_defaults(command=_account)
+
+    blocks = commands.add_parser("register-blocks", help="write the flows' blocks to the Prefect server")
+    blocks.add_argument("names", nargs="*", metavar="NAME")
+    blocks.add_argument("--file", help="a file with the variables")
+    blocks.set_defaults(command=_register_blocks)
+
+    stack = commands.add_parser("stack", help="the local stack of the demo")
+    stack.add_argument("action", choices=["up", "down", "status"])
+    stack.set_defaults(command=_stack)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Writes the flows' blocks to a Prefect server from variables: ``python -m deployments.register_blocks``.
+
+The only writer of blocks. Running it again changes nothing. What belongs here: comparing and saving. What does not: how
+a block is filled from variables, which is the same as without a server (``blocks/resolve.py``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from dotenv import dotenv_values
+from prefect.blocks.core import Block
+from prefect.exceptions import ObjectNotFound
+
+from blocks.resolve import from_variables, prefix, variables
+from headworks.errors import HeadworksError, SettingsError
+
+NAMES = ("lake", "shop-api", "shop-database", "analytics-database")
+"""The blocks that the flows use by default."""
+
+Outcome = Literal["registered", "updated", "unchanged"]
+
+
+def register(name: str, found: Mapping[str, str]) -> Outcome | None:
+    """Save the block that the variables describe, unless the saved one is the same; None where they describe none."""
+    made = from_variables(name, found)
+    if made is None:
+        return None
+    saved = _saved(type(made), name)
+    if saved is not None and _content(saved) == _content(made):
+        return "unchanged"
+    made.register_type_and_schema()
+    made.save(name, overwrite=True)
+    return "registered" if saved is None else "updated"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Register the named blocks, or those of the flows, and tell what became of each; the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        found = _variables(options.file)
+        for name in options.names or NAMES:
+            outcome = register(name, found)
+            if outcome is None:
+                raise SettingsError(
+                    f"Nothing says what the block {name} should hold.",
+                    where=f"variables that begin with {prefix(name)}",
+                    do="set them in the environment, in .env, or in a file given with --file.",
+                )
+            print(f"{name}: {outcome}")
+    except HeadworksError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _variables(file: Path | None) -> Mapping[str, str]:
+    if file is None:
+        return variables()
+    if not file.exists():
+        raise SettingsError("The file of variables is not there.", where=str(file), do="correct --file.")
+    return {**{key: value for key, value in dotenv_values(file).items() if value is not None}, **os.environ}
+
+
+def _saved(kind: type[Block], name: str) -> Block | None:
+    try:
+        return kind.load(name)  # type: ignore[return-value]
+    except (ValueError, ObjectNotFound):
+        return None
+
+
+def _content(block: Block) -> dict[str, Any]:
+    """Return all that a block holds, secrets in clear, for comparing alone."""
+    return block.model_dump(mode="json", context={"include_secrets": True}, exclude_none=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m deployments.register_blocks",
+        description="Write the flows' blocks to the Prefect server, from HEADWORKS_<NAME>_<FIELD> variables.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"blocks (default: {' '.join(NAMES)})")
+    parser.add_argument(
+        "--file", type=Path, help="take variables from this file too; the environment goes first"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
