@@ -76,7 +76,8 @@ def _saved(kind: type[Block], name: str) -> Block | None:
 
 def _content(block: Block) -> dict[str, Any]:
     """Return all that a block holds, secrets in clear, for comparing alone."""
-    return block.model_dump(mode="json", context={"include_secrets": True}, exclude_none=True)
+    fields = set(type(block).model_fields)
+    return block.model_dump(mode="json", context={"include_secrets": True}, include=fields)
 
 
 def _parser() -> argparse.ArgumentParser:

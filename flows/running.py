@@ -24,6 +24,7 @@ from headworks.observe.reconcile import reconcile
 from headworks.observe.recorder import Recorder
 from headworks.observe.report import GateReport, RunReport, RunStatus
 from tasks.extract import Run
+from tasks.policy import without_thread_warnings
 from tasks.report import record
 
 T = TypeVar("T")
@@ -72,7 +73,8 @@ def tell(
     for wait_s in (*_WAITS_S, None):
         told = Story(run, _recorder(flow, run, window), window)
         try:
-            story(told)
+            with without_thread_warnings():
+                story(told)
         except (ConcurrentRun, CandidateStale) as problem:
             if on_conflict == "wait" and wait_s is not None:
                 get_run_logger().warning("%s Trying again in %d s.", problem, wait_s)

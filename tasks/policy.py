@@ -5,6 +5,9 @@ What belongs here: the retry condition and the options shared by all tasks. What
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -32,6 +35,25 @@ def heals(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     except BaseException:  # noqa: BLE001 - an exception in here would mean no retry, and hide the first one
         return False
     return False
+
+
+@contextmanager
+def without_thread_warnings() -> Iterator[None]:
+    """Keep out of the log, once per task, that Prefect's timeout cannot interrupt a thread.
+
+    The drivers have deadlines of their own for each statement and request (``headworks.settings``), which do interrupt;
+    the task's timeout is the last bound, that fails a task which has outlived it once its call returns.
+    """
+    logger = logging.getLogger("prefect.task_runs")
+    logger.addFilter(_is_no_thread_warning)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_no_thread_warning)
+
+
+def _is_no_thread_warning(record: logging.LogRecord) -> bool:
+    return "the task is running in a worker thread" not in str(record.msg)
 
 
 RETRYING: dict[str, Any] = {
