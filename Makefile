@@ -1,0 +1,70 @@
+# What a person types. `make` alone tells what there is.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+STACK := .headworks
+DAYS ?= 0
+KILLS ?= 220
+FLOW_KILLS ?= 10
+SEED ?= 1
+SMALL := --kills 20 --flow-kills 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos chaos clean
+
+help: ## Tell what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY) ## Run the sales flow on a local stack; DAYS=3 lets the shop live on first
+	@$(BIN)/python -m deployments.demo --days $(DAYS)
+
+down: ## Stop everything that the demo started
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deployments.cli stack down; else echo "nothing was started"; fi
+
+dashboard: $(READY) ## Show the sales dashboard of the demo
+	@test -f $(STACK)/env || { echo "The local stack is not running. Start it with: make demo"; exit 1; }
+	@set -a; . $(STACK)/env; exec $(BIN)/streamlit run dashboard/app.py
+
+test: $(READY) ## Test all that needs neither Docker nor a browser
+	@$(BIN)/python -m pytest $(PYTEST)
+
+check: $(READY) ## Lint, format, types, import rules, and whether the lock is up to date
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python tools/lock.py --check
+
+format: $(READY) ## Format the code and mend what can be mended
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: $(READY) ## Write the locks anew from pyproject.toml
+	@$(BIN)/python tools/lock.py
+
+test-docker: $(READY) ## Build the image and run the flow in a container; needs a Docker engine
+	@$(BIN)/python -m pytest -m docker $(PYTEST)
+
+test-browser: $(READY) ## Look at the dashboard in a browser; needs Chromium
+	@$(BIN)/python -m pytest -m browser $(PYTEST)
+
+test-chaos: $(READY) ## Kill processes at seeded random moments, a few
+	@$(BIN)/python -m pytest -m chaos $(PYTEST)
+
+chaos: $(READY) ## Kill processes at seeded random moments, the whole campaign
+	@$(BIN)/python -m tests.chaos.campaign --kills $(KILLS) --flow-kills $(FLOW_KILLS) --seed $(SEED)
+
+clean: down ## Stop the demo and remove its data, its lake and the environment
+	rm -rf $(STACK) .venv
+
+# The environment is made anew when the lock or the project's own description changes.
+$(READY): locks/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "headworks needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing)."; \
+	  echo "Install one, or name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Making the environment in .venv from locks/dev.txt; this takes a minute or two."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \
+	  echo "The environment could not be made. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)

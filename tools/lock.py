@@ -1,0 +1,65 @@
+"""Writes the hash-pinned locks from pyproject.toml, or tells whether they are up to date (``--check``).
+
+``locks/runtime.txt`` is what the image installs, ``locks/dev.txt`` is everything, at the same versions. Both are made
+for every platform and Python at once, and name no package index.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+RUNTIME, DEV = "locks/runtime.txt", "locks/dev.txt"
+_COMPILE = [
+    "pip",
+    "compile",
+    "--quiet",
+    "--universal",
+    "--generate-hashes",
+    "--no-emit-index-url",
+    "--no-header",
+]
+_OPTIONS = {
+    RUNTIME: ["--extra", "docker"],
+    DEV: ["--all-extras", "--constraint", RUNTIME],
+}
+
+
+def main() -> int:
+    """Write or check the locks; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing, fail where a lock is out of date"
+    )
+    parser.add_argument("--upgrade", action="store_true", help="take newer versions where they are allowed")
+    options = parser.parse_args()
+    here = Path()
+    if not options.check:
+        _compile(here, upgrade=options.upgrade)
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        beside = Path(folder)
+        shutil.copy(here / "pyproject.toml", beside)
+        shutil.copytree(here / "locks", beside / "locks")
+        _compile(beside, upgrade=False)
+        stale = [name for name in _OPTIONS if (here / name).read_text() != (beside / name).read_text()]
+    if stale:
+        print(f"Out of date: {', '.join(stale)}. Write them anew with: make lock", file=sys.stderr)
+        return 1
+    print("Locks are up to date.")
+    return 0
+
+
+def _compile(folder: Path, *, upgrade: bool) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    for name, options in _OPTIONS.items():
+        command = [str(uv), *_COMPILE, "--python-version", "3.11", *options, "pyproject.toml", "-o", name]
+        subprocess.run([*command, *(["--upgrade"] if upgrade else [])], cwd=folder, check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
