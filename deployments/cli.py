@@ -30,10 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _account(options: argparse.Namespace) -> int:
-    from blocks import lake_settings  # Prefect takes a second to import, which --help need not wait for
+    # Prefect takes a second to import, which --help need not wait for.
+    from blocks import lake_settings
+    from flows.console import local_stack
     from headworks.lake.store import Lake
 
-    lake = Lake(lake_settings(options.lake))
+    with local_stack():
+        lake = Lake(lake_settings(options.lake))
     report = last_run(lake, options.flow)
     if report is None:
         raise SettingsError(

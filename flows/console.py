@@ -6,6 +6,7 @@ What belongs here: the command line of ``python -m flows.<name>``. What does not
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from typing import Any
 
 import httpx
 from dotenv import dotenv_values
+from prefect.exceptions import ParameterTypeError
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, get_current_settings, temporary_settings
 from pydantic import ValidationError
 
@@ -38,13 +40,13 @@ def run_as_program(flow: Callable[..., Any], arguments: Sequence[str] | None = N
     """
     options = _parser(flow).parse_args(arguments)
     try:
-        with _one_line_errors(), _local_stack(LOCAL_STACK):
+        with _one_line_errors(), local_stack():
             _check_server()
-            report = flow(**_parameters(options))
+            report = flow(**_parameters(flow, options))
     except HeadworksError as problem:
         print(f"\n{type(problem).__name__}: {problem}", file=sys.stderr)
         return {GateClosed: GATE_CLOSED, ConcurrentRun: REFUSED}.get(type(problem), FAILED)
-    except (ValidationError, TypeError) as problem:
+    except (ValidationError, ParameterTypeError) as problem:
         print(f"\nA parameter is wrong: {problem}", file=sys.stderr)
         return FAILED
     return _told(report, options.account)
@@ -59,7 +61,7 @@ def _told(report: RunReport, account: Path) -> int:
 
 
 @contextmanager
-def _local_stack(written: Path) -> Iterator[None]:
+def local_stack(written: Path = LOCAL_STACK) -> Iterator[None]:
     """Use the local stack's Prefect server where no other is chosen and the stack has left its address."""
     settings = get_current_settings()
     found = dotenv_values(written) if written.exists() and not settings.api.url else {}
@@ -67,7 +69,7 @@ def _local_stack(written: Path) -> Iterator[None]:
     if not url:
         yield
         return
-    print(f"Using the local stack's Prefect server at {url}, as {written} says.")
+    print(f"Using the local stack's Prefect server at {url}, as {written} says.", file=sys.stderr)
     updates: dict[Any, Any] = {PREFECT_API_URL: url}
     if home:
         updates[PREFECT_HOME] = Path(home)
@@ -88,7 +90,7 @@ def _check_server() -> None:
         raise SettingsError(
             f"The Prefect server does not answer: {type(problem).__name__}: {problem}.",
             where=url,
-            do="start it (prefect server start, or make demo), correct PREFECT_API_URL, or unset it to run without one.",
+            do="start it (prefect server start, or make demo), correct PREFECT_API_URL, or unset it and run without.",
         ) from problem
 
 
@@ -97,11 +99,12 @@ def _one_line_errors() -> Iterator[None]:
     """Keep tracebacks of our own errors off the terminal: such an error says all there is to say."""
 
     def shorten(record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], HeadworksError):
+        if record.exc_info and isinstance(record.exc_info[1], (HeadworksError, ParameterTypeError)):
             record.exc_info, record.exc_text = None, None
         return True
 
-    handlers = logging.getLogger("prefect").handlers
+    # Those of the terminal are the root's; those that send to the server keep the traceback.
+    handlers = logging.getLogger().handlers
     for handler in handlers:
         handler.addFilter(shorten)
     try:
@@ -132,7 +135,7 @@ def _parser(flow: Callable[..., Any]) -> argparse.ArgumentParser:
     return parser
 
 
-def _parameters(options: argparse.Namespace) -> dict[str, Any]:
+def _parameters(flow: Callable[..., Any], options: argparse.Namespace) -> dict[str, Any]:
     chosen = {"mode": options.mode, "on_conflict": options.on_conflict}
     parameters = {name: value for name, value in chosen.items() if value is not None}
     if options.dry_run:
@@ -141,10 +144,13 @@ def _parameters(options: argparse.Namespace) -> dict[str, Any]:
         raise SettingsError("A window needs both its ends.", do="give --start and --end, or neither.")
     if options.start:
         parameters["window"] = {"start": options.start, "end": options.end}
+    known = list(inspect.signature(flow).parameters)
     for text in options.param:
         name, separator, value = text.partition("=")
         if not separator:
             raise SettingsError(f"{text!r} is not NAME=JSON.", do='write it as --param lake="staging-lake".')
+        if name not in known:
+            raise SettingsError(f"There is no parameter {name!r}.", do=f"use one of {', '.join(known)}.")
         parameters[name] = _json_or_text(value)
     return parameters
 

@@ -9,7 +9,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -47,16 +46,20 @@ class Process(BaseModel):
 def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Process:
     """Start a program in a session of its own, with its output in a log file."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        made = subprocess.Popen(
-            command,
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    return Process(pid=made.pid, began=psutil.Process(made.pid).create_time())
+    # Not subprocess: its objects warn when they are forgotten, and to be forgotten is what this process is for.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    pid = os.posix_spawn(
+        command[0],
+        list(command),
+        {**os.environ, **environment},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+    return Process(pid=pid, began=psutil.Process(pid).create_time())
 
 
 def wait_until(ready: Callable[[], bool], process: Process, name: str, log: Path, seconds: float) -> None:

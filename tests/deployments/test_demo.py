@@ -1,0 +1,186 @@
+"""The demo as a stranger meets it: each test runs or looks at the real commands, in this order."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import stat
+from typing import Any
+
+import httpx
+import polars as pl
+import psutil
+import psycopg
+import pytest
+
+from deployments.local.postgres import ANALYTICS, SHOP, Postgres
+from headworks.lake.products import open_product
+from headworks.lake.store import Lake
+from headworks.settings import LakeSettings
+from shop import gold
+from shop.truth import Truth, truth
+from tests.deployments.conftest import Demo
+
+pytestmark = pytest.mark.server
+
+_TABLES = ("silver/shop/orders", "silver/shop/order_lines", "gold/sales/daily", "gold/sales/customer_value")
+
+
+def _account(demo: Demo) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((demo.stack.root / "account.json").read_text())
+    return content
+
+
+def _postgres(demo: Demo) -> Postgres:
+    return demo.stack._postgres(demo.stack._state())
+
+
+def _truth(demo: Demo) -> Truth:
+    with psycopg.connect(_postgres(demo).admin_url(SHOP)) as connection:
+        return truth(connection)
+
+
+def _lake(demo: Demo) -> Lake:
+    return Lake(LakeSettings(root=str(demo.stack.root / "lake")))
+
+
+def _published_daily(demo: Demo) -> list[Any]:
+    with psycopg.connect(_postgres(demo).admin_url(ANALYTICS)) as connection:
+        return connection.execute(
+            "SELECT xmin::text, * FROM analytics.sales_daily ORDER BY 2, 3, 4"
+        ).fetchall()
+
+
+def _assert_true_to_the_cent(demo: Demo) -> None:
+    """Compare gold, and what Postgres shows, with what the shop computes for itself in SQL."""
+    lake, expected = _lake(demo), _truth(demo)
+    frames = open_product(lake, gold.PRODUCT)
+    revenue = frames["sales.daily"].select(pl.col("revenue_eur").sum()).collect().item()
+    assert frames["sales.daily"].collect().height == len(expected.daily)
+    assert revenue == sum(row.revenue_eur for row in expected.daily)
+    with psycopg.connect(_postgres(demo).admin_url(ANALYTICS)) as connection:
+        shown = connection.execute("SELECT count(*), sum(revenue_eur) FROM analytics.sales_daily").fetchone()
+    assert shown == (len(expected.daily), revenue)
+
+
+def test_the_first_demo_ends_with_an_account_and_gold_that_is_true_to_the_cent(demo: Demo) -> None:
+    assert demo.first.code == 0, demo.first.err
+    for part in (
+        "Bronze: read and landed",
+        "Quarantine: rejected rows by reason",
+        "Gate: checks",
+        "Published",
+    ):
+        assert part in demo.first.out
+    account = _account(demo)
+    assert account["status"] == "published"
+    assert sum(landing["landed"] for landing in account["landings"]) > 50_000
+    _assert_true_to_the_cent(demo)
+
+
+def test_the_account_links_to_the_run_in_the_prefect_ui(demo: Demo) -> None:
+    link = _account(demo)["links"]["This run in the Prefect UI"]
+    assert link.startswith(demo.stack.ui_url)
+    run_id = link.rsplit("/", 1)[1]
+    run = httpx.get(f"{demo.stack.api_url}/flow_runs/{run_id}").json()
+    assert (run["state_name"], run["name"]) == ("Completed", "sales incremental")
+
+
+def test_no_secret_is_printed_or_written_where_others_can_read_it(demo: Demo) -> None:
+    secrets_file = demo.stack.root / "secrets.json"
+    assert stat.S_IMODE(secrets_file.stat().st_mode) == 0o600
+    written = [demo.first.out, demo.first.err]
+    written += [(demo.stack.root / name).read_text() for name in ("env", "stack.json", "account.json")]
+    written += [log.read_text(errors="replace") for log in (demo.stack.root / "logs").iterdir()]
+    written += [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])]
+    for secret in demo.secrets():
+        assert not any(secret in text for text in written)
+
+
+def test_a_second_demo_changes_no_table_and_says_so(demo: Demo) -> None:
+    lake = _lake(demo)
+    before, shown = _versions_with_rows(lake), _published_daily(demo)
+    second = demo.run("deployments.demo")
+    assert second.code == 0, second.err
+    assert "Nothing new was found" in second.out
+    account = _account(demo)
+    assert account["status"] == "unchanged"
+    assert sum(refined["unchanged"] for refined in account["refinements"]) > 400
+    assert _versions_with_rows(lake) == before
+    assert _published_daily(demo) == shown, "Postgres' rows were written again"
+    assert re.findall(r"^\S+: (\w+)$", second.out, re.M)[:4] == ["unchanged"] * 4, (
+        "the blocks were written again"
+    )
+
+
+def test_three_more_days_take_in_just_what_is_new(demo: Demo) -> None:
+    third = demo.run("deployments.demo", "--days", "3")
+    assert third.code == 0, third.err
+    assert "the shop lived 3 more days" in third.out
+    account = _account(demo)
+    landed = {landing["dataset"]: landing["landed"] for landing in account["landings"]}
+    assert 0 < landed["shop.orders"] < 5_000
+    assert account["status"] == "published"
+    _assert_true_to_the_cent(demo)
+
+
+def test_the_flow_by_hand_finds_the_local_stack_and_a_full_refresh_keeps_the_truth(demo: Demo) -> None:
+    """Nothing of the environment leads to the stack here: the file that it left does."""
+    full = demo.run("flows.sales", "--mode", "full")
+    assert full.code == 0, full.err
+    assert "Using the local stack's Prefect server" in full.err
+    assert sum(landing["landed"] for landing in _account(demo)["landings"]) > 50_000
+    _assert_true_to_the_cent(demo)
+
+
+def test_the_command_line_shows_the_last_account(demo: Demo) -> None:
+    shown = demo.run("deployments.cli", "account")
+    assert shown.code == 0, shown.err
+    assert "sales · full" in shown.out
+
+
+def test_down_stops_everything_and_up_finds_its_data_again_on_other_ports(demo: Demo) -> None:
+    processes = demo.stack._state().processes
+    ports = demo.stack._state().ports
+    days = _truth(demo)
+    down = demo.run("deployments.cli", "stack", "down")
+    assert down.code == 0
+    assert not any(process.is_running() for process in processes.values())
+    assert "nothing was running" in demo.run("deployments.cli", "stack", "down").out
+    taken = []
+    try:
+        for port in ports.values():
+            taken.append(socket.create_server(("127.0.0.1", port)))
+        up = demo.run("deployments.cli", "stack", "up")
+    finally:
+        for listener in taken:
+            listener.close()
+    assert up.code == 0, up.err
+    assert up.out.count("is busy, so") == len(ports)
+    assert set(demo.stack._state().ports.values()).isdisjoint(ports.values())
+    assert _truth(demo) == days
+    again = demo.run("deployments.demo")
+    assert again.code == 0, again.err
+    assert _account(demo)["status"] == "unchanged"
+
+
+def test_without_a_running_server_the_flow_says_what_to_do(demo: Demo) -> None:
+    failed = demo.run("flows.sales", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert failed.code == 1
+    assert "The Prefect server does not answer" in failed.err
+    assert "Traceback" not in failed.err
+
+
+def _versions_with_rows(lake: Lake) -> dict[str, int]:
+    """Return, for each table, the number of commits that changed its rows."""
+    from deltalake import DeltaTable
+
+    found = {}
+    for path in _TABLES:
+        history = DeltaTable(f"{lake.settings.root}/{path}").history()
+        rows = [entry.get("operationMetrics", {}) for entry in history]
+        found[path] = sum(
+            any("added" in name and int(v or 0) for name, v in m.items() if "file" in name) for m in rows
+        )
+    return found

@@ -1,0 +1,55 @@
+"""Registering blocks: written once, changed only by a change, and loaded by the flows as they were meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from blocks import api_settings, lake_settings, load_database
+from deployments.register_blocks import main, register
+from tests.deployments.conftest import Demo
+
+pytestmark = pytest.mark.server
+
+_FOUND = {
+    "HEADWORKS_SPARE_LAKE_ROOT": "s3://bucket/lake",
+    "HEADWORKS_SPARE_LAKE_STORAGE_OPTIONS": '{"AWS_SECRET_ACCESS_KEY": "very-secret"}',
+    "HEADWORKS_SPARE_API_BASE_URL": "https://api.example.com",
+    "HEADWORKS_SPARE_API_TOKEN": "very-secret",
+    "HEADWORKS_SPARE_DATABASE_URL": "postgresql://reader:p%40ss@db.example.com:5432/shop",
+}
+_NAMES = ("spare-lake", "spare-api", "spare-database")
+
+
+@pytest.fixture
+def server(demo: Demo) -> object:
+    """The demo's Prefect server as the one that this process talks to."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: demo.stack.api_url}):
+        yield
+
+
+@pytest.mark.usefixtures("server")
+def test_blocks_are_registered_once_and_updated_only_by_a_change() -> None:
+    assert [register(name, _FOUND) for name in _NAMES] == ["registered"] * 3
+    assert [register(name, _FOUND) for name in _NAMES] == ["unchanged"] * 3
+    rotated = {**_FOUND, "HEADWORKS_SPARE_API_TOKEN": "another-secret"}
+    assert [register(name, rotated) for name in _NAMES] == ["unchanged", "updated", "unchanged"]
+    token = api_settings("spare-api").token
+    assert token is not None
+    assert token.get_secret_value() == "another-secret"
+    assert lake_settings("spare-lake").options() == {"AWS_SECRET_ACCESS_KEY": "very-secret"}
+    assert (
+        load_database("spare-database").libpq_url() == "postgresql://reader:p%40ss@db.example.com:5432/shop"
+    )
+
+
+@pytest.mark.usefixtures("server")
+def test_a_block_that_nothing_describes_is_refused_with_the_names_of_its_variables(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HEADWORKS_MISSING_LAKE_ROOT", raising=False)
+    assert main(["missing-lake"]) == 1
+    told = capsys.readouterr().err
+    assert "missing-lake" in told
+    assert "HEADWORKS_MISSING_LAKE_" in told
