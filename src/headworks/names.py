@@ -57,7 +57,7 @@ def window_stream(dataset: str, window: Window, attempt: int) -> str:
 
 
 def _stamp(moment: datetime) -> str:
-    return moment.strftime("%Y%m%dT%H%M%S")
+    return moment.strftime("%Y%m%dT%H%M%S.%f" if moment.microsecond else "%Y%m%dT%H%M%S")
 
 
 class Window(BaseModel):

@@ -89,7 +89,8 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
             report=_report(work, dataset, silver).model_copy(update={"waiting": judged.waiting})
         )
     comparison = compare(judged.candidates, silver.scan(), dataset.key)
-    deletes = _deletes(work, dataset, bronze, silver, todo)
+    changes = comparison.changes.with_columns(pl.lit(False).alias("_deleted"))
+    deletes = _deletes(work, dataset, bronze, _after(silver, changes, dataset), todo)
     report = _account(_report(work, dataset, silver), judged, comparison, deletes.height)
     attempt = next_try(silver, work.token())
     if not dry_run:
@@ -103,10 +104,7 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
     if dry_run or not gate.open:
         return RefineOutcome(report=report, gate=gate)
     rows = silver.row_count() + comparison.inserts.height
-    changes = pl.concat(
-        [comparison.changes.with_columns(pl.lit(False).alias("_deleted")), deletes],
-        how="diagonal",
-    )
+    changes = pl.concat([changes.join(deletes, on=list(dataset.key), how="anti"), deletes], how="diagonal")
     commit_silver(
         silver,
         dataset.name,
@@ -160,18 +158,27 @@ def _released(
     return linked.good, linked.rejected.select(dataset.key)
 
 
-def _deletes(work: Refinement, dataset: Dataset, bronze: Table, silver: Table, todo: Pending) -> pl.DataFrame:
-    """Return tombstones for the keys that a complete full read does not show, and that were not seen since it began."""
+def _after(silver: Table, changes: pl.DataFrame, dataset: Dataset) -> pl.LazyFrame:
+    """Return silver as it would be with the changes."""
+    kept = silver.scan().join(changes.lazy(), on=list(dataset.key), how="anti")
+    return pl.concat([kept, changes.lazy()], how="diagonal").select(list(dataset.silver_schema()))
+
+
+def _deletes(
+    work: Refinement, dataset: Dataset, bronze: Table, after: pl.LazyFrame, todo: Pending
+) -> pl.DataFrame:
+    """Return tombstones for the keys that a complete full read does not show, and that were not seen since it began.
+
+    Looked for among the rows as they would be: a key that waited in bronze until now can be gone already, too.
+    """
     schema = dataset.silver_schema()
     generation = newest_complete(work.lake, bronze, dataset.name) if todo.generation else None
     if generation is None:
         return pl.DataFrame(schema=schema)
     began = pl.lit(generation.started_at, dtype=pl.Datetime("us", "UTC"))
     seen = parse(bronze.scan().filter(pl.col("_ingested_at") >= began).collect(), dataset).select(dataset.key)
-    gone = (
-        silver.scan()
-        .filter(~pl.col("_deleted") & (pl.col("_ingested_at") < began))
-        .join(seen.lazy(), on=list(dataset.key), how="anti")
+    gone = after.filter(~pl.col("_deleted") & (pl.col("_ingested_at") < began)).join(
+        seen.lazy(), on=list(dataset.key), how="anti"
     )
     return (
         gone.with_columns(
