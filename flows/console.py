@@ -20,6 +20,7 @@ import httpx
 from dotenv import dotenv_values
 from prefect.exceptions import ParameterTypeError
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, get_current_settings, temporary_settings
+from prefect.utilities.callables import parameter_schema
 from pydantic import ValidationError
 
 from headworks.errors import ConcurrentRun, GateClosed, HeadworksError, SettingsError
@@ -116,7 +117,12 @@ def _one_line_errors() -> Iterator[None]:
 
 def _parser(flow: Callable[..., Any]) -> argparse.ArgumentParser:
     name = getattr(flow, "name", "flow").replace("-", "_")
-    parser = argparse.ArgumentParser(prog=f"python -m flows.{name}", description=flow.__doc__)
+    parser = argparse.ArgumentParser(
+        prog=f"python -m flows.{name}",
+        description=(flow.__doc__ or "").partition("\n")[0],
+        epilog=_described(flow),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "--mode", choices=["incremental", "full"], help="take what is new, or read everything again"
     )
@@ -127,12 +133,19 @@ def _parser(flow: Callable[..., Any]) -> argparse.ArgumentParser:
         "--on-conflict", choices=["refuse", "wait"], help="what to do when another run is at work"
     )
     parser.add_argument(
-        "--param", action="append", default=[], metavar="NAME=JSON", help="any other parameter"
+        "--param", action="append", default=[], metavar="NAME=JSON", help="any parameter of those below"
     )
     parser.add_argument(
         "--account", type=Path, default=ACCOUNT, help=f"where the account goes (default {ACCOUNT})"
     )
     return parser
+
+
+def _described(flow: Callable[..., Any]) -> str:
+    """Return the flow's parameters with their descriptions, as the Prefect UI shows them."""
+    properties = parameter_schema(flow).properties
+    lines = [f"  {name:<20}{about.get('description', '')}" for name, about in properties.items()]
+    return "\n".join(["parameters:", *lines])
 
 
 def _parameters(flow: Callable[..., Any], options: argparse.Namespace) -> dict[str, Any]:

@@ -6,11 +6,10 @@ What belongs here: the story. What does not: how any step works, and the shop's 
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Literal
+from typing import Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from pydantic import Field
 
 from flows.console import run_as_program
 from flows.running import THREADS, OnConflict, Story, begin, results, tell
@@ -31,37 +30,27 @@ from tasks.refine import refine_dataset
     persist_result=True,
 )
 def sales(
-    mode: Annotated[
-        Literal["incremental", "full"],
-        Field(description="incremental takes what is new; full reads everything again and finds deletions."),
-    ] = "incremental",
-    window: Annotated[
-        Window | None,
-        Field(
-            description="Read only orders, lines and customers changed in this time, beside the live position."
-        ),
-    ] = None,
-    dry_run: Annotated[bool, Field(description="Read, judge and check, but change nothing.")] = False,
-    on_conflict: Annotated[
-        OnConflict,
-        Field(
-            description="When another run is at work: refuse ends this one, wait tries again for some minutes."
-        ),
-    ] = "refuse",
-    shop_database: Annotated[
-        str, Field(description="Block of the database that orders are read from.")
-    ] = "shop-database",
-    shop_api: Annotated[
-        str,
-        Field(description="Block of the API that products and rates are read from."),
-    ] = "shop-api",
-    lake: Annotated[str, Field(description="Block of the lake that holds all tables.")] = "lake",
-    analytics_database: Annotated[
-        str,
-        Field(description="Block of the database that the dashboard's tables are published to."),
-    ] = "analytics-database",
+    mode: Literal["incremental", "full"] = "incremental",
+    window: Window | None = None,
+    dry_run: bool = False,
+    on_conflict: OnConflict = "refuse",
+    shop_database: str = "shop-database",
+    shop_api: str = "shop-api",
+    lake: str = "lake",
+    analytics_database: str = "analytics-database",
 ) -> RunReport | State[RunReport]:
-    """Take in the shop's orders, customers, products and rates, and publish revenue for the sales dashboard."""
+    """Take in the shop's orders, customers, products and rates, and publish revenue for the sales dashboard.
+
+    Args:
+        mode: incremental takes what is new; full reads everything again and finds deletions.
+        window: Read only orders, lines and customers changed in this time, beside the live position.
+        dry_run: Read, judge and check, but change nothing.
+        on_conflict: When another run is at work, refuse ends this one, and wait tries again for some minutes.
+        shop_database: Block of the database that orders are read from.
+        shop_api: Block of the API that products and rates are read from.
+        lake: Block of the lake that holds all tables.
+        analytics_database: Block of the database that the dashboard's tables are published to.
+    """
 
     def story(told: Story) -> None:
         extract(told, shop_database, shop_api)
