@@ -1,0 +1,171 @@
+"""prefect.yaml means what it says: Prefect ignores what it does not know, so the file is judged here, key by key.
+
+What belongs here: the file. What does not: deploying it, see test_process_pool.py and tests/docker.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+import yaml
+from prefect import Flow
+from prefect.cli.deploy._models import (
+    ConcurrencyLimitSpec,
+    DeploymentConfig,
+    PrefectYamlModel,
+    RawScheduleConfig,
+    WorkPoolConfig,
+)
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.flows import load_flow_from_entrypoint
+from prefect.workers.process import ProcessWorker
+from prefect_docker.worker import DockerWorker  # type: ignore[import-untyped]
+from pydantic import BaseModel
+
+from tests.support.pools import CHECKOUT
+
+Document = dict[str, Any]
+
+_WORKERS = {"headworks-local": ProcessWorker, "headworks-docker": DockerWorker}
+_SECRET_KEY = re.compile(
+    r"passw|token|secret|credential|api_?key|auth_string|connection_string", re.IGNORECASE
+)
+_USER_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]*@", re.IGNORECASE)
+
+
+def faults(document: Document) -> list[str]:
+    """Return all that is wrong with a prefect.yaml, in words; empty where nothing is."""
+    found = _unknown("the file", document, PrefectYamlModel)
+    for deployment in document["deployments"]:
+        found += _deployment_faults(deployment)
+    found += [f"{path}: {why}" for path, text in _texts(document) for why in _text_faults(path, text)]
+    return found
+
+
+def _deployment_faults(deployment: Document) -> list[str]:
+    name = deployment["name"]
+    found = _unknown(name, deployment, DeploymentConfig)
+    found += _unknown(f"{name}.concurrency_limit", deployment["concurrency_limit"], ConcurrencyLimitSpec)
+    found += _unknown(f"{name}.work_pool", deployment["work_pool"], WorkPoolConfig)
+    for schedule in deployment["schedules"]:
+        found += _unknown(f"{name}.schedules", schedule, RawScheduleConfig)
+    pool = deployment["work_pool"]["name"]
+    if pool not in _WORKERS:
+        return [*found, f"{name}.work_pool: {pool} is a pool that nothing here tells how to make"]
+    variables = _WORKERS[pool].get_default_base_job_template()["variables"]["properties"]
+    chosen = deployment["work_pool"].get("job_variables", {})
+    return found + [f"{name}: no job variable {key!r} of {pool}" for key in chosen if key not in variables]
+
+
+def _unknown(where: str, given: Mapping[str, Any], model: type[BaseModel]) -> list[str]:
+    known = set(model.model_fields) | {field.alias for field in model.model_fields.values() if field.alias}
+    return [f"{where}: Prefect knows no {key!r}" for key in given if key not in known]
+
+
+def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Walk over all texts and numbers of the file, each with the keys that lead to it."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts(inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner, path)
+    elif value is not None:
+        yield path, str(value)
+
+
+def _text_faults(path: str, text: str) -> Iterator[str]:
+    if _SECRET_KEY.search(path.rpartition(".")[2]):
+        yield "this is the name of a secret, which belongs in a block"
+    if _USER_IN_URL.search(text):
+        yield "a URL with a user in it"
+    if "{{" in text:
+        yield "a template, which is filled in at deploy time and then read by all who see the deployment"
+
+
+def _read() -> Document:
+    document: Document = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text(encoding="utf-8"))
+    return document
+
+
+def _deployments() -> dict[str, Document]:
+    return {deployment["name"]: deployment for deployment in _read()["deployments"]}
+
+
+def test_prefect_yaml_has_no_key_that_prefect_ignores_no_secret_and_no_template() -> None:
+    document = _read()
+    assert faults(document) == []
+    PrefectYamlModel.model_validate(document)
+
+
+SPOILERS: dict[str, Callable[[Document], object]] = {
+    "Prefect knows no 'pulls'": lambda d: d.update(pulls=[]),
+    "Prefect knows no 'tag'": lambda d: d["deployments"][0].update(tag="sales"),
+    "Prefect knows no 'variables'": lambda d: d["deployments"][1]["work_pool"].update(variables={}),
+    "Prefect knows no 'time_zone'": lambda d: d["deployments"][0]["schedules"][0].update(time_zone="UTC"),
+    "Prefect knows no 'strategy'": lambda d: d["deployments"][0]["concurrency_limit"].update(strategy="X"),
+    "no job variable 'volume'": lambda d: _variables(d).update(volume="headworks-data:/data"),
+    "a pool that nothing here tells": lambda d: d["deployments"][0]["work_pool"].update(name="other"),
+    "the name of a secret": lambda d: _variables(d)["env"].update(PREFECT_API_KEY="1234"),
+    "a URL with a user in it": lambda d: _variables(d)["env"].update(DATABASE="postgresql://me:pw@db/shop"),
+    "a template, which": lambda d: _variables(d)["env"].update(SHOP="{{ $SHOP }}"),
+}
+
+
+@pytest.mark.parametrize("fault", SPOILERS)
+def test_each_fault_would_be_found(fault: str) -> None:
+    spoilt = copy.deepcopy(_read())
+    SPOILERS[fault](spoilt)
+    assert any(fault in found for found in faults(spoilt))
+
+
+def _variables(document: Document) -> Document:
+    variables: Document = document["deployments"][1]["work_pool"]["job_variables"]
+    return variables
+
+
+@pytest.mark.parametrize("name", ["sales-daily", "sales-daily-docker"])
+def test_the_entrypoint_is_the_flow_by_its_modules_name_and_takes_the_parameters(name: str) -> None:
+    deployment = _deployments()[name]
+    assert "/" not in deployment["entrypoint"], "a path loads a second copy of the module"
+    flow: Flow[..., Any] = load_flow_from_entrypoint(deployment["entrypoint"])
+    assert flow.name == "sales"
+    assert set(deployment["parameters"]) <= set(inspect.signature(flow.fn).parameters)
+    flow.validate_parameters(deployment["parameters"])
+
+
+@pytest.mark.parametrize("name", ["sales-daily", "sales-daily-docker"])
+def test_a_schedule_can_be_paused_for_good_and_says_its_time_zone(name: str) -> None:
+    (schedule,) = _deployments()[name]["schedules"]
+    RawScheduleConfig.model_validate(schedule)
+    CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
+    assert schedule["slug"]
+    assert "active" not in schedule, "deploying again would begin a paused schedule anew"
+
+
+def test_both_deployments_are_one_definition_and_differ_only_in_name_and_work_pool() -> None:
+    process, docker = _deployments()["sales-daily"], _deployments()["sales-daily-docker"]
+    different = {key for key in process | docker if process.get(key) != docker.get(key)}
+    assert different == {"name", "work_pool"}
+    assert "<<: *sales-daily" in (CHECKOUT / "prefect.yaml").read_text(encoding="utf-8")
+
+
+def test_one_run_at_a_time_and_nothing_is_pulled_built_or_pushed() -> None:
+    document = _read()
+    assert document["pull"] == []
+    for deployment in document["deployments"]:
+        assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
+        assert (deployment["build"], deployment["push"]) == ([], [])
+
+
+def test_the_image_has_the_version_of_this_checkout() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    image = _variables(_read())["image"]
+    assert image == f"headworks:{project['version']}"
+    assert f"docker build --tag {image} ." in (CHECKOUT / "Dockerfile").read_text(encoding="utf-8")

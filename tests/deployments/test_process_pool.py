@@ -1,0 +1,61 @@
+"""The sales flow through a process pool, by the commands that prefect.yaml names, on the demo's stack."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+
+from tests.deployments.conftest import Demo
+from tests.support.pools import Operator, assert_published_equals_truth
+
+pytestmark = pytest.mark.server
+
+DEPLOYMENT = "sales/sales-daily"
+
+
+@pytest.fixture(scope="module")
+def operator(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    """An operator who has deployed the flow to a process pool."""
+    operator = Operator(demo.stack, tmp_path_factory.mktemp("operator"))
+    operator.prefect("work-pool", "create", "headworks-local", "--type", "process")
+    operator.prefect("--no-prompt", "deploy", "--name", "sales-daily")
+    return operator
+
+
+def test_a_custom_run_is_done_by_a_worker_and_publishes_the_truth(demo: Demo, operator: Operator) -> None:
+    """Two more days of the shop have to come from this run, and parameters from the command line reach it."""
+    demo.stack.live(2)
+    flow_run = operator.ask(DEPLOYMENT, "--param", 'mode="full"')
+    log = operator.work_once("headworks-local")
+    run = operator.assert_completed(flow_run, log)
+    assert run["name"] == "sales full"
+    assert run["parameters"]["mode"] == "full"
+    assert assert_published_equals_truth(demo.stack) > 1000
+
+
+def test_a_parameter_that_the_flow_does_not_take_is_refused_before_anything_runs(operator: Operator) -> None:
+    with pytest.raises(AssertionError, match="sometimes"):
+        operator.ask(DEPLOYMENT, "--param", 'mode="sometimes"')
+
+
+def test_deploying_again_keeps_a_schedule_paused_that_was_paused_by_hand(operator: Operator) -> None:
+    deployment = operator.read(f"deployments/name/{DEPLOYMENT}")
+    (schedule,) = deployment["schedules"]
+    assert schedule["active"]
+    httpx.patch(
+        f"{operator.stack.api_url}/deployments/{deployment['id']}/schedules/{schedule['id']}",
+        json={"active": False},
+        timeout=10,
+    ).raise_for_status()
+    operator.prefect("--no-prompt", "deploy", "--name", "sales-daily")
+    (kept,) = operator.read(f"deployments/name/{DEPLOYMENT}")["schedules"]
+    assert (kept["slug"], kept["active"]) == (schedule["slug"], False)
+
+
+def test_the_server_holds_no_secret_of_ours_but_in_its_blocks(demo: Demo, operator: Operator) -> None:
+    pool = operator.read("work_pools/headworks-local")
+    deployment = operator.read(f"deployments/name/{DEPLOYMENT}")
+    for secret in demo.secrets():
+        assert secret not in json.dumps([pool, deployment])

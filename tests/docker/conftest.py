@@ -1,0 +1,120 @@
+"""Fixtures of the Docker suite: an engine, the image, and a stack whose flow runs are done in containers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import yaml
+
+from deployments.local.stack import Stack
+from tests.support.pools import CHECKOUT, Operator
+
+_BUILD_S = 900
+_COMMAND_S = 120
+
+
+def docker(*arguments: str, timeout_s: float = _COMMAND_S) -> str:
+    """Run a ``docker`` command; returns what it printed, and fails with it where it failed."""
+    done = subprocess.run(
+        ["docker", *arguments],
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout_s,
+    )
+    assert done.returncode == 0, f"docker {' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}"
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def engine() -> str:
+    """The engine's version; without an engine all that needs one is skipped."""
+    try:
+        done = subprocess.run(
+            ["docker", "version", "--format", "{{.Server.Version}}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        done = None
+    if done is None or done.returncode != 0:
+        pytest.skip(f"No Docker engine answers (DOCKER_HOST={os.environ.get('DOCKER_HOST', 'not set')}).")
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def image(engine: str) -> str:
+    """The image that prefect.yaml names: built from this checkout, unless HEADWORKS_IMAGE_BUILT says that it is."""
+    document = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text(encoding="utf-8"))
+    named: str = document["deployments"][1]["work_pool"]["job_variables"]["image"]
+    if os.environ.get("HEADWORKS_IMAGE_BUILT") != named:
+        docker(
+            "build",
+            "--tag",
+            named,
+            *os.environ.get("DOCKER_BUILD_OPTIONS", "").split(),
+            ".",
+            timeout_s=_BUILD_S,
+        )
+    return named
+
+
+@dataclass(frozen=True)
+class Container:
+    """What a flow run left behind: the run and its container."""
+
+    flow_run: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A Docker work pool with the flow deployed to it, and the volume that its lake lies in."""
+
+    operator: Operator
+    volume: str
+
+    @property
+    def stack(self) -> Stack:
+        """The stack whose server the pool belongs to."""
+        return self.operator.stack
+
+    def run_flow(self, *arguments: str) -> Container:
+        """Let a worker run the flow in a container, which is kept for a look."""
+        name = f"headworks-test-{uuid.uuid4().hex[:8]}"
+        kept = ("volumes=" + f'["{self.volume}:/data"]', "auto_remove=false", f'name="{name}"')
+        chosen = [word for variable in kept for word in ("--job-variable", variable)]
+        flow_run = self.operator.ask("sales/sales-daily-docker", *chosen, *arguments)
+        log = self.operator.work_once("headworks-docker")
+        self.operator.assert_completed(flow_run, log)
+        return Container(flow_run, name)
+
+
+@pytest.fixture(scope="module")
+def pool(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """The flow deployed to a Docker pool; the stack is stopped, and containers and volume are removed at the end."""
+    folder = tmp_path_factory.mktemp("docker")
+    stack = Stack(folder / ".headworks", say=lambda line: None)
+    volume = f"headworks-test-{uuid.uuid4().hex[:8]}"
+    operator = Operator(stack, folder / "operator")
+    try:
+        stack.up()
+        operator.register_blocks(HEADWORKS_LAKE_ROOT="/data/lake")
+        operator.prefect("work-pool", "create", "headworks-docker", "--type", "docker")
+        operator.prefect("--no-prompt", "deploy", "--name", "sales-daily-docker")
+        yield Pool(operator, volume)
+    finally:
+        stack.down()
+        left = docker("ps", "--all", "--quiet", "--filter", "name=headworks-test-").split()
+        if left:
+            docker("rm", "--force", *left)
+        docker("volume", "rm", "--force", volume)

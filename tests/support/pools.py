@@ -1,0 +1,121 @@
+"""Work pools as an operator meets them: the ``prefect`` command line against a stack's server, and what came of it.
+
+What belongs here: commands, and looks at their outcome. What does not: starting servers.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psycopg
+from psycopg.rows import class_row
+from pydantic import BaseModel
+
+from deployments.local.postgres import ANALYTICS, SHOP
+from deployments.local.stack import Stack
+from shop.truth import CustomerValueRow, DailyRow, truth
+
+CHECKOUT = Path(__file__).parents[2]
+_COMMAND_S = 180
+_RUN_S = 300
+R = TypeVar("R", bound=BaseModel)
+_UUID = re.compile(r"UUID: ([0-9a-f-]{36})")
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Somebody in a checkout who works with one stack's Prefect server."""
+
+    stack: Stack
+    home: Path
+
+    def run(
+        self, *arguments: str, timeout_s: float = _COMMAND_S, environment: Mapping[str, str] | None = None
+    ) -> str:
+        """Run ``python -m`` something; returns what it printed, and fails with it where it failed."""
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "HEADWORKS"))
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=CHECKOUT,
+            env={**clean, **self.environment(), **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+        )
+        assert done.returncode == 0, f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the variables that lead to the server, with a home that is not the server's."""
+        return {
+            **self.stack.environment(),
+            "PREFECT_HOME": str(self.home),
+            # Wide enough that nothing which is looked for is broken over two lines.
+            "COLUMNS": "400",
+        }
+
+    def prefect(self, *arguments: str) -> str:
+        """Run a ``prefect`` command."""
+        return self.run("prefect", *arguments)
+
+    def register_blocks(self, **changed: str) -> str:
+        """Write the flows' blocks to the server, from the stack's variables and those that are given."""
+        return self.run("deployments.register_blocks", environment={**self.stack.variables(), **changed})
+
+    def ask(self, deployment: str, *arguments: str) -> str:
+        """Ask for a run of a deployment; returns the flow run's id."""
+        printed = self.prefect("deployment", "run", deployment, *arguments)
+        found = _UUID.search(printed)
+        assert found is not None, f"no id of a flow run in:\n{printed}"
+        return found[1]
+
+    def work_once(self, pool: str) -> str:
+        """Let a worker do what is due in a pool; returns its log."""
+        command = ["prefect", "worker", "start", "--pool", pool, "--run-once", "--install-policy", "never"]
+        return self.run(*command, timeout_s=_RUN_S)
+
+    def read(self, path: str) -> Any:
+        """Read something from the server's API."""
+        answer = httpx.get(f"{self.stack.api_url}/{path}", timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
+    def assert_completed(self, flow_run_id: str, worker_log: str) -> dict[str, Any]:
+        """Return the flow run; fails with its log where it did not end well."""
+        run: dict[str, Any] = self.read(f"flow_runs/{flow_run_id}")
+        assert run["state_type"] == "COMPLETED", f"{run['state']}\n{worker_log}"
+        return run
+
+
+def assert_published_equals_truth(stack: Stack) -> int:
+    """Compare each row that Postgres shows with what the shop computes for itself in SQL; returns their number."""
+    postgres = stack._postgres(stack._state())
+    with psycopg.connect(postgres.admin_url(SHOP)) as connection:
+        expected = truth(connection)
+    with psycopg.connect(postgres.admin_url(ANALYTICS)) as connection:
+        daily = _shown(connection, "sales_daily", DailyRow)
+        value = _shown(connection, "sales_customer_value", CustomerValueRow)
+    assert len(daily) == len(expected.daily) > 0
+    assert set(daily) == set(expected.daily)
+    assert len(value) == len(expected.customer_value) > 0
+    assert set(value) == set(expected.customer_value)
+    return len(daily) + len(value)
+
+
+def _shown(connection: psycopg.Connection[Any], table: str, row: type[R]) -> list[R]:
+    columns = ", ".join(row.model_fields)
+    with connection.cursor(row_factory=class_row(row)) as cursor:
+        return cursor.execute(f"SELECT {columns} FROM analytics.{table}").fetchall()
