@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-import headworks.refine.refinement as refinement
 from headworks.errors import ConcurrentRun, HeadworksError, LakeUnusable, ReadIncomplete
 from headworks.lake.generations import (
     Generation,
@@ -19,6 +18,7 @@ from headworks.lake.generations import (
 from headworks.lake.landing import Landing, land
 from headworks.lake.store import Lake
 from headworks.observe.report import RefineReport
+from headworks.refine import refinement
 from headworks.refine.refinement import Refinement, refine
 from tests.support.faults import happened_but_failed, not_happened, writes
 from tests.support.items import BEGINNING, ITEM, NAME, Ticking, bronze, head, silver
@@ -304,5 +304,3 @@ def _full_read(shop: Shop, records: list[Record]) -> None:
     shop.read(generation, records)
     shop.complete(generation)
     shop.refine()
-
-

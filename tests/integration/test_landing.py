@@ -5,18 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 import headworks.lake.landing as landing_module
-from headworks.errors import CommitUnclear
+from headworks.errors import CommitUnclear, LakeUnusable
 from headworks.lake.delta import Table
 from headworks.lake.landing import Landing, checkpoint_id, land, read_head
 from headworks.lake.store import Lake
 from headworks.observe.report import LandingReport
-from tests.support.faults import Crash, crash_after, crash_before, happened_but_failed, not_happened, writes
+from tests.support.faults import (
+    Call,
+    Crash,
+    crash_after,
+    crash_before,
+    happened_but_failed,
+    not_happened,
+    writes,
+)
 from tests.support.items import NAME, bronze, head, land_items
-from tests.support.sources import ITEMS, Numbered, frame_of, ids, items
+from tests.support.sources import ITEMS, Frames, Numbered, frame_of, ids, items
 
 FIVE = items(1, 5)
 FIVE_IDS = ["1", "2", "3", "4", "5"]
@@ -186,7 +196,71 @@ def test_two_runs_that_write_different_positions_for_one_sequence(
     assert landed == (FIVE_IDS if token_in_name else ["1", "2", "3", "3", "4", "4", "5"])
 
 
+def test_the_checkpoint_is_readable_before_the_table_names_it(lake: Lake) -> None:
+    """Seen at the moment of each commit: the object is there with the position after that very batch."""
+    seen: list[Any] = []
+    tokens = iter(range(101, 110))
+
+    def look(number: int, call: Call) -> Any:
+        seen.append(lake.get_object(f"_headworks/checkpoints/t/items/{NAME}/{number}-{100 + number}.json"))
+        return call()
+
+    with writes(look):
+        land(Landing(lake, NAME, NAME, "run-9", token=lambda: next(tokens)), Numbered(FIVE))
+    assert [each["position"] for each in seen] == [{"n": 2}, {"n": 4}, {"n": 5}]
+    assert [(each["stream"], each["sequence"], each["run_id"]) for each in seen] == [
+        (NAME, number, "run-9") for number in (1, 2, 3)
+    ]
+
+
+def test_the_checkpoint_that_each_version_of_the_table_names_is_readable(lake: Lake) -> None:
+    for stream in (NAME, f"{NAME}@other"):
+        land(landing(lake, stream), Numbered(FIVE))
+    newest = lake.must_open("bronze", NAME).version
+    for version in range(newest + 1):
+        table = lake.must_open("bronze", NAME, version)
+        for stream in (NAME, f"{NAME}@other"):
+            at = read_head(lake, table, NAME, stream)
+            assert at.position == (None if at.sequence == 0 else {"n": min(2 * at.sequence, 5)})
+
+
+def test_a_checkpoint_that_is_gone_is_an_error_and_not_a_beginning_from_the_start(lake: Lake) -> None:
+    land(landing(lake), Numbered(FIVE))
+    for path in (Path(lake.settings.root) / "_headworks/checkpoints/t/items" / NAME).iterdir():
+        path.unlink()
+    with pytest.raises(LakeUnusable) as caught:
+        land(landing(lake), Numbered([*FIVE, *items(6, 7)]))
+    assert f"{NAME}/3-" in caught.value.where
+    assert ids(bronze(lake)) == FIVE_IDS
+
+
+def test_a_table_that_forgets_transactions_is_refused(lake: Lake) -> None:
+    """Its progress would be forgotten with them, and everything would land again."""
+    land(landing(lake), Numbered(FIVE[:2]))
+    forgetful = DeltaTable(lake.uri("bronze", NAME))
+    forgetful.alter.set_table_properties({"delta.setTransactionRetentionDuration": "interval 1 day"})
+    with pytest.raises(LakeUnusable, match="forgets transactions") as caught:
+        land(landing(lake), Numbered(FIVE))
+    assert "unset delta.setTransactionRetentionDuration" in caught.value.do
+    with pytest.raises(LakeUnusable):
+        lake.open("bronze", NAME)
+
+
+def test_a_new_column_of_the_source_is_added_and_old_rows_have_null_in_it(lake: Lake) -> None:
+    land(landing(lake), Frames([frame_of(FIVE[:2])]))
+    wider = frame_of(FIVE[2:]).with_columns(colour=pl.lit("red"))
+    land(landing(lake), Frames([frame_of(FIVE[:2]), wider]))
+    rows = bronze(lake).sort("id")
+    assert rows.get_column("colour").to_list() == [None, None, "red", "red", "red"]
+    assert ids(rows) == FIVE_IDS
+
+
+def test_a_source_with_bronzes_own_columns_is_refused_before_anything_is_made(lake: Lake) -> None:
+    clashing = frame_of(FIVE).with_columns(_row=pl.lit(1))
+    with pytest.raises(LakeUnusable, match="_row"):
+        land(landing(lake), Frames([clashing]))
+    assert lake.open("bronze", NAME) is None
+
+
 def _path_without_token(dataset: str, stream: str, sequence: int, token: int) -> str:
     return f"_headworks/checkpoints/{dataset}/{stream}/{sequence}.json"
-
-

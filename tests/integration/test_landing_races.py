@@ -1,4 +1,4 @@
-"""Several runs and several streams in one bronze table at once: one wins where they clash, and nothing clashes elsewhere."""
+"""Several runs and several streams in one bronze table at once: where they clash one wins, and the others end."""
 
 from __future__ import annotations
 
@@ -94,21 +94,22 @@ def test_a_run_that_moved_the_stream_to_the_same_sequence_is_told_apart_by_the_t
 
 
 def test_many_streams_land_in_one_table_at_once(lake: Lake) -> None:
-    streams = 12
+    """More writers than the fifteen internal retries that delta-rs allows of itself."""
+    streams = 32
     start = threading.Barrier(streams)
 
     def one(number: int) -> int:
-        records = items(number * 100, number * 100 + 5)
+        records = items(number * 100, number * 100 + 3)
         start.wait(timeout=30)
         return land(Landing(lake, NAME, f"{NAME}@s{number}", "run"), Numbered(records)).landed
 
     with ThreadPoolExecutor(streams) as pool:
-        assert list(pool.map(one, range(streams))) == [6] * streams
-    expected = sorted(str(n * 100 + i) for n in range(streams) for i in range(6))
+        assert list(pool.map(one, range(streams))) == [4] * streams
+    expected = sorted(str(n * 100 + i) for n in range(streams) for i in range(4))
     assert ids(bronze(lake)) == expected
     table = lake.must_open("bronze", NAME)
     assert table.streams() == sorted(f"{NAME}@s{n}" for n in range(streams))
-    assert {table.transaction(stream) for stream in table.streams()} == {3}
+    assert {table.transaction(stream) for stream in table.streams()} == {2}
 
 
 def test_many_runs_on_one_stream_at_once_land_it_once(lake: Lake) -> None:
@@ -144,10 +145,10 @@ def test_of_many_makers_of_one_table_all_get_it(lake: Lake) -> None:
     makers = 12
     start = threading.Barrier(makers)
 
-    def make(_: int) -> int:
+    def make(_: int) -> list[str]:
         start.wait(timeout=30)
-        return lake.ensure("silver", NAME, ITEMS).version
+        return lake.ensure("silver", NAME, ITEMS).columns
 
     with ThreadPoolExecutor(makers) as pool:
-        assert list(pool.map(make, range(makers))) == [0] * makers
-    assert lake.must_open("silver", NAME).version == 0
+        assert list(pool.map(make, range(makers))) == [list(ITEMS)] * makers
+    assert lake.must_open("silver", NAME).row_count() == 0

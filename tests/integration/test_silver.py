@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from deltalake.exceptions import CommitFailedError
 
-import headworks.refine.refinement as refinement
 from headworks.errors import CandidateStale
 from headworks.lake.landing import Landing, land
 from headworks.lake.silver import pending
 from headworks.lake.store import Lake
+from headworks.refine import refinement
 from headworks.refine.refinement import Refinement, refine
 from tests.support.faults import Crash, crash_after, happened_but_failed, writes
 from tests.support.items import ITEM, NAME, bronze, land_items, refine_items, rejected, silver

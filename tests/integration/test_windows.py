@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from headworks.lake.generations import window_reading
 from headworks.lake.landing import Landing, land
 from headworks.lake.store import Lake
 from headworks.names import Window
-from tests.support.faults import crash_before, writes
+from tests.support.faults import Crash, crash_before, writes
 from tests.support.items import NAME, bronze, head, land_items, refine_items, silver
-from tests.support.sources import ITEMS, Numbered, ids, items
+from tests.support.sources import Numbered, ids, items
 
 DAY = Window(start=datetime(2026, 1, 5, tzinfo=UTC), end=datetime(2026, 1, 6, tzinfo=UTC))
 
 
 def read_window(lake: Lake, records: int, window: Window = DAY) -> str:
-    stream = window_reading(lake, NAME, window, ITEMS)
+    stream = window_reading(lake, NAME, window)
     land(Landing(lake, NAME, stream, "backfill"), Numbered(items(1, records), end_mark=True))
     return stream
 
 
 def cut_short(lake: Lake, window: Window = DAY) -> str:
-    stream = window_reading(lake, NAME, window, ITEMS)
-    try:
-        with writes(crash_before(2)):
-            land(Landing(lake, NAME, stream, "backfill"), Numbered(items(1, 4), end_mark=True))
-    except BaseException as crash:  # noqa: BLE001 - the crash that was asked for
-        assert type(crash).__name__ == "Crash"
+    stream = window_reading(lake, NAME, window)
+    with writes(crash_before(2)), pytest.raises(Crash):
+        land(Landing(lake, NAME, stream, "backfill"), Numbered(items(1, 4), end_mark=True))
     return stream
 
 
@@ -54,7 +53,7 @@ def test_a_window_that_was_cut_short_goes_on_in_its_stream(lake: Lake) -> None:
 def test_windows_that_differ_by_less_than_a_second_do_not_share_a_stream(lake: Lake) -> None:
     """Else the second would go on at the first's position, and leave out what lies before it."""
     later = Window(start=DAY.start + timedelta(milliseconds=500), end=DAY.end)
-    assert cut_short(lake, later) != window_reading(lake, NAME, DAY, ITEMS)
+    assert cut_short(lake, later) != window_reading(lake, NAME, DAY)
 
 
 def test_a_window_that_shows_nothing_new_changes_nothing_in_silver(lake: Lake) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import headworks.lake.delta as delta
+from headworks.lake import delta
 
 
 class Crash(BaseException):

@@ -1,0 +1,82 @@
+"""The dataset ``t.things``: records of a served API, taken from its bytes to silver.
+
+What belongs here: the dataset and short ways to land and look at it. What does not: the server.
+"""
+
+from __future__ import annotations
+
+import dataframely as dy
+import polars as pl
+
+from headworks.lake.landing import Landing, land
+from headworks.lake.store import Lake
+from headworks.observe.report import LandingReport
+from headworks.refine.dataset import Dataset
+from headworks.refine.expressions import decimal, whole_number
+from headworks.refine.refinement import Refinement, refine
+from headworks.settings import RejectLimits
+from headworks.sources.api.client import ApiClient
+from headworks.sources.api.pages import Cursors, PageNumbers
+from headworks.sources.api.source import ApiSource, Resource
+
+NAME = "t.things"
+
+
+class ThingSchema(dy.Schema):
+    """A thing in silver."""
+
+    id = dy.Int64(nullable=False)
+    name = dy.String(nullable=True)
+    price = dy.Decimal(20, 2, nullable=True)
+
+
+THINGS = Dataset(
+    name=NAME,
+    key=("id",),
+    schema=ThingSchema,
+    fields=("id", "name", "price"),
+    columns={"id": whole_number("id"), "name": pl.col("name"), "price": decimal("price", 20, 2)},
+    limits=RejectLimits(share=1.0),
+)
+
+BY_PAGE = Resource(
+    path="/v1/things",
+    records="data.items",
+    pagination=PageNumbers(pages_field="meta.pages", total_field="meta.total", size=10),
+)
+BY_CURSOR = Resource(
+    path="/v1/things",
+    records="rows",
+    pagination=Cursors(since_parameter="since", size=10),
+    cursor_field="day",
+)
+
+
+def thing(number: int) -> bytes:
+    """Make a thing's record."""
+    return b'{"id": %d, "name": "thing %d", "price": %d.10}' % (number, number, number)
+
+
+def dated(number: int) -> tuple[str, bytes]:
+    """Make a thing's record with a day; two things share each day."""
+    day = f"2026-01-{number // 2 + 1:02d}"
+    return day, b'{"id": %d, "day": "%s"}' % (number, day.encode())
+
+
+def land_things(lake: Lake, client: ApiClient, resource: Resource, *, batch_pages: int = 1) -> LandingReport:
+    """Land a resource in the live stream of ``t.things``, a commit every ``batch_pages`` pages."""
+    return land(Landing(lake, NAME, NAME, "run"), ApiSource(client, resource, batch_pages=batch_pages))
+
+
+def landed_records(lake: Lake) -> list[bytes]:
+    """Return the records that bronze holds, in the order in which they came."""
+    rows = lake.must_open("bronze", NAME).scan().sort("_sequence", "_row").collect()
+    return rows.get_column("record").to_list()
+
+
+def things_in_silver(lake: Lake) -> list[int]:
+    """Refine what is landed, and return the ids that silver then holds, doubled ones included."""
+    outcome = refine(Refinement(lake, "run"), THINGS)
+    assert outcome.gate is None or outcome.gate.open, outcome.gate
+    rows = lake.must_open("silver", NAME).scan().filter(~pl.col("_deleted")).collect()
+    return sorted(rows.get_column("id").to_list())
