@@ -1,0 +1,1 @@
+"""The chaos campaign: real processes killed at seeded random moments, and every table compared to the row."""

@@ -1,0 +1,73 @@
+"""What every comparison of the campaign comes to: rows expected, rows found, missing, doubled.
+
+What belongs here: counting differences. What does not: what is compared (``bronze_check.py``, ``lake_check.py``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from headworks.lake.store import Lake
+from tests.chaos.living import LivingShop, Row
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One table beside what it has to be; a wrong row is missing as it should be and doubled as it is."""
+
+    table: str
+    found: int
+    missing: int
+    doubled: int
+
+    @property
+    def expected(self) -> int:
+        """How many rows there should be."""
+        return self.found + self.missing - self.doubled
+
+
+@dataclass
+class Witness:
+    """What must be in the lake whatever happens: what was there to read, and what was said to be landed."""
+
+    lake: Lake
+    shop: LivingShop
+    must: dict[str, Counter[Row]] = field(default_factory=dict)
+    """Rows of each Postgres table that some pass read to the end."""
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    """The last sequence of each stream that a worker reported as landed, killed later or not."""
+
+    def pass_done(self) -> None:
+        """Note that a pass came to its end: all that the shop shows now was there to read."""
+        for name, rows in self.shop.now.tables.items():
+            self.must[name] = self.must.get(name, Counter()) | rows
+
+    def hear(self, acknowledged: Mapping[str, int]) -> None:
+        """Note what a worker reported."""
+        for stream, sequence in acknowledged.items():
+            self.acknowledged[stream] = max(sequence, self.acknowledged.get(stream, 0))
+
+
+def compared(
+    table: str, found: Mapping[Any, int], least: Mapping[Any, int], most: Mapping[Any, int]
+) -> Compared:
+    """Compare how often each row was found with how often it has to be there at least and may be there at most."""
+    return Compared(
+        table,
+        found=sum(found.values()),
+        missing=sum(max(0, times - found.get(row, 0)) for row, times in least.items()),
+        doubled=sum(max(0, times - most.get(row, 0)) for row, times in found.items()),
+    )
+
+
+def summed(table: str, parts: list[Compared]) -> Compared:
+    """Add the comparisons of a table's parts."""
+    return Compared(
+        table,
+        found=sum(part.found for part in parts),
+        missing=sum(part.missing for part in parts),
+        doubled=sum(part.doubled for part in parts),
+    )

@@ -1,0 +1,52 @@
+"""The plan of a campaign: where each kill is aimed, decided by the seed alone.
+
+What belongs here: chance. What does not: carrying it out; how long a step takes is measured on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from shop import datasets, gold
+from tests.chaos.steps import KINDS, Kind, Phase, Place
+
+_DATASETS: Final = tuple(dataset.name for independent in datasets.IN_ORDER for dataset in independent)
+_TABLES: Final[dict[Kind, tuple[str, ...]]] = {
+    "bronze": _DATASETS,
+    "silver": _DATASETS,
+    "quarantine": _DATASETS,
+    "gold": tuple(table.name for table in gold.TABLES),
+    "products": (gold.PRODUCT,),
+    "postgres": (gold.PRODUCT,),
+}
+# Half of the kills go anywhere in a step, half into one of its commits, which last only some milliseconds.
+_PHASES: Final[tuple[Phase, ...]] = ("step", "commit")
+_MOST_BATCHES: Final = 3
+
+
+@dataclass(frozen=True)
+class Aim:
+    """A kill as planned: at the n-th time in this place, when this share of its usual time has passed."""
+
+    place: Place
+    nth: int
+    share: float
+
+
+def aims(seed: str) -> Iterator[Aim]:
+    """Yield kills without end; each kind of step comes once in every six."""
+    chance = Random(f"{seed}/aims")
+    while True:
+        for kind in chance.sample(KINDS, len(KINDS)):
+            phase = chance.choice(_PHASES)
+            table = chance.choice(_TABLES[kind])
+            nth = chance.randint(1, _MOST_BATCHES) if (kind, phase) == ("bronze", "commit") else 1
+            yield Aim(Place(kind, phase, _named(kind, phase, table)), nth, chance.random())
+
+
+def _named(kind: Kind, phase: Phase, table: str) -> str:
+    """Return the table's name in the marker: the commit of a product is one to the table of products."""
+    return "products" if (kind, phase) == ("products", "commit") else table
