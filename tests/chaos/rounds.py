@@ -27,7 +27,7 @@ from tests.chaos.living import LivingShop, small_world
 from tests.chaos.outcome import Kill, Outcome
 from tests.chaos.plan import Aim, aims
 
-KILLS_BETWEEN_CHECKS = 8
+KILLS_BETWEEN_CHECKS = 5
 TOKEN = "made up for the campaign"
 # Every third stretch reads everything again each time, after rows were deleted at the source.
 FULL_EVERY = 3
