@@ -41,9 +41,19 @@ def check_stream(name: str) -> str:
     return name
 
 
+def dataset_folder(dataset: str) -> str:
+    """Return a dataset's name as a path, such as ``shop/orders``."""
+    return check_dataset(dataset).replace(".", "/")
+
+
+def checkpoints_folder(dataset: str) -> str:
+    """Return the folder below the lake's root with the checkpoints of a dataset's streams."""
+    return f"_headworks/checkpoints/{dataset_folder(dataset)}"
+
+
 def table_path(layer: Layer, dataset: str) -> str:
     """Return the path of a table below the lake's root, such as ``silver/shop/orders``."""
-    return f"{layer}/{check_dataset(dataset).replace('.', '/')}"
+    return f"{layer}/{dataset_folder(dataset)}"
 
 
 def generation_stream(dataset: str, generation: int) -> str:

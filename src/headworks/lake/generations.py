@@ -18,7 +18,10 @@ from headworks.errors import ConcurrentRun, ReadIncomplete
 from headworks.lake.delta import Table
 from headworks.lake.landing import Landing, checkpoint_id, open_bronze, read_head
 from headworks.lake.store import Lake
-from headworks.names import Window, generation_stream, window_stream
+from headworks.names import Window, checkpoints_folder, generation_stream, window_stream
+
+GENERATIONS = "generations"
+"""The folder of end marks, beside the folders of streams."""
 
 _LARGEST_PROBE = 10_000
 
@@ -134,7 +137,7 @@ def _ended(dataset: str) -> str:
 
 
 def _mark_path(dataset: str, number: int, token: int) -> str:
-    return f"_headworks/checkpoints/{dataset.replace('.', '/')}/generations/{number}-{token}.json"
+    return f"{checkpoints_folder(dataset)}/{GENERATIONS}/{number}-{token}.json"
 
 
 def _mark(table: Table, transactions: dict[str, int]) -> None:
