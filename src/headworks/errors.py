@@ -12,6 +12,7 @@
     │   ├── SchemaChanged          the columns do not fit what is there already
     │   ├── PublicationRefused     the consumer's side cannot take the publication as it is
     │   └── AccountMismatch        a row is unaccounted for
+    ├── FreshnessMissed            a table is older than was promised: look at what fills it
     ├── GateClosed                 the data is not good enough: consumers keep the last good version
     ├── ConcurrentRun              another run moved what this one was about to move: one wins, the other ends
     ├── RetryError                 the same step may be tried again, nothing was committed by it
@@ -88,6 +89,10 @@ class PublicationRefused(StopError):
 
 class AccountMismatch(StopError):
     """A row is unaccounted for."""
+
+
+class FreshnessMissed(HeadworksError):
+    """A table is older than was promised."""
 
 
 class GateClosed(HeadworksError):

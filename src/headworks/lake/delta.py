@@ -39,6 +39,7 @@ Transactions = Mapping[str, int]
 APPEND_RETRIES = 100
 
 _NO_HOUSEKEEPING = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+_CARE = {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "CREATE TABLE"}
 _LOG_RETENTION = "delta.logRetentionDuration"
 _FORBIDDEN = "delta.setTransactionRetentionDuration"
 
@@ -170,6 +171,14 @@ class Table:
             older = DeltaTable(self._delta.table_uri, version=version, storage_options=self._options)
             entry = older.history(1)[0]
         return datetime.fromtimestamp(entry["timestamp"] / 1000, tz=UTC)
+
+    def written_at(self) -> datetime | None:
+        """Return when somebody last wrote to the table, care for its files left out; None where nobody did."""
+        with translated(self.name):
+            for entry in self._delta.history():
+                if entry.get("operation") not in _CARE:
+                    return datetime.fromtimestamp(entry["timestamp"] / 1000, tz=UTC)
+        return None
 
     def compact(self, target_size_mb: int) -> None:
         """Join small data files of each partition; the rows stay the same, and so do the transactions."""
