@@ -20,6 +20,7 @@
     │   ├── PageUnreadable         one page came back damaged: ask for the page again
     │   └── CommitUnclear          a commit kept failing without having happened
     │       └── CandidateStale     the table moved under an audited candidate: audit again
+    ├── BackfillIncomplete         some windows of a backfill failed: the others are done and not repeated
     └── ReadIncomplete             a read ended without proof that it was whole: the position stays at the last batch
 
 What belongs here: the tree and how an error speaks. What does not: translation of other libraries' errors, which
@@ -130,3 +131,7 @@ class CandidateStale(CommitUnclear):
 
 class ReadIncomplete(HeadworksError):
     """A read ended without proof that it was whole; the position stays at the last batch."""
+
+
+class BackfillIncomplete(HeadworksError):
+    """Some windows of a backfill failed; the others are done and not repeated."""

@@ -108,9 +108,12 @@ def newest_complete(lake: Lake, table: Table, dataset: str) -> Generation | None
 
 
 def window_reading(lake: Lake, dataset: str, window: Window) -> str:
-    """Return the stream in which to read a window: the last one if it was cut short, else a new one."""
+    """Return the stream in which to read a window: the last one if it was cut short, else a new one.
+
+    A window that is read once has one stream, whether that is finished or not.
+    """
     table = lake.open("bronze", dataset)
-    if table is None:
+    if table is None or window.once:
         return window_stream(dataset, window, 1)
     for attempt in range(1, _LARGEST_PROBE):
         stream = window_stream(dataset, window, attempt)
