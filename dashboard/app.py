@@ -116,11 +116,12 @@ def show_figures(figures: view.Figures) -> None:
 
 def show_days(rows: pl.DataFrame, choice: view.Choice) -> None:
     """Show revenue by day."""
-    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    # The control stands away from the right edge, where the chart's own tools appear.
+    left, middle, _ = st.columns([1, 1.3, 1], vertical_alignment="bottom")
     left.subheader("Revenue by day", anchor=False)
-    split = right.segmented_control(
+    split = middle.segmented_control(
         "Colours",
-        ["Total", "Country", "Category"],
+        ["Total", *_SPLITS],
         default="Total",
         label_visibility="collapsed",
         width="stretch",

@@ -49,7 +49,7 @@ def banner(product: ProductVersion, newest_day: date | None, run: RunReport | No
             f"{view.day(product.published_at.date())}, {product.published_at:%H:%M} UTC",
             ago(now - product.published_at),
         ),
-        ("Publication", f"number {product.sequence}", ""),
+        ("Publication", f"No. {product.sequence}", ""),
     )
     tone, title, text = _told(run, product, now)
     return Banner(tone, title, text, why(run), facts)

@@ -21,8 +21,8 @@ _PER_DAY = alt.Y("length:Q", title="Revenue (EUR per day)", axis=alt.Axis(format
 _ON_DAYS = alt.X(
     "yearmonthdate(day):T", title="Day", axis=alt.Axis(format="%-d %b", tickCount=10, grid=False)
 )
-# The text's own colour at less strength reads on light and on dark.
-_LINE = "#8a8f98"
+# A grey that reads on light and on dark.
+_GREY = "#7b8089"
 
 Split = Literal["country", "category"]
 Layers = alt.LayerChart | alt.FacetChart
@@ -35,7 +35,7 @@ def days(by_day: pl.DataFrame) -> Layers:
     bars = base.mark_bar(opacity=0.85).encode(y=_PER_DAY, tooltip=[_DAY, _SHOWN, _UNITS])
     mean = (
         base.transform_window(mean="mean(length)", frame=[1 - _AVERAGED_DAYS, 0], sort=[{"field": "day"}])
-        .mark_line(color=_LINE, strokeWidth=2, interpolate="monotone")
+        .mark_line(color=_GREY, strokeWidth=2, interpolate="monotone")
         .encode(y=alt.Y("mean:Q"))
     )
     return alt.layer(bars, mean).properties(height=_DAYS_HEIGHT)
@@ -70,9 +70,9 @@ def bars(sums: pl.DataFrame, dimension: Split) -> Layers:
             "length:Q",
             title="Revenue (EUR)",
             scale=alt.Scale(domain=[0, view.with_room(longest)], nice=False),
-            axis=alt.Axis(format="~s", tickCount=4),
+            axis=alt.Axis(format="~s", tickCount=4, grid=False),
         ),
         tooltip=[alt.Tooltip(f"{dimension}:N", title=dimension.capitalize()), _SHOWN, _UNITS],
     )
-    texts = base.mark_text(align="left", dx=5, color=_LINE, fontSize=12).encode(text="shown:N")
+    texts = base.mark_text(align="left", dx=5, color=_GREY, fontSize=12).encode(text="shown:N")
     return alt.layer(base.mark_bar(opacity=0.85), texts).properties(height=alt.Step(_BAR_STEP))

@@ -25,6 +25,7 @@ STYLE = """
 .hw-facts {display: flex; flex-wrap: wrap; gap: .5rem 2rem; margin: 0}
 .hw-facts dt {font-size: .78rem; opacity: .65} .hw-facts dd {margin: 0}
 .hw-facts small {display: block; opacity: .65}
+.hw-scroll {max-height: 44rem; overflow: auto}
 .hw-table {width: 100%; border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums}
 .hw-table th {text-align: left; font-weight: 600; font-size: .8rem; opacity: .65;
   border-bottom: 1px solid rgba(128,128,128,.45); padding: .3rem .6rem; white-space: nowrap}
@@ -73,7 +74,8 @@ def table_html(
     body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
     end = f"<tfoot><tr>{line(foot, 'td')}</tr></tfoot>" if foot else ""
     head = f"<thead><tr>{line(header, 'th')}</tr></thead>"
-    return f'<table class="hw-table" id="{escape(name)}">{head}<tbody>{body}</tbody>{end}</table>'
+    table = f'<table class="hw-table" id="{escape(name)}">{head}<tbody>{body}</tbody>{end}</table>'
+    return f'<div class="hw-scroll">{table}</div>'
 
 
 def _state(title: str, text: str, reasons: Sequence[str]) -> str:
