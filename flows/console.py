@@ -42,7 +42,7 @@ def run_as_program(flow: Callable[..., Any], arguments: Sequence[str] | None = N
     options = _parser(flow).parse_args(arguments)
     try:
         with _one_line_errors(), local_stack():
-            _check_server()
+            check_server()
             report = flow(**_parameters(flow, options))
     except HeadworksError as problem:
         print(f"\n{type(problem).__name__}: {problem}", file=sys.stderr)
@@ -82,8 +82,11 @@ def local_stack(written: Path = LOCAL_STACK) -> Iterator[None]:
         yield
 
 
-def _check_server() -> None:
-    """Ask the chosen Prefect server whether it is there, before Prefect fails in its own many words."""
+def check_server() -> None:
+    """Ask the chosen Prefect server whether it is there, before Prefect fails in its own many words.
+
+    Raises `SettingsError` where it does not answer.
+    """
     url = get_current_settings().api.url
     if not url:
         # Prefect starts a server of its own; without internet it would try for long to reach a collector.

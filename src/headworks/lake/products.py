@@ -62,8 +62,11 @@ def read_product(lake: Lake, product: str) -> ProductVersion | None:
 def open_product(lake: Lake, product: str) -> dict[str, pl.LazyFrame]:
     """Return the tables of a product as they were published together; empty where nothing was published yet."""
     version = read_product(lake, product)
-    if version is None:
-        return {}
+    return {} if version is None else scan_product(lake, version)
+
+
+def scan_product(lake: Lake, version: ProductVersion) -> dict[str, pl.LazyFrame]:
+    """Return the tables of one publication, by dataset, at the versions that it names."""
     names = [reference.table.removeprefix("gold.") for reference in version.tables]
     return {name: lake.must_open("gold", name, version.table(name).version).scan() for name in names}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,9 @@ _OUTCOMES: dict[str, Outcome] = {
     "EXCLUDED": "not evaluated",
 }
 _DATA_SOURCE = "lake"
+
+# Soda parses every contract with one parser, whose state two threads destroy for each other.
+_ONE_SCAN = threading.Lock()
 
 
 def run_contract(contract: Path, candidate: Path | pl.DataFrame, scope: str) -> list[CheckReport]:
@@ -95,7 +99,8 @@ def _verify(contract: Path, connection: duckdb.DuckDBPyConnection) -> Any:
 
     logging.getLogger("soda").setLevel(logging.ERROR)
     source = DuckDBDataSourceImpl.from_existing_cursor(connection, name=_DATA_SOURCE)
-    return verify_contract_locally(data_sources=[source], contract_file_path=str(contract), publish=False)
+    with _ONE_SCAN:
+        return verify_contract_locally(data_sources=[source], contract_file_path=str(contract), publish=False)
 
 
 def _reports(result: Any, contract: Path, scope: str) -> list[CheckReport]:
