@@ -38,7 +38,7 @@ _FLAGS = (
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Generous, since a test waits only as long as it has to.
 _PATIENCE_MS = 90_000
-_START_S = 90
+_START_S = 300
 
 Screen = Callable[["Page", str], None]
 
