@@ -18,6 +18,7 @@ import psycopg
 
 from deployments.local.stack import Stack
 from headworks.errors import HeadworksError
+from headworks.observe.report import RUN_LINK
 from shop.errors import ShopError
 
 ROOT = Path(".headworks")
@@ -52,12 +53,12 @@ def _run(module: str, chosen: Mapping[str, str]) -> int:
 
 
 def _tell(stack: Stack, seconds: float) -> None:
-    status = json.loads((stack.root / "account.json").read_text())["status"]
-    if status == "unchanged":
+    account = json.loads((stack.root / "account.json").read_text())
+    if account["status"] == "unchanged":
         print("\nNothing new was found, so no silver, gold or published table changed.")
     print(f"\nDone in {seconds:.0f} s. What next:")
     for what, how in (
-        ("the run in the Prefect UI", stack.ui_url),
+        ("this run in the Prefect UI", account["links"].get(RUN_LINK, stack.ui_url)),
         ("the dashboard", "make dashboard"),
         ("let the shop live three more days", "make demo DAYS=3"),
         ("run the flow by hand", ". .venv/bin/activate && python -m flows.sales --help"),
