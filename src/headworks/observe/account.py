@@ -23,6 +23,8 @@ _REFINED = (
     "deleted",
     "waiting",
 )
+_CHECKED = ("candidate", "gate", "passed", "not passed", "why")
+_PUBLISHED = ("table", "rows", "rows written", "rows removed", "publication")
 
 Row = tuple[str, ...]
 
@@ -82,16 +84,14 @@ def _sections(report: RunReport) -> list[Section]:
         sections.append(Section(title, _REFINED, _refined(report), _equation(report)))
         reasons = _reasons(report)
         if reasons:
-            title, header = "Quarantine: rejected rows by reason", ("dataset", "reason", "rows")
-            sections.append(Section(title, header, reasons, "a row may have several reasons"))
+            title, note = "Quarantine: rejected rows by reason", "a row may have several reasons"
+            sections.append(Section(title, ("dataset", "reason", "rows"), reasons, note))
     if report.gates:
-        header = ("candidate", "gate", "passed", "not passed", "why")
-        sections.append(Section("Gate: checks", header, _gates(report)))
+        sections.append(Section("Gate: checks", _CHECKED, _gates(report)))
     if report.gold:
         sections.append(Section("Gold", ("table", "rows", "changed", "version"), _gold(report)))
     if report.publications:
-        header = ("table", "rows", "rows written", "rows removed", "publication")
-        sections.append(Section("Published", header, _published(report)))
+        sections.append(Section("Published", _PUBLISHED, _published(report)))
     return sections
 
 
