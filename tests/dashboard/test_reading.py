@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -9,9 +10,10 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from dashboard.reading import find_lake, read_news, read_sales
-from headworks.errors import SettingsError
+from headworks.errors import LakeUnusable, SettingsError
 from headworks.lake.products import publish_product
 from headworks.lake.store import Lake
+from headworks.observe.ledger import RUNS
 from headworks.observe.report import TableRef
 from headworks.settings import LakeSettings
 
@@ -40,6 +42,16 @@ def test_an_empty_lake_and_one_that_is_not_there_have_no_news(tmp_path: Path) ->
     for root in (tmp_path, tmp_path / "nowhere"):
         news = read_news(Lake(LakeSettings(root=str(root))))
         assert (news.product, news.run) == (None, None)
+
+
+def test_a_report_that_another_version_wrote_is_one_clear_error(tmp_path: Path) -> None:
+    lake = Lake(LakeSettings(root=str(tmp_path)))
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    row = {"run_id": "r9", "flow": "sales", "status": "published", "started_at": now, "finished_at": now}
+    newer = pl.DataFrame([{**row, "report": '{"run_id": "r9", "unheard_of": 1}'}], schema=RUNS)
+    lake.ensure("ops", "runs", RUNS).append(newer, {})
+    with pytest.raises(LakeUnusable, match=r"another version of headworks wrote it.*run r9"):
+        read_news(lake)
 
 
 def test_a_server_that_does_not_answer_is_one_clear_error() -> None:
