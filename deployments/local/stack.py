@@ -30,7 +30,7 @@ from shop.world import World
 
 POSTGRES, API, PREFECT = "postgres", "shop-api", "prefect-server"
 _PREFERRED_PORTS = {POSTGRES: 5433, API: 8420, PREFECT: 4200}
-_START_S = 90
+_START_S = 300
 _HTTP_S = 2
 
 
