@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -29,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; the exit code is that of the flow."""
     days = _parser().parse_args(arguments).days
     began = time.monotonic()
-    stack = Stack(ROOT)
+    # At once, so that a log has the lines in their order.
+    stack = Stack(ROOT, say=partial(print, flush=True))
     try:
         print("Starting the local stack: Postgres, the shop's API, a Prefect server.", flush=True)
         stack.up()
