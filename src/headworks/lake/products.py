@@ -14,6 +14,7 @@ from datetime import datetime
 
 import polars as pl
 
+from headworks.errors import ConcurrentRun
 from headworks.lake.delta import refused_when_stale
 from headworks.lake.store import Lake
 from headworks.names import check_dataset
@@ -75,13 +76,16 @@ def publish_product(
 ) -> ProductVersion:
     """Name the versions of a product's tables in one row, unless the named ones hold the same rows already.
 
-    Raises `CandidateStale` where another run published in between.
+    Raises `CandidateStale` where another run published in between, and `ConcurrentRun` where a later version of a
+    table is named already: a run that slept must not show again what was replaced meanwhile.
     """
     table = lake.ensure_products(SCHEMA)
     rows = table.scan().filter(pl.col("product") == check_dataset(product)).collect()
     current = _version(rows.row(0, named=True), table.id) if rows.height else None
     if current is not None and _same(current.tables, tables):
         return current
+    if current is not None:
+        _refuse_older(lake, current, tables)
     sequence = table.transaction(_sequence_id(product)) + 1
     version = ProductVersion(
         product=product,
@@ -105,6 +109,22 @@ def publish_product(
 
 def _sequence_id(product: str) -> str:
     return f"{product}#product"
+
+
+def _refuse_older(lake: Lake, current: ProductVersion, tables: Sequence[TableRef]) -> None:
+    named = {reference.table: reference.version for reference in current.tables}
+    for reference in tables:
+        if reference.version >= named.get(reference.table, 0):
+            continue
+        newest = lake.open("gold", reference.table.removeprefix("gold."))
+        # A table that does not have the named version was made anew, so its versions say nothing about the old ones.
+        if newest is not None and newest.version >= named[reference.table]:
+            raise ConcurrentRun(
+                f"Publication {current.sequence} names version {named[reference.table]} of {reference.table}, "
+                f"which is later than {reference.version}.",
+                where=f"product {current.product}",
+                do="nothing: the later one stays.",
+            )
 
 
 def _same(left: Sequence[TableRef], right: Sequence[TableRef]) -> bool:

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 import duckdb
@@ -42,6 +43,8 @@ _OUTCOMES: dict[str, Outcome] = {
     "EXCLUDED": "not evaluated",
 }
 _DATA_SOURCE = "lake"
+# Soda reads YAML with one reader for the whole process: two scans at once mix up their contracts, and fail.
+_one_scan = Lock()
 _CONTRACT_SCHEMA = "soda_data_contract_json_schema_1_0_0.json"
 
 
@@ -54,7 +57,7 @@ def run_contract(contract: Path, candidate: Path | pl.DataFrame, scope: str) -> 
     """
     try:
         schema, table = _names(contract)
-        with _view(candidate, schema, table) as cursor:
+        with _view(candidate, schema, table) as cursor, _one_scan:
             result = _verify(contract, cursor)
         return _reports(result, contract, scope)
     except Exception as problem:  # noqa: BLE001 - whatever a scan raises closes the gate; that is the point

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -187,6 +190,39 @@ def test_a_scan_that_raises_closes_the_gate(
     assert [check.outcome for check in checks] == ["error"]
     assert type(problem).__name__ in checks[0].detail
     assert not decided(checks).open
+
+
+@pytest.mark.parametrize("one_at_a_time", [True, False])
+def test_scans_side_by_side_do_not_mix_up_their_contracts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_at_a_time: bool
+) -> None:
+    """A flow audits its tables in threads. That Soda is entered by one at a time is seen; the rule is also taken out."""
+    inside, most = 0, 0
+    met = threading.Barrier(2)
+    real = contracts._verify
+
+    def scan(*arguments: Any) -> Any:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        try:
+            if one_at_a_time:
+                return real(*arguments)
+            met.wait(timeout=30)
+            return None
+        finally:
+            inside -= 1
+
+    monkeypatch.setattr(contracts, "_verify", scan)
+    if not one_at_a_time:
+        monkeypatch.setattr(contracts, "_one_scan", nullcontext())
+    contract = tmp_path / "contract.yml"
+    contract.write_text(HEAD + "checks:\n- row_count:\n")
+    with ThreadPoolExecutor(4) as pool:
+        scans = [pool.submit(run_contract, contract, ROWS, f"scan {number}") for number in range(4)]
+    if one_at_a_time:
+        assert all([check.outcome for check in done.result()] == ["passed"] for done in scans)
+    assert (most == 1) is one_at_a_time
 
 
 def test_sodas_own_verdict_would_have_let_these_through(tmp_path: Path) -> None:
