@@ -74,7 +74,7 @@ def test_sums_over_all_flights_are_those_of_postgres(loaded: Loaded, layer: str)
     wide = pl.Decimal(38, 4)
     row = loaded.connection.execute(
         "SELECT count(*), sum(fare)::text, sum(distance), count(dep_delay), sum(dep_delay), count(tailnum),"
-        " count(DISTINCT tailnum), sum((extract(epoch FROM updated_at) * 1000000)::numeric)::bigint::text"
+        " count(DISTINCT tailnum), sum((extract(epoch FROM updated_at) * 1000000)::numeric(38,0))::text"
         " FROM nyc.flights"
     ).fetchone()
     found = (

@@ -104,5 +104,5 @@ def _opened(name: str) -> IO[bytes]:
 def in_postgres(connection: psycopg.Connection, table: str, columns: Iterator[str]) -> list[tuple[str, ...]]:
     """Return columns of a table as the texts that Postgres itself writes, in order of ``id``."""
     texts = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column)) for column in columns)
-    query = sql.SQL("SELECT {} FROM {} ORDER BY id").format(texts, sql.Identifier("nyc", table))
+    query = sql.SQL("SELECT {} FROM {} AS t ORDER BY t.id").format(texts, sql.Identifier("nyc", table))
     return connection.execute(query).fetchall()
