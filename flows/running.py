@@ -99,8 +99,11 @@ def tell(
 
 
 def begin(lake: str, mode: Literal["incremental", "full"], *, dry_run: bool) -> Run:
-    """Begin a run under the id of its flow run."""
-    return Run(run_id=str(flow_run.id or uuid.uuid4()), lake=lake, mode=mode, dry_run=dry_run)
+    """Begin a run under the id of its flow run; a lake that cannot be written is told before anything is read."""
+    run = Run(run_id=str(flow_run.id or uuid.uuid4()), lake=lake, mode=mode, dry_run=dry_run)
+    if not dry_run:
+        run.open_lake().check_writable()
+    return run
 
 
 def results(futures: list[PrefectFuture[T]], keep: Callable[[T], None] | None = None) -> list[T]:

@@ -5,7 +5,9 @@ Each test gets a copy of that place to break, so that the first load runs once a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -35,28 +37,22 @@ WORLD = World(
 PATIENT = Limits(burst=1000, per_second=1000)
 
 
-@pytest.fixture(scope="session")
-def catalogue(postgres: PostgresServer) -> Iterator[str]:
-    """The shop's API, one day ahead of the first load; its URL."""
-    dsn = postgres.new_database()
-    with psycopg.connect(dsn) as connection:
-        found(connection, WORLD)
-        live(connection, WORLD, 1)
-    with serving(make_app(SecretStr(dsn), SecretStr(TOKEN), PATIENT)) as url:
-        yield url
+@contextmanager
+def open_shop(place: Place) -> Iterator[Place]:
+    """Serve the API of a place's own shop, so that its catalogue lives on with its orders."""
+    with serving(make_app(SecretStr(place.shop), SecretStr(TOKEN), PATIENT)) as url:
+        yield replace(place, api=url)
 
 
 @pytest.fixture(scope="session")
-def empty_place(
-    postgres: PostgresServer, catalogue: str, tmp_path_factory: pytest.TempPathFactory
-) -> Place:
+def empty_place(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A founded shop of which nothing was taken in; not to be changed, only copied."""
     shop = postgres.new_database()
     with psycopg.connect(shop) as connection:
         found(connection, WORLD)
     root = tmp_path_factory.mktemp("empty") / "lake"
     root.mkdir()
-    return Place(root, shop, postgres.new_database(), catalogue)
+    return Place(root, shop, postgres.new_database(), api="")
 
 
 @pytest.fixture(scope="session")
@@ -81,8 +77,8 @@ def published_place(
         PREFECT_LOCAL_STORAGE_PATH: folder / "results",
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
     }
-    with temporary_settings(chosen):
-        assert place.run().status == "published"
+    with temporary_settings(chosen), open_shop(place) as opened:
+        assert opened.run().status == "published"
     place.live(WORLD)
     return place
 
@@ -90,21 +86,23 @@ def published_place(
 @pytest.fixture
 def place(
     published_place: Place, postgres: PostgresServer, tmp_path: Path, prefect_server: str, at_once: None
-) -> Place:
+) -> Iterator[Place]:
     """A copy of the published shop with a day to take in, and a Prefect server to run the flow on."""
-    return published_place.copy(tmp_path / "lake", postgres.new_database)
+    with open_shop(published_place.copy(tmp_path / "lake", postgres.new_database)) as opened:
+        yield opened
 
 
 @pytest.fixture
 def new_place(
     empty_place: Place, postgres: PostgresServer, tmp_path: Path, prefect_server: str, at_once: None
-) -> Place:
+) -> Iterator[Place]:
     """A copy of the founded shop, and a Prefect server to run the flow on."""
-    return empty_place.copy(tmp_path / "lake", postgres.new_database)
+    with open_shop(empty_place.copy(tmp_path / "lake", postgres.new_database)) as opened:
+        yield opened
 
 
 @pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let tasks retry without waiting."""
     for task in (
         extract.extract_table,
@@ -120,4 +118,3 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     ):
         monkeypatch.setattr(task, "retry_delay_seconds", 0)
         monkeypatch.setattr(task, "retry_jitter_factor", None)
-    return lambda: None

@@ -70,7 +70,7 @@ class Place:
             return report
 
     def copy(self, root: Path, new_database: Callable[[str], str]) -> Place:
-        """Return a place that is the same and shares nothing with this one but the API."""
+        """Return a place that is the same and shares nothing with this one; no connection may be open to either database."""
         shutil.copytree(self.root, root)
         return Place(root, new_database(self.shop), new_database(self.analytics), self.api)
 

@@ -131,7 +131,7 @@ class _Objects(DeltaStorageHandler):
         """Write an object; it is there when the stream is closed, and not before."""
         stream = self._handler.open_output_stream(path, None)
         stream.write(data)
-        stream.close()
+        stream.close()  # type: ignore[attr-defined] # delta-rs' type stub leaves it out
 
     def read(self, path: str) -> bytes:
         """Read an object."""
