@@ -19,6 +19,9 @@ import httpx
 import psycopg
 import pytest
 
+# Generous: where everything else runs at the same time, a start takes minutes.
+_SERVER_START_S = 300
+
 
 @dataclass
 class PostgresServer:
@@ -87,7 +90,9 @@ def prefect_api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         log,
     )
     try:
-        wait_until(lambda: _answers(f"{url}/health"), process, "The tests' Prefect server", log, 90)
+        wait_until(
+            lambda: _answers(f"{url}/health"), process, "The tests' Prefect server", log, _SERVER_START_S
+        )
         yield url
     finally:
         stop(process)

@@ -23,7 +23,10 @@ OURS = [ApiCredentials, LakeLocation]
 MAKERS: dict[str, Callable[[], Block]] = {
     "api": lambda: ApiCredentials(base_url="https://api.example.com", token=SecretStr(CANARY)),
     "lake": lambda: LakeLocation.model_validate(
-        {"root": "s3://bucket/lake", "storage_options": {"AWS_SECRET_ACCESS_KEY": CANARY, "AWS_ACCESS_KEY_ID": CANARY}}
+        {
+            "root": "s3://bucket/lake",
+            "storage_options": {"AWS_SECRET_ACCESS_KEY": CANARY, "AWS_ACCESS_KEY_ID": CANARY},
+        }
     ),
     "database": lambda: database_connector(
         SecretStr(f"postgresql://reader:{CANARY}@db.example.com:5432/shop?sslmode=require")

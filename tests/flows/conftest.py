@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from shop.api import make_app
-from shop.database import found, live
+from shop.database import found
 from shop.limits import Limits
 from shop.serve import serving
 from shop.world import World

@@ -84,7 +84,9 @@ def test_what_nobody_foresaw_is_not_hidden() -> None:
 def test_parameters_come_from_options(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
-    def flow(mode: str = "", window: Any = None, dry_run: bool = False, lake: str = "", n: int = 0) -> RunReport:
+    def flow(
+        mode: str = "", window: Any = None, dry_run: bool = False, lake: str = "", n: int = 0
+    ) -> RunReport:
         """Do nothing."""
         seen.update(mode=mode, window=window, dry_run=dry_run, lake=lake, n=n)
         return ending("unchanged")()
@@ -105,7 +107,9 @@ def test_without_any_server_configured_the_flow_runs_with_one_of_its_own(
     new_place: Place, tmp_path: Path
 ) -> None:
     """Plain Python on a laptop: nothing but variables, no server, no stack, no file in the folder."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "HEADWORKS"))}
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "HEADWORKS"))
+    }
     done = subprocess.run(
         [sys.executable, "-m", "flows.sales"],
         cwd=tmp_path,

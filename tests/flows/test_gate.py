@@ -212,9 +212,7 @@ def test_what_other_steps_of_a_closed_run_did_is_on_record(
     """Customers are refused; products and rates were refined beside them, and are committed: the record says so."""
     customers = replace(datasets.CUSTOMERS, contract=tmp_path / "gone.yml")
     with monkeypatch.context() as patch:
-        patch.setattr(
-            datasets, "IN_ORDER", ((customers, *datasets.IN_ORDER[0][1:]), *datasets.IN_ORDER[1:])
-        )
+        patch.setattr(datasets, "IN_ORDER", ((customers, *datasets.IN_ORDER[0][1:]), *datasets.IN_ORDER[1:]))
         with pytest.raises(GateClosed):
             place.run()
     report = place.last_run()

@@ -1,4 +1,4 @@
-"""Two flow runs at once, and runs that wake after another took over: one wins, the other ends cleanly, tables are exact."""
+"""Two runs at once, and runs that wake after another took over: one wins, the other ends cleanly, tables are exact."""
 
 from __future__ import annotations
 
@@ -100,7 +100,9 @@ def test_two_processes_started_at_the_same_moment(place: Place, prefect_server: 
     """What a schedule and an impatient person do: both are plain programs, and neither knows of the other."""
     before = place.last_run()
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "HEADWORKS"))},
+        **{
+            name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "HEADWORKS"))
+        },
         **place.variables(),
         "PREFECT_API_URL": prefect_server,
         "PREFECT_HOME": str(tmp_path / "home"),

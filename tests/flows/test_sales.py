@@ -1,4 +1,4 @@
-"""The sales flow on real parts: true to the cent, exactly once, whatever the mode, and with an account that balances."""
+"""The sales flow on real parts: true to the cent, exactly once, whatever the mode, with an account that balances."""
 
 from __future__ import annotations
 

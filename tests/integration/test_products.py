@@ -26,7 +26,9 @@ def contracts(tmp_path: Path) -> Path:
 
 def shown(lake: Lake) -> dict[str, int]:
     """Return the rows of each table as a reader of the product sees them."""
-    return {name: frame.select(pl.len()).collect().item() for name, frame in open_product(lake, PRODUCT).items()}
+    return {
+        name: frame.select(pl.len()).collect().item() for name, frame in open_product(lake, PRODUCT).items()
+    }
 
 
 def test_a_product_names_the_versions_of_all_of_its_tables(lake: Lake, contracts: Path) -> None:
@@ -100,7 +102,7 @@ def test_a_publication_that_another_one_passed_by_is_refused(
 def test_a_zombie_does_not_name_versions_that_were_replaced_meanwhile(
     lake: Lake, contracts: Path, monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
-    """It committed its gold, slept, and wakes after another run published later versions; the rule is also taken out."""
+    """It committed its gold, slept, and wakes after others published later versions; the rule is also taken out."""
     pins = fill(lake, items(1, 3))
     zombie = [committed(lake, gold, pins).table for gold in tables(contracts)]
     later = named(lake, contracts, items(1, 9), "fast")

@@ -310,7 +310,9 @@ def test_every_value_arrives_as_it_is(
             "id": [1, 2],
             "text": ["tab\tnewline\nback\\slash \\N 'quoted' é😀", ""],
             "money": pl.Series(["123456789012345678.12", None], dtype=pl.String).cast(pl.Decimal(20, 2)),
-            "moment": pl.Series([datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC), None]).dt.cast_time_unit("us"),
+            "moment": pl.Series(
+                [datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC), None]
+            ).dt.cast_time_unit("us"),
             "local": [datetime(2026, 3, 29, 2, 30, 0, 1), None],
             "day": [date(1582, 10, 4), date(9999, 12, 31)],
             "share": [0.1 + 0.2, float("nan")],
@@ -324,8 +326,11 @@ def test_every_value_arrives_as_it_is(
     assert first == frame.row(0)
     assert second[:6] + second[7:] == frame.row(1)[:6] + frame.row(1)[7:]
     assert second[6] != second[6], "not a number"
-    types = ask(connection, "SELECT format_type(atttypid, atttypmod) FROM pg_attribute"
-                " WHERE attrelid = 'analytics.one'::regclass AND attnum > 0 ORDER BY attnum")
+    types = ask(
+        connection,
+        "SELECT format_type(atttypid, atttypmod) FROM pg_attribute"
+        " WHERE attrelid = 'analytics.one'::regclass AND attnum > 0 ORDER BY attnum",
+    )
     assert [name for (name,) in types] == [
         "bigint", "text", "numeric(20,2)", "timestamp with time zone", "timestamp without time zone",
         "date", "double precision", "boolean", "bytea",
@@ -344,7 +349,10 @@ def test_a_second_publication_waits_for_the_first_and_then_goes_on(
     def record(*arguments: Any) -> None:
         if not beside:
             beside.append(Beside(lambda: publish(lake, database, second)).start())
-            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            waiting = (
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
             while ask(connection, waiting) != [(1,)]:
                 assert not beside[0].ended.is_reached(), "it did not wait"
                 beside[0].ended.wait_a_little()

@@ -34,7 +34,7 @@ _COLUMNS = {
     " tzone text",
     "airlines": "carrier text, name text",
 }
-# A fare of up to ten million with four places, positive or negative, and a moment to the microsecond, both by a formula.
+# A fare of up to ten million with four places, of either sign, and a moment to the microsecond, both by a formula.
 _MORE = (
     "(((id * 7919) % 200000000019 - 100000000000)::numeric / 10000)::numeric(14,4) AS fare,"
     " time_hour + make_interval(mins => (id % 60)::int, secs => ((id * 104729) % 60000000)::float8 / 1000000)"

@@ -47,7 +47,9 @@ def tables(folder: Path) -> tuple[GoldTable, GoldTable]:
     second = folder / "sums.yml"
     second.write_text(CONTRACT.replace("name: id", "name: parity"))
     return (
-        GoldTable("t.each", (NAME,), each, ("id",), contract, lambda inputs: inputs[NAME].select(pl.col("v").sum())),
+        GoldTable(
+            "t.each", (NAME,), each, ("id",), contract, lambda inputs: inputs[NAME].select(pl.col("v").sum())
+        ),
         GoldTable("t.sums", (NAME,), sums, ("parity",), second),
     )
 

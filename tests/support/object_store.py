@@ -51,9 +51,7 @@ class ObjectStore:
         """Return the names of all objects of a lake, below its root."""
         prefix = lake.settings.root.removeprefix(f"s3://{BUCKET}/") + "/"
         pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-        return sorted(
-            item["Key"].removeprefix(prefix) for page in pages for item in page.get("Contents", [])
-        )
+        return sorted(item["Key"].removeprefix(prefix) for page in pages for item in page.get("Contents", []))
 
     def make_bucket(self) -> None:
         """Make the bucket that all lakes are in."""
@@ -75,7 +73,9 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     log = folder / "object-store.log"
-    process: Process = start([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], {}, log)
+    process: Process = start(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], {}, log
+    )
     try:
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: _answers(url), process, "The object store", log, 90)

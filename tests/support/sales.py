@@ -1,7 +1,7 @@
 """The sales flow on real parts, and everything that its consumers can see of it, to the byte.
 
-What belongs here: one place where the flow ran (a lake and two databases), copies of it, and looks at it. What does not:
-what a test breaks.
+What belongs here: one place where the flow ran (a lake and two databases), copies of it, and looks at it. What does
+not: what a test breaks.
 """
 
 from __future__ import annotations
@@ -30,13 +30,12 @@ from shop.database import live
 from shop.truth import Truth, truth
 from shop.world import World
 
-
 TOKEN = "sales-token-never-shown"
 
 
 @dataclass(frozen=True)
 class Seen:
-    """All that consumers can see: the bytes of gold and of the products' table, and Postgres' rows with their versions."""
+    """All that consumers can see: the bytes of gold and of the products' table, and Postgres' rows as written."""
 
     files: Mapping[str, str]
     tables: Mapping[str, tuple[tuple[Any, ...], ...]] = field(repr=False)
@@ -70,7 +69,7 @@ class Place:
             return report
 
     def copy(self, root: Path, new_database: Callable[[str], str]) -> Place:
-        """Return a place that is the same and shares nothing with this one; no connection may be open to either database."""
+        """Return a place that is the same and shares nothing with this one, to whose databases nobody is connected."""
         shutil.copytree(self.root, root)
         return Place(root, new_database(self.shop), new_database(self.analytics), self.api)
 
@@ -106,7 +105,10 @@ class Place:
         """Compare each row of gold and of Postgres with the shop's truth."""
         expected = self.truth()
         shown = open_product(self.lake, gold.PRODUCT)
-        for name, rows in (("sales.daily", expected.daily), ("sales.customer_value", expected.customer_value)):
+        for name, rows in (
+            ("sales.daily", expected.daily),
+            ("sales.customer_value", expected.customer_value),
+        ):
             wanted = {tuple(row.model_dump().values()) for row in rows}
             columns = list(rows[0].model_dump())
             assert set(shown[name].select(columns).collect().iter_rows()) == wanted

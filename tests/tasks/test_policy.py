@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from prefect import Task, flow
 from prefect.cache_policies import NO_CACHE
-from prefect.states import exception_to_failed_state_sync
+from prefect.states import Failed
 
 from headworks import errors
 from headworks.errors import HeadworksError, RetryError
@@ -31,7 +31,7 @@ def subclasses(kind: type[HeadworksError]) -> Iterator[type[HeadworksError]]:
 
 
 def failed(problem: BaseException) -> Any:
-    return exception_to_failed_state_sync(problem)
+    return Failed(data=problem)
 
 
 @pytest.mark.parametrize("kind", list(subclasses(HeadworksError)), ids=lambda kind: kind.__name__)
@@ -40,7 +40,9 @@ def test_only_what_can_heal_is_retried(kind: type[HeadworksError]) -> None:
     assert heals(TASKS[0], run, failed(kind("what"))) is issubclass(kind, RetryError)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("problem", [ValueError("x"), KeyError("x"), MemoryError(), OSError("the commit failed")])
+@pytest.mark.parametrize(
+    "problem", [ValueError("x"), KeyError("x"), MemoryError(), OSError("the commit failed")]
+)
 def test_what_nobody_foresaw_is_not_retried(problem: Exception) -> None:
     assert heals(TASKS[0], None, failed(problem)) is False  # type: ignore[arg-type]
 

@@ -34,7 +34,25 @@ def test_a_dataset_is_a_path_below_its_layer_and_no_two_share_one(name: str) -> 
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "a.", ".a", "a..b", "A", "a-b", "a/b", "../a", "a b", "1a", "a.1", "a.b\n", "é", "a.b;drop", "_a", "a@b"],
+    [
+        "",
+        ".",
+        "a.",
+        ".a",
+        "a..b",
+        "A",
+        "a-b",
+        "a/b",
+        "../a",
+        "a b",
+        "1a",
+        "a.1",
+        "a.b\n",
+        "é",
+        "a.b;drop",
+        "_a",
+        "a@b",
+    ],
 )
 def test_everything_else_is_refused_with_an_example(name: str) -> None:
     with pytest.raises(NameRefused, match="is not a dataset's name") as caught:
@@ -68,7 +86,10 @@ def test_windows_that_differ_have_streams_that_differ(found: list[datetime]) -> 
 def test_a_window_is_in_utc_whatever_zone_it_was_given_in() -> None:
     east = timezone(timedelta(hours=2))
     window = Window(start=datetime(2026, 1, 5, 2, tzinfo=east), end=datetime(2026, 1, 5, 1))
-    assert (window.start, window.end) == (datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 5, 1, tzinfo=UTC))
+    assert (window.start, window.end) == (
+        datetime(2026, 1, 5, tzinfo=UTC),
+        datetime(2026, 1, 5, 1, tzinfo=UTC),
+    )
 
 
 @pytest.mark.parametrize("end", [datetime(2026, 1, 5), datetime(2026, 1, 4)])

@@ -1,10 +1,10 @@
 """Soda contracts over a candidate: every outcome is told, and whatever was not checked counts as not passed.
 
 Soda's own ``is_ok`` is true when every check is NOT_EVALUATED, and a contract without checks is PASSED; so neither
-is used. Looked at are the status, each check's outcome, and the list of errors. Two more things pass without being
-checked: a key that Soda does not know, such as ``must_b`` in a threshold, is left out in silence and the check passes by
-its defaults; so contracts are held against Soda's own JSON schema first. And a filter that leaves no row makes every
-check pass; so a check that tested no row of the dataset counts as not evaluated.
+is used. Looked at are the status, each check's outcome, and the list of errors. Two more things pass unchecked: a key
+that Soda does not know, such as ``must_b`` in a threshold, is left out in silence and the check passes by its defaults;
+so contracts are held against Soda's own JSON schema first. And a filter that leaves no row makes every check pass; so a
+check that tested no row of the dataset counts as not evaluated.
 
 What belongs here: running one contract over one frame. What does not: deciding, which the gate does.
 """

@@ -57,9 +57,13 @@ def published(*rows: int, changed: bool = True) -> PublishReport:
 
 
 def closed() -> GateReport:
-    failed = CheckReport(scope="silver.t.x", name="row|count", kind="contract", outcome="failed", detail="n=1")
+    failed = CheckReport(
+        scope="silver.t.x", name="row|count", kind="contract", outcome="failed", detail="n=1"
+    )
     passed = CheckReport(scope="silver.t.x", name="no nulls", kind="contract", outcome="passed")
-    return GateReport(scope="silver.t.x", open=False, checks=(failed, passed), reasons=("row|count: failed (n=1)",))
+    return GateReport(
+        scope="silver.t.x", open=False, checks=(failed, passed), reasons=("row|count: failed (n=1)",)
+    )
 
 
 def recorder(**more: Any) -> Recorder:
@@ -96,7 +100,9 @@ def test_a_landing_balances_exactly_if_what_was_read_landed_or_was_known(
     landed: int, repeated: int, would: int, off: int
 ) -> None:
     record = recorder()
-    record.landings.append(landing(read=landed + repeated + would + off, landed=landed, repeated=repeated, would_land=would))
+    record.landings.append(
+        landing(read=landed + repeated + would + off, landed=landed, repeated=repeated, would_land=would)
+    )
     assert bool(differences(record.report("published"))) is (off != 0)
 
 

@@ -40,7 +40,10 @@ NEVER_EVALUATED = {
         HEAD + "checks:\n- row_count:\n    threshold:\n      must_b: 5\n",
         "must_b",
     ),
-    "a threshold misspelled": (HEAD + "checks:\n- row_count:\n    tresholds:\n      must_be: 5\n", "tresholds"),
+    "a threshold misspelled": (
+        HEAD + "checks:\n- row_count:\n    tresholds:\n      must_be: 5\n",
+        "tresholds",
+    ),
     "an unknown check of the dataset": (HEAD + "checks:\n- rowcount:\n- row_count:\n", "rowcount"),
     "an unknown check of a column": (
         "dataset: lake/t/x\ncolumns:\n- name: v\n  checks:\n  - mising:\n  - duplicate:\n",
@@ -81,7 +84,10 @@ NEVER_EVALUATED = {
         HEAD + "checks:\n- row_count:\n    threshold:\n      must_be: 5\n      must_be_greater_than: 1\n",
         "not evaluated",
     ),
-    "a threshold of text": (HEAD + "checks:\n- row_count:\n    threshold:\n      must_be: five\n", "five|Number"),
+    "a threshold of text": (
+        HEAD + "checks:\n- row_count:\n    threshold:\n      must_be: five\n",
+        "five|Number",
+    ),
     "a variable that nobody declared": (
         HEAD + "checks:\n- row_count:\n    threshold:\n      must_be_greater_than: ${var.NOPE}\n",
         "NOPE",
@@ -196,7 +202,7 @@ def test_a_scan_that_raises_closes_the_gate(
 def test_scans_side_by_side_do_not_mix_up_their_contracts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_at_a_time: bool
 ) -> None:
-    """A flow audits its tables in threads. That Soda is entered by one at a time is seen; the rule is also taken out."""
+    """A flow audits its tables in threads. That Soda is entered by one at a time is seen; also with the rule out."""
     inside, most = 0, 0
     met = threading.Barrier(2)
     real = contracts._verify

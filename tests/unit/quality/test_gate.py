@@ -20,7 +20,9 @@ def check(outcome: Outcome, kind: str = "contract", name: str = "c") -> CheckRep
 
 
 checks = st.builds(
-    check, st.sampled_from(get_args(Outcome)), st.sampled_from(["contract", "limit", "key", "account", "total"])
+    check,
+    st.sampled_from(get_args(Outcome)),
+    st.sampled_from(["contract", "limit", "key", "account", "total"]),
 )
 
 

@@ -119,14 +119,32 @@ def test_taking_the_same_in_twice_changes_nothing(rows: list[Row]) -> None:
 
 
 def test_a_null_is_a_value_and_differs_from_every_other() -> None:
-    row = {"id": 1, "v": None, "at": 1, "_cursor": 1, "_ingested_at": BEGINNING, "_stream": "s", "_sequence": 1, "_row": 0}
+    row = {
+        "id": 1,
+        "v": None,
+        "at": 1,
+        "_cursor": 1,
+        "_ingested_at": BEGINNING,
+        "_stream": "s",
+        "_sequence": 1,
+        "_row": 0,
+    }
     silver, _ = take_in(pl.DataFrame(schema=SILVER), [row])
     assert take_in(silver, [{**row, "_row": 1}])[1].unchanged == 1
     assert take_in(silver, [{**row, "_row": 1, "v": 0}])[1].updates.height == 1
 
 
 def test_a_tombstone_is_lifted_by_a_newer_version_and_not_by_an_older_one() -> None:
-    row = {"id": 1, "v": 5, "at": 3, "_cursor": 3, "_ingested_at": BEGINNING, "_stream": "s", "_sequence": 2, "_row": 0}
+    row = {
+        "id": 1,
+        "v": 5,
+        "at": 3,
+        "_cursor": 3,
+        "_ingested_at": BEGINNING,
+        "_stream": "s",
+        "_sequence": 2,
+        "_row": 0,
+    }
     dead = pl.DataFrame([{**row, "_deleted": True}], schema=SILVER)
     assert take_in(dead, [{**row, "_sequence": 1}])[1].superseded == 1
     assert take_in(dead, [{**row, "_sequence": 3}])[1].updates.height == 1
@@ -134,7 +152,18 @@ def test_a_tombstone_is_lifted_by_a_newer_version_and_not_by_an_older_one() -> N
 
 def test_a_dataset_that_is_all_key_can_be_compared() -> None:
     bare = frame(
-        [{"id": 1, "v": 0, "at": 1, "_cursor": 1, "_ingested_at": BEGINNING, "_stream": "s", "_sequence": 1, "_row": 0}]
+        [
+            {
+                "id": 1,
+                "v": 0,
+                "at": 1,
+                "_cursor": 1,
+                "_ingested_at": BEGINNING,
+                "_stream": "s",
+                "_sequence": 1,
+                "_row": 0,
+            }
+        ]
     ).drop("v", "at")
     there = bare.with_columns(_deleted=pl.lit(False), _row=pl.lit(0, dtype=pl.Int64))
     assert compare(bare, there.lazy(), KEY).unchanged == 1

@@ -65,7 +65,14 @@ def test_every_moment_is_read_to_the_microsecond(moment: datetime) -> None:
 
 
 def test_moments_without_a_zone_or_with_another_one_are_null() -> None:
-    texts = ["2026-01-31T12:00:00", "2026-01-31T12:00:00+02:00", "2026-01-31", "2026-01-31T25:00:00Z", "", None]
+    texts = [
+        "2026-01-31T12:00:00",
+        "2026-01-31T12:00:00+02:00",
+        "2026-01-31",
+        "2026-01-31T25:00:00Z",
+        "",
+        None,
+    ]
     assert read(utc_moment("c"), *texts) == [None] * len(texts)
 
 
@@ -79,7 +86,8 @@ def test_every_string_in_a_json_object_is_read_exactly(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['{"city": 3}', '{"city": ""}', '{"town": "x"}', '["city"]', "{", "", "null", None, '{"city": null}']
+    "text",
+    ['{"city": 3}', '{"city": ""}', '{"town": "x"}', '["city"]', "{", "", "null", None, '{"city": null}'],
 )
 def test_what_is_no_string_at_the_field_is_null(text: str | None) -> None:
     assert read(json_string("c", "city"), text) == [None]

@@ -40,7 +40,12 @@ THINGS = Dataset(
 def landed(*records: bytes) -> pl.DataFrame:
     numbers = range(len(records))
     return pl.DataFrame(
-        {"record": records, "_stream": ["s"] * len(records), "_sequence": [1] * len(records), "_row": numbers},
+        {
+            "record": records,
+            "_stream": ["s"] * len(records),
+            "_sequence": [1] * len(records),
+            "_row": numbers,
+        },
         schema_overrides={"record": pl.Binary, "_sequence": pl.Int64, "_row": pl.Int64},
     ).with_columns(_ingested_at=pl.lit(NOW).dt.cast_time_unit("us"))
 
@@ -85,7 +90,14 @@ def test_whatever_comes_each_row_stays_one_row_in_its_place(records: list[bytes]
 
 def test_the_cursor_is_a_number_that_orders_as_the_column_does() -> None:
     rows = pl.DataFrame(
-        {"id": ["1", "2"], "v": ["1", "1"], "at": [5, None], "_stream": ["s", "s"], "_sequence": [1, 1], "_row": [0, 1]}
+        {
+            "id": ["1", "2"],
+            "v": ["1", "1"],
+            "at": [5, None],
+            "_stream": ["s", "s"],
+            "_sequence": [1, 1],
+            "_row": [0, 1],
+        }
     ).with_columns(_ingested_at=pl.lit(NOW).dt.cast_time_unit("us"))
     assert parse(rows, ITEM).get_column("_cursor").to_list() == [5, None]
 
@@ -104,9 +116,7 @@ def test_a_key_of_several_columns_is_one_text() -> None:
     assert key_text(pl.DataFrame({"a": [1], "b": ["x"]}), ("a", "b")).to_list() == ["1 / x"]
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"key": ()}, {"key": ("nope",)}, {"columns": {"id": pl.col("id")}}]
-)
+@pytest.mark.parametrize("wrong", [{"key": ()}, {"key": ("nope",)}, {"columns": {"id": pl.col("id")}}])
 def test_a_declaration_that_does_not_fit_itself_is_refused_at_once(wrong: dict[str, object]) -> None:
     declared = {"name": "t.x", "key": ("id",), "schema": Thing, "columns": THINGS.columns}
     with pytest.raises(SettingsError, match="do not fit"):
