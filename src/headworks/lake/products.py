@@ -110,7 +110,7 @@ def publish_product(
             )
         if _same(current.tables, tables):
             return current
-        _refuse_older(current, tables)
+        _refuse_older(lake, current, tables)
     version = ProductVersion(
         product=product,
         sequence=table.transaction(_sequence_id(product)) + 1,
@@ -179,16 +179,24 @@ def release(lake: Lake, product: str, clock: Clock = system_clock) -> ProductVer
     return released
 
 
-def _refuse_older(current: ProductVersion, tables: Sequence[TableRef]) -> None:
-    """Refuse what a run made that slept while another one published newer versions."""
-    newest = {reference.table: reference.version for reference in current.tables}
-    older = [ref.table for ref in tables if ref.version < newest.get(ref.table, 0)]
-    if older:
+def _refuse_older(lake: Lake, current: ProductVersion, tables: Sequence[TableRef]) -> None:
+    """Refuse what a run made that slept while another one published newer versions.
+
+    A table that does not have the published version was made anew, and its versions begin again.
+    """
+    named = {reference.table: reference.version for reference in current.tables}
+    older = [ref.table for ref in tables if ref.version < named.get(ref.table, 0)]
+    if any(_newest(lake, table) >= named[table] for table in older):
         raise ConcurrentRun(
             f"Newer versions of {', '.join(sorted(older))} are published already, by run {current.run_id}.",
             where=f"product {current.product}, publication {current.sequence}",
             do="nothing: the newer publication stays.",
         )
+
+
+def _newest(lake: Lake, name: str) -> int:
+    table = lake.open("gold", name.removeprefix("gold."))
+    return table.version if table else -1
 
 
 def _put(table: Table, version: ProductVersion) -> None:

@@ -95,8 +95,8 @@ class Lake:
         """Write a small JSON object whole: a reader sees all of it or nothing."""
         data = json.dumps(content, sort_keys=True).encode()
         if not self.settings.is_local:
-            with translated(path), self._remote().open_output_stream(path) as stream:
-                stream.write(data)
+            with translated(path):
+                self._objects().write(path, data)
             return
         target = Path(self.settings.root) / path
         with translated(path):
@@ -114,8 +114,7 @@ class Lake:
             if self.settings.is_local:
                 data = (Path(self.settings.root) / path).read_bytes()
             else:
-                with self._remote().open_input_file(path) as stream:
-                    data = stream.readall()
+                data = self._objects().read(path)
         try:
             content = json.loads(data)
         except ValueError as problem:
@@ -176,5 +175,25 @@ class Lake:
         return f"{self.settings.root}/{path}" if self.settings.is_local else path
 
     def _remote(self) -> arrow_fs.PyFileSystem:
-        handler = DeltaStorageHandler(self.settings.root, self._options)
-        return arrow_fs.PyFileSystem(handler)
+        return arrow_fs.PyFileSystem(self._objects())
+
+    def _objects(self) -> _Objects:
+        return _Objects(self.settings.root, self._options)
+
+
+class _Objects(DeltaStorageHandler):
+    """Whole objects in the store that delta-rs reaches with the same options.
+
+    Not by pyarrow's streams: pyarrow hands over a buffer where delta-rs' stream takes bytes alone, and raises.
+    """
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write an object; it is there when the stream is closed, and not before."""
+        stream = self._handler.open_output_stream(path, None)
+        stream.write(data)
+        stream.close()  # type: ignore[attr-defined] # delta-rs' type stub leaves it out
+
+    def read(self, path: str) -> bytes:
+        """Read an object."""
+        with self.open_input_file(path) as stream:
+            return bytes(stream.readall())
