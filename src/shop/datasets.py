@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from headworks.sources.api.pages import Cursors, PageNumbers
 
 from headworks.refine.dataset import Dataset, Reference
 from headworks.refine.expressions import (
@@ -19,7 +20,6 @@ from headworks.refine.expressions import (
     utc_moment,
     whole_number,
 )
-from headworks.sources.api.pages import Cursors, PageNumbers
 from headworks.sources.api.source import Resource
 from shop import schemas
 

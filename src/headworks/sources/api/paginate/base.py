@@ -1,0 +1,139 @@
+"""What pagination is made of: a state machine that asks for a page, looks at it, and says which comes next.
+
+A paginator does no I/O. Its state is JSON and is kept in the stream's position, so a reading that was cut short goes on from
+it. A new kind of pagination is one class with these methods.
+
+What belongs here: the protocol and what passes through it. What does not: any kind of pagination.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+State = dict[str, Any]
+"""Where a scan stands: JSON, opaque to everything but its paginator."""
+
+Where = Literal["query", "body", "header", "path"]
+"""Where a value is put: a query parameter, a path in the JSON body, a header, or ``{name}`` in the resource's path."""
+
+Evidence = Literal["proven", "consistent", "none"]
+"""What shows that a scan was whole: the API said that it ended; its own counts agree throughout; nothing does."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What the request for a page has beside what the resource says. ``alone``: and nothing else but this."""
+
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    path: Mapping[str, str] = field(default_factory=dict)
+    url: str | None = None
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page said about the scan.
+
+    ``records`` counts what it held, ``fresh`` those of them that were not known yet. ``fields`` are the fields of its
+    envelope by path, None where absent; ``headers`` have lower-case names. ``total`` is the number of records that the API
+    announced, ``last`` holds fields of its last record. ``missing``: the API says that there is no such page.
+    """
+
+    records: int
+    fresh: int
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    last: Mapping[str, Any] = field(default_factory=dict)
+    total: int | None = None
+    url: str = ""
+    missing: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """What follows a page: the next state, or the end (None) with what shows that the scan was whole.
+
+    ``remark`` is for people: something about the API that they should know.
+    """
+
+    state: State | None
+    evidence: Evidence = "none"
+    remark: str = ""
+
+
+class Paginator(Protocol):
+    """Decides which page comes next."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The paths of the envelope's fields that it looks at."""
+        ...
+
+    @property
+    def record_fields(self) -> tuple[str, ...]:
+        """The paths of the last record's fields that it looks at."""
+        ...
+
+    @property
+    def repeats(self) -> bool:
+        """Tell whether a page may begin with records that the page before it ended with."""
+        ...
+
+    def begin(self) -> State:
+        """Return the state of the first page."""
+        ...
+
+    def rewind(self, state: State) -> State:
+        """Return the state to go on from after a scan was cut short at ``state``: itself, or earlier where pages shift."""
+        ...
+
+    def ask(self, state: State) -> Ask:
+        """Return what the request for the page at ``state`` has to hold."""
+        ...
+
+    def after(self, state: State, page: Page) -> Step:
+        """Return what comes after ``page``, which was read at ``state``; raises `ReadIncomplete` where it cannot."""
+        ...
+
+    def doubt(self, state: State, page: Page) -> str:
+        """Say why a page may not be what it seems and should be asked for once more; empty where it is beyond doubt."""
+        ...
+
+    def ahead(self, state: State) -> State | None:
+        """Guess the state after the one at ``state`` without its page, or None where that cannot be guessed."""
+        ...
+
+
+def as_text(value: Any) -> str:
+    """Return a JSON value as a query parameter holds it: texts as they are, all else as compact JSON."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def put(where: Where, name: str, value: Any, *, alone: bool = False) -> Ask:
+    """Return a request's part that holds one value at its place; a body keeps its type, all else is text."""
+    if where == "body":
+        return Ask(body={name: value}, alone=alone)
+    if where == "header":
+        return Ask(headers={name: as_text(value)}, alone=alone)
+    if where == "path":
+        return Ask(path={name: as_text(value)}, alone=alone)
+    return Ask(query={name: as_text(value)}, alone=alone)
+
+
+def together(*asks: Ask) -> Ask:
+    """Return several parts of a request as one."""
+    return Ask(
+        query={k: v for ask in asks for k, v in ask.query.items()},
+        body={k: v for ask in asks for k, v in ask.body.items()},
+        headers={k: v for ask in asks for k, v in ask.headers.items()},
+        path={k: v for ask in asks for k, v in ask.path.items()},
+        url=next((ask.url for ask in asks if ask.url), None),
+        alone=any(ask.alone for ask in asks),
+    )
