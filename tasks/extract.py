@@ -10,7 +10,8 @@ from headworks.lake.store import Lake
 from headworks.names import Window
 from headworks.observe.report import LandingReport, Report
 from headworks.sources.api.client import ApiClient
-from headworks.sources.api.source import ApiSource, Resource
+from headworks.sources.api.resource import Resource
+from headworks.sources.api.source import ApiSource
 from headworks.sources.intakes import ResourceIntake, TableIntake
 from headworks.sources.sql.postgres import PostgresTable
 from tasks.policy import EFFECT
@@ -55,9 +56,8 @@ def extract_table(
 @task(name="extract-resource", task_run_name="extract {dataset}", **EFFECT)
 def extract_resource(run: Run, api: str, resource: Resource, dataset: str) -> tuple[LandingReport, ...]:
     """Land what an API's resource has that bronze has not."""
-    with ApiClient(api_settings(api)) as client:
-        intake = ResourceIntake(ApiSource(client, resource))
-        reports = take_in(_request(run, dataset, None), intake, _log_batch)
+    intake = ResourceIntake(ApiSource(ApiClient(api_settings(api), name=api), resource))
+    reports = take_in(_request(run, dataset, None), intake, _log_batch)
     _log_done(reports)
     return reports
 

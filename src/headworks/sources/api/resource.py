@@ -144,6 +144,10 @@ class Resource(Settings):
         default=(204,),
         description="Statuses that mean a page without records, such as 404 where the API says so.",
     )
+    expired_statuses: tuple[int, ...] = Field(
+        default=(410,),
+        description="Statuses that mean, after the first page, that the scan expired; it is then begun again.",
+    )
     error_fields: tuple[FieldPath, ...] = Field(
         default=("error", "errors"),
         description="Fields of an answer that say, when they hold anything, that it is an error in spite of its status.",

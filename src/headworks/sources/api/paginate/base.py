@@ -25,7 +25,10 @@ Evidence = Literal["proven", "consistent", "none"]
 
 @dataclass(frozen=True)
 class Ask:
-    """What the request for a page has beside what the resource says. ``alone``: and nothing else but this."""
+    """What the request for a page has beside what the resource says.
+
+    ``alone``: and nothing else but this. ``may_be_missing``: the answer 404 is no error, but says that no such page is.
+    """
 
     query: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
@@ -33,6 +36,7 @@ class Ask:
     path: Mapping[str, str] = field(default_factory=dict)
     url: str | None = None
     alone: bool = False
+    may_be_missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,11 @@ class Paginator(Protocol):
         """Tell whether a page may begin with records that the page before it ended with."""
         ...
 
+    @property
+    def ends_on_repeat(self) -> bool:
+        """Tell whether the last page again means the end."""
+        ...
+
     def begin(self) -> State:
         """Return the state of the first page."""
         ...
@@ -104,8 +113,8 @@ class Paginator(Protocol):
         """Say why a page may not be what it seems and should be asked for once more; empty where it is beyond doubt."""
         ...
 
-    def ahead(self, state: State) -> State | None:
-        """Guess the state after the one at ``state`` without its page, or None where that cannot be guessed."""
+    def ahead(self, state: State, steps: int) -> State | None:
+        """Guess the state so many pages after ``state`` without their pages, or None where that cannot be guessed."""
         ...
 
 
@@ -136,4 +145,5 @@ def together(*asks: Ask) -> Ask:
         path={k: v for ask in asks for k, v in ask.path.items()},
         url=next((ask.url for ask in asks if ask.url), None),
         alone=any(ask.alone for ask in asks),
+        may_be_missing=any(ask.may_be_missing for ask in asks),
     )

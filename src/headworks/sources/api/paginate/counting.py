@@ -1,8 +1,9 @@
 """Pages that are counted: by number, and by offset. They can be asked for out of order, and rows may shift under them.
 
 An API that lets pages be counted gives no stable scan: a row that is deleted meanwhile moves another one out of sight.
-So the end of such a scan is never proven. It is consistent where the API announces the number of records, that number stays
-the same from the first page to the last, and as many came.
+So the end of such a scan is never proven, unless one page is all there is. It is consistent where the API announces the
+number of records, that number never shrinks meanwhile, and at least as many came as were announced at the beginning: rows that
+are added meanwhile push others back, and what comes twice is counted once.
 
 What belongs here: page numbers and offsets. What does not: cursors, keys and links.
 """
@@ -43,17 +44,23 @@ class _Counting(Settings):
         """No: a page begins where the one before it ended, unless rows shift."""
         return False
 
+    @property
+    def ends_on_repeat(self) -> bool:
+        """No."""
+        return False
+
     def _seen(self, state: State, page: Page) -> State:
         """Return the counters after a page."""
         total, before = page.total, state["total"]
-        moved = state["moved"] or (total is not None and before is not None and total != before)
+        shrank = state["shrank"] or (total is not None and before is not None and total < before)
         return {
             **state,
             "seen": state["seen"] + page.fresh,
             "last": page.fresh,
             "size": max(state["size"], page.records),
+            "begun": state["begun"] if state["begun"] is not None else total,
             "total": total if total is not None else before,
-            "moved": moved,
+            "shrank": shrank,
             "empty": state["empty"] + 1 if page.records == 0 else 0,
             "pages": state["pages"] + 1,
         }
@@ -61,9 +68,10 @@ class _Counting(Settings):
     def _end(self, state: State) -> Step:
         """End a scan with what its counters show."""
         evidence: Evidence = "none"
-        if state["total"] is not None and not state["moved"]:
-            evidence = "consistent" if state["seen"] == state["total"] else "none"
-        elif state["pages"] == 1 and not state["moved"]:
+        if state["total"] is not None:
+            whole = not state["shrank"] and state["seen"] >= state["begun"]
+            evidence = "consistent" if whole else "none"
+        elif state["pages"] == 1 and state["empty"] == 0:
             evidence = "proven"
         return Step(None, evidence)
 
@@ -82,7 +90,16 @@ class _Counting(Settings):
         return ""
 
 
-_COUNTERS: State = {"seen": 0, "last": 0, "size": 0, "total": None, "moved": False, "empty": 0, "pages": 0}
+_COUNTERS: State = {
+    "seen": 0,
+    "last": 0,
+    "size": 0,
+    "begun": None,
+    "total": None,
+    "shrank": False,
+    "empty": 0,
+    "pages": 0,
+}
 
 
 class PageNumbers(_Counting):
@@ -110,9 +127,14 @@ class PageNumbers(_Counting):
         """The paths of the envelope's fields that it looks at."""
         return tuple(field for field in (self.pages_field, self.next_field) if field)
 
+    @property
+    def ends_on_repeat(self) -> bool:
+        """Yes, where the API gives its last page past the end."""
+        return self.past_end == "last_page"
+
     def begin(self) -> State:
         """Return the first page."""
-        return {"page": self.first, **_COUNTERS}
+        return {"page": self.first, "announced": None, **_COUNTERS}
 
     def rewind(self, state: State) -> State:
         """Go back one page."""
@@ -128,7 +150,8 @@ class PageNumbers(_Counting):
 
     def ask(self, state: State) -> Ask:
         """Ask for the page's number and size."""
-        asks = [put(self.send_in, self.page_parameter, state["page"])]
+        missing = self.past_end == "missing" or bool(state.get("past"))
+        asks = [put(self.send_in, self.page_parameter, state["page"]), Ask(may_be_missing=missing)]
         if self.size_parameter:
             asks.append(put(self.send_in, self.size_parameter, self.size))
         return together(*asks)
@@ -136,26 +159,27 @@ class PageNumbers(_Counting):
     def after(self, state: State, page: Page) -> Step:
         """Go on to the next number, or end."""
         counted = self._seen(state, page)
-        onward = {**counted, "page": state["page"] + 1}
+        index, pages = state["page"] - self.first + 1, page.fields.get(self.pages_field or "")
         if page.missing:
             return self._end(counted)
         if self.next_field:
             return self._by_next(state, counted, page)
-        index, pages = state["page"] - self.first + 1, page.fields.get(self.pages_field or "")
+        onward = {**counted, "page": state["page"] + 1}
         if isinstance(pages, int) and not isinstance(pages, bool):
+            onward["announced"] = self.first - 1 + pages
             if index < pages:
                 return Step(onward, remark=self._remark(state, counted))
             if self._is_whole(counted) or page.records == 0 or self.past_end == "last_page":
                 return self._end(counted)
-            # Past what was announced: only an empty page shows that it was no lie.
-            return Step(onward)
+            # Past what was announced: only an empty or missing page shows that it was no lie.
+            return Step({**onward, "past": True})
         if self._is_whole(counted) or self._is_short(counted, page) or counted["empty"] >= _EMPTY_PAGES:
             return self._end(counted)
         return Step(onward, remark=self._remark(state, counted))
 
     def doubt(self, state: State, page: Page) -> str:
         """Doubt an empty page where more was announced, or where nothing is."""
-        if page.records or page.missing or self.next_field:
+        if page.records or self.next_field or (page.missing and state["total"] is None):
             return ""
         pages = page.fields.get(self.pages_field or "")
         if isinstance(pages, int):
@@ -168,14 +192,17 @@ class PageNumbers(_Counting):
             return ""
         return "it is empty" if state["empty"] == 0 else ""
 
-    def ahead(self, state: State) -> State | None:
-        """Guess the next number, up to what was announced."""
-        if self.next_field:
+    def ahead(self, state: State, steps: int) -> State | None:
+        """Guess the number after so many steps, up to what was announced."""
+        if self.next_field or not state["pages"]:
             return None
         size = state["size"] or self.size
-        if state["total"] is not None and (state["page"] - self.first + 1) * size >= state["total"]:
+        last = state["announced"]
+        if state["total"] is not None:
+            last = min(last or state["total"], self.first - 1 - (-state["total"] // size))
+        if last is not None and state["page"] + steps > last:
             return None
-        return {**state, "page": state["page"] + 1}
+        return {**state, "page": state["page"] + steps}
 
     def _by_next(self, state: State, counted: State, page: Page) -> Step:
         following = page.fields.get(self.next_field or "")
@@ -249,10 +276,10 @@ class Offset(_Counting):
             return ""
         return "it is empty"
 
-    def ahead(self, state: State) -> State | None:
-        """Guess the next offset by the largest page seen, up to what was announced."""
+    def ahead(self, state: State, steps: int) -> State | None:
+        """Guess the offset after so many steps of the largest page seen, up to what was announced."""
         step = state["size"]
-        following = state["offset"] + step
+        following = state["offset"] + step * steps
         if not step or (state["total"] is not None and following - self.first >= state["total"]):
             return None
         return {**state, "offset": following}

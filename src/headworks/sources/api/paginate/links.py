@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from typing import Literal
+from urllib.parse import urljoin
 
 from pydantic import Field
 
@@ -73,7 +74,7 @@ class NextUrl(_Followed):
             return Step(None, "proven")
         if not isinstance(url, str):
             raise ReadIncomplete(f"The next page's address is {url!r}, which is no address.")
-        return Step({"url": url})
+        return Step({"url": urljoin(page.url, url)})
 
 
 class LinkHeader(_Followed):
@@ -84,7 +85,7 @@ class LinkHeader(_Followed):
     def after(self, state: State, page: Page) -> Step:
         """Go on to the address, or end."""
         url = next_link(page.headers.get("link", ""))
-        return Step({"url": url}) if url else Step(None, "proven")
+        return Step({"url": urljoin(page.url, url)}) if url else Step(None, "proven")
 
 
 class NextHeader(_Followed):
@@ -106,4 +107,6 @@ class NextHeader(_Followed):
     def after(self, state: State, page: Page) -> Step:
         """Go on to the address or token, or end."""
         value = page.headers.get(self.header.lower(), "").strip()
-        return Step({"url": value}) if value else Step(None, "proven")
+        if not value:
+            return Step(None, "proven")
+        return Step({"url": value if self.cursor_parameter else urljoin(page.url, value)})

@@ -12,7 +12,15 @@ from pydantic import Field
 
 from headworks.errors import ReadIncomplete
 from headworks.settings import Settings
-from headworks.sources.api.paginate.base import Ask, Page, State, Step, Where, put, together
+from headworks.sources.api.paginate.base import (
+    Ask,
+    Page,
+    State,
+    Step,
+    Where,
+    put,
+    together,
+)
 from headworks.sources.api.paths import FieldPath
 
 _ENDS: tuple[Any, ...] = (None, "", 0, False, [], {})
@@ -36,6 +44,11 @@ class _Onward(Settings):
         """No."""
         return False
 
+    @property
+    def ends_on_repeat(self) -> bool:
+        """No."""
+        return False
+
     def rewind(self, state: State) -> State:
         """Go on at the state itself: a token stands where it stood."""
         return state
@@ -44,7 +57,7 @@ class _Onward(Settings):
         """Doubt nothing."""
         return ""
 
-    def ahead(self, state: State) -> State | None:
+    def ahead(self, state: State, steps: int) -> State | None:
         """Guess nothing: only a page knows the next one."""
         return None
 
