@@ -73,9 +73,18 @@ async def _serve(pages: int, latency_s: float) -> None:
 @contextmanager
 def serving(pages: int, latency_s: float) -> Iterator[str]:
     """Serve in a process of its own as long as the block runs; the URL."""
-    command = [sys.executable, "-m", "benchmarks.api.server", "--pages", str(pages), "--latency", str(latency_s)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.api.server",
+        "--pages",
+        str(pages),
+        "--latency",
+        str(latency_s),
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
         process.stdin.close()
 

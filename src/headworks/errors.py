@@ -120,7 +120,7 @@ class ConcurrentRun(HeadworksError):
 
 
 class WaitTooLong(HeadworksError):
-    """The source asks for a longer wait than a run may sleep; what was committed stays, a later run goes on from there."""
+    """The source asks for a longer wait than a run may sleep; a later run goes on after what was committed."""
 
 
 class WindowTooLarge(HeadworksError):

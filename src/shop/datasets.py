@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-from headworks.sources.api.paginate import Cursor, PageNumbers
 
 from headworks.refine.dataset import Dataset, Reference
 from headworks.refine.expressions import (
@@ -20,6 +19,7 @@ from headworks.refine.expressions import (
     utc_moment,
     whole_number,
 )
+from headworks.sources.api.paginate import Cursor, PageNumbers
 from headworks.sources.api.resource import Completeness, Incremental, Resource
 from shop import schemas
 

@@ -62,6 +62,9 @@ def _sections(report: RunReport) -> list[tuple[str, Row, list[Row]]]:
     sections: list[tuple[str, Row, list[Row]]] = []
     if report.landings:
         sections.append(("Bronze: read and landed", _LANDED, _landed(report)))
+    told: list[Row] = [(each.stream, warning) for each in report.landings for warning in each.warnings]
+    if told:
+        sections.append(("Sources: what to know", ("stream", "what"), told))
     if report.refinements:
         sections.append(("Silver: every row in the range", _REFINED, _refined(report)))
         reasons = _reasons(report)

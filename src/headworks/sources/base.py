@@ -32,9 +32,9 @@ class Batch:
     ``frame`` holds the records that are new. ``read`` counts every record that the source gave, ``repeated`` those of
     them that earlier batches hold already and that the frame therefore leaves out: ``read == frame.height + repeated``.
 
-    ``remarks`` are what people should know about the source. ``shown`` tells, with the last batch of a reading, whether it
-    is shown to be complete; None where the source has nothing to say. ``expected`` is the number of records of the
-    whole reading, where that is announced.
+    ``remarks`` are what people should know about the source. ``shown`` tells, with the last batch of a reading,
+    whether it is shown to be complete; None where the source has nothing to say. ``expected`` is the number of
+    records of the whole reading, where that is announced.
     """
 
     frame: pl.DataFrame

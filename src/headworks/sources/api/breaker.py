@@ -1,7 +1,8 @@
 """The breaker of an API: after many failures in a row it is left in peace, then asked once, then again as usual.
 
-A state machine without I/O: states go in, states come out. It is closed while all is well; open for a while after too many
-failures; then half open, when one request is let through, whose end closes it or opens it for twice as long.
+A state machine without I/O: states go in, states come out. It is closed while all is well; open for a while after
+too many failures; then half open, when one request is let through, whose end closes it or opens it for twice as
+long.
 
 What belongs here: that. What does not: keeping the state (``ports.BreakerStore``).
 """

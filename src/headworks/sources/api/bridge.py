@@ -1,7 +1,7 @@
 """An asynchronous iterator as a plain one: it runs in a thread of its own, a few items ahead of whoever takes them.
 
-So fetching goes on while the last batch is decoded and committed. Closing the plain iterator cancels what is on its way,
-closes the asynchronous one, and ends the thread.
+So fetching goes on while the last batch is decoded and committed. Closing the plain iterator cancels what is on
+its way, closes the asynchronous one, and ends the thread.
 
 What belongs here: that. What does not: anything about APIs.
 """
@@ -12,7 +12,7 @@ import asyncio
 import contextvars
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -29,7 +29,7 @@ class _End:
     problem: BaseException | None = None
 
 
-def iterate(make: Callable[[], AsyncIterator[T]], *, name: str) -> Iterator[T]:
+def iterate(make: Callable[[], AsyncIterator[T]], *, name: str) -> Generator[T, None, None]:
     """Iterate over what ``make`` returns, in a thread called ``name``; what it raises is raised here."""
     made: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
     running = _Running(make, made)

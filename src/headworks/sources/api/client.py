@@ -1,7 +1,7 @@
 """Asks one API for pages: with a deadline, retries for what can heal, and credentials for one origin alone.
 
-The class of an error is the decision: a damaged page is asked for again, an expired token renewed, a limit waited out, an
-expired scan begun anew by whoever reads it; all else stops.
+The class of an error is the decision: a damaged page is asked for again, an expired token renewed, a limit waited
+out, an expired scan begun anew by whoever reads it; all else stops.
 
 What belongs here: one request until it is answered or given up. What does not: what a page means, which comes next.
 """
@@ -146,7 +146,7 @@ class Session:
             self.traffic.retries += 1
 
     async def _put_off(self, problem: RateLimited, attempt: int, limited: int) -> int:
-        """Hold all requests back for as long as the API asks; raises where that is longer, or oftener, than is allowed."""
+        """Hold all requests back for as long as the API asks; raises where that is longer or oftener than allowed."""
         asked = problem.wait_s
         wait_s = backoff_s(self._limits.backoff_s, limited, 1.0) if asked is None else asked
         wait_s = max(wait_s, self._limits.shortest_wait_s)

@@ -1,7 +1,7 @@
-"""The small language of paths into JSON: ``data.items``, ``edges[].node``, ``"@odata.nextLink"``, and empty for the whole.
+"""The small language of paths into JSON: ``data.items``, ``edges[].node``, ``"@odata.nextLink"``, empty for all.
 
-A path is names joined by dots; a name that holds a dot, a bracket or a quote is put in double quotes. ``[]`` after a name
-stands for each element of the array there, ``{}`` for each value of the object.
+A path is names joined by dots; a name that holds a dot, a bracket or a quote is put in double quotes. ``[]``
+after a name stands for each element of the array there, ``{}`` for each value of the object.
 
 What belongs here: reading paths, and following them in values that are decoded already. What does not: raw JSON, which
 ``records.py`` takes apart.

@@ -1,7 +1,7 @@
-"""Reads a resource page by page: drives its paginator, recognises what came already, and judges whether a scan was whole.
+"""Reads a resource page by page: drives its paginator, recognises what came already, judges whether it was whole.
 
-A pass is one scan, or several where a window had to be split. A scan that the API gave up is begun again at its watermark;
-one that its own counts contradict is scanned once more, and what then comes again is the API's word.
+A pass is one scan, or several where a window had to be split. A scan that the API gave up is begun again at its
+watermark; one that its own counts contradict is scanned once more, and what then comes again is the API's word.
 
 What belongs here: that. What does not: requests (``client.py``), batches (``source.py``).
 """

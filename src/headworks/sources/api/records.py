@@ -1,7 +1,7 @@
 """Takes a page's body apart: the exact bytes of each record, and the few fields of the envelope that are looked at.
 
-What belongs here: raw JSON along paths, the strict way first and the tolerant one where that fails, and reading fields of
-records. What does not: what a page means.
+What belongs here: raw JSON along paths, the strict way first and the tolerant one where that fails, and reading
+fields of records. What does not: what a page means.
 """
 
 from __future__ import annotations

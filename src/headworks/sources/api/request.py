@@ -1,7 +1,7 @@
 """From a resource and what a paginator asks for to one HTTP request.
 
-What belongs here: putting paths, parameters, bodies and headers together, and what of a URL may be shown. What does not:
-sending, credentials.
+What belongs here: putting paths, parameters, bodies and headers together, and what of a URL may be shown. What
+does not: sending, credentials.
 """
 
 from __future__ import annotations

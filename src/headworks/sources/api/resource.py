@@ -150,7 +150,7 @@ class Resource(Settings):
     )
     error_fields: tuple[FieldPath, ...] = Field(
         default=("error", "errors"),
-        description="Fields of an answer that say, when they hold anything, that it is an error in spite of its status.",
+        description="Fields of an answer that, when they hold anything, say that it is an error whatever its status.",
     )
     identical_pages: bool = Field(
         default=False, description="Two pages may hold the very same records; else that is taken for a loop."

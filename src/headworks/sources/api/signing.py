@@ -1,7 +1,7 @@
 """Shows an API who we are: credentials put on requests, and a token fetched and renewed.
 
-What belongs here: that, and taking secrets out of texts. What does not: the kinds of credentials (``auth.py``), and to which
-address a request may go, which the client sees to before it is signed.
+What belongs here: that, and taking secrets out of texts. What does not: the kinds of credentials (``auth.py``),
+and to which address a request may go, which the client sees to before it is signed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Takes a body apart that is not quite JSON, so that one malformed record does not cost its page.
 
-A number such as NaN, a bad escape or a trailing comma inside one record makes a strict parser refuse the whole body. Here
-only brackets and strings are looked at: where they balance, each record is cut out as the bytes it is, and the body without
-its records must be strict JSON. Where they do not, the body is damaged, and that is said.
+A number such as NaN, a bad escape or a trailing comma inside one record makes a strict parser refuse the whole
+body. Here only brackets and strings are looked at: where they balance, each record is cut out as the bytes it is,
+and the body without its records must be strict JSON. Where they do not, the body is damaged, and that is said.
 
 What belongs here: cutting by brackets. What does not: strict JSON (``records.py``).
 """
@@ -33,7 +33,7 @@ def elements(data: bytes) -> list[bytes]:
 
 
 def members(data: bytes) -> dict[bytes, tuple[int, int]]:
-    """Return where each member's value lies in the object that ``data`` is, by its name as written; raises `Unbalanced`."""
+    """Return where each value lies in the object that ``data`` is, by its name as written; raises `Unbalanced`."""
     cuts, end = _cut(data, b"{")
     if data[end:].strip():
         raise Unbalanced("something follows the object")

@@ -21,7 +21,7 @@ _VERSION = 2
 
 @dataclass(frozen=True)
 class Span:
-    """What one scan asks for: values from ``since`` on, before the moment ``until_us``; None where there is no bound."""
+    """What one scan asks for: values from ``since`` on, before ``until_us``; None where there is no bound."""
 
     since: Value | None = None
     until_us: int | None = None
@@ -38,9 +38,10 @@ class Span:
 class Standing:
     """Where a reading stands.
 
-    ``spans`` are the scans that are left, the first of them at ``state`` (None: at its beginning) after ``count`` records.
-    ``mark`` is the watermark that this pass began with, ``high`` the largest value that it saw, ``expected`` digests of
-    records that will come again, ``anchors`` stand for requests made long ago. ``done``: the pass has ended.
+    ``spans`` are the scans that are left, the first of them at ``state`` (None: at its beginning) after ``count``
+    records. ``mark`` is the watermark that this pass began with, ``high`` the largest value that it saw,
+    ``expected`` digests of records that will come again, ``anchors`` stand for requests made long ago. ``done``:
+    the pass has ended.
     """
 
     spans: tuple[Span, ...] = (Span(),)

@@ -1,7 +1,7 @@
 """The one place that makes HTTP clients, and reads an answer's body with an end to its size.
 
-httpx is the interface, aiohttp the engine below it: four times as many requests a second. What belongs here: connections,
-decompression, and the vendors' errors. What does not: what a status or a body means.
+httpx is the interface, aiohttp the engine below it: four times as many requests a second. What belongs here:
+connections, decompression, and the vendors' errors. What does not: what a status or a body means.
 """
 
 from __future__ import annotations

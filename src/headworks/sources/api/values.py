@@ -1,7 +1,7 @@
 """Values of an incremental cursor: read from records, compared, and written as a parameter.
 
-A moment is a whole number of microseconds since 1970, rounded down where the API is finer, so that the next reading begins
-a little early and never late. Numbers and texts stay what they are.
+A moment is a whole number of microseconds since 1970, rounded down where the API is finer, so that the next
+reading begins a little early and never late. Numbers and texts stay what they are.
 
 What belongs here: reading and writing values. What does not: when a watermark moves (``watermark.py``).
 """

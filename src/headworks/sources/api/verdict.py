@@ -39,7 +39,7 @@ class End:
 
 
 def judge_end(verdict: Verdict, evidence: Evidence, count: int, where: str) -> End:
-    """Judge a scan that ended after ``count`` different records; raises `ReadIncomplete` where scans contradict each other."""
+    """Judge a scan that gave ``count`` different records; raises `ReadIncomplete` where scans contradict each other."""
     total = verdict.total
     if total is None or (evidence != "none" and count >= total):
         return _without_doubt(evidence, count, total)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from headworks.sources.api.pages import Cursors, Page, PageNumbers, Paginator
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from headworks.errors import ReadIncomplete
-from headworks.sources.api.pages import Cursors, Page, PageNumbers, Paginator
 from headworks.sources.base import Position
 
 NUMBERS = PageNumbers(pages_field="pages", total_field="total", size=10)

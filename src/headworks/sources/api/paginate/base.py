@@ -1,7 +1,7 @@
 """What pagination is made of: a state machine that asks for a page, looks at it, and says which comes next.
 
-A paginator does no I/O. Its state is JSON and is kept in the stream's position, so a reading that was cut short goes on from
-it. A new kind of pagination is one class with these methods.
+A paginator does no I/O. Its state is JSON and is kept in the stream's position, so a reading that was cut short
+goes on from it. A new kind of pagination is one class with these methods.
 
 What belongs here: the protocol and what passes through it. What does not: any kind of pagination.
 """
@@ -43,9 +43,10 @@ class Ask:
 class Page:
     """What a page said about the scan.
 
-    ``records`` counts what it held, ``fresh`` those of them that were not known yet. ``fields`` are the fields of its
-    envelope by path, None where absent; ``headers`` have lower-case names. ``total`` is the number of records that the API
-    announced, ``last`` holds fields of its last record. ``missing``: the API says that there is no such page.
+    ``records`` counts what it held, ``fresh`` those of them that were not known yet. ``fields`` are the fields of
+    its envelope by path, None where absent; ``headers`` have lower-case names. ``total`` is the number of records
+    that the API announced, ``last`` holds fields of its last record. ``missing``: the API says that there is no
+    such page.
     """
 
     records: int
@@ -98,7 +99,7 @@ class Paginator(Protocol):
         ...
 
     def rewind(self, state: State) -> State:
-        """Return the state to go on from after a scan was cut short at ``state``: itself, or earlier where pages shift."""
+        """Return the state to go on from after a scan was cut short: itself, or an earlier one where pages shift."""
         ...
 
     def ask(self, state: State) -> Ask:

@@ -1,9 +1,9 @@
 """Pages that are counted: by number, and by offset. They can be asked for out of order, and rows may shift under them.
 
-An API that lets pages be counted gives no stable scan: a row that is deleted meanwhile moves another one out of sight.
-So the end of such a scan is never proven, unless one page is all there is. It is consistent where the API announces the
-number of records, that number never shrinks meanwhile, and at least as many came as were announced at the beginning: rows that
-are added meanwhile push others back, and what comes twice is counted once.
+An API that lets pages be counted gives no stable scan: a row that is deleted meanwhile moves another one out of
+sight. So the end of such a scan is never proven, unless one page is all there is. It is consistent where the API
+announces the number of records, that number never shrinks meanwhile, and at least as many came as were announced
+at the beginning: rows that are added meanwhile push others back, and what comes twice is counted once.
 
 What belongs here: page numbers and offsets. What does not: cursors, keys and links.
 """
@@ -105,8 +105,9 @@ _COUNTERS: State = {
 class PageNumbers(_Counting):
     """Pages counted from ``first``.
 
-    The scan ends where the announced number of records came, after the announced number of pages, where there is no next
-    number in the body, or at empty pages. A scan that was cut short goes back one page, since rows may have shifted.
+    The scan ends where the announced number of records came, after the announced number of pages, where there is
+    no next number in the body, or at empty pages. A scan that was cut short goes back one page, since rows may
+    have shifted.
     """
 
     kind: Literal["page_numbers"] = "page_numbers"
