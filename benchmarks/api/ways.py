@@ -85,7 +85,11 @@ def main() -> None:
     else:
         took_s = ours(*measured, by_cursor=options.way == "cursor", key=options.key)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": round(took_s, 3), "peak_mb": round(peak_mb)}))
+    print(
+        json.dumps(
+            {"seconds": round(took_s, 3), "cpu_s": round(time.process_time(), 2), "peak_mb": round(peak_mb)}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -264,4 +264,9 @@ class Session:
 
 
 def _lowered(headers: httpx.Headers) -> dict[str, str]:
-    return {name: value for name, value in headers.items()}
+    """Return headers by lower-case name; of a name that comes twice both values, joined by a comma."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in headers.raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice, repeat
 
 MOST_KEYS = 100_000
 """Keys that are remembered, the latest ones: some 20 MB."""
@@ -63,22 +64,23 @@ class Memory:
         if not self._expected and not self._before and keys is None:
             return Recognised([True] * len(records), len(records))
         landing, fresh = [], 0
-        for place, record in enumerate(records):
-            again = self._before[record] > 0 if self._before else False
-            known = again or self._is_expected(record)
+        for record, key in zip(records, keys or repeat(None), strict=False):
+            again = bool(self._before) and self._before[record] > 0
+            known = again or (bool(self._expected) and self._is_expected(record))
             if again:
                 self._before[record] -= 1
-            key = keys[place] if keys is not None else None
             if key is not None and None not in key:
-                same, in_scan = self._versions(key, record)
-                known, again = known or same, again or in_scan
+                version, latest = (hash(record), self._scan), self._latest
+                found = latest.pop(key, None)
+                latest[key] = version
+                if found is not None:
+                    known, again = known or found[0] == version[0], again or found[1] == self._scan
             landing.append(not known)
             fresh += not again
+        self._forget()
         return Recognised(landing, fresh)
 
     def _is_expected(self, record: bytes) -> bool:
-        if not self._expected:
-            return False
         short = digest(record)
         if short not in self._expected:
             return False
@@ -87,13 +89,9 @@ class Memory:
             del self._expected[short]
         return True
 
-    def _versions(self, key: Key, record: bytes) -> tuple[bool, bool]:
-        """Tell whether a key's last version is this very record, and whether this scan gave the key before."""
-        version = hash(record)
-        found = self._latest.pop(key, None)
-        self._latest[key] = (version, self._scan)
-        if found is None:
-            if len(self._latest) > MOST_KEYS:
-                del self._latest[next(iter(self._latest))]
-            return False, False
-        return found[0] == version, found[1] == self._scan
+    def _forget(self) -> None:
+        """Forget the keys that came longest ago, where they are too many."""
+        too_many = len(self._latest) - MOST_KEYS
+        if too_many > 0:
+            for key in list(islice(self._latest, too_many)):
+                del self._latest[key]

@@ -20,7 +20,7 @@ from headworks.sources.api.client import ApiClient, Session
 from headworks.sources.api.fields import RecordFields
 from headworks.sources.api.judging import Reply, Rules, is_empty
 from headworks.sources.api.loops import LoopGuard
-from headworks.sources.api.memory import Memory, Recognised, digest
+from headworks.sources.api.memory import Memory, Recognised
 from headworks.sources.api.paginate import Ask, Page, Paginator, Step
 from headworks.sources.api.paginate.base import put, together
 from headworks.sources.api.records import Body, Envelope, split
@@ -78,6 +78,7 @@ class Reading:
         self._watermark = Watermark(spec, standing.mark, standing.high, now) if spec else None
         self._memory = Memory(standing.expected)
         self._verdict = Verdict()
+        self._rules = {first: Rules.of(resource, first=first) for first in (True, False)}
         self._number = 0
         self._validators: dict[str, str] = {}
         self.session: Session
@@ -164,22 +165,24 @@ class Reading:
         return fetched, known, step
 
     def _doubt(self, turn: _Turn, page: Page, fetched: Fetched) -> str:
+        """Say why a page should be asked for once more; empty where it is beyond doubt."""
         why = self._paginator.doubt(turn.state, page)
         if why or page.missing:
             return why
         if turn.guard.is_last(fetched.body.records) and self._paginator.ends_on_repeat:
             return ""
+        if self._paginator.guessable:
+            return self._circle(turn, fetched, Step(None))
         try:
-            step = self._paginator.after(turn.state, page)
+            return self._circle(turn, fetched, self._paginator.after(turn.state, page))
         except ReadIncomplete as problem:
             return problem.what
-        return self._circle(turn, fetched, step)
 
     def _circle(self, turn: _Turn, fetched: Fetched, step: Step) -> str:
         """Say what shows that the scan goes round in circles; empty where nothing does."""
         if not self._paginator.repeats and turn.guard.was_got(fetched.body.records):
             return "a page holds the same records as one before it"
-        if step.state is not None:
+        if step.state is not None and not self._paginator.guessable:
             following = self._request(step.state, turn.span)
             if following == turn.request or turn.guard.was_asked(following):
                 return "a page leads back to one that was read before it"
@@ -228,16 +231,15 @@ class Reading:
                 where=turn.request.shown,
                 do="raise most_pages of the resource, if it really is so long.",
             )
-        expected = self._memory.expected()
-        if self._paginator.rewind(step.state or {**turn.state}) != (step.state or turn.state):
-            expected += [digest(record) for record in records]
+        goes_back = step.state is not None and self._paginator.rewind(step.state) is not step.state
         return replace(
             before,
             state=step.state,
             count=before.count + known.fresh,
             pages=number,
             high=self._watermark.high if self._watermark else None,
-            expected=tuple(expected),
+            expected=tuple(self._memory.expected()),
+            overlap=tuple(records) if goes_back else (),
             anchors=tuple(turn.guard.anchors),
         )
 
@@ -299,7 +301,7 @@ class Reading:
         return replace(standing.restarted(), spans=(*halves, *standing.spans[1:]))
 
     async def _fetch(self, request: Request, *, first: bool) -> Fetched:
-        rules = Rules.of(self._resource, first=first)
+        rules = self._rules[first]
 
         def accept(reply: Reply) -> Fetched:
             headers = dict(reply.headers)
@@ -308,6 +310,8 @@ class Reading:
             if is_empty(reply, request, rules):
                 return Fetched(Body([], {}), headers, missing=True)
             body = split(reply.text(), self._envelope)
+            if not self._compose.cleans:
+                return Fetched(body, headers)
             cleaned = {path: self._cleaned(value) for path, value in body.fields.items()}
             return Fetched(Body(body.records, cleaned), {k: self._cleaned(v) for k, v in headers.items()})
 

@@ -282,12 +282,15 @@ class FieldReader:
             gc=False,
         )
         self._one = msgspec.json.Decoder(struct)
-        self._many = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
+        self._many: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
 
     def read(self, records: Sequence[bytes]) -> list[tuple[bytes | None, ...]]:
         """Return the raw JSON of each field of each record; all None where a record is no JSON object."""
         try:
-            return [self._of(held) for held in self._many.decode(b"[" + b",".join(records) + b"]")]
+            found = self._many.decode(b"[" + b",".join(records) + b"]")
+            if self._flat and len(self._paths) == 1:
+                return [(bytes(held.f0) or None,) for held in found]
+            return [self._of(held) for held in found]
         except _STRICT:
             return [self._alone(record) for record in records]
 

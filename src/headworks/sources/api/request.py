@@ -55,6 +55,11 @@ class Composer:
         self._fixed = {name: _text(value) for name, value in resource.parameters.items()}
         self._headers = {**settings.headers, **resource.headers}
 
+    @property
+    def cleans(self) -> bool:
+        """Tell whether addresses may hold a key that has to be taken out."""
+        return self._secret is not None
+
     def compose(self, ask: Ask) -> Request:
         """Return the request for a page; raises `AddressRefused` where it would leave the API's own origin."""
         headers = {**self._headers, **ask.headers}

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from headworks.names import Window
+from headworks.sources.api.memory import digest
 from headworks.sources.api.paginate import Paginator, State
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.values import Value, kept, moment_us, restored
@@ -51,6 +52,7 @@ class Standing:
     mark: Value | None = None
     high: Value | None = None
     expected: tuple[str, ...] = ()
+    overlap: tuple[bytes, ...] = ()
     anchors: tuple[str, ...] = ()
     validators: Mapping[str, str] = field(default_factory=dict)
     done: bool = False
@@ -58,8 +60,9 @@ class Standing:
     def to_position(self) -> Position:
         """Return it as JSON."""
         position: dict[str, Any] = {"v": _VERSION, "done": self.done, "mark": kept(self.mark)}
-        if self.expected:
-            position["expected"] = list(self.expected)
+        expected = [*self.expected, *map(digest, self.overlap)]
+        if expected:
+            position["expected"] = expected
         if self.validators:
             position["validators"] = dict(self.validators)
         if not self.done:
@@ -83,7 +86,7 @@ class Standing:
 
     def restarted(self) -> Standing:
         """Return it at the beginning of its scan."""
-        return replace(self, state=None, count=0, pages=0, anchors=())
+        return replace(self, state=None, count=0, pages=0, overlap=(), anchors=())
 
 
 def begin(

@@ -90,6 +90,11 @@ class Paginator(Protocol):
         ...
 
     @property
+    def guessable(self) -> bool:
+        """Tell whether states can be guessed without their pages, as where pages are counted."""
+        ...
+
+    @property
     def ends_on_repeat(self) -> bool:
         """Tell whether the last page again means the end."""
         ...
@@ -123,6 +128,8 @@ def as_text(value: Any) -> str:
     """Return a JSON value as a query parameter holds it: texts as they are, all else as compact JSON."""
     if isinstance(value, str):
         return value
+    if type(value) is int:
+        return str(value)
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -139,12 +146,16 @@ def put(where: Where, name: str, value: Any, *, alone: bool = False) -> Ask:
 
 def together(*asks: Ask) -> Ask:
     """Return several parts of a request as one."""
-    return Ask(
-        query={k: v for ask in asks for k, v in ask.query.items()},
-        body={k: v for ask in asks for k, v in ask.body.items()},
-        headers={k: v for ask in asks for k, v in ask.headers.items()},
-        path={k: v for ask in asks for k, v in ask.path.items()},
-        url=next((ask.url for ask in asks if ask.url), None),
-        alone=any(ask.alone for ask in asks),
-        may_be_missing=any(ask.may_be_missing for ask in asks),
-    )
+    query: dict[str, str] = {}
+    body: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+    path: dict[str, str] = {}
+    url, alone, may_be_missing = None, False, False
+    for ask in asks:
+        query.update(ask.query)
+        body.update(ask.body)
+        headers.update(ask.headers)
+        path.update(ask.path)
+        url, alone = url or ask.url, alone or ask.alone
+        may_be_missing = may_be_missing or ask.may_be_missing
+    return Ask(query, body, headers, path, url, alone, may_be_missing)

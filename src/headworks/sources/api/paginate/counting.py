@@ -45,6 +45,11 @@ class _Counting(Settings):
         return False
 
     @property
+    def guessable(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
     def ends_on_repeat(self) -> bool:
         """No."""
         return False

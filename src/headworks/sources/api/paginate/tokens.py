@@ -45,6 +45,11 @@ class _Onward(Settings):
         return False
 
     @property
+    def guessable(self) -> bool:
+        """No: only a page knows the next one."""
+        return False
+
+    @property
     def ends_on_repeat(self) -> bool:
         """No."""
         return False
