@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dotenv import dotenv_values
 from prefect.blocks.core import Block
@@ -21,7 +21,8 @@ from blocks.api import ApiCredentials
 from blocks.database import database_connector, database_settings
 from blocks.lake import LakeLocation
 from headworks.errors import SettingsError
-from headworks.settings import ApiSettings, DatabaseSettings, LakeSettings
+from headworks.settings import DatabaseSettings, LakeSettings
+from headworks.sources.api.settings import ApiSettings
 
 B = TypeVar("B", bound=Block)
 
@@ -105,8 +106,12 @@ def _api_from(name: str, found: Mapping[str, str]) -> ApiCredentials | None:
     base_url = found.get(f"{prefix(name)}BASE_URL")
     if not base_url:
         return None
-    token = found.get(f"{prefix(name)}TOKEN")
-    return ApiCredentials(base_url=base_url, token=SecretStr(token) if token else None)
+    given = {field: found.get(f"{prefix(name)}{field.upper()}") for field in ApiCredentials.model_fields}
+    values: dict[str, Any] = {field: value for field, value in given.items() if value}
+    for field in ("auth_arguments", "headers"):
+        if field in values:
+            values[field] = _json_object(f"{prefix(name)}{field.upper()}", found)
+    return ApiCredentials.model_validate(values)
 
 
 def _database_from(name: str, found: Mapping[str, str]) -> SqlAlchemyConnector | None:
@@ -125,9 +130,9 @@ def _json_object(variable: str, found: Mapping[str, str]) -> dict[str, str]:
         value = None
     if not isinstance(value, dict):
         raise SettingsError(
-            "The storage options are not a JSON object.",
+            "The variable is not a JSON object.",
             where=variable,
-            do='write them as {"AWS_REGION": "…"}.',
+            do='write it as {"NAME": "…"}.',
         )
     return {str(key): str(item) for key, item in value.items()}
 

@@ -136,7 +136,11 @@ def _parser(flow: Callable[..., Any]) -> argparse.ArgumentParser:
     if "dry_run" in known:
         parser.add_argument("--dry-run", action="store_true", help="look and tell, but change nothing")
     parser.add_argument(
-        "--param", action="append", default=[], metavar="NAME=JSON", help="any parameter of those below"
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=JSON",
+        help="any parameter of those below; NAME=@FILE takes the JSON of a file",
     )
     return parser
 
@@ -185,6 +189,16 @@ def _parameters(flow: Callable[..., Any], options: argparse.Namespace) -> dict[s
 
 
 def _json_or_text(value: str) -> Any:
+    """Read a value as JSON, or take it as text; ``@file.json`` stands for what is in the file."""
+    if value.startswith("@"):
+        try:
+            value = Path(value[1:]).read_text(encoding="utf-8")
+        except OSError as problem:
+            raise SettingsError(
+                f"The file of a parameter cannot be read: {problem.strerror}.",
+                where=value[1:],
+                do="correct the name after the @.",
+            ) from problem
     try:
         return json.loads(value)
     except ValueError:

@@ -17,7 +17,7 @@ from headworks.lake.generations import (
     complete_generation,
     window_reading,
 )
-from headworks.lake.landing import Head, Landing, OnBatch, land, read_head
+from headworks.lake.landing import Head, Landing, OnBatch, land, read_head, told
 from headworks.lake.store import Lake
 from headworks.names import Window
 from headworks.observe.report import LandingReport, TableRef
@@ -97,10 +97,7 @@ def _preview(landing: Landing, source: Source) -> LandingReport:
     """Read what a landing would read, and count it."""
     table = landing.lake.open("bronze", landing.dataset)
     head = read_head(landing.lake, table, landing.dataset, landing.stream) if table else Head(0, 0, None)
-    read = repeated = 0
-    for batch in source.read(head.position, None):
-        read, repeated = read + batch.read, repeated + batch.repeated
-    return LandingReport(
+    report = LandingReport(
         dataset=landing.dataset,
         stream=landing.stream,
         table=TableRef(
@@ -108,9 +105,11 @@ def _preview(landing: Landing, source: Source) -> LandingReport:
             version=table.version if table else 0,
             uri=landing.lake.uri("bronze", landing.dataset),
         ),
-        read=read,
-        repeated=repeated,
-        would_land=read - repeated,
         last_sequence=head.sequence,
         position=head.position,
     )
+    for batch in source.read(head.position, None):
+        read, repeated = report.read + batch.read, report.repeated + batch.repeated
+        counts = {"read": read, "repeated": repeated, "would_land": read - repeated}
+        report = report.model_copy(update={**counts, **told(report, batch)})
+    return report

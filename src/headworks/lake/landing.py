@@ -210,6 +210,7 @@ def _counted(report: LandingReport, batch: Batch, sequence: int, *, committed: b
     update: dict[str, Any] = {
         "read": report.read + batch.read,
         "repeated": report.repeated + batch.repeated,
+        **told(report, batch),
     }
     if committed:
         update["landed"] = report.landed + batch.frame.height
@@ -217,6 +218,18 @@ def _counted(report: LandingReport, batch: Batch, sequence: int, *, committed: b
         update["last_sequence"] = sequence
         update["position"] = batch.position
     return report.model_copy(update=update)
+
+
+def told(report: LandingReport, batch: Batch) -> dict[str, Any]:
+    """Return what a batch tells about its source and what it took, added to what a report has already."""
+    return {
+        "pages": report.pages + batch.effort.pages,
+        "requests": report.requests + batch.effort.requests,
+        "retries": report.retries + batch.effort.retries,
+        "expected": batch.expected if batch.expected is not None else report.expected,
+        "shown": batch.shown if batch.shown is not None else report.shown,
+        "warnings": tuple(dict.fromkeys((*report.warnings, *batch.remarks))),
+    }
 
 
 def put_checkpoint(landing: Landing, sequence: int, token: int, position: Position | None) -> None:

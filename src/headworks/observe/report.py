@@ -50,6 +50,15 @@ class LandingReport(Report):
     last_sequence: int = 0
     generation: int = Field(default=0, description="Number of the full read, 0 for an incremental one.")
     position: dict[str, Any] | None = None
+    pages: int = Field(default=0, description="Pages or files that were read.")
+    requests: int = Field(default=0, description="Requests that it took.")
+    retries: int = Field(default=0, description="Requests that were tried again.")
+    expected: int | None = Field(default=None, description="Records that the source announced, if it did.")
+    shown: bool | None = Field(
+        default=None,
+        description="Whether the reading is shown to be complete; none where the source says nothing.",
+    )
+    warnings: tuple[str, ...] = Field(default=(), description="What people should know about the source.")
 
 
 class RefineReport(Report):

@@ -17,17 +17,34 @@ Position = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Effort:
+    """What it took to read: pages or files, requests, and how many of these were tried again."""
+
+    pages: int = 0
+    requests: int = 0
+    retries: int = 0
+
+
+@dataclass(frozen=True)
 class Batch:
     """A bounded number of records with the position just after them.
 
     ``frame`` holds the records that are new. ``read`` counts every record that the source gave, ``repeated`` those of
     them that earlier batches hold already and that the frame therefore leaves out: ``read == frame.height + repeated``.
+
+    ``remarks`` are what people should know about the source. ``shown`` tells, with the last batch of a reading,
+    whether it is shown to be complete; None where the source has nothing to say. ``expected`` is the number of
+    records of the whole reading, where that is announced.
     """
 
     frame: pl.DataFrame
     position: Position
     read: int
     repeated: int = 0
+    remarks: tuple[str, ...] = ()
+    shown: bool | None = None
+    expected: int | None = None
+    effort: Effort = Effort()
 
 
 class Source(Protocol):
