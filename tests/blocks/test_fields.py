@@ -87,7 +87,7 @@ def test_no_secret_is_in_what_a_block_or_its_settings_show(name: str) -> None:
 def test_the_secret_is_there_for_those_who_need_it(name: str) -> None:
     settings = settings_of(MAKERS[name]())
     clear = {
-        "api": lambda: settings.token.get_secret_value(),
+        "api": lambda: settings.auth.token.get_secret_value(),
         "lake": lambda: settings.options()["AWS_SECRET_ACCESS_KEY"],
         "database": lambda: settings.libpq_url(),
     }[name]()
