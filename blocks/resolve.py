@@ -17,10 +17,12 @@ from prefect.blocks.core import Block
 from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import SecretStr, ValidationError
 
+from blocks.alerts import AlertChannel
 from blocks.api import ApiCredentials
 from blocks.database import database_connector, database_settings
 from blocks.lake import LakeLocation
 from headworks.errors import SettingsError
+from headworks.observe.channels import Mail, Slack, Webhook
 from headworks.settings import DatabaseSettings, LakeSettings
 from headworks.sources.api.settings import ApiSettings
 
@@ -42,6 +44,14 @@ def load_database(name: str) -> DatabaseSettings:
     return database_settings(_find(SqlAlchemyConnector, name, "URL", _database_from))
 
 
+def alert_channels(name: str = "alerts") -> tuple[Webhook | Slack | Mail, ...]:
+    """Return the channel that the block ``name`` describes; none where there is no such block: nobody is told then."""
+    found = _saved(AlertChannel, name) or _alerts_from(name, variables())
+    if found is None:
+        return ()
+    return (_validated(found.to_settings, name),)
+
+
 def variables() -> dict[str, str]:
     """Return the environment's variables over those of ``.env`` in the working directory."""
     written = {name: value for name, value in dotenv_values(Path(".env")).items() if value is not None}
@@ -54,12 +64,14 @@ def prefix(name: str) -> str:
 
 
 def from_variables(name: str, found: Mapping[str, str]) -> Block | None:
-    """Make the block of a well-known ending from variables: ``…-api``, ``…-database``, else a lake."""
+    """Make the block of a well-known ending from variables: ``…-api``, ``…-database``, ``…alerts``, else a lake."""
     maker: Callable[[str, Mapping[str, str]], Block | None]
     if name.endswith("-api"):
         maker = _api_from
     elif name.endswith("-database"):
         maker = _database_from
+    elif name.endswith("alerts"):
+        maker = _alerts_from
     else:
         maker = _lake_from
     return maker(name, found)
@@ -118,6 +130,19 @@ def _database_from(name: str, found: Mapping[str, str]) -> SqlAlchemyConnector |
     variable = f"{prefix(name)}URL"
     url = found.get(variable)
     return database_connector(SecretStr(url), where=variable) if url else None
+
+
+def _alerts_from(name: str, found: Mapping[str, str]) -> AlertChannel | None:
+    start = prefix(name)
+    fields: dict[str, Any] = {
+        field: found[f"{start}{field.upper()}"]
+        for field in AlertChannel.model_fields
+        if found.get(f"{start}{field.upper()}")
+    }
+    if "kind" not in fields:
+        return None
+    fields["recipients"] = [part.strip() for part in fields.get("recipients", "").split(",") if part.strip()]
+    return _validated(lambda: AlertChannel.model_validate(fields), name)
 
 
 def _json_object(variable: str, found: Mapping[str, str]) -> dict[str, str]:

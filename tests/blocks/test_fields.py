@@ -14,11 +14,11 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import SecretStr
 
 import blocks
-from blocks import ApiCredentials, LakeLocation, database_connector, database_settings
+from blocks import AlertChannel, ApiCredentials, LakeLocation, database_connector, database_settings
 from headworks.settings import DatabaseSettings
 
 CANARY = "canary-7f3a-secret"
-OURS = [ApiCredentials, LakeLocation]
+OURS = [AlertChannel, ApiCredentials, LakeLocation]
 
 MAKERS: dict[str, Callable[[], Block]] = {
     "api": lambda: ApiCredentials(base_url="https://api.example.com", token=SecretStr(CANARY)),
@@ -55,11 +55,15 @@ def test_every_field_of_a_block_is_described(kind: type[Block]) -> None:
 @pytest.mark.parametrize("kind", OURS)
 def test_new_fields_have_defaults_so_that_saved_blocks_still_load(kind: type[Block]) -> None:
     required = [name for name, field in kind.model_fields.items() if field.is_required()]
-    assert required == (["base_url"] if kind is ApiCredentials else ["root"])
+    assert required == [{AlertChannel: "kind", ApiCredentials: "base_url"}.get(kind, "root")]
 
 
 def test_slugs_are_those_that_saved_blocks_have() -> None:
-    assert [kind.get_block_type_slug() for kind in OURS] == ["headworks-api", "headworks-lake"]
+    assert [kind.get_block_type_slug() for kind in OURS] == [
+        "headworks-alerts",
+        "headworks-api",
+        "headworks-lake",
+    ]
 
 
 def test_the_package_hands_out_every_block() -> None:
