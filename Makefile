@@ -48,10 +48,7 @@ test-docker: $(READY) ## Build the image and run the flow in a container; needs 
 test-browser: $(READY) ## Look at the dashboard in a browser; needs Chromium
 	@$(BIN)/python -m pytest -m browser $(PYTEST)
 
-test-test-rules: $(READY) ## Take each rule of the protocol out, and see that its tests fail
-	@$(BIN)/python -m tests.rules_out
-
-chaos: $(READY) ## Kill processes at seeded random moments, a few
+test-chaos: $(READY) ## Kill processes at seeded random moments, a few
 	@$(BIN)/python -m pytest -m chaos $(PYTEST)
 
 test-rules: $(READY) ## Take each rule of the protocol out, and see that its tests fail
