@@ -43,16 +43,13 @@ lock: $(READY) ## Write the locks anew from pyproject.toml
 	@$(BIN)/python tools/lock.py
 
 test-docker: $(READY) ## Build the image and run the flow in a container; needs a Docker engine
-	@$(BIN)/python -m pytest -m docker $(PYTEST)
+	@$(BIN)/python -m pytest -m docker tests/docker $(PYTEST)
 
 test-browser: $(READY) ## Look at the dashboard in a browser; needs Chromium
-	@$(BIN)/python -m pytest -m browser $(PYTEST)
+	@$(BIN)/python -m pytest -m browser tests/browser $(PYTEST)
 
-test-test-rules: $(READY) ## Take each rule of the protocol out, and see that its tests fail
-	@$(BIN)/python -m tests.rules_out
-
-chaos: $(READY) ## Kill processes at seeded random moments, a few
-	@$(BIN)/python -m pytest -m chaos $(PYTEST)
+test-chaos: $(READY) ## Kill processes at seeded random moments, a few
+	@$(BIN)/python -m pytest -m chaos tests/chaos $(PYTEST)
 
 test-rules: $(READY) ## Take each rule of the protocol out, and see that its tests fail
 	@$(BIN)/python -m tests.rules_out
