@@ -1,8 +1,8 @@
 """From silver to gold: pin, stage, audit, commit, each a task.
 
 Staging and auditing have pinned input, so their results are kept for an hour under what they were made from: the
-same silver changes, the same code, the same contract. A closed gate is not kept: the scan may have failed for want of
-memory, and the next run shall look again.
+same silver changes, the same code, the same contract. A decision that keeps the gate closed is never kept: it may come
+from a scan that broke, and the next run has to look again.
 """
 
 from __future__ import annotations
@@ -85,12 +85,12 @@ def audit_gold(run: Run, gold: GoldTable, staged: Staged) -> Audit:
         get_run_logger().info("%s: %d checks passed", gold.name, len(gate.checks))
     else:
         get_run_logger().error("%s: gate closed: %s", gold.name, "; ".join(gate.reasons))
-        _forget()
+        _not_kept()
     return Audit(gate=gate)
 
 
-def _forget() -> None:
-    """Keep this task's result out of the cache; the run itself is handed it all the same."""
+def _not_kept() -> None:
+    """Keep this task's result out of the cache."""
     transaction = get_transaction()
     if transaction is not None:
         transaction.write_on_commit = False

@@ -290,7 +290,7 @@ RULES = (
         "a product does not go back to versions that were replaced",
         PRODUCTS,
         "        _refuse_older(lake, current, tables)\n",
-        "        pass\n",
+        "",
         f"{_P}::test_a_zombie_does_not_name_versions_that_were_replaced_meanwhile",
     ),
     rule(
@@ -353,8 +353,8 @@ RULES = (
     rule(
         "Soda scans one contract at a time",
         CONTRACTS,
-        " as cursor, _one_scan:",
-        " as cursor:",
+        "    with _ONE_SCAN:\n",
+        "    if True:\n",
         f"{_K}::test_scans_side_by_side_do_not_mix_up_their_contracts",
     ),
 )

@@ -73,14 +73,14 @@ def wait_until(ready: Callable[[], bool], process: Process, name: str, log: Path
         time.sleep(_POLL_S)
 
 
-def stop(process: Process) -> None:
+def stop(process: Process, by: signal.Signals = signal.SIGTERM, patience_s: float | None = None) -> None:
     """Ask a process and its children to end, and make them where they do not."""
     if not process.is_running():
         return
     family = [psutil.Process(process.pid)]
     family += family[0].children(recursive=True)
-    _signal_group(process.pid, signal.SIGTERM)
-    _, stubborn = psutil.wait_procs(family, timeout=_STOP_S)
+    _signal_group(process.pid, by)
+    _, stubborn = psutil.wait_procs(family, timeout=_STOP_S if patience_s is None else patience_s)
     for left in stubborn:
         left.kill()
     psutil.wait_procs(stubborn, timeout=_STOP_S)

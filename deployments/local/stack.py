@@ -95,7 +95,7 @@ class Stack:
                 if name in running:
                     stop(state.processes[name])
             if POSTGRES in running:
-                self._postgres(state).stop()
+                Postgres.stop(state.processes[POSTGRES])
             self._save(State(ports=state.ports))
             (self.root / "env").unlink(missing_ok=True)
         for name in running:

@@ -32,6 +32,7 @@ from headworks.lake.intake import Mode
 from tests.chaos.comparing import Compared, compared
 from tests.chaos.killer import ROOT, PassFailed
 from tests.chaos.outcome import FlowKill, Outcome
+from tests.chaos.plan import STILL
 from tests.chaos.rounds import TOKEN, Stage
 
 STAGES: Final = ("bronze", "silver", "gold", "postgres")
@@ -126,12 +127,15 @@ def play_flow(played: Stage, kills: int, outcome: Outcome, folder: Path) -> None
                 played.shop.lose_rows(f"{played.seed}/flow/{stretch}")
             last = min(KILLS_BETWEEN_CHECKS, kills - len(outcome.flow_kills)) + len(outcome.flow_kills)
             while len(outcome.flow_kills) < last:
-                played.shop.live_on()
+                aim, share, still = next(aims)
+                if not still:
+                    played.shop.live_on()
                 outcome.begin_pass()
-                aim, share = next(aims)
                 where = runs.run(mode, aim, share)
                 if where is not None:
                     outcome.killed(FlowKill(aim, where))
+                else:
+                    outcome.checks.append([*played.compare(), runs.compare_ledger()])
             outcome.begin_pass()
             runs.run(mode)
             outcome.checks.append([*played.compare(), runs.compare_ledger()])
@@ -139,12 +143,12 @@ def play_flow(played: Stage, kills: int, outcome: Outcome, folder: Path) -> None
                 return
 
 
-def _aims(seed: str) -> Iterator[tuple[str, float]]:
-    """Yield stages without end, each with the share of its usual time that passes before the kill."""
+def _aims(seed: str) -> Iterator[tuple[str, float, bool]]:
+    """Yield stages without end, with the share of its usual time before the kill, and whether the shop stands still."""
     chance = Random(seed)
     while True:
         for stage in chance.sample(STAGES, len(STAGES)):
-            yield stage, chance.random()
+            yield stage, chance.random(), chance.random() < STILL
 
 
 def prefect_environment(inherited: dict[str, str], folder: Path) -> dict[str, str]:

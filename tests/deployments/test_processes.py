@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
+from deployments.local.postgres import Postgres
 from deployments.local.processes import Process, free_port, start, stop, wait_until
 from headworks.errors import SettingsError
 
@@ -49,6 +51,19 @@ def test_a_process_that_does_not_listen_is_stopped_all_the_same(
     process = _running(_DEAF, tmp_path / "log")
     stop(process)
     assert not process.is_running()
+
+
+def test_postgres_is_stopped_in_order_though_its_folder_can_no_longer_be_reached(tmp_path: Path) -> None:
+    """As root it runs as somebody else, who loses the way to its data when a folder above is closed."""
+    above = tmp_path / "above"
+    above.mkdir()
+    postgres = Postgres(above / "data", free_port(5433), "made up for a test")
+    process = postgres.start()
+    with psycopg.connect(postgres.admin_url("shop")):
+        above.chmod(0o700)
+        Postgres.stop(process)
+    assert not process.is_running()
+    assert "database system is shut down" in (postgres.data / "log").read_text()
 
 
 def test_another_process_under_a_number_of_ours_is_not_taken_for_ours(tmp_path: Path) -> None:

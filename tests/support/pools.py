@@ -93,6 +93,12 @@ class Operator:
         answer.raise_for_status()
         return answer.json()
 
+    def post(self, path: str, content: Mapping[str, Any]) -> Any:
+        """Ask the server's API something that is asked in a body."""
+        answer = httpx.post(f"{self.stack.api_url}/{path}", json=content, timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
     def assert_completed(self, flow_run_id: str, worker_log: str) -> dict[str, Any]:
         """Return the flow run; fails with its log where it did not end well."""
         run: dict[str, Any] = self.read(f"flow_runs/{flow_run_id}")

@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from deltalake.fs import DeltaStorageHandler
+from pyarrow import fs as arrow_fs
 
 from headworks.errors import LakeUnusable
 from headworks.lake.delta import Table, create_table, open_table, translated
@@ -21,6 +24,14 @@ from headworks.names import Layer, table_path
 from headworks.settings import LakeSettings
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object below the lake's root, and when it was written."""
+
+    path: str
+    modified_at: datetime
 
 
 class Lake:
@@ -69,9 +80,9 @@ class Lake:
             partition_by,
         )
 
-    def open_products(self) -> Table | None:
+    def open_products(self, version: int | None = None) -> Table | None:
         """Open the table that names the versions of each product; None where nothing was published yet."""
-        return open_table(f"{self.settings.root}/products", "products", self._options)
+        return open_table(f"{self.settings.root}/products", "products", self._options, version)
 
     def ensure_products(self, schema: pl.Schema) -> Table:
         """Open the table of products, making it first where there is none."""
@@ -85,7 +96,7 @@ class Lake:
         data = json.dumps(content, sort_keys=True).encode()
         if not self.settings.is_local:
             with translated(path):
-                self._remote().write(path, data)
+                self._objects().write(path, data)
             return
         target = Path(self.settings.root) / path
         with translated(path):
@@ -103,7 +114,7 @@ class Lake:
             if self.settings.is_local:
                 data = (Path(self.settings.root) / path).read_bytes()
             else:
-                data = self._remote().read(path)
+                data = self._objects().read(path)
         try:
             content = json.loads(data)
         except ValueError as problem:
@@ -112,12 +123,61 @@ class Lake:
             raise LakeUnusable("An object of the lake is not a JSON object.", where=path)
         return content
 
+    def datasets(self, layer: Layer) -> list[str]:
+        """Return the datasets that have a table in a layer, sorted."""
+        found: list[str] = []
+        pending: list[str] = [layer]
+        while pending:
+            folder = pending.pop()
+            names = self._folders(folder)
+            if "_delta_log" in names:
+                found.append(folder.removeprefix(f"{layer}/").replace("/", "."))
+            else:
+                pending += [f"{folder}/{name}" for name in names if not name.startswith("_")]
+        return sorted(found)
+
+    def list_objects(self, folder: str) -> list[StoredObject]:
+        """Return the objects below a folder with the moment each was written, sorted by path; none without it."""
+        chosen = arrow_fs.FileSelector(self._located(folder), recursive=True, allow_not_found=True)
+        with translated(folder):
+            found = self._files().get_file_info(chosen)
+        files = [each for each in found if each.type == arrow_fs.FileType.File]
+        prefix = self._located("")
+        return sorted(
+            (StoredObject(each.path.removeprefix(prefix), each.mtime.astimezone(UTC)) for each in files),
+            key=lambda each: each.path,
+        )
+
+    def remove_object(self, path: str) -> None:
+        """Remove an object; one that is gone already is no error."""
+        with translated(path):
+            try:
+                self._files().delete_file(self._located(path))
+            except FileNotFoundError:
+                return
+
     def check_writable(self) -> None:
         """Write, read and keep one small object, to fail early and clearly where the lake cannot be written."""
         self.put_object("_headworks/writable.json", {"writable": True})
         self.get_object("_headworks/writable.json")
 
-    def _remote(self) -> _Objects:
+    def _folders(self, folder: str) -> list[str]:
+        chosen = arrow_fs.FileSelector(self._located(folder), recursive=False, allow_not_found=True)
+        with translated(folder):
+            found = self._files().get_file_info(chosen)
+        return [each.base_name for each in found if each.type == arrow_fs.FileType.Directory]
+
+    def _files(self) -> arrow_fs.FileSystem:
+        return arrow_fs.LocalFileSystem() if self.settings.is_local else self._remote()
+
+    def _located(self, path: str) -> str:
+        """Return a path below the root as the file system of the lake reads it."""
+        return f"{self.settings.root}/{path}" if self.settings.is_local else path
+
+    def _remote(self) -> arrow_fs.PyFileSystem:
+        return arrow_fs.PyFileSystem(self._objects())
+
+    def _objects(self) -> _Objects:
         return _Objects(self.settings.root, self._options)
 
 
