@@ -67,7 +67,7 @@ RULES = (
     rule(
         "the checkpoint is written before the commit",
         LANDING,
-        "            _write_checkpoint(landing, head.sequence + 1, token, batch.position)\n",
+        "            put_checkpoint(landing, head.sequence + 1, token, batch.position)\n",
         "",
         f"{_L}::test_the_checkpoint_is_readable_before_the_table_names_it",
     ),
@@ -146,9 +146,9 @@ RULES = (
     rule(
         "an audited candidate is never rebased: replacing",
         DELTA,
-        '            schema_mode=None if predicate else "overwrite",\n'
+        '            schema_mode=("merge" if extra else None) if predicate else "overwrite",\n'
         "            commit_properties=_properties(transactions, 0),",
-        '            schema_mode=None if predicate else "overwrite",\n'
+        '            schema_mode=("merge" if extra else None) if predicate else "overwrite",\n'
         "            commit_properties=_properties(transactions, 15),",
         f"{_GOLD}::test_a_stale_replacement_is_refused_without_a_number_in_common_too_since_it_is_never_rebased",
     ),
@@ -205,7 +205,7 @@ RULES = (
     rule(
         "a window is a stream of its own",
         NAMES,
-        '    return f"{check_dataset(dataset)}@w{_stamp(window.start)}-{_stamp(window.end)}-{attempt}"',
+        '    return f"{check_dataset(dataset)}@w{_stamp(window.start)}-{_stamp(window.end)}-{reading}"',
         "    return check_dataset(dataset)",
         f"{_W}::test_a_window_never_moves_the_live_position",
     ),
