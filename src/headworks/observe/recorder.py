@@ -58,7 +58,7 @@ class Recorder:
 
     def report(self, status: RunStatus, message: str = "") -> RunReport:
         """Return the report of the run as it stands."""
-        window = self.window.model_dump(mode="json") if self.window else None
+        window = self.window.model_dump(mode="json", exclude_none=True) if self.window else None
         return RunReport.model_validate(
             {
                 "run_id": self.run_id,
