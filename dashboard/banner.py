@@ -86,17 +86,12 @@ def why(run: RunReport | None) -> tuple[str, ...]:
 def ago(passed: timedelta) -> str:
     """Write how long ago something was, in its largest unit: ``3 minutes ago``."""
     seconds = int(passed.total_seconds())
-    if seconds < 0:
-        return f"in {_in_words(-seconds)}"
-    return "just now" if seconds < _MINUTE else f"{_in_words(seconds)} ago"
-
-
-def _in_words(seconds: int) -> str:
-    for unit, length in (("day", _DAY), ("hour", _HOUR), ("minute", _MINUTE), ("second", 1)):
-        if seconds >= length:
-            count = seconds // length
-            return f"{count:,} {unit}{'s' if count > 1 else ''}"
-    return "no time"
+    for unit, length in (("day", _DAY), ("hour", _HOUR), ("minute", _MINUTE)):
+        count = abs(seconds) // length
+        if count:
+            words = f"{count:,} {unit}{'s' if count > 1 else ''}"
+            return f"in {words}" if seconds < 0 else f"{words} ago"
+    return "just now"
 
 
 def _newest_day(newest: date | None, now: datetime) -> tuple[str, str, str]:

@@ -22,7 +22,7 @@ from headworks.errors import CandidateStale, ConcurrentRun, GateClosed, Headwork
 from headworks.names import Window
 from headworks.observe.reconcile import reconcile
 from headworks.observe.recorder import Recorder
-from headworks.observe.report import GateReport, RunReport, RunStatus
+from headworks.observe.report import RUN_LINK, GateReport, RunReport, RunStatus
 from headworks.refine.refinement import RefineOutcome
 from tasks.extract import Run
 from tasks.policy import without_thread_warnings
@@ -145,5 +145,5 @@ def _closed(told: Story, status: RunStatus, message: str) -> RunReport:
 def _recorder(flow: str, run: Run, window: Window | None) -> Recorder:
     recorder = Recorder(run.run_id, flow, run.mode, run.open_lake().settings.root, window)
     if flow_run.ui_url:
-        recorder.links["This run in the Prefect UI"] = flow_run.ui_url
+        recorder.links[RUN_LINK] = flow_run.ui_url
     return recorder

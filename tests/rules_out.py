@@ -353,8 +353,8 @@ RULES = (
     rule(
         "Soda scans one contract at a time",
         CONTRACTS,
-        "    with _ONE_SCAN:\n",
-        "    if True:\n",
+        " as cursor, _one_scan:",
+        " as cursor:",
         f"{_K}::test_scans_side_by_side_do_not_mix_up_their_contracts",
     ),
 )

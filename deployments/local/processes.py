@@ -42,6 +42,17 @@ class Process(BaseModel):
         except psutil.NoSuchProcess:
             return False
 
+    def listens_on(self, port: int) -> bool:
+        """Tell whether this process, or a child of it, is the one that listens on a port."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found = psutil.Process(self.pid)
+            for process in (found, *found.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    for open_socket in process.net_connections("tcp"):
+                        if open_socket.status == psutil.CONN_LISTEN and open_socket.laddr.port == port:
+                            return True
+        return False
+
 
 def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Process:
     """Start a program in a session of its own, with its output in a log file."""

@@ -38,7 +38,8 @@ _FLAGS = (
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Generous, since a test waits only as long as it has to.
 _PATIENCE_MS = 90_000
-_START_S = 90
+_START_S = 300
+_PORT = 8531
 
 Screen = Callable[["Page", str], None]
 
@@ -102,12 +103,12 @@ def dashboard(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @contextmanager
 def running_dashboard(folder: Path, **environment: str) -> Iterator[Dashboard]:
-    """Run the dashboard as ``make dashboard`` does, with these variables, on a free port of this machine."""
+    """Run the dashboard as ``make dashboard`` does, with these variables, on a free port."""
     clean = {
         n: value for n, value in os.environ.items() if not n.startswith(("PREFECT", "HEADWORKS", "STREAMLIT"))
     }
     log = folder / "dashboard.log"
-    port = free_port(0)
+    port = free_port(_PORT)
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
     with log.open("w") as output:
         process = subprocess.Popen(

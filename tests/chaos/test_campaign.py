@@ -11,7 +11,7 @@ import pytest
 
 from shop import gold
 from tests.chaos.campaign import Campaign, run, succeeded
-from tests.chaos.outcome import told
+from tests.chaos.outcome import Outcome, told
 from tests.chaos.rounds import stage
 from tests.chaos.steps import Place, begins, ends
 from tests.conftest import PostgresServer
@@ -27,9 +27,9 @@ POSTGRES = Place("postgres", "commit", gold.PRODUCT)
 
 def test_no_row_is_missing_or_doubled_after_kills_in_every_step_and_of_the_flow(tmp_path: Path) -> None:
     """SIGKILL at seeded moments in every kind of step, and every table still has exactly its rows."""
-    campaign = Campaign(kills=20, flow_kills=2, seed=7)
+    campaign, outcome = Campaign(kills=20, flow_kills=2, seed=7), Outcome()
 
-    outcome = run(campaign, tmp_path)
+    run(campaign, tmp_path, outcome)
 
     assert (outcome.missing, outcome.doubled) == (0, 0), told(outcome)
     assert not outcome.unhit(), told(outcome)

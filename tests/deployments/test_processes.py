@@ -100,3 +100,21 @@ def test_a_busy_port_is_worked_round() -> None:
         busy = int(taken.getsockname()[1])
         assert free_port(busy) != busy
     assert free_port(busy) == busy
+
+
+def test_a_port_that_another_process_listens_on_is_not_taken_for_ones_own(tmp_path: Path) -> None:
+    """Two stacks that start at once may choose the same port; the one that lost it must not use the other's server."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        sleeper = _running(_SLEEPER, tmp_path / "sleeper")
+        assert not sleeper.listens_on(port)
+        stop(sleeper)
+    listening = f"import socket; s = socket.create_server(('127.0.0.1', {port})); {_SLEEPER}"
+    for program in (
+        listening,
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {listening!r}])",
+    ):
+        server = _running(program, tmp_path / f"server-{len(program)}")
+        assert server.listens_on(port)
+        stop(server)
+        assert not server.listens_on(port)

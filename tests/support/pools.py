@@ -24,8 +24,8 @@ from deployments.local.stack import Stack
 from shop.truth import CustomerValueRow, DailyRow, truth
 
 CHECKOUT = Path(__file__).parents[2]
-_COMMAND_S = 180
-_RUN_S = 300
+_COMMAND_S = 600
+_RUN_S = 600
 R = TypeVar("R", bound=BaseModel)
 _UUID = re.compile(r"UUID: ([0-9a-f-]{36})")
 

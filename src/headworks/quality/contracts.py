@@ -14,12 +14,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 import duckdb
@@ -43,10 +43,9 @@ _OUTCOMES: dict[str, Outcome] = {
     "EXCLUDED": "not evaluated",
 }
 _DATA_SOURCE = "lake"
+# Soda reads YAML with one reader for the whole process: two scans at once mix up their contracts, and fail.
+_one_scan = Lock()
 _CONTRACT_SCHEMA = "soda_data_contract_json_schema_1_0_0.json"
-
-# Soda parses every contract with one parser, whose state two threads destroy for each other.
-_ONE_SCAN = threading.Lock()
 
 
 def run_contract(contract: Path, candidate: Path | pl.DataFrame, scope: str) -> list[CheckReport]:
@@ -58,7 +57,7 @@ def run_contract(contract: Path, candidate: Path | pl.DataFrame, scope: str) -> 
     """
     try:
         schema, table = _names(contract)
-        with _view(candidate, schema, table) as cursor:
+        with _view(candidate, schema, table) as cursor, _one_scan:
             result = _verify(contract, cursor)
         return _reports(result, contract, scope)
     except Exception as problem:  # noqa: BLE001 - whatever a scan raises closes the gate; that is the point
@@ -118,8 +117,7 @@ def _verify(contract: Path, connection: duckdb.DuckDBPyConnection) -> Any:
 
     logging.getLogger("soda").setLevel(logging.ERROR)
     source = DuckDBDataSourceImpl.from_existing_cursor(connection, name=_DATA_SOURCE)
-    with _ONE_SCAN:
-        return verify_contract_locally(data_sources=[source], contract_file_path=str(contract), publish=False)
+    return verify_contract_locally(data_sources=[source], contract_file_path=str(contract), publish=False)
 
 
 def _reports(result: Any, contract: Path, scope: str) -> list[CheckReport]:

@@ -222,7 +222,7 @@ def test_scans_side_by_side_do_not_mix_up_their_contracts(
 
     monkeypatch.setattr(soda_core.contracts, "verify_contract_locally", scan)
     if not one_at_a_time:
-        monkeypatch.setattr(contracts, "_ONE_SCAN", nullcontext())
+        monkeypatch.setattr(contracts, "_one_scan", nullcontext())
     contract = tmp_path / "contract.yml"
     contract.write_text(HEAD + "checks:\n- row_count:\n")
     with ThreadPoolExecutor(4) as pool:
