@@ -140,7 +140,6 @@ RULES = (
         SILVER,
         "            silver.append(changes.select(silver.columns), transactions, retries=0)",
         "            return",
-        f"{_S}::test_empty_batches_move_the_upper_bound",
         f"{_S}::test_a_range_that_changes_nothing_is_consumed_all_the_same",
     ),
     rule(
