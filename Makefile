@@ -63,7 +63,7 @@ clean: down ## Stop the demo and remove its data, its lake and the environment
 # The environment is made anew when the lock or the project's own description changes.
 $(READY): locks/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "headworks needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing)."; \
+	  echo "headworks needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing)."; \
 	  echo "Install one, or name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Making the environment in .venv from locks/dev.txt; this takes a minute or two."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \
