@@ -42,6 +42,7 @@ def landed(demo: Demo) -> pl.DataFrame:
 
 
 def test_a_described_resource_is_landed_and_the_next_run_lands_nothing_twice(demo: Demo) -> None:
+    assert demo.first.code == 0, demo.first.err
     first = ingest(demo, deployed()["resource"])
     assert first.code == 0, first.err
     rows = landed(demo)
