@@ -54,13 +54,14 @@ def find(value: Any, path: str) -> Any:
 
 def placed(value: Any, path: str, new: Any) -> Any:
     """Return a copy of a decoded value with ``new`` at a path; objects on the way are made where there are none."""
-    steps = parts(path)
+    return _placed(value, parts(path), new)
+
+
+def _placed(value: Any, steps: Sequence[str], new: Any) -> Any:
     if not steps:
         return new
-    name, rest = steps[0], steps[1:]
     held = dict(value) if isinstance(value, Mapping) else {}
-    below = ".".join(f'"{step}"' if not step.isidentifier() else step for step in rest)
-    held[name] = placed(held.get(name), below, new) if rest else new
+    held[steps[0]] = _placed(held.get(steps[0]), steps[1:], new)
     return held
 
 
