@@ -71,9 +71,7 @@ def test_a_cursor_leads_once_through_all_rows_in_their_exact_bytes() -> None:
 
 def test_counted_pages_show_each_row_once_and_state_the_total() -> None:
     with hostile(api_of("page")) as api, httpx.Client(headers=KEY) as client:
-        pages = [
-            client.get(f"{api.url}/page", params={"page": n, "per_page": 5}).json() for n in range(1, 7)
-        ]
+        pages = [client.get(f"{api.url}/page", params={"page": n, "per_page": 5}).json() for n in range(1, 7)]
     read = [record["id"] for page in pages for record in page["data"]["items"]]
     assert read == [row.key for row in api.rows]
     assert {json.dumps(page["meta"]) for page in pages} == {'{"pages": 5, "total": 23}'}

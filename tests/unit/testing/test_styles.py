@@ -1,4 +1,4 @@
-"""Each style of the hostile API and its description belong together: the paginators lead through it, without a client."""
+"""Each style of the hostile API and its description belong together: the paginators lead through it, with no client."""
 
 from __future__ import annotations
 
