@@ -129,12 +129,14 @@ class RateLimit(Affliction):
     """Refuses now and then and says for how long, in one of the forms in use; who comes too early is written down.
 
     ``seconds`` and ``date`` are Retry-After, ``reset`` is one of the headers that say when the budget is full again.
+    The API's clock may be an hour wrong, which its Date header then shows.
     """
 
     def __init__(self, dice: Random, form: str, longest_s: int = 30) -> None:
         super().__init__()
         self._dice, self._form, self._longest_s = dice, form, longest_s
         self._moments = Moments(dice, 3, 15)
+        self._wrong = timedelta(hours=dice.choice((0, 0, 1, -1)))
 
     def answer(self, api: HostileApi, asked: Asked) -> Reply | None:
         """Refuse at some moments, and everything before the moment that was named."""
@@ -149,7 +151,10 @@ class RateLimit(Affliction):
 
     def _refusal(self, api: HostileApi) -> Reply:
         left_s = math.ceil(api.not_before - api.now)
-        moment = BEGINNING + timedelta(seconds=api.not_before)
+        moment = BEGINNING + timedelta(seconds=api.not_before) + self._wrong
+        present = format_datetime(
+            BEGINNING + timedelta(seconds=math.floor(api.now)) + self._wrong, usegmt=True
+        )
         forms = {
             "seconds": [{"Retry-After": str(left_s)}],
             "date": [{"Retry-After": format_datetime(moment, usegmt=True)}],
@@ -158,7 +163,7 @@ class RateLimit(Affliction):
                 {"RateLimit-Remaining": "0", "RateLimit-Reset": str(left_s)},
             ],
         }[self._form]
-        return Reply.of({"error": "too many requests"}, 429, **self._dice.choice(forms))
+        return Reply.of({"error": "too many requests"}, 429, **self._dice.choice(forms), Date=present)
 
 
 class DayLimit(Affliction):
