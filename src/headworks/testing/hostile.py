@@ -121,11 +121,13 @@ class HostileApi:
         """Return the page that is meant, as an honest API would show it."""
         size = max(1, min(wanted.size, self.largest_page))
         wanted = replace(wanted, size=size)
-        if wanted.index is not None:
+        # A page's number counts pages of the size that is really given.
+        index = wanted.index if wanted.number is None else wanted.number * size
+        if index is not None:
             # By key, so that a change of a row does not shift the others.
             rows = sorted(self.rows, key=lambda row: row.key)
-            part = rows[wanted.index : wanted.index + size]
-            more = wanted.index + size < len(rows)
+            part = rows[index : index + size]
+            more = index + size < len(rows)
             return Shown(_records(part), "more" if more else None, len(rows), wanted)
         return self._after(wanted, size)
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from headworks.lake.store import Lake
 from headworks.refine.dataset import Dataset
-from headworks.refine.expressions import whole_number
+from headworks.refine.expressions import utc_moment, whole_number
 from headworks.refine.refinement import Refinement, refine
 from headworks.settings import RejectLimits
 
@@ -22,7 +22,7 @@ class ThingSchema(dy.Schema):
 
     id = dy.Int64(nullable=False)
     amount = dy.Int64(nullable=True)
-    updated_at = dy.String(nullable=True)
+    updated_at = dy.Datetime(nullable=True, time_unit="us", time_zone="UTC")
 
 
 THINGS = Dataset(
@@ -33,7 +33,7 @@ THINGS = Dataset(
     columns={
         "id": whole_number("id"),
         "amount": whole_number("amount"),
-        "updated_at": pl.col("updated_at").cast(pl.String, strict=False),
+        "updated_at": utc_moment("updated_at"),
     },
     cursor="updated_at",
     limits=RejectLimits(share=1.0),

@@ -18,9 +18,13 @@ from headworks.testing.wire import Asked, Reply
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which page a request means: from an index, or after a token; ``since`` is the first stamp to list."""
+    """Which page a request means: its number from 0, the index of its first row, or the token before it.
+
+    ``since`` is the first stamp to list.
+    """
 
     size: int
+    number: int | None = None
     index: int | None = None
     token: str | None = None
     since: str | None = None
@@ -93,7 +97,7 @@ def _number(asked: Asked, name: str, default: int) -> int:
 def _pages(first: int) -> Callable[[Asked], Wanted]:
     def reads(asked: Asked) -> Wanted:
         size = _number(asked, "per_page", 50)
-        return Wanted(size, index=(_number(asked, "page", first) - first) * size)
+        return Wanted(size, number=_number(asked, "page", first) - first)
 
     return reads
 
