@@ -70,10 +70,14 @@ class HostileApi:
     epoch: str = ""
     """Part of every token; tokens of an earlier epoch are gone."""
     server: Server | None = None
+    served_at: str = ""
+    """Address of the API where another process serves it."""
 
     @property
     def url(self) -> str:
         """The API's address."""
+        if self.served_at:
+            return self.served_at
         assert self.server is not None, "the API is not served"
         return self.server.url
 

@@ -15,6 +15,8 @@ from headworks.testing.truth import Row, make_rows
 
 Odd = Callable[[Random, Row], bytes]
 
+_BESIDE = 100_000
+
 
 def _field(row: Row, name: str, value: str) -> bytes:
     """Write a row's record with one field's JSON replaced or added."""
@@ -97,5 +99,7 @@ def odd_rows(name: str, count: int, seed: int) -> list[Row]:
             found.append(row)
         if struck:
             record = ODDITIES[name](dice, row)
-            found.append(Row(row.key, row.stamp, row.amount, record))
+            # Each row has a place of its own in the server's order, whatever key its record shows.
+            place = row.key + (_BESIDE if name == "conflicting duplicates" else 0)
+            found.append(Row(place, row.stamp, row.amount, record))
     return found
