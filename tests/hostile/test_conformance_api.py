@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from random import Random
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,7 @@ class ApiSuite(SourceSuite):
     """The suite over nine pages of five records, two pages a batch."""
 
     style = "cursor"
-    described: dict[str, object] = {}
+    described: Mapping[str, Any] = MappingProxyType({})
     manners = Manners(incremental=False, volatile=("_page", "_url"))
 
     @pytest.fixture
@@ -67,7 +69,7 @@ class TestCursor(ApiSuite):
 class TestCursorSince(ApiSuite):
     """A token in the body, and only what is new."""
 
-    described = {"incremental": SINCE}
+    described = MappingProxyType({"incremental": SINCE})
     manners = Manners(volatile=("_page", "_url"))
 
 
