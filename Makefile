@@ -7,10 +7,12 @@ DAYS ?= 0
 KILLS ?= 220
 FLOW_KILLS ?= 10
 SEED ?= 1
+SEEDS ?= 20
+KILLED ?= 100
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos clean
+.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos hostile clean
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +58,10 @@ test-rules: $(READY) ## Take each rule of the protocol out, and see that its tes
 
 chaos: $(READY) ## Kill processes at seeded random moments, the whole campaign
 	@$(BIN)/python -m tests.chaos.campaign --kills $(KILLS) --flow-kills $(FLOW_KILLS) --seed $(SEED)
+
+hostile: $(READY) ## Read APIs that misbehave in every way, with many seeds; kill readings in the middle
+	@$(BIN)/python -m tests.hostile.campaign --seeds $(SEEDS)
+	@$(BIN)/python -m tests.hostile.killing --seeds $(KILLED)
 
 clean: down ## Stop the demo and remove its data, its lake and the environment
 	rm -rf $(STACK) .venv
