@@ -13,6 +13,7 @@ from headworks.sources.api.client import ApiClient
 from headworks.sources.api.source import ApiSource, Resource
 from headworks.sources.intakes import ResourceIntake, TableIntake
 from headworks.sources.sql.postgres import PostgresTable
+from headworks.sources.sql.table import Table
 from tasks.policy import EFFECT
 
 
@@ -42,10 +43,8 @@ def extract_table(
     """Land what a Postgres table has that bronze has not."""
     source = PostgresTable(
         load_database(database),
-        schema_name,
-        table,
-        cursor,
-        application=f"headworks {run.run_id}",
+        Table(schema_name=schema_name, name=table, cursor=cursor),
+        run_id=run.run_id,
     )
     reports = take_in(_request(run, dataset, window), TableIntake(source), _log_batch)
     _log_done(reports)

@@ -22,12 +22,15 @@ class Batch:
 
     ``frame`` holds the records that are new. ``read`` counts every record that the source gave, ``repeated`` those of
     them that earlier batches hold already and that the frame therefore leaves out: ``read == frame.height + repeated``.
+    ``unplaced`` counts rows that this way of reading cannot take, and ``notices`` are sentences for the log.
     """
 
     frame: pl.DataFrame
     position: Position
     read: int
     repeated: int = 0
+    unplaced: int = 0
+    notices: tuple[str, ...] = ()
 
 
 class Source(Protocol):
