@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from headworks.lake.drift import Policy
 from headworks.lake.generations import (
     begin_generation,
     complete_generation,
@@ -53,6 +54,7 @@ class TakeIn:
     mode: Mode = "incremental"
     window: Window | None = None
     dry_run: bool = False
+    drift: Policy = "evolve"
     clock: Clock = system_clock
     token: TokenMaker = random_token
 
@@ -66,6 +68,7 @@ def take_in(request: TakeIn, intake: Intake, on_batch: OnBatch | None = None) ->
         request.run_id,
         clock=request.clock,
         token=request.token,
+        drift=request.drift,
     )
     if request.window is not None:
         source = intake.within(request.window)
