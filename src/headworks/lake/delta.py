@@ -44,6 +44,7 @@ APPEND_RETRIES = 100
 # Rows that are in memory at once while a table is written anew.
 _REWRITE_ROWS = 100_000
 _NO_HOUSEKEEPING = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+_PLAIN = WriterProperties(compression="SNAPPY")
 # A column of running numbers takes longest to write of all, unless as differences.
 _NUMBERED = WriterProperties(
     compression="SNAPPY",
@@ -123,7 +124,7 @@ class Table:
             frame,
             mode="append",
             schema_mode="merge" if differ else None,
-            writer_properties=_NUMBERED if "_row" in names else None,
+            writer_properties=_NUMBERED if "_row" in names else _PLAIN,
             commit_properties=_properties(transactions, retries),
             post_commithook_properties=_NO_HOUSEKEEPING,
         )

@@ -55,21 +55,26 @@ class TakeIn:
     window: Window | None = None
     dry_run: bool = False
     drift: Policy = "evolve"
+    largest_vanishing_share: float | None = None
     clock: Clock = system_clock
     token: TokenMaker = random_token
+
+    def landing(self) -> Landing:
+        """Return the landing in the live stream."""
+        return Landing(
+            self.lake,
+            self.dataset,
+            self.dataset,
+            self.run_id,
+            clock=self.clock,
+            token=self.token,
+            drift=self.drift,
+        )
 
 
 def take_in(request: TakeIn, intake: Intake, on_batch: OnBatch | None = None) -> tuple[LandingReport, ...]:
     """Take a source in as requested, and return a report for each stream that was read."""
-    landing = Landing(
-        request.lake,
-        request.dataset,
-        request.dataset,
-        request.run_id,
-        clock=request.clock,
-        token=request.token,
-        drift=request.drift,
-    )
+    landing = request.landing()
     if request.window is not None:
         source = intake.within(request.window)
         stream = window_reading(request.lake, request.dataset, request.window)
@@ -89,7 +94,7 @@ def _full(
     generation = begin_generation(landing, whole.schema)
     report = land(replace(landing, stream=generation.stream), whole, on_batch=on_batch)
     caught_up = () if live is None else (land(landing, live, on_batch=on_batch),)
-    complete_generation(landing, generation)
+    complete_generation(landing, replace(generation, largest_share=request.largest_vanishing_share))
     return (report.model_copy(update={"generation": generation.number}), *caught_up)
 
 

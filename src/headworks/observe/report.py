@@ -46,6 +46,8 @@ class LandingReport(Report):
     first_sequence: int = 0
     last_sequence: int = 0
     generation: int = Field(default=0, description="Number of the full read, 0 for an incremental one.")
+    keys: int = Field(default=0, description="Keys of the source that were noted to find deletions by.")
+    missing: int = Field(default=0, description="Of these keys, those that bronze has never seen.")
     unplaced: int = Field(
         default=0, description="Rows without a cursor value, which only a full read takes; seen by this run."
     )
@@ -89,7 +91,7 @@ class CheckReport(Report):
 
     scope: str = Field(description="The table that the candidate was for.")
     name: str
-    kind: str = Field(description="contract, limit, total, account or key.")
+    kind: str = Field(description="contract, limit, total, account, vanished or key.")
     outcome: Literal["passed", "failed", "warned", "not evaluated", "error"]
     detail: str = ""
 

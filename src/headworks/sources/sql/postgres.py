@@ -79,7 +79,7 @@ class PostgresTable:
         else:
             yield from self._read_onwards(position or {}, until)
 
-    def keys(self) -> Iterator[pa.Table]:
+    def read_keys(self) -> Iterator[pa.Table]:
         """Yield the keys of all rows, from one snapshot.
 
         Raises `SettingsError` where there is no key.
