@@ -105,7 +105,8 @@ def results(futures: list[PrefectFuture[T]]) -> list[T]:
 
 
 def _finished(told: Story) -> RunReport:
-    status: RunStatus = "published" if told.recorder.changed() else "unchanged"
+    unchanged: RunStatus = "landed" if told.recorder.landed() else "unchanged"
+    status: RunStatus = "published" if told.recorder.changed() else unchanged
     report = told.recorder.report("dry run" if told.run.dry_run else status)
     try:
         reconcile(report)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import polars as pl
 from prefect import get_run_logger, task
 
 from blocks import load_database
 from headworks.lake.intake import TakeIn, take_in
 from headworks.lake.key_sets import compare_keys
-from headworks.lake.landing import METADATA
+from headworks.lake.stamping import METADATA
 from headworks.names import Window
 from headworks.observe.report import LandingReport, Report
 from headworks.refine.mirror import mirror
@@ -77,7 +78,7 @@ def mirror_table(run: Run, ingested: Ingested) -> RefineOutcome:
     """Keep the newest version of each row in silver; a closed gate is told, not raised."""
     lake = run.open_lake()
     bronze = lake.must_open("bronze", ingested.dataset)
-    columns = {name: dtype for name, dtype in bronze.schema.items() if name not in METADATA}
+    columns = pl.Schema({name: dtype for name, dtype in bronze.schema.items() if name not in METADATA})
     dataset = mirror(ingested.dataset, ingested.key, columns, ingested.cursor)
     outcome = refine(Refinement(lake, run.run_id), dataset, dry_run=run.dry_run)
     report = outcome.report

@@ -118,7 +118,7 @@ class Lake:
         return content
 
     def put_rows(self, path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
-        """Write rows as one Parquet object, a table at a time, and return their number; a reader sees all or nothing."""
+        """Write rows as one Parquet object, and return their number; a reader sees all of it or nothing."""
         target = Path(self.settings.root) / path
         with translated(path):
             if not self.settings.is_local:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RunStatus = Literal["published", "unchanged", "dry run", "gate closed", "refused", "failed"]
+RunStatus = Literal["published", "landed", "unchanged", "dry run", "gate closed", "refused", "failed"]
 
 
 class Report(BaseModel):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, cast
 
@@ -32,7 +32,7 @@ class Marker:
     key: tuple[str, ...]
     columns: tuple[str, ...]
     lookback_s: float = 0.0
-    most: int = MOST_MARKS
+    most: int = field(default_factory=lambda: MOST_MARKS)
 
     def newest(self, position: Position) -> Any:
         """Return the position's cursor value, up to which rows can be marked; None at the beginning."""
