@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headworks.errors import SchemaChanged
+from headworks.errors import CommitUnclear, SchemaChanged
 from headworks.lake.drift import wider
 from headworks.lake.landing import Landing, land
 from headworks.lake.store import Lake
@@ -23,11 +24,14 @@ from tests.support.sources import Frames
 
 @pytest.fixture
 def begun(lake: Lake, database: DatabaseSettings, connection: psycopg.Connection) -> Lake:
-    """A lake that has one row of a table with a few types."""
+    """A lake that has two rows of a table with a few types.
+
+    The second is read again in each run, and lands again where the change of columns changed it.
+    """
     connection.execute(
         "CREATE TABLE rows (id int PRIMARY KEY, small int2, single float4, money numeric(6,2), v varchar(3))"
     )
-    connection.execute("INSERT INTO rows VALUES (1, 32767, 0.1, 9999.99, 'abc')")
+    connection.execute("INSERT INTO rows VALUES (1, 32767, 0.1, 9999.99, 'abc'), (2, 2, 2, 2, 'b')")
     take(lake, source(database, cursor="id"))
     return lake
 
@@ -39,7 +43,7 @@ def by_id(lake: Lake) -> dict[int, dict[str, Any]]:
 
 WIDER = """
 ALTER TABLE rows ALTER small TYPE int8, ALTER single TYPE float8, ALTER money TYPE numeric(12,4), ALTER v TYPE text;
-INSERT INTO rows VALUES (2, 9223372036854775807, 1e300, 12345678.1234, 'longer');
+INSERT INTO rows VALUES (3, 9223372036854775807, 1e300, 12345678.1234, 'longer');
 """
 
 
@@ -49,14 +53,14 @@ def test_wider_types_are_taken_and_what_was_there_stays_exact(
 ) -> None:
     before = by_id(begun)[1]
     connection.execute(WIDER)
-    assert take(begun, source(database, cursor="id", drift=policy))[0].landed == 1
+    assert take(begun, source(database, cursor="id", drift=policy))[0].landed in {1, 2}
     rows = by_id(begun)
     assert rows[1]["small"] == before["small"] == 32767
     assert rows[1]["single"] == before["single"], (
         "a float as it was, not as it would be written in longer digits"
     )
-    assert (rows[1]["money"], rows[2]["money"]) == (Decimal("9999.9900"), Decimal("12345678.1234"))
-    assert (rows[2]["small"], rows[2]["single"], rows[2]["v"]) == (2**63 - 1, 1e300, "longer")
+    assert (rows[1]["money"], rows[3]["money"]) == (Decimal("9999.9900"), Decimal("12345678.1234"))
+    assert (rows[3]["small"], rows[3]["single"], rows[3]["v"]) == (2**63 - 1, 1e300, "longer")
     types = landed(begun).schema
     assert (types["small"], types["single"], types["money"]) == (pl.Int64, pl.Float64, pl.Decimal(12, 4))
 
@@ -68,7 +72,7 @@ def test_a_table_that_was_widened_goes_on_from_where_it_stood(
     take(begun, source(database, cursor="id"))
     (again,) = take(begun, source(database, cursor="id"))
     assert (again.landed, again.first_sequence) == (0, 3)
-    assert len(landed(begun)) == 2
+    assert sorted(by_id(begun)) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("fault", [happened_but_failed(1), not_happened(1)])
@@ -76,50 +80,48 @@ def test_a_widening_that_fails_or_seems_to_is_repeated_without_harm(
     begun: Lake, database: DatabaseSettings, connection: psycopg.Connection, fault: Any
 ) -> None:
     connection.execute(WIDER)
-    with writes(fault):
-        try:
-            take(begun, source(database, cursor="id"))
-        except Exception as problem:  # noqa: BLE001 - whatever it is, the next run must put it right
-            assert "wider types" in str(problem)
+    with writes(fault), suppress(CommitUnclear):
+        take(begun, source(database, cursor="id"))
     take(begun, source(database, cursor="id"))
-    assert sorted(by_id(begun)) == [1, 2]
-    assert len(landed(begun)) == 2
+    found = landed(begun).get_column("id").to_list()
+    assert (set(found), found.count(1), found.count(3)) == ({1, 2, 3}, 1, 1)
 
 
 def test_a_narrower_type_lands_in_the_wider_one_that_is_there(
     begun: Lake, database: DatabaseSettings, connection: psycopg.Connection
 ) -> None:
     connection.execute(
-        "ALTER TABLE rows ALTER money TYPE numeric(5,1); INSERT INTO rows VALUES (2, 1, 1, 1.5, 'x')"
+        "UPDATE rows SET money = 1; ALTER TABLE rows ALTER money TYPE numeric(5,1); INSERT INTO rows VALUES (3, 1, 1, 1.5, 'x')"
     )
     take(begun, source(database, cursor="id"))
-    assert by_id(begun)[2]["money"] == Decimal("1.50")
+    assert by_id(begun)[3]["money"] == Decimal("1.50")
 
 
 def test_a_new_column_is_added_or_left_out_or_refused(
     begun: Lake, database: DatabaseSettings, connection: psycopg.Connection
 ) -> None:
     connection.execute(
-        "ALTER TABLE rows ADD extra date; INSERT INTO rows VALUES (2, 1, 1, 1, 'x', '2026-01-05')"
+        "ALTER TABLE rows ADD extra date; INSERT INTO rows VALUES (3, 1, 1, 1, 'x', '2026-01-05')"
     )
     with pytest.raises(SchemaChanged, match="extra was not there and is Date"):
         take(begun, source(database, cursor="id", drift="freeze"))
-    assert len(landed(begun)) == 1
+    assert len(landed(begun)) == 2
     take(begun, source(database, cursor="id", drift="ignore"))
     assert "extra" not in landed(begun).columns
-    connection.execute("INSERT INTO rows VALUES (3, 1, 1, 1, 'x', '2026-01-06')")
+    connection.execute("INSERT INTO rows VALUES (4, 1, 1, 1, 'x', '2026-01-06')")
     take(begun, source(database, cursor="id"))
-    assert [row["extra"] is None for row in by_id(begun).values()] == [True, True, False]
+    rows = by_id(begun)
+    assert [rows[key]["extra"] is None for key in (1, 2, 4)] == [True, True, False]
 
 
 def test_a_dropped_column_stays_empty_or_is_refused(
     begun: Lake, database: DatabaseSettings, connection: psycopg.Connection
 ) -> None:
-    connection.execute("ALTER TABLE rows DROP v; INSERT INTO rows VALUES (2, 1, 1, 1)")
+    connection.execute("ALTER TABLE rows DROP v; INSERT INTO rows VALUES (3, 1, 1, 1)")
     with pytest.raises(SchemaChanged, match="v was String and is gone"):
         take(begun, source(database, cursor="id", drift="freeze"))
     take(begun, source(database, cursor="id"))
-    assert [by_id(begun)[key]["v"] for key in (1, 2)] == ["abc", None]
+    assert [by_id(begun)[key]["v"] for key in (1, 3)] == ["abc", None]
 
 
 @pytest.mark.parametrize("policy", ["evolve", "freeze", "ignore"])
@@ -127,18 +129,18 @@ def test_a_changed_type_is_refused_with_column_before_and_after(
     begun: Lake, database: DatabaseSettings, connection: psycopg.Connection, policy: str
 ) -> None:
     connection.execute(
-        "ALTER TABLE rows ALTER small TYPE text USING small::text; INSERT INTO rows VALUES (2, 'x')"
+        "ALTER TABLE rows ALTER small TYPE text USING small::text; INSERT INTO rows VALUES (3, 'x')"
     )
     with pytest.raises(
         SchemaChanged, match=r"small was Int16 and is String.*bronze.t.rows.*Cast the column back"
     ):
         take(begun, source(database, cursor="id", drift=policy))
-    assert len(landed(begun)) == 1
+    assert len(landed(begun)) == 2
     query = (
         "SELECT id, CASE WHEN small ~ '^[0-9]+$' THEN small::int2 END AS small, small AS small_code FROM rows"
     )
     take(begun, source(database, query=query, key=["id"], cursor="id", drift="evolve"))
-    assert by_id(begun)[2]["small_code"] == "x"
+    assert by_id(begun)[3]["small_code"] == "x"
 
 
 def test_columns_change_for_frames_as_for_tables(lake: Lake) -> None:
@@ -171,7 +173,7 @@ def test_the_wider_of_two_types_holds_the_extremes_of_both(one: pl.DataType, oth
 
 def _extremes(dtype: pl.DataType) -> list[Any]:
     if isinstance(dtype, pl.Decimal):
-        return [Decimal("9" * dtype.precision).scaleb(-dtype.scale)]
+        return [Decimal((0, (9,) * dtype.precision, -dtype.scale))]
     if dtype.is_float():
         return [3.4028234663852886e38 if dtype == pl.Float32 else 1.7976931348623157e308, 0.1]
     bits = {pl.Int8: 7, pl.Int16: 15, pl.Int32: 31, pl.Int64: 63}[type(dtype)]

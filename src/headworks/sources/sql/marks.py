@@ -4,6 +4,9 @@ A position is the last cursor value with marks of the rows that hold it; the nex
 and leaves out the rows that are marked. With a lookback the rows of that time are marked as well. Where so many
 rows share one value that marks would fill the checkpoint, and there is a key, the position is the last (cursor, key).
 
+A mark is of all values of a row, so that a change which leaves the cursor as it was is seen. So a row at the boundary
+lands once more when the columns of its table have changed.
+
 What belongs here: positions as JSON, marks, recognising. What does not: queries.
 """
 
