@@ -59,12 +59,17 @@ def shown(
     database: DatabaseSettings, frame: pl.DataFrame, relation: str = "rows"
 ) -> Counter[tuple[Any, ...]]:
     """Return the rows that Postgres shows: natively where ``frame`` has a type of its own, else as text."""
-    columns = [
-        f'"{name}"::text' if dtype == pl.String else f'"{name}"' for name, dtype in frame.schema.items()
-    ]
+    columns = [_shown_as(name, dtype) for name, dtype in frame.schema.items()]
     with psycopg.connect(database.libpq_url(), options=_PRINTED_OUR_WAY) as connection:
         rows = connection.execute(f"SELECT {', '.join(columns)} FROM {relation}").fetchall()  # type: ignore[arg-type]
     return comparable(rows)
+
+
+def _shown_as(name: str, dtype: pl.DataType) -> str:
+    """Return how a column is asked for: a cast to text would trim padding, a float of four bytes is not its text."""
+    if dtype == pl.String:
+        return f'CASE WHEN num_nulls("{name}") = 0 THEN concat("{name}") END'
+    return f'"{name}"::float8' if dtype == pl.Float32 else f'"{name}"'
 
 
 def comparable(rows: Iterable[tuple[Any, ...]]) -> Counter[tuple[Any, ...]]:

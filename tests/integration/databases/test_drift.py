@@ -91,7 +91,8 @@ def test_a_narrower_type_lands_in_the_wider_one_that_is_there(
     begun: Lake, database: DatabaseSettings, connection: psycopg.Connection
 ) -> None:
     connection.execute(
-        "UPDATE rows SET money = 1; ALTER TABLE rows ALTER money TYPE numeric(5,1); INSERT INTO rows VALUES (3, 1, 1, 1.5, 'x')"
+        "UPDATE rows SET money = 1; ALTER TABLE rows ALTER money TYPE numeric(5,1);"
+        "INSERT INTO rows VALUES (3, 1, 1, 1.5, 'x')"
     )
     take(begun, source(database, cursor="id"))
     assert by_id(begun)[3]["money"] == Decimal("1.50")

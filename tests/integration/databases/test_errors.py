@@ -1,4 +1,4 @@
-"""What can be wrong with a database is said in one message that names it, by the class that decides, without a secret."""
+"""What is wrong with a database is said in one message that names it, by the class that decides, without a secret."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from headworks.errors import (
     SourceUnavailable,
     StopError,
 )
+from headworks.lake.intake import TakeIn, take_in
 from headworks.lake.store import Lake
 from headworks.settings import DatabaseSettings
+from headworks.sources.intakes import TableIntake
 from headworks.sources.sql.states import decide
 from tests.support.databases import landed, source, take
 
@@ -148,7 +150,7 @@ def test_a_lock_that_is_not_released_and_a_statement_that_takes_too_long_can_be_
     impatient = database.model_copy(update={"lock_timeout_s": 1, "statement_timeout_s": 1})
     with psycopg.connect(database.libpq_url()) as other:
         other.execute("LOCK TABLE rows")
-        with pytest.raises(SourceUnavailable, match="lock timeout|statement timeout"):
+        with pytest.raises(SourceUnavailable, match=r"lock timeout|statement timeout"):
             _ = source(impatient).schema
     endless = source(impatient, query="SELECT id FROM generate_series(1, 3) id WHERE pg_sleep(9) IS NULL")
     with pytest.raises(SourceUnavailable, match="statement timeout"):
@@ -170,9 +172,6 @@ def test_a_connection_that_is_cut_in_the_middle_is_an_error_and_the_next_run_goe
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-
-    from headworks.lake.intake import TakeIn, take_in
-    from headworks.sources.intakes import TableIntake
 
     with pytest.raises(SourceUnavailable):
         take_in(TakeIn(lake, "t.rows", "run"), TableIntake(reading), end_all)
