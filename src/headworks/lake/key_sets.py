@@ -71,7 +71,7 @@ def compare_keys(
             table=bronze.name, version=bronze.version, uri=landing.lake.uri("bronze", landing.dataset)
         ),
         generation=generation.number,
-        keys=count,
+        keys_noted=count,
         missing=missing,
         notices=(_told(missing),) if missing else (),
     )

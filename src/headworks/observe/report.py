@@ -46,7 +46,7 @@ class LandingReport(Report):
     first_sequence: int = 0
     last_sequence: int = 0
     generation: int = Field(default=0, description="Number of the full read, 0 for an incremental one.")
-    keys: int = Field(default=0, description="Keys of the source that were noted to find deletions by.")
+    keys_noted: int = Field(default=0, description="Keys of the source that were noted to find deletions by.")
     missing: int = Field(default=0, description="Of these keys, those that bronze has never seen.")
     unplaced: int = Field(
         default=0, description="Rows without a cursor value, which only a full read takes; seen by this run."
