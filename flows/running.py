@@ -122,7 +122,8 @@ def results(futures: list[PrefectFuture[T]], keep: Callable[[T], None] | None = 
 
 
 def _finished(told: Story) -> RunReport:
-    status: RunStatus = "published" if told.recorder.changed() else "unchanged"
+    unchanged: RunStatus = "landed" if told.recorder.landed() else "unchanged"
+    status: RunStatus = "published" if told.recorder.changed() else unchanged
     report = told.recorder.report("dry run" if told.run.dry_run else status)
     try:
         reconcile(report)

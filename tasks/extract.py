@@ -15,6 +15,7 @@ from headworks.sources.api.resource import Resource
 from headworks.sources.api.source import ApiSource
 from headworks.sources.intakes import ResourceIntake, TableIntake
 from headworks.sources.sql.postgres import PostgresTable
+from headworks.sources.sql.table import Table
 from tasks.limits import shared_budget
 from tasks.policy import EFFECT
 from tasks.progress import Progress
@@ -46,10 +47,8 @@ def extract_table(
     """Land what a Postgres table has that bronze has not."""
     source = PostgresTable(
         load_database(database),
-        schema_name,
-        table,
-        cursor,
-        application=f"headworks {run.run_id}",
+        Table(schema_name=schema_name, name=table, cursor=cursor),
+        run_id=run.run_id,
     )
     reports = take_in(_request(run, dataset, window), TableIntake(source), _log_batch)
     _log_done(reports)

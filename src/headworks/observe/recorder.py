@@ -52,6 +52,11 @@ class Recorder:
         """Tell whether anything that consumers see changed."""
         return any(table.changed for table in self.gold) or any(p.changed for p in self.publications)
 
+    def landed(self) -> bool:
+        """Tell whether a run that makes no gold landed anything, or changed silver."""
+        grew = any(landing.landed for landing in self.landings)
+        return not self.gold and (grew or any(refined.changed for refined in self.refinements))
+
     def has_silver(self) -> bool:
         """Tell whether every refined dataset has a silver table, which a dry run on a new lake does not make."""
         return all(refined.table.uri for refined in self.refinements)

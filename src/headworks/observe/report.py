@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RunStatus = Literal["published", "unchanged", "dry run", "gate closed", "refused", "failed"]
+RunStatus = Literal["published", "landed", "unchanged", "dry run", "gate closed", "refused", "failed"]
 
 RUN_LINK = "This run in the Prefect UI"
 """The name of the link to a run's page, where a run has one."""
@@ -49,6 +49,11 @@ class LandingReport(Report):
     first_sequence: int = 0
     last_sequence: int = 0
     generation: int = Field(default=0, description="Number of the full read, 0 for an incremental one.")
+    keys_noted: int = Field(default=0, description="Keys of the source that were noted to find deletions by.")
+    missing: int = Field(default=0, description="Of these keys, those that bronze has never seen.")
+    unplaced: int = Field(
+        default=0, description="Rows without a cursor value, which only a full read takes; seen by this run."
+    )
     position: dict[str, Any] | None = None
     pages: int = Field(default=0, description="Pages or files that were read.")
     requests: int = Field(default=0, description="Requests that it took.")
@@ -97,7 +102,7 @@ class CheckReport(Report):
 
     scope: str = Field(description="The table that the candidate was for.")
     name: str
-    kind: str = Field(description="contract, limit, total, account or key.")
+    kind: str = Field(description="contract, limit, total, account, vanished or key.")
     outcome: Literal["passed", "failed", "warned", "not evaluated", "error"]
     detail: str = ""
 

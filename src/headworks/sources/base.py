@@ -8,12 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import polars as pl
+import pyarrow as pa
 
 Position = dict[str, Any]
 """Where a source was read up to: JSON, opaque to everything but the source."""
+
+
+Rows: TypeAlias = pl.DataFrame | pa.Table
+"""Records as a Polars frame, or as the Arrow table that a fast source has them in: turning one into the other costs."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,10 @@ class Batch:
     ``remarks`` are what people should know about the source. ``shown`` tells, with the last batch of a reading,
     whether it is shown to be complete; None where the source has nothing to say. ``expected`` is the number of
     records of the whole reading, where that is announced.
+    ``unplaced`` counts rows that this way of reading cannot take.
     """
 
-    frame: pl.DataFrame
+    frame: Rows
     position: Position
     read: int
     repeated: int = 0
@@ -45,6 +51,12 @@ class Batch:
     shown: bool | None = None
     expected: int | None = None
     effort: Effort = Effort()
+    unplaced: int = 0
+
+    @property
+    def height(self) -> int:
+        """The number of new records."""
+        return self.frame.height if isinstance(self.frame, pl.DataFrame) else int(self.frame.num_rows)
 
 
 class Source(Protocol):
