@@ -99,12 +99,12 @@ class Table:
         retries: int = APPEND_RETRIES,
     ) -> None:
         """Append ``frame`` with its transactions in one commit; an empty frame carries the transactions alone."""
-        extra = set(frame.columns) - set(self.columns)
+        differs = set(frame.columns) != set(self.columns)
         write_deltalake(
             self._delta,
             frame,
             mode="append",
-            schema_mode="merge" if extra else None,
+            schema_mode="merge" if differs else None,
             commit_properties=_properties(transactions, retries),
             post_commithook_properties=_NO_HOUSEKEEPING,
         )

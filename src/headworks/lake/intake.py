@@ -17,7 +17,7 @@ from headworks.lake.generations import (
     complete_generation,
     window_reading,
 )
-from headworks.lake.landing import Head, Landing, OnBatch, land, read_head
+from headworks.lake.landing import Head, Landing, OnBatch, land, more_notes, read_head
 from headworks.lake.store import Lake
 from headworks.names import Window
 from headworks.observe.report import LandingReport, TableRef
@@ -97,9 +97,11 @@ def _preview(landing: Landing, source: Source) -> LandingReport:
     """Read what a landing would read, and count it."""
     table = landing.lake.open("bronze", landing.dataset)
     head = read_head(landing.lake, table, landing.dataset, landing.stream) if table else Head(0, 0, None)
-    read = repeated = 0
+    read = repeated = refused = 0
+    notes: tuple[str, ...] = ()
     for batch in source.read(head.position, None):
-        read, repeated = read + batch.read, repeated + batch.repeated
+        read, repeated, refused = read + batch.read, repeated + batch.repeated, refused + batch.refused
+        notes = more_notes(notes, batch.notes)
     return LandingReport(
         dataset=landing.dataset,
         stream=landing.stream,
@@ -110,7 +112,9 @@ def _preview(landing: Landing, source: Source) -> LandingReport:
         ),
         read=read,
         repeated=repeated,
-        would_land=read - repeated,
+        refused=refused,
+        would_land=read - repeated - refused,
+        notes=notes,
         last_sequence=head.sequence,
         position=head.position,
     )

@@ -34,6 +34,7 @@ METADATA = pl.Schema(
     }
 )
 COMMIT_ATTEMPTS = 3
+MOST_NOTES = 50
 
 OnBatch = Callable[[LandingReport], None]
 
@@ -210,13 +211,20 @@ def _counted(report: LandingReport, batch: Batch, sequence: int, *, committed: b
     update: dict[str, Any] = {
         "read": report.read + batch.read,
         "repeated": report.repeated + batch.repeated,
+        "notes": more_notes(report.notes, batch.notes),
     }
     if committed:
-        update["landed"] = report.landed + batch.frame.height
+        update["landed"] = report.landed + batch.landed
+        update["refused"] = report.refused + batch.refused
         update["batches"] = report.batches + 1
         update["last_sequence"] = sequence
         update["position"] = batch.position
     return report.model_copy(update=update)
+
+
+def more_notes(notes: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
+    """Return notes with new ones after them, as many as a person would read."""
+    return (*notes, *new)[:MOST_NOTES]
 
 
 def _write_checkpoint(landing: Landing, sequence: int, token: int, position: Position) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from headworks.observe.report import RunReport
 
-_LANDED = ("dataset", "read", "landed", "read again")
+_LANDED = ("dataset", "read", "landed", "refused", "read again")
 _REFINED = (
     "dataset",
     "in range",
@@ -62,6 +62,9 @@ def _sections(report: RunReport) -> list[tuple[str, Row, list[Row]]]:
     sections: list[tuple[str, Row, list[Row]]] = []
     if report.landings:
         sections.append(("Bronze: read and landed", _LANDED, _landed(report)))
+    notes: list[Row] = [(landing.dataset, note) for landing in report.landings for note in landing.notes]
+    if notes:
+        sections.append(("Bronze: to know about the reading", ("dataset", "note"), notes))
     if report.refinements:
         sections.append(("Silver: every row in the range", _REFINED, _refined(report)))
         reasons = _reasons(report)
@@ -90,12 +93,13 @@ def _sections(report: RunReport) -> list[tuple[str, Row, list[Row]]]:
 
 
 def _landed(report: RunReport) -> list[Row]:
-    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for landing in report.landings:
-        for place, number in enumerate((landing.read, landing.landed, landing.repeated)):
+        numbers = (landing.read, landing.landed, landing.refused, landing.repeated)
+        for place, number in enumerate(numbers):
             totals[landing.dataset][place] += number
-    rows = [(name, *map(_number, numbers)) for name, numbers in totals.items()]
-    return [*rows, _sum_row([tuple(numbers) for numbers in totals.values()])]
+    rows = [(name, *map(_number, summed)) for name, summed in totals.items()]
+    return [*rows, _sum_row([tuple(summed) for summed in totals.values()])]
 
 
 def _refined(report: RunReport) -> list[Row]:

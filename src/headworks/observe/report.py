@@ -40,12 +40,14 @@ class LandingReport(Report):
     table: TableRef
     read: int = 0
     landed: int = 0
+    refused: int = Field(default=0, description="Fit no row: kept in bronze with the reason and their bytes.")
     repeated: int = Field(default=0, description="Read again and recognised before landing.")
     would_land: int = Field(default=0, description="Read by a dry run, which lands nothing.")
     batches: int = 0
     first_sequence: int = 0
     last_sequence: int = 0
     generation: int = Field(default=0, description="Number of the full read, 0 for an incremental one.")
+    notes: tuple[str, ...] = Field(default=(), description="What a person should know about the reading.")
     position: dict[str, Any] | None = None
 
 

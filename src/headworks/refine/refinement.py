@@ -35,8 +35,9 @@ from headworks.quality.gate import check_account, check_rejects, decide
 from headworks.quality.rules import REASONS, judge
 from headworks.refine.compare import Comparison, compare, newest
 from headworks.refine.dataset import ORIGIN, PROVENANCE, Dataset
-from headworks.refine.parse import UNREADABLE, key_text, parse, raw_records
+from headworks.refine.parse import UNREADABLE, key_text, parse, raw_records, readable, refused
 from headworks.refine.references import split_orphans
+from headworks.sources.base import PLACE, REFUSED
 
 
 class RefineOutcome(Report):
@@ -120,11 +121,13 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
 
 def _judge_range(work: Refinement, dataset: Dataset, bronze: Table, silver: Table, todo: Pending) -> _Judged:
     rows = read_range(bronze, todo)
-    verdict = judge(parse(rows, dataset), dataset.schema, UNREADABLE)
+    legible = readable(rows.lazy()).collect()
+    verdict = judge(parse(legible, dataset), dataset.schema, UNREADABLE)
     linked = split_orphans(work.lake, dataset, verdict.good)
     released, waiting = _released(work, dataset, bronze, silver)
     good = pl.concat([linked.good, released]).drop(UNREADABLE)
-    rejected = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, *dataset.key, REASONS)
+    judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, *dataset.key, REASONS)
+    rejected = _with_refused(judged, rows)
     return _Judged(
         candidates=newest(good, dataset.key),
         rejected=rejected,
@@ -133,6 +136,15 @@ def _judge_range(work: Refinement, dataset: Dataset, bronze: Table, silver: Tabl
         released=released.height,
         waiting=pl.concat([waiting, linked.rejected.select(dataset.key)]).n_unique(),
     )
+
+
+def _with_refused(rejected: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Add the records that their source refused: the reason is the source's, and the key is not known."""
+    told = refused(rows)
+    if told.is_empty():
+        return rejected
+    reasons = told.select(*ORIGIN, pl.concat_list(REFUSED).alias(REASONS))
+    return pl.concat([rejected, reasons], how="diagonal")
 
 
 def _released(
@@ -176,7 +188,8 @@ def _deletes(
     if generation is None:
         return pl.DataFrame(schema=schema)
     began = pl.lit(generation.started_at, dtype=pl.Datetime("us", "UTC"))
-    seen = parse(bronze.scan().filter(pl.col("_ingested_at") >= began).collect(), dataset).select(dataset.key)
+    since = readable(bronze.scan()).filter(pl.col("_ingested_at") >= began).collect()
+    seen = parse(since, dataset).select(dataset.key)
     gone = after.filter(~pl.col("_deleted") & (pl.col("_ingested_at") < began)).join(
         seen.lazy(), on=list(dataset.key), how="anti"
     )
@@ -197,7 +210,11 @@ def _quarantined(work: Refinement, dataset: Dataset, bronze: Table, rejected: pl
     """Return rejected rows as quarantine keeps them, each with its raw record out of bronze."""
     origins = rejected.select(ORIGIN)
     raw = bronze.scan().join(origins.lazy(), on=list(ORIGIN), how="semi").collect()
-    records = raw.select(*ORIGIN, "_ingested_at").with_columns(
+    place = [
+        pl.col(name) if name in raw.columns else pl.lit(None, dtype=dtype).alias(name)
+        for name, dtype in PLACE.items()
+    ]
+    records = raw.select(*ORIGIN, "_ingested_at", *place).with_columns(
         pl.Series("record", raw_records(raw, dataset), dtype=pl.String)
     )
     told = rejected.with_columns(

@@ -15,6 +15,17 @@ import polars as pl
 Position = dict[str, Any]
 """Where a source was read up to: JSON, opaque to everything but the source."""
 
+REFUSED, RAW = "_refused", "_raw"
+REFUSAL = pl.Schema({REFUSED: pl.String(), RAW: pl.Binary()})
+"""Columns of a source that can meet records which fit no row: why one was refused, and the bytes that it had.
+
+A refused record is a row of its batch, so that one commit holds it together with the good ones; all columns but these
+two, and those that tell where it came from, are null in it.
+"""
+
+PLACE = pl.Schema({"_file": pl.String(), "_line": pl.Int64()})
+"""Columns that say where in a file a record stands: its path, and the line that it begins on, or its number."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -22,12 +33,21 @@ class Batch:
 
     ``frame`` holds the records that are new. ``read`` counts every record that the source gave, ``repeated`` those of
     them that earlier batches hold already and that the frame therefore leaves out: ``read == frame.height + repeated``.
+    ``refused`` counts the rows of the frame that have the columns of `REFUSAL` filled and no others. ``notes`` are
+    sentences for the people who read the run's account.
     """
 
     frame: pl.DataFrame
     position: Position
     read: int
     repeated: int = 0
+    refused: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def landed(self) -> int:
+        """The number of good rows in the frame."""
+        return self.frame.height - self.refused
 
 
 class Source(Protocol):
