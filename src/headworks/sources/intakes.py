@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from headworks.errors import SettingsError
 from headworks.names import Window
 from headworks.sources.api.source import ApiSource
+from headworks.sources.files.source import FileSource
 from headworks.sources.sql.postgres import PostgresTable
 
 
@@ -59,3 +60,22 @@ class ResourceIntake:
             where=self.source.resource.path,
             do="run it without a window.",
         )
+
+
+@dataclass(frozen=True)
+class FileIntake:
+    """Files: those that were not taken yet, all that are there, or those that were modified in a window."""
+
+    source: FileSource
+
+    def live(self) -> FileSource:
+        """Return the files as they are read incrementally."""
+        return self.source
+
+    def whole(self) -> FileSource:
+        """Return all files that are there: the stream of a full read has taken none yet."""
+        return replace(self.source, whole=True)
+
+    def within(self, window: Window) -> FileSource:
+        """Return the files that were modified in a window, whether they were taken before or not."""
+        return replace(self.source, window=window)
