@@ -139,6 +139,8 @@ class Csv:
         except pa.ArrowInvalid:
             return None
         frame = pl.DataFrame(table)
+        if not frame.height or any("\n" in (value or "")[-1:] for value in frame.row(-1)[-1:]):
+            return None
         lines = utf8.count(b"\n")
         if frame.height == lines:
             numbers = pl.int_range(line, line + lines, eager=True, dtype=pl.Int64)
