@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from blocks.api import ApiCredentials
 from blocks.database import database_connector, database_settings
+from blocks.files import FileLocation
 from blocks.lake import LakeLocation
-from blocks.resolve import api_settings, lake_settings, load_database
+from blocks.resolve import api_settings, files_settings, lake_settings, load_database
 
 __all__ = [
     "ApiCredentials",
+    "FileLocation",
     "LakeLocation",
     "api_settings",
     "database_connector",
     "database_settings",
+    "files_settings",
     "lake_settings",
     "load_database",
 ]

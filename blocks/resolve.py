@@ -19,9 +19,10 @@ from pydantic import SecretStr, ValidationError
 
 from blocks.api import ApiCredentials
 from blocks.database import database_connector, database_settings
+from blocks.files import FileLocation
 from blocks.lake import LakeLocation
 from headworks.errors import SettingsError
-from headworks.settings import ApiSettings, DatabaseSettings, LakeSettings
+from headworks.settings import ApiSettings, DatabaseSettings, FilesSettings, LakeSettings
 
 B = TypeVar("B", bound=Block)
 
@@ -29,6 +30,11 @@ B = TypeVar("B", bound=Block)
 def lake_settings(name: str) -> LakeSettings:
     """Return the settings of the lake that the block ``name`` describes."""
     return _validated(lambda: _find(LakeLocation, name, "ROOT", _lake_from).to_settings(), name)
+
+
+def files_settings(name: str) -> FilesSettings:
+    """Return the settings of the place of files that the block ``name`` describes."""
+    return _validated(lambda: _find(FileLocation, name, "ROOT", _files_from).to_settings(), name)
 
 
 def api_settings(name: str) -> ApiSettings:
@@ -53,12 +59,14 @@ def prefix(name: str) -> str:
 
 
 def from_variables(name: str, found: Mapping[str, str]) -> Block | None:
-    """Make the block of a well-known ending from variables: ``…-api``, ``…-database``, else a lake."""
+    """Make the block of a well-known ending from variables: ``…-api``, ``…-database``, ``…-files``, else a lake."""
     maker: Callable[[str, Mapping[str, str]], Block | None]
     if name.endswith("-api"):
         maker = _api_from
     elif name.endswith("-database"):
         maker = _database_from
+    elif name.endswith("-files"):
+        maker = _files_from
     else:
         maker = _lake_from
     return maker(name, found)
@@ -99,6 +107,14 @@ def _lake_from(name: str, found: Mapping[str, str]) -> LakeLocation | None:
         return None
     options = _json_object(f"{prefix(name)}STORAGE_OPTIONS", found)
     return LakeLocation.model_validate({"root": root, "storage_options": options})
+
+
+def _files_from(name: str, found: Mapping[str, str]) -> FileLocation | None:
+    root = found.get(f"{prefix(name)}ROOT")
+    if not root:
+        return None
+    options = _json_object(f"{prefix(name)}STORAGE_OPTIONS", found)
+    return FileLocation.model_validate({"root": root, "storage_options": options})
 
 
 def _api_from(name: str, found: Mapping[str, str]) -> ApiCredentials | None:

@@ -105,8 +105,7 @@ def results(futures: list[PrefectFuture[T]]) -> list[T]:
 
 
 def _finished(told: Story) -> RunReport:
-    status: RunStatus = "published" if told.recorder.changed() else "unchanged"
-    report = told.recorder.report("dry run" if told.run.dry_run else status)
+    report = told.recorder.report(_status(told))
     try:
         reconcile(report)
     except HeadworksError as problem:
@@ -114,6 +113,14 @@ def _finished(told: Story) -> RunReport:
         raise
     record(told.run, report)
     return report
+
+
+def _status(told: Story) -> RunStatus:
+    if told.run.dry_run:
+        return "dry run"
+    if told.recorder.changed():
+        return "published"
+    return "landed" if told.recorder.only_landed() else "unchanged"
 
 
 def _closed(told: Story, status: RunStatus, message: str) -> RunReport:

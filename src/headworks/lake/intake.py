@@ -17,7 +17,7 @@ from headworks.lake.generations import (
     complete_generation,
     window_reading,
 )
-from headworks.lake.landing import Head, Landing, OnBatch, land, more_notes, read_head
+from headworks.lake.landing import Head, Landing, OnBatch, land, more_notices, read_head
 from headworks.lake.store import Lake
 from headworks.names import Window
 from headworks.observe.report import LandingReport, TableRef
@@ -98,10 +98,10 @@ def _preview(landing: Landing, source: Source) -> LandingReport:
     table = landing.lake.open("bronze", landing.dataset)
     head = read_head(landing.lake, table, landing.dataset, landing.stream) if table else Head(0, 0, None)
     read = repeated = refused = 0
-    notes: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     for batch in source.read(head.position, None):
         read, repeated, refused = read + batch.read, repeated + batch.repeated, refused + batch.refused
-        notes = more_notes(notes, batch.notes)
+        notices = more_notices(notices, batch.notices)
     return LandingReport(
         dataset=landing.dataset,
         stream=landing.stream,
@@ -114,7 +114,7 @@ def _preview(landing: Landing, source: Source) -> LandingReport:
         repeated=repeated,
         refused=refused,
         would_land=read - repeated - refused,
-        notes=notes,
+        notices=notices,
         last_sequence=head.sequence,
         position=head.position,
     )

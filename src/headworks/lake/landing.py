@@ -34,7 +34,7 @@ METADATA = pl.Schema(
     }
 )
 COMMIT_ATTEMPTS = 3
-MOST_NOTES = 50
+MOST_NOTICES = 50
 
 OnBatch = Callable[[LandingReport], None]
 
@@ -211,7 +211,7 @@ def _counted(report: LandingReport, batch: Batch, sequence: int, *, committed: b
     update: dict[str, Any] = {
         "read": report.read + batch.read,
         "repeated": report.repeated + batch.repeated,
-        "notes": more_notes(report.notes, batch.notes),
+        "notices": more_notices(report.notices, batch.notices),
     }
     if committed:
         update["landed"] = report.landed + batch.landed
@@ -222,9 +222,9 @@ def _counted(report: LandingReport, batch: Batch, sequence: int, *, committed: b
     return report.model_copy(update=update)
 
 
-def more_notes(notes: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
-    """Return notes with new ones after them, as many as a person would read."""
-    return (*notes, *new)[:MOST_NOTES]
+def more_notices(notices: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
+    """Return notices with new ones after them, as many as a person would read."""
+    return (*notices, *new)[:MOST_NOTICES]
 
 
 def _write_checkpoint(landing: Landing, sequence: int, token: int, position: Position) -> None:

@@ -62,9 +62,11 @@ def _sections(report: RunReport) -> list[tuple[str, Row, list[Row]]]:
     sections: list[tuple[str, Row, list[Row]]] = []
     if report.landings:
         sections.append(("Bronze: read and landed", _LANDED, _landed(report)))
-    notes: list[Row] = [(landing.dataset, note) for landing in report.landings for note in landing.notes]
-    if notes:
-        sections.append(("Bronze: to know about the reading", ("dataset", "note"), notes))
+    notices: list[Row] = [
+        (landing.dataset, notice) for landing in report.landings for notice in landing.notices
+    ]
+    if notices:
+        sections.append(("Bronze: to know about the reading", ("dataset", "notice"), notices))
     if report.refinements:
         sections.append(("Silver: every row in the range", _REFINED, _refined(report)))
         reasons = _reasons(report)

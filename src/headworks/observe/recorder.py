@@ -52,6 +52,11 @@ class Recorder:
         """Tell whether anything that consumers see changed."""
         return any(table.changed for table in self.gold) or any(p.changed for p in self.publications)
 
+    def only_landed(self) -> bool:
+        """Tell whether the run landed something and had nothing else to do."""
+        came = sum(landing.landed + landing.refused for landing in self.landings)
+        return bool(came) and not self.refinements and not self.gold
+
     def has_silver(self) -> bool:
         """Tell whether every refined dataset has a silver table, which a dry run on a new lake does not make."""
         return all(refined.table.uri for refined in self.refinements)

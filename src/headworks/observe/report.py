@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RunStatus = Literal["published", "unchanged", "dry run", "gate closed", "refused", "failed"]
+RunStatus = Literal["published", "landed", "unchanged", "dry run", "gate closed", "refused", "failed"]
 
 
 class Report(BaseModel):
@@ -47,7 +47,7 @@ class LandingReport(Report):
     first_sequence: int = 0
     last_sequence: int = 0
     generation: int = Field(default=0, description="Number of the full read, 0 for an incremental one.")
-    notes: tuple[str, ...] = Field(default=(), description="What a person should know about the reading.")
+    notices: tuple[str, ...] = Field(default=(), description="What a person should know about the reading.")
     position: dict[str, Any] | None = None
 
 

@@ -33,7 +33,7 @@ class Batch:
 
     ``frame`` holds the records that are new. ``read`` counts every record that the source gave, ``repeated`` those of
     them that earlier batches hold already and that the frame therefore leaves out: ``read == frame.height + repeated``.
-    ``refused`` counts the rows of the frame that have the columns of `REFUSAL` filled and no others. ``notes`` are
+    ``refused`` counts the rows of the frame that have the columns of `REFUSAL` filled and no others. ``notices`` are
     sentences for the people who read the run's account.
     """
 
@@ -42,7 +42,7 @@ class Batch:
     read: int
     repeated: int = 0
     refused: int = 0
-    notes: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
     @property
     def landed(self) -> int:

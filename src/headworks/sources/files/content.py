@@ -9,7 +9,6 @@ import codecs
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
 
 import pyarrow as pa
 
@@ -34,13 +33,13 @@ class FileDamaged(Exception):
 
 @dataclass(frozen=True)
 class Content:
-    """One version of one file; ``first`` is its first block where that was read already."""
+    """One version of one file; ``whole`` is all of it where that was read already."""
 
     location: Location
     file: FileVersion
     compression: Compression = "auto"
     encoding: str = "utf-8"
-    first: bytes | None = None
+    whole: bytes | None = None
 
     def text(self, start: int = 0) -> Iterator[bytes]:
         """Yield the text from byte ``start`` of the text on, in blocks; never an empty one.
@@ -66,15 +65,11 @@ class Content:
         return _CODECS.get(self.compression)
 
     def _stored(self, start: int) -> Iterator[bytes]:
-        for at in count(start, BLOCK_BYTES):
-            if at == 0 and self.first is not None:
-                block = self.first
-            else:
-                block = self.location.read(self.file, at, at + BLOCK_BYTES)
-            if block:
-                yield block
-            if at + BLOCK_BYTES >= self.file.size:
-                break
+        if self.whole is not None:
+            yield from [self.whole[start:]] if self.whole[start:] else []
+        else:
+            for at in range(start, self.file.size, BLOCK_BYTES):
+                yield self.location.read(self.file, at, at + BLOCK_BYTES)
         if self.location.is_local:
             # Writing into a file that is being read shows in its time only afterwards.
             self.location.still_there(self.file)

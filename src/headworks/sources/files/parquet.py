@@ -122,9 +122,9 @@ class _Seekable(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         """Return at most ``size`` bytes from the place on."""
         end = self._content.file.size if size is None or size < 0 else self._at + size
-        first = self._content.first
-        if first is not None and end <= len(first):
-            data = first[self._at : end]
+        whole = self._content.whole
+        if whole is not None:
+            data = whole[self._at : end]
         else:
             data = self._content.location.read(self._content.file, self._at, end)
         self._at += len(data)

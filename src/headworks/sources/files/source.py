@@ -1,7 +1,7 @@
 """Files as a source: each version of each file once, in order of their times, in batches of bounded size.
 
 A file that is changed while it is read is left for the next run, which takes the new version whole; one that is gone is
-told in the notes. What was read of a file is a place in the position, so the next run goes on from there.
+told in the notices. What was read of a file is a place in the position, so the next run goes on from there.
 
 What belongs here: which files, in which order, and what happens to one that moves. What does not: formats, bytes.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -23,16 +23,15 @@ from headworks.sources.base import Batch, Position
 from headworks.sources.files.array import JsonArray
 from headworks.sources.files.content import Content, FileDamaged
 from headworks.sources.files.delimited import Csv
-from headworks.sources.files.formats import Compression, CsvOptions, Format
 from headworks.sources.files.location import FileMoved, Location
 from headworks.sources.files.ndjson import RECORD, Ndjson
 from headworks.sources.files.packing import FILE_COLUMNS, Packer
 from headworks.sources.files.parquet import Parquet
 from headworks.sources.files.patterns import fixed_folder, is_hidden, path_pattern
 from headworks.sources.files.progress import FileVersion, Place, Progress, Shelf
+from headworks.sources.files.selection import Files
 from headworks.sources.files.text import Piece, TextFormat, pieces
 
-HIDDEN = (".*", "_*", "*.tmp", "*.part", "*.crdownload", "*.filepart")
 _LOCAL_SETTLE_S = 5.0
 _AHEAD_FILES = 8
 _AHEAD_BYTES = 4 * 1024 * 1024
@@ -42,22 +41,16 @@ _SKEW = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class FileSource:
-    """The files of a location that match a pattern.
+    """The files of a location that are selected.
 
-    ``settle_s`` leaves files for the next run that were modified less than so many seconds ago, since they may still be
-    written: 5 in a folder, 0 in an object store, whose objects appear whole. ``window`` takes only files that were
+    ``window`` takes only files that were
     modified in it; ``whole`` tells that the reading ends with a mark, as one of a window does. ``batch_bytes`` of text,
     ``batch_rows`` and ``batch_files`` bound a batch, and with it the memory.
     """
 
     location: Location
-    format: Format
+    files: Files
     shelf: Shelf
-    pattern: str = "**"
-    hidden: tuple[str, ...] = HIDDEN
-    csv: CsvOptions = field(default_factory=CsvOptions)
-    compression: Compression = "auto"
-    settle_s: float | None = None
     window: Window | None = None
     whole: bool = False
     batch_bytes: int = 64 * 1024 * 1024
@@ -68,9 +61,9 @@ class FileSource:
     @property
     def schema(self) -> pl.Schema:
         """The columns known beforehand; those of the files come with them."""
-        if self.format in {"ndjson", "json"}:
+        if self.files.format in {"ndjson", "json"}:
             return pl.Schema({**RECORD, **FILE_COLUMNS})
-        declared = self.csv.types() if self.format == "csv" else {}
+        declared = self.files.csv.types() if self.files.format == "csv" else {}
         return pl.Schema({**declared, **FILE_COLUMNS})
 
     def read(self, position: Position | None, until: datetime | None) -> Iterator[Batch]:
@@ -79,9 +72,9 @@ class FileSource:
             return
         progress = Progress.at(position, self.shelf)
         packer = Packer(self.batch_bytes, self.batch_rows, self.batch_files)
-        todo = progress.missing(self._listed(until, packer.notes))
-        for file, first in self._ahead(todo):
-            yield from self._take(file, first, progress, packer)
+        todo = progress.missing(self._listed(until, packer.notices))
+        for file, whole in self._ahead(todo):
+            yield from self._take(file, whole, progress, packer)
             if packer.is_full:
                 yield packer.batch(progress)
         if not packer.is_empty:
@@ -91,17 +84,17 @@ class FileSource:
             yield Batch(pl.DataFrame(schema=FILE_COLUMNS), end, read=0)
 
     def _take(
-        self, file: FileVersion, first: Future[bytes] | None, progress: Progress, packer: Packer
+        self, file: FileVersion, whole: Future[bytes] | None, progress: Progress, packer: Packer
     ) -> Iterator[Batch]:
         """Pack a file, and yield a batch whenever there is enough for one."""
         before = progress.half_read(file)
         if before:
-            packer.notes.append(
+            packer.notices.append(
                 f"{file.path} was changed after {before} lines of it had been landed: the new version is taken whole"
             )
         mark, place = packer.mark(), progress.place(file)
         try:
-            for piece in self._pieces(file, first, place):
+            for piece in self._pieces(file, whole, place):
                 packer.add(file, piece, max(0, piece.place.offset - place.offset))
                 place = piece.place
                 if packer.is_full:
@@ -109,26 +102,26 @@ class FileSource:
                     yield packer.batch(progress)
         except FileDamaged as damage:
             packer.refuse(file, place.line, damage)
-            packer.notes.append(f"{file.path} cannot be read from line {place.line} on: {damage.detail}")
+            packer.notices.append(f"{file.path} cannot be read from line {place.line} on: {damage.detail}")
         except FileMoved as moved:
             packer.back_to(mark)
-            packer.notes.append(_moved(file, moved))
+            packer.notices.append(_moved(file, moved))
             return
         progress.finished(file)
         packer.finish_file()
 
-    def _pieces(self, file: FileVersion, first: Future[bytes] | None, place: Place) -> Iterator[Piece]:
-        head = first.result() if first is not None else None
-        encoding = self.csv.encoding if self.format == "csv" else "utf-8"
-        content = Content(self.location, file, self.compression, encoding, head)
-        if self.format == "parquet":
+    def _pieces(self, file: FileVersion, whole: Future[bytes] | None, place: Place) -> Iterator[Piece]:
+        data = whole.result() if whole is not None else None
+        encoding = self.files.csv.encoding if self.files.format == "csv" else "utf-8"
+        content = Content(self.location, file, self.files.compression, encoding, data)
+        if self.files.format == "parquet":
             return Parquet().pieces(content, place)
         return pieces(content.text(place.offset), place, self._text_format())
 
     def _text_format(self) -> TextFormat:
-        if self.format == "csv":
-            return Csv(self.csv)
-        return Ndjson() if self.format == "ndjson" else JsonArray()
+        if self.files.format == "csv":
+            return Csv(self.files.csv)
+        return Ndjson() if self.files.format == "ndjson" else JsonArray()
 
     def _ahead(self, files: list[FileVersion]) -> Iterator[tuple[FileVersion, Future[bytes] | None]]:
         """Hand out files in their order; small ones are read ahead, since each costs the same wait."""
@@ -145,22 +138,22 @@ class FileSource:
                     return
                 yield waiting.popleft()
 
-    def _listed(self, until: datetime | None, notes: list[str]) -> list[FileVersion]:
+    def _listed(self, until: datetime | None, notices: list[str]) -> list[FileVersion]:
         """Return the files that are wanted and may be read now."""
-        wanted = path_pattern(self.pattern)
+        wanted = path_pattern(self.files.pattern)
         lower, upper = self._bounds(until)
         settled_by = self._settled_by()
         found: list[FileVersion] = []
         unsettled: list[FileVersion] = []
-        for file in self.location.listed(fixed_folder(self.pattern)):
-            if not wanted.fullmatch(file.path) or is_hidden(file.path, self.hidden):
+        for file in self.location.listed(fixed_folder(self.files.pattern)):
+            if not wanted.fullmatch(file.path) or is_hidden(file.path, self.files.hidden):
                 continue
             if not lower <= file.modified_us < upper:
                 continue
             (unsettled if settled_by[0] < file.modified_us < settled_by[1] else found).append(file)
         if unsettled:
             names = ", ".join(sorted(file.path for file in unsettled)[:3])
-            notes.append(
+            notices.append(
                 f"{len(unsettled)} files may still be written and are left for the next run, such as {names}"
             )
         return found
@@ -172,7 +165,7 @@ class FileSource:
 
     def _settled_by(self) -> tuple[int, int]:
         """Return between which times a file may still be written; one from the far future is not."""
-        settle_s = self.settle_s
+        settle_s = self.files.settle_s
         if settle_s is None:
             settle_s = _LOCAL_SETTLE_S if self.location.is_local else 0.0
         now = self.clock()

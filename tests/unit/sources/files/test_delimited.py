@@ -38,7 +38,7 @@ def slowly(data: bytes, place: Place, form: Csv = HEADER) -> Result:
 
 
 @given(ODD, PLACES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_the_fast_way_the_slow_way_and_every_cutting_into_blocks_give_the_same_rows(
     text: str, places: list[int]
 ) -> None:
@@ -54,7 +54,7 @@ def test_the_fast_way_the_slow_way_and_every_cutting_into_blocks_give_the_same_r
     ),
     PLACES,
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_what_pythons_writer_wrote_comes_back_value_for_value_with_its_line(
     values: list[list[str]], places: list[int]
 ) -> None:
@@ -70,7 +70,7 @@ def test_what_pythons_writer_wrote_comes_back_value_for_value_with_its_line(
 
 
 @given(ODD, st.integers(0, 10_000))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_reading_goes_on_at_any_place_that_was_reached(text: str, at: int) -> None:
     """What a first reading left, in whichever block it stopped, and what a second one reads are the whole."""
     data = b"a,b\n" + text.encode()
