@@ -1,0 +1,1 @@
+"""Measurements beside physical limits and peers; never part of the tests."""
