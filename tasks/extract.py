@@ -17,6 +17,7 @@ from headworks.sources.files.selection import Files
 from headworks.sources.files.source import FileSource
 from headworks.sources.intakes import FileIntake, ResourceIntake, TableIntake
 from headworks.sources.sql.postgres import PostgresTable
+from headworks.sources.sql.table import Table
 from tasks.policy import EFFECT
 
 
@@ -46,10 +47,8 @@ def extract_table(
     """Land what a Postgres table has that bronze has not."""
     source = PostgresTable(
         load_database(database),
-        schema_name,
-        table,
-        cursor,
-        application=f"headworks {run.run_id}",
+        Table(schema_name=schema_name, name=table, cursor=cursor),
+        run_id=run.run_id,
     )
     reports = take_in(_request(run, dataset, window), TableIntake(source), _log_batch)
     _log_done(reports)

@@ -10,6 +10,7 @@
     │   ├── SourceMissing          the table, resource or column is not there
     │   ├── LakeUnusable           the lake's location cannot be read or written, or a table in it is refused
     │   ├── SchemaChanged          the columns do not fit what is there already
+    │   ├── ValueRefused           a value came that its column's type cannot hold
     │   ├── PublicationRefused     the consumer's side cannot take the publication as it is
     │   └── AccountMismatch        a row is unaccounted for
     ├── GateClosed                 the data is not good enough: consumers keep the last good version
@@ -80,6 +81,10 @@ class LakeUnusable(StopError):
 
 class SchemaChanged(StopError):
     """The columns that came do not fit the columns that are there."""
+
+
+class ValueRefused(StopError):
+    """A value came that the type of its column cannot hold, and nobody said where such values go."""
 
 
 class PublicationRefused(StopError):

@@ -61,7 +61,10 @@ class DatabaseSettings(Settings):
     statement_timeout_s: int = Field(
         default=600, ge=1, description="Longest time of one statement, in seconds."
     )
-    connect_timeout_s: int = Field(default=10, ge=1, description="Longest time to connect, in seconds.")
+    lock_timeout_s: int = Field(
+        default=60, ge=1, description="Longest time that a statement waits for another's lock, in seconds."
+    )
+    connect_timeout_s: int = Field(default=8, ge=1, description="Longest time to connect, in seconds.")
 
     def libpq_url(self) -> str:
         """Return the URL as libpq reads it, that is without SQLAlchemy's driver name."""

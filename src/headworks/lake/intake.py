@@ -30,8 +30,8 @@ Mode = Literal["incremental", "full"]
 class Intake(Protocol):
     """A source in its three variants."""
 
-    def live(self) -> Source:
-        """Return the source as it is read incrementally."""
+    def live(self) -> Source | None:
+        """Return the source as it is read incrementally; None where it can only be read whole."""
         ...
 
     def whole(self) -> Source:
@@ -71,8 +71,9 @@ def take_in(request: TakeIn, intake: Intake, on_batch: OnBatch | None = None) ->
         source = intake.within(request.window)
         stream = window_reading(request.lake, request.dataset, request.window)
         return (_land(request, replace(landing, stream=stream), source, on_batch),)
-    if request.mode == "incremental":
-        return (_land(request, landing, intake.live(), on_batch),)
+    live = intake.live()
+    if request.mode == "incremental" and live is not None:
+        return (_land(request, landing, live, on_batch),)
     return _full(request, landing, intake, on_batch)
 
 
@@ -84,9 +85,9 @@ def _full(
         return (_preview(landing, whole),)
     generation = begin_generation(landing, whole.schema)
     report = land(replace(landing, stream=generation.stream), whole, on_batch=on_batch)
-    catching_up = land(landing, live, on_batch=on_batch)
+    caught_up = () if live is None else (land(landing, live, on_batch=on_batch),)
     complete_generation(landing, generation)
-    return (report.model_copy(update={"generation": generation.number}), catching_up)
+    return (report.model_copy(update={"generation": generation.number}), *caught_up)
 
 
 def _land(request: TakeIn, landing: Landing, source: Source, on_batch: OnBatch | None) -> LandingReport:

@@ -146,7 +146,7 @@ def _land_batches(
     batches = source.read(head.position, until)
     try:
         for batch in batches:
-            if batch.frame.is_empty() and batch.position == head.position:
+            if batch.frame.is_empty() and batch.position == (head.position or {}):
                 report = _counted(report, batch, head.sequence, committed=False)
                 yield report
                 continue
@@ -211,6 +211,7 @@ def _counted(report: LandingReport, batch: Batch, sequence: int, *, committed: b
     update: dict[str, Any] = {
         "read": report.read + batch.read,
         "repeated": report.repeated + batch.repeated,
+        "unplaced": report.unplaced + batch.unplaced,
         "notices": more_notices(report.notices, batch.notices),
     }
     if committed:

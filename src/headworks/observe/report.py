@@ -47,7 +47,10 @@ class LandingReport(Report):
     first_sequence: int = 0
     last_sequence: int = 0
     generation: int = Field(default=0, description="Number of the full read, 0 for an incremental one.")
-    notices: tuple[str, ...] = Field(default=(), description="What a person should know about the reading.")
+    unplaced: int = Field(
+        default=0, description="Rows without a cursor value, which only a full read takes; seen by this run."
+    )
+    notices: tuple[str, ...] = Field(default=(), description="What the source had to say about the reading.")
     position: dict[str, Any] | None = None
 
 

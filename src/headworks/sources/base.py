@@ -33,8 +33,8 @@ class Batch:
 
     ``frame`` holds the records that are new. ``read`` counts every record that the source gave, ``repeated`` those of
     them that earlier batches hold already and that the frame therefore leaves out: ``read == frame.height + repeated``.
-    ``refused`` counts the rows of the frame that have the columns of `REFUSAL` filled and no others. ``notices`` are
-    sentences for the people who read the run's account.
+    ``refused`` counts the rows of the frame that have the columns of `REFUSAL` filled and no others. ``unplaced`` counts
+    rows that this way of reading cannot take. ``notices`` are sentences for the people who read the run's account.
     """
 
     frame: pl.DataFrame
@@ -42,6 +42,7 @@ class Batch:
     read: int
     repeated: int = 0
     refused: int = 0
+    unplaced: int = 0
     notices: tuple[str, ...] = ()
 
     @property

@@ -20,9 +20,9 @@ class TableIntake:
 
     table: PostgresTable
 
-    def live(self) -> PostgresTable:
-        """Return the table as it is read incrementally."""
-        return self.table
+    def live(self) -> PostgresTable | None:
+        """Return the table as it is read incrementally; None without a cursor column to read by."""
+        return self.table if self.table.table.cursor is not None else None
 
     def whole(self) -> PostgresTable:
         """Return the table as it is read from beginning to end."""
@@ -30,10 +30,10 @@ class TableIntake:
 
     def within(self, window: Window) -> PostgresTable:
         """Return the table bounded to a window of its cursor column."""
-        if self.table.cursor is None:
+        if self.table.table.cursor is None:
             raise SettingsError(
                 "A table that is read without a cursor column has no window.",
-                where=f"{self.table.schema_name}.{self.table.table}",
+                where=self.table.where,
                 do="name its cursor column, or run without a window.",
             )
         return replace(self.table, window=window)
