@@ -33,8 +33,8 @@ class Batch:
 
     ``frame`` holds the records that are new. ``read`` counts every record that the source gave, ``repeated`` those of
     them that earlier batches hold already and that the frame therefore leaves out: ``read == frame.height + repeated``.
-    ``refused`` counts the rows of the frame that have the columns of `REFUSAL` filled and no others. ``unplaced`` counts
-    rows that this way of reading cannot take. ``notices`` are sentences for the people who read the run's account.
+    ``refused`` counts the rows of the frame that have the columns of `REFUSAL` filled and no others. ``unplaced``
+    counts rows that this way of reading cannot take. ``notices`` are sentences for those who read the run's account.
     """
 
     frame: pl.DataFrame
