@@ -42,9 +42,9 @@ def api_settings(name: str) -> ApiSettings:
     return _validated(lambda: _find(ApiCredentials, name, "BASE_URL", _api_from).to_settings(), name)
 
 
-def load_database(name: str) -> DatabaseSettings:
-    """Return the settings of the database that the block ``name`` describes."""
-    return database_settings(_find(SqlAlchemyConnector, name, "URL", _database_from))
+def load_database(name: str, *, postgres: bool = False) -> DatabaseSettings:
+    """Return the settings of the database that the block ``name`` describes; ``postgres`` refuses any other kind."""
+    return database_settings(_find(SqlAlchemyConnector, name, "URL", _database_from), postgres=postgres)
 
 
 def variables() -> dict[str, str]:

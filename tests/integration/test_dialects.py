@@ -350,7 +350,7 @@ def test_all_readings_of_a_run_share_one_pool(url: str) -> None:
         ({"database": "nowhere"}, HeadworksError, "nowhere"),
         ({"port": 1}, SourceUnavailable, "127.0.0.1"),
         ({"table": "secrets"}, HeadworksError, "secrets"),
-        ({"table": "nothing"}, SourceMissing, "nothing"),
+        ({"table": "nothing"}, CredentialsRefused, "nothing"),
         ({"cursor": "when"}, SourceMissing, "when"),
         ({"cursor": "v"}, SettingsError, "cannot be read by"),
         ({"driver": "mysql+nonsense"}, SettingsError, "nonsense"),
@@ -412,6 +412,9 @@ def test_a_file_of_sqlite_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(SourceMissing):
         list(table(f"sqlite:///{tmp_path / 'none.db'}").read(None, None))
     assert list(tmp_path.iterdir()) == []
+    sqlite3.connect(tmp_path / "empty.db").close()
+    with pytest.raises(SourceMissing, match="rows_t"):
+        list(table(f"sqlite:///{tmp_path / 'empty.db'}").read(None, None))
     (tmp_path / "text.db").write_text("this is no database, but long enough to look like one" * 100)
     with pytest.raises(SourceMissing):
         list(table(f"sqlite:///{tmp_path / 'text.db'}").read(None, None))

@@ -93,10 +93,12 @@ class DialectTable:
             yield from self._frames(connection, statement, reader)
 
     def _read_whole(self) -> Iterator[Batch]:
+        # Described first, so that a reading holds one connection alone.
+        schema = self.schema
         with _reading(self) as connection:
             for frame in self._frames(connection, self._select(), self._reader):
                 yield Batch(frame, {}, read=frame.height)
-        yield Batch(pl.DataFrame(schema=self.schema), {"done": True}, read=0)
+        yield Batch(pl.DataFrame(schema=schema), {"done": True}, read=0)
 
     def _read_onwards(self, start: Position, until: datetime | None) -> Iterator[Batch]:
         marker, position = self._marker, start

@@ -6,6 +6,7 @@ What belongs here: which type becomes which, and the key. What does not: values 
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlalchemy import MetaData, cast, inspect, types
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.dialects import mysql, oracle
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SAWarning
 from sqlalchemy.sql.elements import ColumnElement
 
 from headworks.errors import SettingsError, SourceMissing
@@ -75,13 +77,16 @@ def reflect(connection: Connection, table: Table, where: str) -> Reflected:
         raise SourceMissing(
             f"There is no table {table.label}.", where=where, do="correct its name and its schema."
         )
-    found = SqlTable(
-        table.name,
-        MetaData(),
-        schema=table.schema_name,
-        autoload_with=connection,
-        resolve_fks=False,
-    )
+    with warnings.catch_warnings():
+        # It warns of types that it does not know, which come as text.
+        warnings.simplefilter("ignore", SAWarning)
+        found = SqlTable(
+            table.name,
+            MetaData(),
+            schema=table.schema_name,
+            autoload_with=connection,
+            resolve_fks=False,
+        )
     columns = tuple(_column(column.name, column.type) for column in found.columns)
     key = table.key or tuple(column.name for column in found.primary_key.columns)
     names = {column.name for column in columns}
