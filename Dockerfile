@@ -39,10 +39,14 @@ LABEL org.opencontainers.image.title="headworks" \
       org.opencontainers.image.description="Prefect flows that take data in exactly once, hold back what is bad, and account for every row." \
       org.opencontainers.image.licenses="Apache-2.0"
 
-# The standard library is compiled for the same reason. The user has a number, so that an orchestrator can tell that it is not
-# root. What it may write: its home, and /data, where a volume with the lake is mounted.
-RUN python3 -m compileall -q -j 0 "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
-    && python3 -m pip uninstall --yes --quiet --root-user-action ignore pip setuptools wheel \
+# No installer stays, not even the one that Python brings along to make another, and no program that runs as somebody else.
+# The standard library is compiled for the same reason as above. The user has a number, so that an orchestrator can tell that
+# it is not root. What it may write: its home, and /data, where a volume with the lake is mounted.
+RUN python3 -m pip uninstall --yes --quiet --root-user-action ignore pip setuptools wheel \
+    && stdlib="$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
+    && rm -r "$stdlib/ensurepip" \
+    && python3 -m compileall -q -j 0 "$stdlib" \
+    && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
     && useradd --uid 10001 --user-group --create-home --home-dir /home/headworks --shell /usr/sbin/nologin headworks \
     && install --directory --owner headworks --group headworks /data
 

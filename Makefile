@@ -10,7 +10,7 @@ SEED ?= 1
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos chaos clean
+.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos clean
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,8 +48,14 @@ test-docker: $(READY) ## Build the image and run the flow in a container; needs 
 test-browser: $(READY) ## Look at the dashboard in a browser; needs Chromium
 	@$(BIN)/python -m pytest -m browser $(PYTEST)
 
-test-chaos: $(READY) ## Kill processes at seeded random moments, a few
+test-test-rules: $(READY) ## Take each rule of the protocol out, and see that its tests fail
+	@$(BIN)/python -m tests.rules_out
+
+chaos: $(READY) ## Kill processes at seeded random moments, a few
 	@$(BIN)/python -m pytest -m chaos $(PYTEST)
+
+test-rules: $(READY) ## Take each rule of the protocol out, and see that its tests fail
+	@$(BIN)/python -m tests.rules_out
 
 chaos: $(READY) ## Kill processes at seeded random moments, the whole campaign
 	@$(BIN)/python -m tests.chaos.campaign --kills $(KILLS) --flow-kills $(FLOW_KILLS) --seed $(SEED)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from deployments.commands import product, stream
+from deployments.commands.shared import add_lake, open_lake
 from headworks.errors import HeadworksError, SettingsError
 from headworks.observe.account import account_text
 from headworks.observe.ledger import last_run
@@ -30,13 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _account(options: argparse.Namespace) -> int:
-    # Prefect takes a second to import, which --help need not wait for.
-    from blocks import lake_settings
-    from flows.console import local_stack
-    from headworks.lake.store import Lake
-
-    with local_stack():
-        lake = Lake(lake_settings(options.lake))
+    lake = open_lake(options)
     report = last_run(lake, options.flow)
     if report is None:
         raise SettingsError(
@@ -75,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
     account = commands.add_parser("account", help="show the account of a flow's newest run")
     account.add_argument("flow", nargs="?", default="sales")
-    account.add_argument("--lake", default="lake", help="the block of the lake (default: lake)")
+    add_lake(account)
     account.add_argument("--json", action="store_true", help="as JSON")
     account.set_defaults(command=_account)
 
@@ -83,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     blocks.add_argument("names", nargs="*", metavar="NAME")
     blocks.add_argument("--file", help="a file with the variables")
     blocks.set_defaults(command=_register_blocks)
+
+    for group in (product, stream):
+        group.add(commands)
 
     stack = commands.add_parser("stack", help="the local stack of the demo")
     stack.add_argument("action", choices=["up", "down", "status"])

@@ -12,12 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import psycopg
 
 from deployments.local.stack import Stack
 from headworks.errors import HeadworksError
+from headworks.observe.report import RUN_LINK
 from shop.errors import ShopError
 
 ROOT = Path(".headworks")
@@ -28,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; the exit code is that of the flow."""
     days = _parser().parse_args(arguments).days
     began = time.monotonic()
-    stack = Stack(ROOT)
+    # At once, so that a log has the lines in their order.
+    stack = Stack(ROOT, say=partial(print, flush=True))
     try:
         print("Starting the local stack: Postgres, the shop's API, a Prefect server.", flush=True)
         stack.up()
@@ -52,12 +55,12 @@ def _run(module: str, chosen: Mapping[str, str]) -> int:
 
 
 def _tell(stack: Stack, seconds: float) -> None:
-    status = json.loads((stack.root / "account.json").read_text())["status"]
-    if status == "unchanged":
+    account = json.loads((stack.root / "account.json").read_text())
+    if account["status"] == "unchanged":
         print("\nNothing new was found, so no silver, gold or published table changed.")
     print(f"\nDone in {seconds:.0f} s. What next:")
     for what, how in (
-        ("the run in the Prefect UI", stack.ui_url),
+        ("this run in the Prefect UI", account["links"].get(RUN_LINK, stack.ui_url)),
         ("the dashboard", "make dashboard"),
         ("let the shop live three more days", "make demo DAYS=3"),
         ("run the flow by hand", ". .venv/bin/activate && python -m flows.sales --help"),

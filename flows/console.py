@@ -21,7 +21,7 @@ from dotenv import dotenv_values
 from prefect.exceptions import ParameterTypeError
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, get_current_settings, temporary_settings
 from prefect.utilities.callables import parameter_schema
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from headworks.errors import ConcurrentRun, GateClosed, HeadworksError, SettingsError
 from headworks.observe.account import account_text
@@ -42,7 +42,7 @@ def run_as_program(flow: Callable[..., Any], arguments: Sequence[str] | None = N
     options = _parser(flow).parse_args(arguments)
     try:
         with _one_line_errors(), local_stack():
-            _check_server()
+            check_server()
             report = flow(**_parameters(flow, options))
     except HeadworksError as problem:
         print(f"\n{type(problem).__name__}: {problem}", file=sys.stderr)
@@ -50,10 +50,14 @@ def run_as_program(flow: Callable[..., Any], arguments: Sequence[str] | None = N
     except (ValidationError, ParameterTypeError) as problem:
         print(f"\nA parameter is wrong: {problem}", file=sys.stderr)
         return FAILED
-    return _told(report, options.account)
+    return _told(report, getattr(options, "account", ACCOUNT))
 
 
-def _told(report: RunReport, account: Path) -> int:
+def _told(report: Any, account: Path) -> int:
+    if not isinstance(report, RunReport):
+        # Flows that take no data in have no account; what they return is told as it is.
+        print(TypeAdapter(type(report)).dump_json(report, indent=2).decode())
+        return OK
     print(f"\n{account_text(report)}")
     account.parent.mkdir(parents=True, exist_ok=True)
     account.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -78,8 +82,11 @@ def local_stack(written: Path = LOCAL_STACK) -> Iterator[None]:
         yield
 
 
-def _check_server() -> None:
-    """Ask the chosen Prefect server whether it is there, before Prefect fails in its own many words."""
+def check_server() -> None:
+    """Ask the chosen Prefect server whether it is there, before Prefect fails in its own many words.
+
+    Raises `SettingsError` where it does not answer.
+    """
     url = get_current_settings().api.url
     if not url:
         # Prefect starts a server of its own; without internet it would try for long to reach a collector.
@@ -123,22 +130,30 @@ def _parser(flow: Callable[..., Any]) -> argparse.ArgumentParser:
         epilog=_described(flow),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    known = inspect.signature(flow).parameters
+    if "mode" in known:
+        _add_data_options(parser)
+    if "dry_run" in known:
+        parser.add_argument("--dry-run", action="store_true", help="look and tell, but change nothing")
+    parser.add_argument(
+        "--param", action="append", default=[], metavar="NAME=JSON", help="any parameter of those below"
+    )
+    return parser
+
+
+def _add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of flows that take data in."""
     parser.add_argument(
         "--mode", choices=["incremental", "full"], help="take what is new, or read everything again"
     )
     parser.add_argument("--start", metavar="TIME", help="with --end: read only what changed from here on")
     parser.add_argument("--end", metavar="TIME", help="with --start: read only what changed before this")
-    parser.add_argument("--dry-run", action="store_true", help="read, judge and check, but change nothing")
     parser.add_argument(
         "--on-conflict", choices=["refuse", "wait"], help="what to do when another run is at work"
     )
     parser.add_argument(
-        "--param", action="append", default=[], metavar="NAME=JSON", help="any parameter of those below"
-    )
-    parser.add_argument(
         "--account", type=Path, default=ACCOUNT, help=f"where the account goes (default {ACCOUNT})"
     )
-    return parser
 
 
 def _described(flow: Callable[..., Any]) -> str:
@@ -149,14 +164,15 @@ def _described(flow: Callable[..., Any]) -> str:
 
 
 def _parameters(flow: Callable[..., Any], options: argparse.Namespace) -> dict[str, Any]:
-    chosen = {"mode": options.mode, "on_conflict": options.on_conflict}
+    chosen = {name: getattr(options, name, None) for name in ("mode", "on_conflict")}
     parameters = {name: value for name, value in chosen.items() if value is not None}
-    if options.dry_run:
+    if getattr(options, "dry_run", False):
         parameters["dry_run"] = True
-    if bool(options.start) != bool(options.end):
+    start, end = getattr(options, "start", None), getattr(options, "end", None)
+    if bool(start) != bool(end):
         raise SettingsError("A window needs both its ends.", do="give --start and --end, or neither.")
-    if options.start:
-        parameters["window"] = {"start": options.start, "end": options.end}
+    if start:
+        parameters["window"] = {"start": start, "end": end}
     known = list(inspect.signature(flow).parameters)
     for text in options.param:
         name, separator, value = text.partition("=")

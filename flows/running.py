@@ -22,7 +22,8 @@ from headworks.errors import CandidateStale, ConcurrentRun, GateClosed, Headwork
 from headworks.names import Window
 from headworks.observe.reconcile import reconcile
 from headworks.observe.recorder import Recorder
-from headworks.observe.report import GateReport, RunReport, RunStatus
+from headworks.observe.report import RUN_LINK, GateReport, RunReport, RunStatus
+from headworks.refine.refinement import RefineOutcome
 from tasks.extract import Run
 from tasks.policy import without_thread_warnings
 from tasks.report import record
@@ -45,6 +46,11 @@ class Story:
     run: Run
     recorder: Recorder
     window: Window | None = None
+
+    def refined(self, outcome: RefineOutcome) -> None:
+        """Keep what a refinement did and what its gate said."""
+        self.recorder.refinements.append(outcome.report)
+        self.recorder.gate(outcome.gate)
 
     def require_open(self, gate: GateReport | None) -> None:
         """Keep a gate's decision, and raise `GateClosed` where it is closed."""
@@ -93,14 +99,24 @@ def tell(
 
 
 def begin(lake: str, mode: Literal["incremental", "full"], *, dry_run: bool) -> Run:
-    """Begin a run under the id of its flow run."""
-    return Run(run_id=str(flow_run.id or uuid.uuid4()), lake=lake, mode=mode, dry_run=dry_run)
+    """Begin a run under the id of its flow run; a lake that cannot be written is told before anything is read."""
+    run = Run(run_id=str(flow_run.id or uuid.uuid4()), lake=lake, mode=mode, dry_run=dry_run)
+    if not dry_run:
+        run.open_lake().check_writable()
+    return run
 
 
-def results(futures: list[PrefectFuture[T]]) -> list[T]:
-    """Wait for all, then return their results: the first failure is raised, and none goes unnoticed."""
+def results(futures: list[PrefectFuture[T]], keep: Callable[[T], None] | None = None) -> list[T]:
+    """Wait for all, then return their results: the first failure is raised, and none goes unnoticed.
+
+    ``keep`` is given each result before that: what some did is on record even though another failed.
+    """
     for future in futures:
         future.wait()
+    if keep is not None:
+        for future in futures:
+            if future.state.is_completed():
+                keep(future.result())
     return [future.result() for future in futures]
 
 
@@ -136,5 +152,5 @@ def _closed(told: Story, status: RunStatus, message: str) -> RunReport:
 def _recorder(flow: str, run: Run, window: Window | None) -> Recorder:
     recorder = Recorder(run.run_id, flow, run.mode, run.open_lake().settings.root, window)
     if flow_run.ui_url:
-        recorder.links["This run in the Prefect UI"] = flow_run.ui_url
+        recorder.links[RUN_LINK] = flow_run.ui_url
     return recorder

@@ -79,15 +79,14 @@ def extract(told: Story, database: str, api: str) -> None:
         extract_resource.submit(told.run, api, resource, dataset.name)
         for dataset, resource in datasets.RESOURCES
     ]
-    for reports in results([*tables, *resources]):
-        told.recorder.landings.extend(reports)
+    results([*tables, *resources], keep=told.recorder.landings.extend)
 
 
 def refine(told: Story) -> None:
     """Judge and merge into silver: first what others refer to, then what refers to it."""
     for independent in datasets.IN_ORDER:
-        for outcome in results([refine_dataset.submit(told.run, dataset) for dataset in independent]):
-            told.recorder.refinements.append(outcome.report)
+        refined = [refine_dataset.submit(told.run, dataset) for dataset in independent]
+        for outcome in results(refined, keep=told.refined):
             told.require_open(outcome.gate)
 
 
@@ -98,7 +97,8 @@ def curate(told: Story) -> None:
     pins = pin_silver(told.run, gold.INPUTS)
     staged = results([stage_gold.submit(told.run, table, pins) for table in gold.TABLES])
     pairs = list(zip(gold.TABLES, staged, strict=True))
-    audits = results([audit_gold.submit(told.run, table, candidate) for table, candidate in pairs])
+    looks = [audit_gold.submit(told.run, table, candidate) for table, candidate in pairs]
+    audits = results(looks, keep=lambda audited: told.recorder.gate(audited.gate))
     for audited in audits:
         told.require_open(audited.gate)
     if not told.run.dry_run:

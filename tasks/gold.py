@@ -1,7 +1,8 @@
 """From silver to gold: pin, stage, audit, commit, each a task.
 
 Staging and auditing have pinned input, so their results are kept for an hour under what they were made from: the
-same silver changes, the same code, the same contract.
+same silver changes, the same code, the same contract. A decision that keeps the gate closed is never kept: it may come
+from a scan that broke, and the next run has to look again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.context import TaskRunContext
+from prefect.transactions import get_transaction
 
 from headworks.lake.gold import Pins, Staged, pin, staging_id
 from headworks.observe.report import CurateReport, GateReport, Report
@@ -83,7 +85,15 @@ def audit_gold(run: Run, gold: GoldTable, staged: Staged) -> Audit:
         get_run_logger().info("%s: %d checks passed", gold.name, len(gate.checks))
     else:
         get_run_logger().error("%s: gate closed: %s", gold.name, "; ".join(gate.reasons))
+        _not_kept()
     return Audit(gate=gate)
+
+
+def _not_kept() -> None:
+    """Keep this task's result out of the cache."""
+    transaction = get_transaction()
+    if transaction is not None:
+        transaction.write_on_commit = False
 
 
 @task(name="commit-gold", task_run_name="commit {staged.dataset}", **EFFECT)

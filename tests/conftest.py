@@ -1,4 +1,4 @@
-"""Fixtures that every suite may use: a real Postgres, one fresh database per test.
+"""Fixtures that every suite may use: a real Postgres, one fresh database per test; a real Prefect server.
 
 Only what several suites share belongs here.
 """
@@ -7,14 +7,32 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import socket
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
+
+# A skipped test fails where its suite is required: hooks that pytest finds here.
+from tests.support.required import pytest_make_collect_report, pytest_runtest_makereport
+
+__all__ = [
+    "PostgresServer",
+    "postgres",
+    "prefect_api_url",
+    "prefect_server",
+    "pytest_make_collect_report",
+    "pytest_runtest_makereport",
+]
+
+# Generous: where everything else runs at the same time, a start takes minutes.
+_SERVER_START_S = 300
 
 
 @dataclass
@@ -64,3 +82,58 @@ def postgres() -> Iterator[PostgresServer]:
             server.cleanup()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def prefect_api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Prefect server of the session's own; whether a test talks to it is for `prefect_server`."""
+    pytest.importorskip("psutil", reason="what starts and stops servers is absent: pip install -e .[demo]")
+    from deployments.local.processes import start, stop, wait_until
+
+    home = tmp_path_factory.mktemp("prefect-server")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    log = home / "server.log"
+    url = f"http://127.0.0.1:{port}/api"
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    process = start(
+        command,
+        {"PREFECT_HOME": str(home), "PREFECT_API_URL": url, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"},
+        log,
+    )
+    try:
+        wait_until(
+            lambda: _answers(f"{url}/health"), process, "The tests' Prefect server", log, _SERVER_START_S
+        )
+        yield url
+    finally:
+        stop(process)
+
+
+@pytest.fixture
+def prefect_server(prefect_api_url: str, tmp_path: Path) -> Iterator[str]:
+    """Talk to the session's Prefect server during one test, with results and settings of the test's own."""
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        PREFECT_HOME,
+        PREFECT_LOCAL_STORAGE_PATH,
+        temporary_settings,
+    )
+
+    chosen = {
+        PREFECT_API_URL: prefect_api_url,
+        PREFECT_HOME: tmp_path / "prefect-home",
+        PREFECT_LOCAL_STORAGE_PATH: tmp_path / "results",
+        # Its thread adds a second to every flow run.
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+    }
+    with temporary_settings(chosen):
+        yield prefect_api_url
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).is_success
+    except httpx.HTTPError:
+        return False

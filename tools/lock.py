@@ -22,6 +22,8 @@ _COMPILE = [
     "--generate-hashes",
     "--no-emit-index-url",
     "--no-header",
+    # The machine's own certificates too, as pip takes them: many networks have one of theirs.
+    "--system-certs",
 ]
 _OPTIONS = {
     RUNTIME: ["--extra", "docker"],
@@ -58,7 +60,9 @@ def _compile(folder: Path, *, upgrade: bool) -> None:
     uv = Path(sys.executable).with_name("uv")
     for name, options in _OPTIONS.items():
         command = [str(uv), *_COMPILE, "--python-version", "3.11", *options, "pyproject.toml", "-o", name]
-        subprocess.run([*command, *(["--upgrade"] if upgrade else [])], cwd=folder, check=True)
+        done = subprocess.run([*command, *(["--upgrade"] if upgrade else [])], cwd=folder, check=False)
+        if done.returncode != 0:
+            sys.exit(f"{name} could not be made; uv says above why. It needs the package index.")
 
 
 if __name__ == "__main__":

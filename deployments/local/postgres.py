@@ -5,6 +5,7 @@ What belongs here: making, starting and stopping it, its databases and its role.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import warnings
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from deployments.local.processes import Process
+from deployments.local.processes import Process, stop
 from headworks.errors import SettingsError
 
 SHOP, ANALYTICS = "shop", "analytics"
@@ -61,10 +62,10 @@ class Postgres:
             self._furnish(server)
         return self.process()
 
-    def stop(self) -> None:
-        """Stop it, ending its connections."""
-        if (self.data / "postmaster.pid").exists():
-            self._control(_package_server(self.data), "-m", "fast", "stop")
+    @staticmethod
+    def stop(process: Process) -> None:
+        """Stop it, ending its connections, by its own signal: pg_ctl needs rights on every folder above the data."""
+        stop(process, signal.SIGINT, _TIMEOUT_S)
 
     def process(self) -> Process:
         """Return the running server's process."""

@@ -42,6 +42,17 @@ class Process(BaseModel):
         except psutil.NoSuchProcess:
             return False
 
+    def listens_on(self, port: int) -> bool:
+        """Tell whether this process, or a child of it, is the one that listens on a port."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found = psutil.Process(self.pid)
+            for process in (found, *found.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    for open_socket in process.net_connections("tcp"):
+                        if open_socket.status == psutil.CONN_LISTEN and open_socket.laddr.port == port:
+                            return True
+        return False
+
 
 def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Process:
     """Start a program in a session of its own, with its output in a log file."""
@@ -73,14 +84,14 @@ def wait_until(ready: Callable[[], bool], process: Process, name: str, log: Path
         time.sleep(_POLL_S)
 
 
-def stop(process: Process) -> None:
+def stop(process: Process, by: signal.Signals = signal.SIGTERM, patience_s: float | None = None) -> None:
     """Ask a process and its children to end, and make them where they do not."""
     if not process.is_running():
         return
     family = [psutil.Process(process.pid)]
     family += family[0].children(recursive=True)
-    _signal_group(process.pid, signal.SIGTERM)
-    _, stubborn = psutil.wait_procs(family, timeout=_STOP_S)
+    _signal_group(process.pid, by)
+    _, stubborn = psutil.wait_procs(family, timeout=_STOP_S if patience_s is None else patience_s)
     for left in stubborn:
         left.kill()
     psutil.wait_procs(stubborn, timeout=_STOP_S)

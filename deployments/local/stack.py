@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -30,7 +31,8 @@ from shop.world import World
 
 POSTGRES, API, PREFECT = "postgres", "shop-api", "prefect-server"
 _PREFERRED_PORTS = {POSTGRES: 5433, API: 8420, PREFECT: 4200}
-_START_S = 90
+# Long, since a busy machine is no failure; a process that ends is noticed at once.
+_START_S = 300
 _HTTP_S = 2
 
 
@@ -95,7 +97,7 @@ class Stack:
                 if name in running:
                     stop(state.processes[name])
             if POSTGRES in running:
-                self._postgres(state).stop()
+                Postgres.stop(state.processes[POSTGRES])
             self._save(State(ports=state.ports))
             (self.root / "env").unlink(missing_ok=True)
         for name in running:
@@ -162,7 +164,9 @@ class Stack:
             log,
         )
         self._started(state, PREFECT, process)
-        wait_until(lambda: _answers(f"{url}/health"), process, "The Prefect server", log, _START_S)
+        # Who answers may be another stack's server, that took the port a moment earlier.
+        ready = partial(_answers_itself, process, port, f"{url}/health")
+        wait_until(ready, process, "The Prefect server", log, _START_S)
 
     def _start_shop(self, state: State) -> None:
         postgres = self._postgres(state)
@@ -191,7 +195,8 @@ class Stack:
         )
         self._started(state, API, process)
         url = f"http://127.0.0.1:{port}/healthz"
-        wait_until(lambda: _answers(url), process, "The shop's API", log, _START_S)
+        ready = partial(_answers_itself, process, port, url)
+        wait_until(ready, process, "The shop's API", log, _START_S)
 
     def _started(self, state: State, name: str, process: Process) -> None:
         """Note a process at once, so that it can be stopped whatever happens next."""
@@ -243,6 +248,10 @@ class Stack:
                 self._say("another command is at work on the local stack; waiting for it")
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _answers_itself(process: Process, port: int, url: str) -> bool:
+    return process.listens_on(port) and _answers(url)
 
 
 def _answers(url: str) -> bool:

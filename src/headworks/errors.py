@@ -13,6 +13,7 @@
     │   ├── ValueRefused           a value came that its column's type cannot hold
     │   ├── PublicationRefused     the consumer's side cannot take the publication as it is
     │   └── AccountMismatch        a row is unaccounted for
+    ├── FreshnessMissed            a table is older than was promised: look at what fills it
     ├── GateClosed                 the data is not good enough: consumers keep the last good version
     ├── ConcurrentRun              another run moved what this one was about to move: one wins, the other ends
     ├── RetryError                 the same step may be tried again, nothing was committed by it
@@ -20,6 +21,7 @@
     │   ├── PageUnreadable         one page came back damaged: ask for the page again
     │   └── CommitUnclear          a commit kept failing without having happened
     │       └── CandidateStale     the table moved under an audited candidate: audit again
+    ├── BackfillIncomplete         some windows of a backfill failed: the others are done and not repeated
     └── ReadIncomplete             a read ended without proof that it was whole: the position stays at the last batch
 
 What belongs here: the tree and how an error speaks. What does not: translation of other libraries' errors, which
@@ -95,6 +97,10 @@ class AccountMismatch(StopError):
     """A row is unaccounted for."""
 
 
+class FreshnessMissed(HeadworksError):
+    """A table is older than was promised."""
+
+
 class GateClosed(HeadworksError):
     """The data is not good enough; consumers keep the last good version."""
 
@@ -130,3 +136,7 @@ class CandidateStale(CommitUnclear):
 
 class ReadIncomplete(HeadworksError):
     """A read ended without proof that it was whole; the position stays at the last batch."""
+
+
+class BackfillIncomplete(HeadworksError):
+    """Some windows of a backfill failed; the others are done and not repeated."""

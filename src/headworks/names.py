@@ -41,9 +41,19 @@ def check_stream(name: str) -> str:
     return name
 
 
+def dataset_folder(dataset: str) -> str:
+    """Return a dataset's name as a path, such as ``shop/orders``."""
+    return check_dataset(dataset).replace(".", "/")
+
+
+def checkpoints_folder(dataset: str) -> str:
+    """Return the folder below the lake's root with the checkpoints of a dataset's streams."""
+    return f"_headworks/checkpoints/{dataset_folder(dataset)}"
+
+
 def table_path(layer: Layer, dataset: str) -> str:
     """Return the path of a table below the lake's root, such as ``silver/shop/orders``."""
-    return f"{layer}/{check_dataset(dataset).replace('.', '/')}"
+    return f"{layer}/{dataset_folder(dataset)}"
 
 
 def generation_stream(dataset: str, generation: int) -> str:
@@ -52,8 +62,9 @@ def generation_stream(dataset: str, generation: int) -> str:
 
 
 def window_stream(dataset: str, window: Window, attempt: int) -> str:
-    """Name the stream of one reading of a window; its attempts are numbered from 1."""
-    return f"{check_dataset(dataset)}@w{_stamp(window.start)}-{_stamp(window.end)}-{attempt}"
+    """Name the stream of one reading of a window; its attempts are numbered from 1, unless it is read once."""
+    reading = window.once or attempt
+    return f"{check_dataset(dataset)}@w{_stamp(window.start)}-{_stamp(window.end)}-{reading}"
 
 
 def _stamp(moment: datetime) -> str:
@@ -68,6 +79,11 @@ class Window(BaseModel):
     start: datetime = Field(description="First moment to take, inclusive. Without a zone it counts as UTC.")
     end: datetime = Field(
         description="First moment to leave out, exclusive. Without a zone it counts as UTC."
+    )
+    once: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z][A-Za-z0-9_.]{0,60}$",
+        description="A name under which the window is read once: what was read under it is not read again.",
     )
 
     @model_validator(mode="after")

@@ -1,28 +1,44 @@
 """Engines that are wrong on purpose, so that the campaign is seen to find what it looks for.
 
-Each keeps a stream's position in a file of its own, beside the data instead of with it: the mistake that the landing
-protocol exists to avoid. What belongs here: such mistakes. What does not: anything that the real engine does.
+Each does in two steps what the protocols do in one, or in the wrong order: the mistakes that they exist to avoid. What
+belongs here: such mistakes. What does not: anything that the real engine does.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from headworks.lake import landing
 from headworks.lake.landing import Head, Landing
+from headworks.lake.products import ProductVersion
 from headworks.lake.store import Lake
+from headworks.publish import postgres
+from headworks.refine import refinement
+from tests.chaos.marking import Voice
+from tests.chaos.steps import Place, ends
 
-BREAKS: Final = ("position-after", "position-before")
-"""Write the position after the rows, and a kill in between doubles them; before the rows, and it loses them."""
+BREAKS: Final = ("position-after", "position-before", "quarantine-last", "ledger-first")
+"""What a kill in between does: a stream's position that is written beside the data, after or before the rows, doubles
+or loses them; rejected rows that are written after silver are lost; a publication that is recorded before its rows
+is never made."""
 
 
-def break_engine(how: str) -> None:
-    """Make the landing loop wrong in one of the ways of `BREAKS`."""
-    read_head = landing.read_head
-    commit = getattr(landing, "_commit")  # noqa: B009 - a private name, and that is the point
+def break_engine(how: str, voice: Voice) -> None:
+    """Make the engine wrong in one of the ways of `BREAKS`; it has to be marked already."""
+    if how == "quarantine-last":
+        _put_rejected_last()
+    elif how == "ledger-first":
+        _record_first(voice)
+    else:
+        _keep_positions_beside(before=how == "position-before")
+
+
+def _keep_positions_beside(*, before: bool) -> None:
+    read_head, commit = landing.read_head, _private(landing, "_commit")
 
     def forgetful_head(lake: Lake, table: Any, dataset: str, stream: str) -> Head:
         beside = _beside(lake, stream)
@@ -32,14 +48,51 @@ def break_engine(how: str) -> None:
     def two_step_commit(where: Landing, table: Any, batch: Any, sequence: int, token: int) -> None:
         beside = _beside(where.lake, where.stream)
         beside.parent.mkdir(parents=True, exist_ok=True)
-        if how == "position-before":
+        if before:
             beside.write_text(json.dumps(batch.position))
         commit(where, table, batch, sequence, token)
-        if how == "position-after":
+        if not before:
             beside.write_text(json.dumps(batch.position))
 
-    setattr(landing, "read_head", forgetful_head)  # noqa: B010
-    setattr(landing, "_commit", two_step_commit)  # noqa: B010
+    _replace(landing, read_head=forgetful_head, _commit=two_step_commit)
+
+
+def _put_rejected_last() -> None:
+    put_rejected, commit_silver = refinement.put_rejected, refinement.commit_silver
+    waiting: list[tuple[Any, ...]] = []
+
+    def put_later(*arguments: Any) -> None:
+        waiting.append(arguments)
+
+    def commit_then_put(*arguments: Any) -> None:
+        commit_silver(*arguments)
+        put_rejected(*waiting.pop())
+
+    _replace(refinement, put_rejected=put_later, commit_silver=commit_then_put)
+
+
+def _record_first(voice: Voice) -> None:
+    lock, record = _private(postgres, "_lock"), _private(postgres, "_record")
+
+    def lock_and_record(connection: Any, schema: str, product: ProductVersion, target: str) -> int:
+        recorded: int = lock(connection, schema, product, target)
+        if recorded < product.sequence:
+            record(connection, schema, product)
+            connection.commit()
+            voice.say(ends(Place("postgres", "commit", product.product)))
+        return recorded
+
+    _replace(postgres, _lock=lock_and_record)
+
+
+def _private(module: Any, name: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = getattr(module, name)
+    return found
+
+
+def _replace(module: Any, **functions: Callable[..., Any]) -> None:
+    for name, function in functions.items():
+        setattr(module, name, function)
 
 
 def _beside(lake: Lake, stream: str) -> Path:

@@ -35,9 +35,9 @@ class Campaign:
     break_: str | None = None
 
 
-def run(campaign: Campaign, folder: Path) -> Outcome:
-    """Run a campaign below ``folder`` and return what it did and found; raises `PassFailed` where it cannot go on."""
-    outcome, typical = Outcome(), Typical()
+def run(campaign: Campaign, folder: Path, outcome: Outcome) -> None:
+    """Run a campaign below ``folder`` and note what it did and found; raises `PassFailed` where it cannot go on."""
+    typical = Typical()
     rounds = max(1, round(campaign.kills / KILLS_A_ROUND))
     with postgres_server() as databases:
         for number in range(1, rounds + 1):
@@ -52,22 +52,21 @@ def run(campaign: Campaign, folder: Path) -> Outcome:
                     played.close()
                     play_flow(played, campaign.flow_kills, outcome, home / "flow")
                     _say("the flow", outcome)
-    return outcome
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the campaign, print its tables, and return the exit code."""
     options = _parser().parse_args(arguments)
     campaign = Campaign(options.kills, options.flow_kills, options.seed, options.break_)
-    began = time.monotonic()
+    began, outcome, came_through = time.monotonic(), Outcome(), True
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         try:
-            outcome = run(campaign, Path(folder))
+            run(campaign, Path(folder), outcome)
         except PassFailed as problem:
             print(f"A pass did not come to its end, with seed {campaign.seed}: {problem}", file=sys.stderr)
-            return 1
+            came_through = False
     print(f"\n{told(outcome)}\n\nseed {campaign.seed}, {time.monotonic() - began:.0f} s")
-    return 0 if succeeded(campaign, outcome) else 1
+    return 0 if came_through and succeeded(campaign, outcome) else 1
 
 
 def succeeded(campaign: Campaign, outcome: Outcome) -> bool:

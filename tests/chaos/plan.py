@@ -25,15 +25,21 @@ _TABLES: Final[dict[Kind, tuple[str, ...]]] = {
 # Half of the kills go anywhere in a step, half into one of its commits, which last only some milliseconds.
 _PHASES: Final[tuple[Phase, ...]] = ("step", "commit")
 _MOST_BATCHES: Final = 3
+STILL: Final = 0.4
+"""So often the shop has not lived on since the kill before: new rows would be published over what is wrong."""
 
 
 @dataclass(frozen=True)
 class Aim:
-    """A kill as planned: at the n-th time in this place, when this share of its usual time has passed."""
+    """A kill as planned: at the n-th time in this place, when this share of its usual time has passed.
+
+    Where the shop stands ``still``, the pass has to take up what the last one left, with nothing new to cover it.
+    """
 
     place: Place
     nth: int
     share: float
+    still: bool = False
 
 
 def aims(seed: str) -> Iterator[Aim]:
@@ -44,7 +50,9 @@ def aims(seed: str) -> Iterator[Aim]:
             phase = chance.choice(_PHASES)
             table = chance.choice(_TABLES[kind])
             nth = chance.randint(1, _MOST_BATCHES) if (kind, phase) == ("bronze", "commit") else 1
-            yield Aim(Place(kind, phase, _named(kind, phase, table)), nth, chance.random())
+            yield Aim(
+                Place(kind, phase, _named(kind, phase, table)), nth, chance.random(), chance.random() < STILL
+            )
 
 
 def _named(kind: Kind, phase: Phase, table: str) -> str:

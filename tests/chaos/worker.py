@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     voice = Voice(options.hold)
     mark_engine(voice)
     if options.break_:
-        break_engine(options.break_)
+        break_engine(options.break_, voice)
     mode = sys.stdin.readline().strip()
     if not mode:
         return 0

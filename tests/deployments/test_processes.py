@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
+from deployments.local.postgres import Postgres
 from deployments.local.processes import Process, free_port, start, stop, wait_until
 from headworks.errors import SettingsError
 
@@ -51,6 +53,19 @@ def test_a_process_that_does_not_listen_is_stopped_all_the_same(
     assert not process.is_running()
 
 
+def test_postgres_is_stopped_in_order_though_its_folder_can_no_longer_be_reached(tmp_path: Path) -> None:
+    """As root it runs as somebody else, who loses the way to its data when a folder above is closed."""
+    above = tmp_path / "above"
+    above.mkdir()
+    postgres = Postgres(above / "data", free_port(5433), "made up for a test")
+    process = postgres.start()
+    with psycopg.connect(postgres.admin_url("shop")):
+        above.chmod(0o700)
+        Postgres.stop(process)
+    assert not process.is_running()
+    assert "database system is shut down" in (postgres.data / "log").read_text()
+
+
 def test_another_process_under_a_number_of_ours_is_not_taken_for_ours(tmp_path: Path) -> None:
     process = _running(_SLEEPER, tmp_path / "log")
     another = Process(pid=process.pid, began=process.began - 3600)
@@ -85,3 +100,21 @@ def test_a_busy_port_is_worked_round() -> None:
         busy = int(taken.getsockname()[1])
         assert free_port(busy) != busy
     assert free_port(busy) == busy
+
+
+def test_a_port_that_another_process_listens_on_is_not_taken_for_ones_own(tmp_path: Path) -> None:
+    """Two stacks that start at once may choose the same port; the one that lost it must not use the other's server."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        sleeper = _running(_SLEEPER, tmp_path / "sleeper")
+        assert not sleeper.listens_on(port)
+        stop(sleeper)
+    listening = f"import socket; s = socket.create_server(('127.0.0.1', {port})); {_SLEEPER}"
+    for program in (
+        listening,
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {listening!r}])",
+    ):
+        server = _running(program, tmp_path / f"server-{len(program)}")
+        assert server.listens_on(port)
+        stop(server)
+        assert not server.listens_on(port)

@@ -24,8 +24,8 @@ from deployments.local.stack import Stack
 from shop.truth import CustomerValueRow, DailyRow, truth
 
 CHECKOUT = Path(__file__).parents[2]
-_COMMAND_S = 180
-_RUN_S = 300
+_COMMAND_S = 600
+_RUN_S = 600
 R = TypeVar("R", bound=BaseModel)
 _UUID = re.compile(r"UUID: ([0-9a-f-]{36})")
 
@@ -90,6 +90,12 @@ class Operator:
     def read(self, path: str) -> Any:
         """Read something from the server's API."""
         answer = httpx.get(f"{self.stack.api_url}/{path}", timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
+    def post(self, path: str, content: Mapping[str, Any]) -> Any:
+        """Ask the server's API something that is asked in a body."""
+        answer = httpx.post(f"{self.stack.api_url}/{path}", json=content, timeout=10)
         answer.raise_for_status()
         return answer.json()
 

@@ -24,6 +24,7 @@ class Asked:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str] = field(repr=False)
+    body: bytes = b""
 
     def number(self, name: str, default: int) -> int:
         """Return a query parameter that is a number."""
@@ -122,12 +123,15 @@ def _handler(upstream: Upstream, answering: Answering) -> type[BaseHTTPRequestHa
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            asked = Asked(parts.path, dict(parse_qsl(parts.query)), headers)
+            body = self.rfile.read(int(headers.get("content-length", 0)))
+            asked = Asked(parts.path, dict(parse_qsl(parts.query)), headers, body)
             upstream.asked.append(asked)
             answer = answering(asked)
             if answer.hold is not None:
                 answer.hold.wait(LONGEST_HOLD_S)
             self._send(answer)
+
+        do_POST = do_GET
 
         def _send(self, answer: Answer) -> None:
             self.close_connection = answer.cut or answer.hold is not None

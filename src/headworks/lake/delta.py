@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import polars as pl
 from deltalake import (
@@ -38,6 +39,8 @@ Transactions = Mapping[str, int]
 APPEND_RETRIES = 100
 
 _NO_HOUSEKEEPING = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+_CARE = {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "CREATE TABLE"}
+_LOG_RETENTION = "delta.logRetentionDuration"
 _FORBIDDEN = "delta.setTransactionRetentionDuration"
 
 
@@ -52,8 +55,8 @@ class DataFile:
 class Table:
     """A Delta table at the version that was read, able to commit from exactly there."""
 
-    def __init__(self, delta: DeltaTable, name: str) -> None:
-        self._delta = delta
+    def __init__(self, delta: DeltaTable, name: str, options: dict[str, str] | None = None) -> None:
+        self._delta, self._options = delta, options
         self.name = name
 
     @property
@@ -117,12 +120,13 @@ class Table:
         predicate: str | None = None,
     ) -> None:
         """Replace all rows, or those that satisfy ``predicate``, in one commit that is never rebased."""
+        extra = set(frame.columns) - set(self.columns)
         write_deltalake(
             self._delta,
             frame,
             mode="overwrite",
             predicate=predicate,
-            schema_mode=None if predicate else "overwrite",
+            schema_mode=("merge" if extra else None) if predicate else "overwrite",
             commit_properties=_properties(transactions, 0),
             post_commithook_properties=_NO_HOUSEKEEPING,
         )
@@ -150,6 +154,72 @@ class Table:
         )
         merger.when_matched_update_all().when_not_matched_insert_all().execute()
 
+    def file_count(self) -> int:
+        """Return the number of data files of this version."""
+        return len(self._delta.file_uris())
+
+    def most_files_in_a_partition(self) -> int:
+        """Return the number of data files in the partition that has the most."""
+        actions = pl.DataFrame(self._delta.get_add_actions(flatten=True))
+        partitions = [name for name in actions.columns if name.startswith("partition.")]
+        counts = actions.group_by(partitions).len() if partitions else actions.select(pl.len().alias("len"))
+        return int(counts.get_column("len").max() or 0)  # type: ignore[arg-type]
+
+    def committed_at(self, version: int) -> datetime:
+        """Return when a version was committed, by its entry in the log."""
+        with translated(self.name):
+            older = DeltaTable(self._delta.table_uri, version=version, storage_options=self._options)
+            entry = older.history(1)[0]
+        return datetime.fromtimestamp(entry["timestamp"] / 1000, tz=UTC)
+
+    def written_at(self) -> datetime | None:
+        """Return when somebody last wrote to the table, care for its files left out; None where nobody did."""
+        with translated(self.name):
+            for entry in self._delta.history():
+                if entry.get("operation") not in _CARE:
+                    return datetime.fromtimestamp(entry["timestamp"] / 1000, tz=UTC)
+        return None
+
+    def compact(self, target_size_mb: int) -> None:
+        """Join small data files of each partition; the rows stay the same, and so do the transactions."""
+        self._delta.optimize.compact(
+            target_size=target_size_mb * 1024 * 1024,
+            commit_properties=CommitProperties(max_commit_retries=0),
+            post_commithook_properties=_NO_HOUSEKEEPING,
+        )
+
+    def unneeded(self, older_than_h: int, keep: list[int]) -> set[str]:
+        """Return the files, by name, that none of the versions ``keep`` needs and that are old enough to go.
+
+        Files that went already are told again, as long as the table's history knows of them.
+        """
+        with translated(self.name):
+            found = self._delta.vacuum(
+                older_than_h, dry_run=True, enforce_retention_duration=False, full=False, keep_versions=keep
+            )
+        return {path.rpartition("/")[2] for path in found}
+
+    def vacuum(self, older_than_h: int, keep: list[int]) -> None:
+        """Remove the files that are unneeded; never ``full``, which takes the files of a commit in the making."""
+        with translated(self.name):
+            self._delta.vacuum(
+                older_than_h,
+                dry_run=False,
+                enforce_retention_duration=False,
+                full=False,
+                keep_versions=keep,
+                post_commithook_properties=_NO_HOUSEKEEPING,
+            )
+
+    def clean_log(self, retention_days: int) -> None:
+        """Let the history go that is older than ``retention_days``; a checkpoint keeps what this version knows."""
+        wanted = f"interval {retention_days} days"
+        with translated(self.name):
+            if self._delta.metadata().configuration.get(_LOG_RETENTION) != wanted:
+                self._delta.alter.set_table_properties({_LOG_RETENTION: wanted})
+            self._delta.create_checkpoint()
+            self._delta.cleanup_metadata()
+
 
 def open_table(
     uri: str, name: str, options: dict[str, str] | None, version: int | None = None
@@ -169,7 +239,7 @@ def open_table(
                 where=name,
                 do=f"unset {_FORBIDDEN} on the table.",
             )
-        return Table(delta, name)
+        return Table(delta, name, options)
 
 
 def create_table(

@@ -18,7 +18,10 @@ from headworks.errors import ConcurrentRun, ReadIncomplete
 from headworks.lake.delta import Table
 from headworks.lake.landing import Landing, checkpoint_id, open_bronze, read_head
 from headworks.lake.store import Lake
-from headworks.names import Window, generation_stream, window_stream
+from headworks.names import Window, checkpoints_folder, generation_stream, window_stream
+
+GENERATIONS = "generations"
+"""The folder of end marks, beside the folders of streams."""
 
 _LARGEST_PROBE = 10_000
 
@@ -105,9 +108,12 @@ def newest_complete(lake: Lake, table: Table, dataset: str) -> Generation | None
 
 
 def window_reading(lake: Lake, dataset: str, window: Window) -> str:
-    """Return the stream in which to read a window: the last one if it was cut short, else a new one."""
+    """Return the stream in which to read a window: the last one if it was cut short, else a new one.
+
+    A window that is read once has one stream, whether that is finished or not.
+    """
     table = lake.open("bronze", dataset)
-    if table is None:
+    if table is None or window.once:
         return window_stream(dataset, window, 1)
     for attempt in range(1, _LARGEST_PROBE):
         stream = window_stream(dataset, window, attempt)
@@ -134,7 +140,7 @@ def _ended(dataset: str) -> str:
 
 
 def _mark_path(dataset: str, number: int, token: int) -> str:
-    return f"_headworks/checkpoints/{dataset.replace('.', '/')}/generations/{number}-{token}.json"
+    return f"{checkpoints_folder(dataset)}/{GENERATIONS}/{number}-{token}.json"
 
 
 def _mark(table: Table, transactions: dict[str, int]) -> None:

@@ -20,7 +20,7 @@ import polars as pl
 from headworks.errors import CommitUnclear, ConcurrentRun, LakeUnusable
 from headworks.lake.delta import Table
 from headworks.lake.store import Lake
-from headworks.names import check_dataset, check_stream
+from headworks.names import check_dataset, check_stream, checkpoints_folder
 from headworks.observe.report import LandingReport, TableRef
 from headworks.ports import Clock, TokenMaker, random_token, system_clock
 from headworks.sources.base import Batch, Position, Source
@@ -151,7 +151,7 @@ def _land_batches(
                 yield report
                 continue
             token = landing.token()
-            _write_checkpoint(landing, head.sequence + 1, token, batch.position)
+            put_checkpoint(landing, head.sequence + 1, token, batch.position)
             try:
                 _commit(landing, table, batch, head.sequence + 1, token)
             except Exception as problem:
@@ -228,7 +228,8 @@ def more_notices(notices: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, .
     return (*notices, *new)[:MOST_NOTICES]
 
 
-def _write_checkpoint(landing: Landing, sequence: int, token: int, position: Position) -> None:
+def put_checkpoint(landing: Landing, sequence: int, token: int, position: Position | None) -> None:
+    """Write the position after a batch under the name that only its commit will give a meaning."""
     content = {
         "stream": landing.stream,
         "sequence": sequence,
@@ -241,7 +242,7 @@ def _write_checkpoint(landing: Landing, sequence: int, token: int, position: Pos
 
 def _checkpoint_path(dataset: str, stream: str, sequence: int, token: int) -> str:
     # The token is in the name: two runs write different positions for the same sequence, and only one of them counts.
-    return f"_headworks/checkpoints/{dataset.replace('.', '/')}/{stream}/{sequence}-{token}.json"
+    return f"{checkpoints_folder(dataset)}/{stream}/{sequence}-{token}.json"
 
 
 def _moved(landing: Landing, head: Head) -> ConcurrentRun:

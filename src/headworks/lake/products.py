@@ -1,20 +1,22 @@
 """Products: several gold tables that belong together, named by one row with their versions.
 
 Readers open a product, never the newest version of a table, so nobody sees half a publication. The row is replaced
-by compare-and-swap on the product's own sequence.
+by compare-and-swap on the product's own sequence. A product can be rolled back to an earlier publication, and is then
+held: nothing newer is published until a person releases it.
 
-What belongs here: that row. What does not: the tables' content.
+What belongs here: that row and its history. What does not: the tables' content.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import polars as pl
 
-from headworks.lake.delta import refused_when_stale
+from headworks.errors import ConcurrentRun, GateClosed, SettingsError
+from headworks.lake.delta import Table, refused_when_stale
 from headworks.lake.store import Lake
 from headworks.names import check_dataset
 from headworks.observe.report import Report, TableRef
@@ -27,6 +29,7 @@ SCHEMA = pl.Schema(
         "run_id": pl.String(),
         "published_at": pl.Datetime("us", "UTC"),
         "tables": pl.String(),
+        "held": pl.String(),
     }
 )
 
@@ -39,6 +42,8 @@ class ProductVersion(Report):
     run_id: str
     published_at: datetime
     tables: tuple[TableRef, ...]
+    held: str | None = None
+    """Why nothing newer is published; None where nothing holds the product."""
     lake_id: str = ""
     """Which lake's sequence it is: the id of the lake's table of products."""
     changed: bool = False
@@ -51,19 +56,35 @@ class ProductVersion(Report):
 def read_product(lake: Lake, product: str) -> ProductVersion | None:
     """Return the newest publication of a product; None where there is none yet."""
     table = lake.open_products()
-    if table is None:
-        return None
-    rows = table.scan().filter(pl.col("product") == check_dataset(product)).collect()
-    return _version(rows.row(0, named=True), table.id) if rows.height else None
+    return _current(table, check_dataset(product)) if table else None
 
 
 def open_product(lake: Lake, product: str) -> dict[str, pl.LazyFrame]:
     """Return the tables of a product as they were published together; empty where nothing was published yet."""
     version = read_product(lake, product)
-    if version is None:
-        return {}
+    return {} if version is None else scan_product(lake, version)
+
+
+def scan_product(lake: Lake, version: ProductVersion) -> dict[str, pl.LazyFrame]:
+    """Return the tables of one publication, by dataset, at the versions that it names."""
     names = [reference.table.removeprefix("gold.") for reference in version.tables]
     return {name: lake.must_open("gold", name, version.table(name).version).scan() for name in names}
+
+
+def publications(lake: Lake) -> Iterator[ProductVersion]:
+    """Return the publications of all products, the newest first, as far back as the table's history goes."""
+    table = lake.open_products()
+    seen: set[tuple[str, int]] = set()
+    for version in range(table.version if table else -1, -1, -1):
+        older = lake.open_products(version)
+        if older is None:
+            return
+        rows = older.scan().sort("published_at", descending=True).collect()
+        for row in rows.iter_rows(named=True):
+            known = (str(row["product"]), int(row["sequence"]))
+            if known not in seen:
+                seen.add(known)
+                yield _version(row, older.id)
 
 
 def publish_product(
@@ -75,32 +96,123 @@ def publish_product(
 ) -> ProductVersion:
     """Name the versions of a product's tables in one row, unless the named ones hold the same rows already.
 
-    Raises `CandidateStale` where another run published in between.
+    Raises `CandidateStale` where another run published in between, `ConcurrentRun` where newer versions are
+    published already, and `GateClosed` where the product is held at an earlier publication.
     """
     table = lake.ensure_products(SCHEMA)
-    rows = table.scan().filter(pl.col("product") == check_dataset(product)).collect()
-    current = _version(rows.row(0, named=True), table.id) if rows.height else None
-    if current is not None and _same(current.tables, tables):
-        return current
-    sequence = table.transaction(_sequence_id(product)) + 1
+    current = _current(table, check_dataset(product))
+    if current is not None:
+        if current.held is not None:
+            raise GateClosed(
+                f"The product is held at publication {current.sequence}: {current.held}.",
+                where=f"product {product}",
+                do=f"when what led to it is mended: headworks product release {product}",
+            )
+        if _same(current.tables, tables):
+            return current
+        _refuse_older(lake, current, tables)
     version = ProductVersion(
         product=product,
-        sequence=sequence,
+        sequence=table.transaction(_sequence_id(product)) + 1,
         run_id=run_id,
         published_at=clock(),
         tables=tuple(tables),
         lake_id=table.id,
         changed=True,
     )
+    _put(table, version)
+    return version
+
+
+def roll_back(
+    lake: Lake, product: str, run_id: str, reason: str, clock: Clock = system_clock
+) -> ProductVersion:
+    """Publish again what a run published, as a new publication that holds the product until it is released.
+
+    The sequence goes on, so whoever follows it sees a newer publication; the tables themselves stay as they are.
+    Raises `SettingsError` where no publication of that run is known, with those that are.
+    """
+    known = [each for each in publications(lake) if each.product == check_dataset(product)]
+    target = next((each for each in known if each.run_id == run_id), None)
+    if target is None:
+        told = (
+            ", ".join(f"{each.run_id} ({each.published_at:%Y-%m-%d %H:%M})" for each in known[:10]) or "none"
+        )
+        raise SettingsError(
+            f"Run {run_id!r} published nothing of {product} that is still known.",
+            where=f"product {product}",
+            do=f"choose one of these runs: {told}.",
+        )
+    for reference in target.tables:
+        lake.must_open("gold", reference.table.removeprefix("gold."), reference.version).row_count()
+    table = lake.ensure_products(SCHEMA)
+    held = target.model_copy(
+        update={
+            "sequence": table.transaction(_sequence_id(product)) + 1,
+            "published_at": clock(),
+            "held": reason,
+            "changed": True,
+        }
+    )
+    _put(table, held)
+    return held
+
+
+def release(lake: Lake, product: str, clock: Clock = system_clock) -> ProductVersion:
+    """Let a held product go on: the next run publishes what is newest.
+
+    Raises `SettingsError` where nothing holds it.
+    """
+    table = lake.ensure_products(SCHEMA)
+    current = _current(table, check_dataset(product))
+    if current is None or current.held is None:
+        raise SettingsError("Nothing holds this product.", where=f"product {product}", do="nothing.")
+    released = current.model_copy(
+        update={
+            "sequence": table.transaction(_sequence_id(product)) + 1,
+            "published_at": clock(),
+            "held": None,
+            "changed": True,
+        }
+    )
+    _put(table, released)
+    return released
+
+
+def _refuse_older(lake: Lake, current: ProductVersion, tables: Sequence[TableRef]) -> None:
+    """Refuse what a run made that slept while another one published newer versions.
+
+    A table that does not have the published version was made anew, and its versions begin again.
+    """
+    named = {reference.table: reference.version for reference in current.tables}
+    older = [ref.table for ref in tables if ref.version < named.get(ref.table, 0)]
+    if any(_newest(lake, table) >= named[table] for table in older):
+        raise ConcurrentRun(
+            f"Newer versions of {', '.join(sorted(older))} are published already, by run {current.run_id}.",
+            where=f"product {current.product}, publication {current.sequence}",
+            do="nothing: the newer publication stays.",
+        )
+
+
+def _newest(lake: Lake, name: str) -> int:
+    table = lake.open("gold", name.removeprefix("gold."))
+    return table.version if table else -1
+
+
+def _put(table: Table, version: ProductVersion) -> None:
     row = version.model_dump(exclude={"tables", "lake_id", "changed"})
-    row["tables"] = json.dumps([reference.model_dump() for reference in tables])
+    row["tables"] = json.dumps([reference.model_dump() for reference in version.tables])
     with refused_when_stale(table.name):
         table.overwrite(
             pl.DataFrame([row], schema=SCHEMA),
-            {_sequence_id(product): sequence},
-            predicate=f"product = '{product}'",
+            {_sequence_id(version.product): version.sequence},
+            predicate=f"product = '{version.product}'",
         )
-    return version
+
+
+def _current(table: Table, product: str) -> ProductVersion | None:
+    rows = table.scan().filter(pl.col("product") == product).collect()
+    return _version(rows.row(0, named=True), table.id) if rows.height else None
 
 
 def _sequence_id(product: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,14 @@ from headworks.names import Layer, table_path
 from headworks.settings import LakeSettings
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object below the lake's root, and when it was written."""
+
+    path: str
+    modified_at: datetime
 
 
 class Lake:
@@ -70,9 +80,9 @@ class Lake:
             partition_by,
         )
 
-    def open_products(self) -> Table | None:
+    def open_products(self, version: int | None = None) -> Table | None:
         """Open the table that names the versions of each product; None where nothing was published yet."""
-        return open_table(f"{self.settings.root}/products", "products", self._options)
+        return open_table(f"{self.settings.root}/products", "products", self._options, version)
 
     def ensure_products(self, schema: pl.Schema) -> Table:
         """Open the table of products, making it first where there is none."""
@@ -85,8 +95,8 @@ class Lake:
         """Write a small JSON object whole: a reader sees all of it or nothing."""
         data = json.dumps(content, sort_keys=True).encode()
         if not self.settings.is_local:
-            with translated(path), self._remote().open_output_stream(path) as stream:
-                stream.write(data)
+            with translated(path):
+                self._objects().write(path, data)
             return
         target = Path(self.settings.root) / path
         with translated(path):
@@ -104,8 +114,7 @@ class Lake:
             if self.settings.is_local:
                 data = (Path(self.settings.root) / path).read_bytes()
             else:
-                with self._remote().open_input_file(path) as stream:
-                    data = stream.readall()
+                data = self._objects().read(path)
         try:
             content = json.loads(data)
         except ValueError as problem:
@@ -114,11 +123,77 @@ class Lake:
             raise LakeUnusable("An object of the lake is not a JSON object.", where=path)
         return content
 
+    def datasets(self, layer: Layer) -> list[str]:
+        """Return the datasets that have a table in a layer, sorted."""
+        found: list[str] = []
+        pending: list[str] = [layer]
+        while pending:
+            folder = pending.pop()
+            names = self._folders(folder)
+            if "_delta_log" in names:
+                found.append(folder.removeprefix(f"{layer}/").replace("/", "."))
+            else:
+                pending += [f"{folder}/{name}" for name in names if not name.startswith("_")]
+        return sorted(found)
+
+    def list_objects(self, folder: str) -> list[StoredObject]:
+        """Return the objects below a folder with the moment each was written, sorted by path; none without it."""
+        chosen = arrow_fs.FileSelector(self._located(folder), recursive=True, allow_not_found=True)
+        with translated(folder):
+            found = self._files().get_file_info(chosen)
+        files = [each for each in found if each.type == arrow_fs.FileType.File]
+        prefix = self._located("")
+        return sorted(
+            (StoredObject(each.path.removeprefix(prefix), each.mtime.astimezone(UTC)) for each in files),
+            key=lambda each: each.path,
+        )
+
+    def remove_object(self, path: str) -> None:
+        """Remove an object; one that is gone already is no error."""
+        with translated(path):
+            try:
+                self._files().delete_file(self._located(path))
+            except FileNotFoundError:
+                return
+
     def check_writable(self) -> None:
         """Write, read and keep one small object, to fail early and clearly where the lake cannot be written."""
         self.put_object("_headworks/writable.json", {"writable": True})
         self.get_object("_headworks/writable.json")
 
+    def _folders(self, folder: str) -> list[str]:
+        chosen = arrow_fs.FileSelector(self._located(folder), recursive=False, allow_not_found=True)
+        with translated(folder):
+            found = self._files().get_file_info(chosen)
+        return [each.base_name for each in found if each.type == arrow_fs.FileType.Directory]
+
+    def _files(self) -> arrow_fs.FileSystem:
+        return arrow_fs.LocalFileSystem() if self.settings.is_local else self._remote()
+
+    def _located(self, path: str) -> str:
+        """Return a path below the root as the file system of the lake reads it."""
+        return f"{self.settings.root}/{path}" if self.settings.is_local else path
+
     def _remote(self) -> arrow_fs.PyFileSystem:
-        handler = DeltaStorageHandler(self.settings.root, self._options)
-        return arrow_fs.PyFileSystem(handler)
+        return arrow_fs.PyFileSystem(self._objects())
+
+    def _objects(self) -> _Objects:
+        return _Objects(self.settings.root, self._options)
+
+
+class _Objects(DeltaStorageHandler):
+    """Whole objects in the store that delta-rs reaches with the same options.
+
+    Not by pyarrow's streams: pyarrow hands over a buffer where delta-rs' stream takes bytes alone, and raises.
+    """
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write an object; it is there when the stream is closed, and not before."""
+        stream = self._handler.open_output_stream(path, None)
+        stream.write(data)
+        stream.close()  # type: ignore[attr-defined] # delta-rs' type stub leaves it out
+
+    def read(self, path: str) -> bytes:
+        """Read an object."""
+        with self.open_input_file(path) as stream:
+            return bytes(stream.readall())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from headworks.observe.report import RunReport
 
@@ -22,15 +23,28 @@ _REFINED = (
     "deleted",
     "waiting",
 )
+_CHECKED = ("candidate", "gate", "passed", "not passed", "why")
+_PUBLISHED = ("table", "rows", "rows written", "rows removed", "publication")
 
 Row = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of the account, with a note on how to read it."""
+
+    title: str
+    header: Row
+    rows: list[Row]
+    note: str = ""
 
 
 def account_text(report: RunReport) -> str:
     """Render a run's account for a terminal."""
     lines = [*_headline(report), ""]
-    for title, header, rows in _sections(report):
-        lines += [title, *_columns(header, rows), ""]
+    for section in _sections(report):
+        note = [f"  {section.note}"] if section.note else []
+        lines += [section.title, *_columns(section.header, section.rows), *note, ""]
     lines += _closing(report)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -40,11 +54,13 @@ def account_markdown(report: RunReport) -> str:
     lines = [
         f"# {report.flow}: {report.status}",
         "",
+        f"{report.mode} · {report.seconds:.1f} s  ",
         *[f"{line}  " for line in _headline(report)[1:]],
         "",
     ]
-    for title, header, rows in _sections(report):
-        lines += [f"## {title}", "", *_table(header, rows), ""]
+    for section in _sections(report):
+        note = [section.note, ""] if section.note else []
+        lines += [f"## {section.title}", "", *_table(section.header, section.rows), "", *note]
     lines += [f"{line}  " for line in _closing(report)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -58,40 +74,44 @@ def _headline(report: RunReport) -> list[str]:
     return lines
 
 
-def _sections(report: RunReport) -> list[tuple[str, Row, list[Row]]]:
-    sections: list[tuple[str, Row, list[Row]]] = []
+def _sections(report: RunReport) -> list[Section]:
+    sections: list[Section] = []
     if report.landings:
-        sections.append(("Bronze: read and landed", _LANDED, _landed(report)))
+        note = "read again: seen before, and recognised before landing; refused: fits no row, kept with its reason"
+        sections.append(Section("Bronze: read and landed", _LANDED, _landed(report), note))
     notices: list[Row] = [
         (landing.dataset, notice) for landing in report.landings for notice in landing.notices
     ]
     if notices:
-        sections.append(("Bronze: to know about the reading", ("dataset", "notice"), notices))
+        sections.append(Section("Bronze: to know about the reading", ("dataset", "notice"), notices))
     if report.refinements:
-        sections.append(("Silver: every row in the range", _REFINED, _refined(report)))
+        title = "Silver: what became of every row in the range"
+        sections.append(Section(title, _REFINED, _refined(report), _equation(report)))
         reasons = _reasons(report)
         if reasons:
-            sections.append(
-                (
-                    "Quarantine: rejected rows by reason",
-                    ("dataset", "reason", "rows"),
-                    reasons,
-                )
-            )
+            title, note = "Quarantine: rejected rows by reason", "a row may have several reasons"
+            sections.append(Section(title, ("dataset", "reason", "rows"), reasons, note))
     if report.gates:
-        sections.append(
-            (
-                "Gate: checks",
-                ("candidate", "gate", "passed", "not passed", "why"),
-                _gates(report),
-            )
-        )
+        sections.append(Section("Gate: checks", _CHECKED, _gates(report)))
     if report.gold:
-        sections.append(("Gold", ("table", "rows", "changed", "version"), _gold(report)))
+        sections.append(Section("Gold", ("table", "rows", "changed", "version"), _gold(report)))
     if report.publications:
-        header = ("table", "rows", "rows written", "rows removed", "publication")
-        sections.append(("Published", header, _published(report)))
+        sections.append(Section("Published", _PUBLISHED, _published(report)))
     return sections
+
+
+def _equation(report: RunReport) -> str:
+    """Return how the rows that came into the range are accounted for, as one sum."""
+
+    def all_of(name: str) -> int:
+        return sum(getattr(refined, name) for refined in report.refinements)
+
+    came = ("landed", "in range"), ("released", "released from quarantine")
+    went = [(name, name) for name in ("accepted", "rejected", "superseded", "unchanged")]
+    left, right = (
+        " + ".join(f"{_number(all_of(name))} {words}" for name, words in side) for side in (came, went)
+    )
+    return f"{left} = {right}"
 
 
 def _landed(report: RunReport) -> list[Row]:
@@ -181,7 +201,7 @@ def _sum_row(numbers: Sequence[tuple[int, ...]]) -> Row:
 def _columns(header: Row, rows: list[Row]) -> list[str]:
     table = [header, *rows]
     widths = [max(len(row[place]) for row in table) for place in range(len(header))]
-    numeric = [all(row[place].replace(",", "").isdigit() for row in rows) for place in range(len(header))]
+    numeric = _numeric(header, rows)
 
     def line(row: Row) -> str:
         cells = [
@@ -201,7 +221,13 @@ def _table(header: Row, rows: list[Row]) -> list[str]:
     def line(row: Row) -> str:
         return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
 
-    return [line(header), f"|{'---|' * len(header)}", *map(line, rows)]
+    rule = "".join("---:|" if right else "---|" for right in _numeric(header, rows))
+    return [line(header), f"|{rule}", *map(line, rows)]
+
+
+def _numeric(header: Row, rows: list[Row]) -> list[bool]:
+    """Tell which columns hold numbers alone, and are set to the right."""
+    return [all(row[place].replace(",", "").isdigit() for row in rows) for place in range(len(header))]
 
 
 def _number(value: int) -> str:

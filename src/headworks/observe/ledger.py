@@ -6,7 +6,9 @@ What belongs here: writing and reading those two tables. What does not: making r
 from __future__ import annotations
 
 import polars as pl
+from pydantic import ValidationError
 
+from headworks.errors import LakeUnusable
 from headworks.lake.store import Lake
 from headworks.observe.report import RunReport
 
@@ -58,9 +60,21 @@ def record_run(lake: Lake, report: RunReport) -> None:
 
 
 def last_run(lake: Lake, flow: str) -> RunReport | None:
-    """Return the report of the flow's newest run; None where it never ran."""
+    """Return the report of the flow's newest run; None where it never ran.
+
+    Raises `LakeUnusable` for a report that another version of headworks wrote and this one cannot read.
+    """
     table = lake.open("ops", "runs")
     if table is None:
         return None
     newest = table.scan().filter(pl.col("flow") == flow).sort("finished_at").tail(1).collect()
-    return RunReport.model_validate_json(newest.get_column("report").item()) if newest.height else None
+    if not newest.height:
+        return None
+    try:
+        return RunReport.model_validate_json(newest.get_column("report").item())
+    except ValidationError as problem:
+        raise LakeUnusable(
+            f"The report of the newest run of {flow} cannot be read: another version of headworks wrote it.",
+            where=f"ops.runs, run {newest.get_column('run_id').item()}",
+            do="use the version here that runs the flow.",
+        ) from problem

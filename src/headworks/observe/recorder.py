@@ -44,8 +44,8 @@ class Recorder:
         self.started_at = self.clock()
 
     def gate(self, gate: GateReport | None) -> None:
-        """Keep a gate's decision, if one was made."""
-        if gate is not None:
+        """Keep a gate's decision once, if one was made."""
+        if gate is not None and gate not in self.gates:
             self.gates.append(gate)
 
     def changed(self) -> bool:

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 RunStatus = Literal["published", "landed", "unchanged", "dry run", "gate closed", "refused", "failed"]
 
+RUN_LINK = "This run in the Prefect UI"
+"""The name of the link to a run's page, where a run has one."""
+
 
 class Report(BaseModel):
     """The base of all reports: frozen, and strict about unknown names."""

@@ -1,23 +1,32 @@
 """Soda contracts over a candidate: every outcome is told, and whatever was not checked counts as not passed.
 
 Soda's own ``is_ok`` is true when every check is NOT_EVALUATED, and a contract without checks is PASSED; so neither
-is used. Looked at are the status, each check's outcome, and the list of errors.
+is used. Looked at are the status, each check's outcome, and the list of errors. Two more things pass unchecked: a key
+that Soda does not know, such as ``must_b`` in a threshold, is left out in silence and the check passes by its defaults;
+so contracts are held against Soda's own JSON schema first. And a filter that leaves no row makes every check pass; so a
+check that tested no row of the dataset counts as not evaluated.
 
 What belongs here: running one contract over one frame. What does not: deciding, which the gate does.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 import duckdb
 import polars as pl
 import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 
 from headworks.observe.report import CheckReport
 
@@ -34,6 +43,9 @@ _OUTCOMES: dict[str, Outcome] = {
     "EXCLUDED": "not evaluated",
 }
 _DATA_SOURCE = "lake"
+# Soda reads YAML with one reader for the whole process: two scans at once mix up their contracts, and fail.
+_one_scan = Lock()
+_CONTRACT_SCHEMA = "soda_data_contract_json_schema_1_0_0.json"
 
 
 def run_contract(contract: Path, candidate: Path | pl.DataFrame, scope: str) -> list[CheckReport]:
@@ -45,7 +57,7 @@ def run_contract(contract: Path, candidate: Path | pl.DataFrame, scope: str) -> 
     """
     try:
         schema, table = _names(contract)
-        with _view(candidate, schema, table) as cursor:
+        with _view(candidate, schema, table) as cursor, _one_scan:
             result = _verify(contract, cursor)
         return _reports(result, contract, scope)
     except Exception as problem:  # noqa: BLE001 - whatever a scan raises closes the gate; that is the point
@@ -63,12 +75,22 @@ def run_contract(contract: Path, candidate: Path | pl.DataFrame, scope: str) -> 
 
 def _names(contract: Path) -> tuple[str, str]:
     content = yaml.safe_load(contract.read_text(encoding="utf-8"))
+    fault = best_match(_validator().iter_errors(content))
+    if fault is not None:
+        raise ValueError(f"the contract is wrong at {fault.json_path}: {fault.message}")
     parts = str(content["dataset"]).split("/")
     if len(parts) != 3 or parts[0] != _DATA_SOURCE:
         raise ValueError(
             f"a contract's dataset reads {_DATA_SOURCE}/<schema>/<table>, and not {content['dataset']!r}"
         )
     return parts[1], parts[2]
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    """Return the checker of contracts that Soda ships and does not use."""
+    text = files("soda_core.contracts").joinpath(_CONTRACT_SCHEMA).read_text(encoding="utf-8")
+    return Draft202012Validator(json.loads(text))
 
 
 @contextmanager
@@ -144,11 +166,15 @@ def _check(result: Any, scope: str) -> CheckReport:
     check = result.check
     name = check.name or f"{check.column_name or ''} {check.type}".strip()
     column = f"{check.column_name}: " if check.column_name else ""
-    values = ", ".join(f"{key}={value}" for key, value in (result.diagnostic_metric_values or {}).items())
+    metrics = result.diagnostic_metric_values or {}
+    values = ", ".join(f"{key}={value}" for key, value in metrics.items())
+    outcome = _OUTCOMES.get(result.outcome.name, "not evaluated")
+    if outcome in {"passed", "warned"} and metrics.get("dataset_rows_tested") == 0:
+        outcome = "not evaluated"
     return CheckReport(
         scope=scope,
         name=f"{column}{name}",
         kind="contract",
-        outcome=_OUTCOMES.get(result.outcome.name, "not evaluated"),
+        outcome=outcome,
         detail=values,
     )

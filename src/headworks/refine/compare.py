@@ -49,8 +49,11 @@ def compare(candidates: pl.DataFrame, silver: pl.LazyFrame, key: tuple[str, ...]
     known = pl.col("_deleted").is_not_null()
     older = known & ~_not_older()
     compared = [name for name in values if name not in key]
-    equal = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_there")) for name in compared)
-    same = known & ~older & ~pl.col("_deleted") & (equal if compared else pl.lit(True))
+    # Begun with a literal, since a dataset that is all key has nothing to compare.
+    equal = reduce(
+        lambda rest, name: rest & pl.col(name).eq_missing(pl.col(f"{name}_there")), compared, pl.lit(True)
+    )
+    same = known & ~older & ~pl.col("_deleted") & equal
     marked = joined.select(*candidates.columns, known=known, older=older, same=same)
     fresh = marked.filter(~pl.col("older") & ~pl.col("same"))
     return Comparison(

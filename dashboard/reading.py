@@ -1,0 +1,56 @@
+"""Reads what the dashboard shows: the product as it was published together, and the newest run of the flow.
+
+What belongs here: opening the lake and reading through the product's row, so that nobody sees half a publication. What
+does not: deciding what is shown (``view.py``, ``banner.py``), and showing it (``app.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from blocks import lake_settings
+from flows.console import check_server, local_stack
+from headworks.lake.products import ProductVersion, read_product, scan_product
+from headworks.lake.store import Lake
+from headworks.observe.ledger import last_run
+from headworks.observe.report import RunReport
+from shop.gold import CUSTOMER_VALUE, DAILY, PRODUCT
+
+FLOW = "sales"
+
+
+@dataclass(frozen=True)
+class News:
+    """What was published last, and what the newest run came to; none where there is none yet."""
+
+    product: ProductVersion | None
+    run: RunReport | None
+
+
+@dataclass(frozen=True)
+class Sales:
+    """The tables of one publication, in full: revenue by day, country and category, and by customer."""
+
+    daily: pl.DataFrame
+    customers: pl.DataFrame
+
+
+def find_lake(block: str) -> Lake:
+    """Return the lake that a block describes; raise `SettingsError` where the block or its server is missing."""
+    with local_stack():
+        check_server()
+        return Lake(lake_settings(block))
+
+
+def read_news(lake: Lake) -> News:
+    """Return the newest publication and the newest run. The run is read first, so what it published is there."""
+    run = last_run(lake, FLOW)
+    return News(read_product(lake, PRODUCT), run)
+
+
+def read_sales(lake: Lake, product: ProductVersion) -> Sales:
+    """Return the tables of just this publication, whatever was committed to them since."""
+    tables = scan_product(lake, product)
+    return Sales(daily=tables[DAILY.name].collect(), customers=tables[CUSTOMER_VALUE.name].collect())

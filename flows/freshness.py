@@ -1,0 +1,39 @@
+"""The freshness flow: every table's age beside what was promised; it fails where a promise is broken.
+
+What belongs here: the story. What does not: measuring (``headworks.observe.freshness``).
+"""
+
+from __future__ import annotations
+
+import sys
+
+from prefect import flow
+
+from flows.console import run_as_program
+from flows.running import begin
+from headworks.errors import FreshnessMissed
+from headworks.observe.freshness import FreshnessPromise, FreshnessReport
+from tasks.care import freshness_of
+
+
+@flow(name="freshness", flow_run_name="freshness of {lake}", result_serializer="json", persist_result=True)
+def freshness(promises: list[FreshnessPromise], lake: str = "lake") -> FreshnessReport:
+    """Measure how old the tables of the lake are, and fail where one is older than promised.
+
+    Args:
+        promises: What is promised of each table: the longest time since its last commit and since its newest event.
+        lake: Block of the lake that holds all tables.
+    """
+    report = freshness_of(begin(lake, "incremental", dry_run=False), promises)
+    if report.late:
+        raise FreshnessMissed(
+            f"{len(report.late)} of {len(report.tables)} tables are late: "
+            f"{'; '.join(f'{each.table} ({each.why})' for each in report.late)}.",
+            where=f"lake {lake}",
+            do="look at the newest runs of the flows that fill them, and at their sources.",
+        )
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(run_as_program(freshness))

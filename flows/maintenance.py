@@ -1,0 +1,35 @@
+"""The maintenance flow: small files joined, old ones removed, in quiet hours and beside running flows.
+
+What belongs here: the story. What does not: what is safe to remove (``headworks.lake.maintenance``).
+"""
+
+from __future__ import annotations
+
+import sys
+
+from prefect import flow
+
+from flows.console import run_as_program
+from flows.running import begin
+from headworks.lake.maintenance import MaintenanceSettings, TableCare
+from tasks.care import maintain_lake
+
+
+@flow(
+    name="maintenance", flow_run_name="maintenance of {lake}", result_serializer="json", persist_result=True
+)
+def maintenance(
+    lake: str = "lake", settings: MaintenanceSettings | None = None, dry_run: bool = False
+) -> tuple[TableCare, ...]:
+    """Care for every table of the lake: join small files, delete what has aged, remove what nothing needs.
+
+    Args:
+        lake: Block of the lake that holds all tables.
+        settings: How long things are kept; the defaults are safe for flows that take up to a day.
+        dry_run: Tell what would be taken away, but change nothing.
+    """
+    return maintain_lake(begin(lake, "incremental", dry_run=dry_run), settings or MaintenanceSettings())
+
+
+if __name__ == "__main__":
+    sys.exit(run_as_program(maintenance))

@@ -1,0 +1,91 @@
+"""Alerts: what a person is told when something needs them, in plain words, and when it is well again.
+
+What belongs here: the model and its words. What does not: who is told (``channels.py``) and how often
+(``headworks.lake.incidents``).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from headworks.observe.report import Report, RunReport
+
+Kind = Literal[
+    "run failed", "gate closed", "freshness missed", "breaker open", "quarantine growing", "anomaly warned"
+]
+
+_LARGEST_EXAMPLE = 200
+
+
+class Alert(Report):
+    """One thing that a person has to look at; the same incident is told once, and once more when it is over."""
+
+    incident: str = Field(description="Names the incident: the same name is the same incident.")
+    kind: Kind
+    title: str
+    details: tuple[str, ...] = Field(default=(), description="What failed, and by how much.")
+    examples: tuple[str, ...] = Field(default=(), description="Up to three examples, masked.")
+    do: str = Field(default="", description="What to do next.")
+    link: str = Field(default="", description="Where to look.")
+    healed: bool = False
+
+    def text(self) -> str:
+        """Render it for a mail or a message."""
+        lines = [self.title, *[f"- {detail}" for detail in self.details]]
+        if self.examples:
+            lines += ["Examples:", *[f"  {example}" for example in self.examples[:3]]]
+        if self.do:
+            lines.append(f"What to do: {self.do}")
+        if self.link:
+            lines.append(f"Look at: {self.link}")
+        return "\n".join(lines)
+
+
+def alert_of(report: RunReport, quarantined: tuple[str, ...] = ()) -> Alert | None:
+    """Return the alert that a run's end calls for; None where it ended well, or another run did the work.
+
+    ``quarantined`` are raw records of rejected rows; of each no more than its shape is told.
+    """
+    if report.status == "gate closed":
+        reasons = tuple(reason for gate in report.gates for reason in gate.reasons)
+        return Alert(
+            incident=incident_of(report),
+            kind="gate closed",
+            title=f"{report.flow}: the gate is closed, consumers keep the last good version",
+            details=reasons or (report.message,),
+            examples=tuple(masked(record) for record in quarantined[:3]),
+            do="read the account and the quarantine, correct the source, the rules or the contract, and run again.",
+            link=_link(report),
+        )
+    if report.status == "failed":
+        return Alert(
+            incident=incident_of(report),
+            kind="run failed",
+            title=f"{report.flow}: the run failed",
+            details=(report.message,),
+            do="mend what it says and run again: it goes on where it stopped.",
+            link=_link(report),
+        )
+    return None
+
+
+def incident_of(report: RunReport) -> str:
+    """Name the incident of a flow on a lake: whatever stops it, it is one until it runs well again."""
+    return f"flow {report.flow}"
+
+
+def healed(incident: str, kind: Kind, link: str = "") -> Alert:
+    """Return the word that an incident is over."""
+    return Alert(incident=incident, kind=kind, title=f"{incident}: well again", link=link, healed=True)
+
+
+def masked(record: str) -> str:
+    """Show the shape of a record: letters become x and digits 9, so that nobody reads personal data in a mail."""
+    shape = "".join("x" if sign.isalpha() else "9" if sign.isdigit() else sign for sign in record)
+    return shape if len(shape) <= _LARGEST_EXAMPLE else f"{shape[:_LARGEST_EXAMPLE]}…"
+
+
+def _link(report: RunReport) -> str:
+    return next(iter(report.links.values()), "")

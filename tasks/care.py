@@ -1,0 +1,51 @@
+"""Care for the lake: maintenance and the measuring of freshness, each a task."""
+
+from __future__ import annotations
+
+import json
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from headworks.lake.maintenance import MaintenanceSettings, TableCare, maintain
+from headworks.observe.freshness import FreshnessPromise, FreshnessReport, measure_freshness
+from tasks.extract import Run
+from tasks.policy import EFFECT
+
+
+@task(name="maintain-lake", task_run_name="maintain {run.lake}", **EFFECT)
+def maintain_lake(run: Run, settings: MaintenanceSettings) -> tuple[TableCare, ...]:
+    """Care for every table of the lake, and show what was done to each."""
+    done = maintain(run.open_lake(), settings, dry_run=run.dry_run)
+    for care in done:
+        get_run_logger().info(
+            "%s: %d files became %d, %d files removed, %d old rows, %d objects%s",
+            care.table,
+            care.files_before,
+            care.files_after,
+            care.files_removed,
+            care.rows_expired,
+            care.objects_removed,
+            f"; left: {', '.join(care.left)}" if care.left else "",
+        )
+    create_table_artifact(
+        [{**care.model_dump(mode="json"), "left": "; ".join(care.left)} for care in done],
+        key="maintenance",
+        description="dry run" if run.dry_run else "what was done to each table",
+    )
+    return done
+
+
+@task(name="measure-freshness", task_run_name="measure {run.lake}", **EFFECT)
+def freshness_of(run: Run, promises: list[FreshnessPromise]) -> FreshnessReport:
+    """Measure how fresh the tables are, and show all of them."""
+    report = measure_freshness(run.open_lake(), promises)
+    for late in report.late:
+        get_run_logger().error("%s is %s: %s", late.table, late.state, late.why)
+    rows = json.loads(report.model_dump_json())["tables"]
+    create_table_artifact(
+        rows, key="freshness", description=f"{len(report.late)} of {len(rows)} tables are late"
+    )
+    if not rows:
+        create_markdown_artifact("The lake has no tables yet.", key="freshness-note")
+    return report

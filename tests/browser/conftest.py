@@ -1,0 +1,167 @@
+"""Fixtures of the browser's suite: a headless Chromium, the dashboard as a process, and the demo behind both.
+
+Screenshots go to the folder that ``HEADWORKS_SCREENSHOTS`` names, else to one that pytest makes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from deployments.local.processes import free_port
+from tests.support.demo import Demo, demo
+from tests.support.pools import CHECKOUT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+__all__ = ["demo"]
+
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Generous, since a test waits only as long as it has to.
+_PATIENCE_MS = 90_000
+_START_S = 300
+_PORT = 8531
+
+Screen = Callable[["Page", str], None]
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """A running dashboard: where it is, and its log."""
+
+    url: str
+    log: Path
+
+    def written(self) -> str:
+        """Return what it has written so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium of this machine."""
+    found = next((path for name in _NAMES if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("Chromium is absent: apt-get install chromium")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is absent: pip install -e .[dev]"
+    )
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found, args=list(_FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A page of its own, as wide as a laptop's."""
+    context = chromium.new_context(viewport={"width": 1366, "height": 860}, color_scheme="light")
+    context.set_default_timeout(_PATIENCE_MS)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def screen(tmp_path_factory: pytest.TempPathFactory) -> Screen:
+    """Keep what a page shows, under a name, for people to look at."""
+    named = os.environ.get("HEADWORKS_SCREENSHOTS")
+    folder = Path(named) if named else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def keep(page: Page, name: str) -> None:
+        page.screenshot(path=folder / f"{name}.png", full_page=True)
+
+    return keep
+
+
+@pytest.fixture(scope="session")
+def dashboard(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """The dashboard of the demo."""
+    assert demo.first.code == 0, demo.first.err
+    with running_dashboard(tmp_path_factory.mktemp("dashboard"), **demo.stack.environment()) as running:
+        yield running
+
+
+@contextmanager
+def running_dashboard(folder: Path, **environment: str) -> Iterator[Dashboard]:
+    """Run the dashboard as ``make dashboard`` does, with these variables, on a free port."""
+    clean = {
+        n: value for n, value in os.environ.items() if not n.startswith(("PREFECT", "HEADWORKS", "STREAMLIT"))
+    }
+    log = folder / "dashboard.log"
+    port = free_port(_PORT)
+    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=CHECKOUT,
+            env={**clean, "PREFECT_HOME": str(folder / "prefect"), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    running = Dashboard(f"http://127.0.0.1:{port}", log)
+    try:
+        _wait_until_it_answers(running, process)
+        yield running
+    finally:
+        process.terminate()
+        process.wait(_START_S)
+    assert "Traceback" not in running.written(), running.written()
+
+
+def _wait_until_it_answers(running: Dashboard, process: subprocess.Popen[bytes]) -> None:
+    transport = httpx.HTTPTransport(retries=20)
+    with httpx.Client(transport=transport, timeout=_START_S) as client:
+        while process.poll() is None:
+            try:
+                client.get(f"{running.url}/_stcore/health").raise_for_status()
+            except httpx.TransportError:
+                continue
+            return
+    raise AssertionError(f"the dashboard ended at its start:\n{running.written()}")
+
+
+def settled(page: Page) -> None:
+    """Wait until Streamlit has run its script to the end, and the charts are drawn."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    page.locator("#banner, #advice").first.wait_for()
+    if page.locator("#banner").count():
+        page.locator(
+            "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg"
+        ).first.wait_for()
+
+
+def cells(page: Page, table: str) -> list[list[str]]:
+    """Return a table's rows as texts, without its header and foot."""
+    rows: list[list[str]] = page.locator(f"#{table} tbody tr").evaluate_all(
+        "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+    )
+    return rows
+
+
+def metric(page: Page, label: str) -> str:
+    """Return the value of one of the big figures."""
+    box = page.locator("[data-testid=stMetric]").filter(
+        has=page.locator("[data-testid=stMetricLabel]", has_text=re.compile(f"^{label}$"))
+    )
+    return box.locator("[data-testid=stMetricValue]").inner_text()

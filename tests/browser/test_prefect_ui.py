@@ -1,0 +1,87 @@
+"""The Prefect UI as a person meets it: the demo's run, its account, and a run started from the form."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.conftest import Screen
+from tests.support.demo import Demo
+from tests.support.pools import Operator, assert_published_equals_truth
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
+_POOL = "headworks-local"
+
+
+@pytest.fixture(scope="module")
+def operator(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    """An operator who has deployed the flow to a process pool."""
+    operator = Operator(demo.stack, tmp_path_factory.mktemp("operator"))
+    operator.prefect("work-pool", "create", _POOL, "--type", "process")
+    operator.prefect("--no-prompt", "deploy", "--name", "sales-daily")
+    return operator
+
+
+def test_the_accounts_link_leads_to_a_run_that_the_ui_shows_completed(
+    demo: Demo, page: Page, screen: Screen
+) -> None:
+    account = json.loads((demo.stack.root / "account.json").read_text())
+    page.goto(account["links"]["This run in the Prefect UI"])
+    page.get_by_text("sales incremental").first.wait_for()
+    page.get_by_text("Completed", exact=True).first.wait_for()
+    page.get_by_text("Finished in state Completed").first.wait_for()
+    screen(page, "prefect-run")
+
+
+def test_the_account_is_readable_as_an_artifact(demo: Demo, page: Page, screen: Screen) -> None:
+    page.set_viewport_size({"width": 1366, "height": 2600})
+    page.goto(f"{demo.stack.ui_url}/artifacts/key/sales-account")
+    page.locator("a[href*='/artifacts/artifact/']").first.click()
+    page.get_by_role("heading", name=re.compile("Bronze")).wait_for()
+    landed = page.locator("table").first.locator("tr").filter(has_text="shop.order_lines")
+    assert re.search(r"\d\d,\d{3}", landed.inner_text()), "a table's numbers are not in their cells"
+    for title in ("Silver", "Quarantine", "Gate", "Gold", "Published"):
+        page.get_by_role("heading", name=re.compile(title)).first.wait_for()
+    assert "| --- |" not in page.inner_text("body")
+    screen(page, "prefect-account")
+
+
+def test_a_run_started_from_the_form_with_another_mode_completes_in_a_worker(
+    demo: Demo, operator: Operator, page: Page, screen: Screen
+) -> None:
+    """The form shows each parameter with its description, and what is chosen in it reaches the flow."""
+    deployment = operator.read("deployments/name/sales/sales-daily")
+    page.set_viewport_size({"width": 1366, "height": 1900})
+    page.goto(f"{demo.stack.ui_url}/v2/deployments/deployment/{deployment['id']}/run")
+    page.get_by_role("button", name="Select mode").wait_for()
+    shown = page.inner_text("body")
+    for name, about in deployment["parameter_openapi_schema"]["properties"].items():
+        assert name in shown
+        assert about["description"] in shown
+    page.get_by_role("button", name="Select mode").click()
+    page.get_by_role("option", name="full").click()
+    page.get_by_role("button", name="Select mode").filter(has_text="full").wait_for()
+    screen(page, "prefect-form")
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_text("sales-daily").first.wait_for()
+    page.wait_for_function("() => !location.pathname.endsWith('/run')")
+    (waiting,) = [
+        run
+        for run in operator.post("flow_runs/filter", {"deployments": {"id": {"any_": [deployment["id"]]}}})
+        if run["parameters"].get("mode") == "full"
+    ]
+    log = operator.work_once(_POOL)
+    run = operator.assert_completed(waiting["id"], log)
+    assert run["name"] == "sales full"
+    assert_published_equals_truth(demo.stack)
+    page.goto(f"{demo.stack.ui_url}/v2/runs/flow-run/{run['id']}")
+    page.get_by_text("sales full").first.wait_for()
+    page.get_by_text("Completed", exact=True).first.wait_for()
+    screen(page, "prefect-run-from-form")

@@ -1,0 +1,126 @@
+"""Two runs at once, and runs that wake after another took over: one wins, the other ends cleanly, tables are exact."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import flows.sales
+from flows import running
+from headworks.lake import landing
+from headworks.refine import refinement
+from shop import datasets
+from tests.flows.conftest import WORLD
+from tests.support.sales import Place
+
+pytestmark = pytest.mark.server
+
+# Where the slow run stands while another one does everything, and how it then ends.
+POINTS: dict[str, tuple[Any, str, int, set[str]]] = {
+    "landing": (landing, "_commit", 1, {"refused"}),
+    "quarantine": (refinement, "put_rejected", 1, {"unchanged", "published"}),
+    "silver": (refinement, "commit_silver", 3, {"unchanged", "published"}),
+    "gold": (flows.sales, "commit_gold", 1, {"refused"}),
+    "the second gold table": (flows.sales, "commit_gold", 2, {"refused"}),
+    "products": (flows.sales, "name_product", 1, {"refused"}),
+    "publication": (flows.sales, "publish_tables", 1, {"refused"}),
+}
+
+
+def interrupt(
+    monkeypatch: pytest.MonkeyPatch, module: Any, name: str, number: int, other: Callable[[], Any]
+) -> list[Any]:
+    """Let something else happen before call ``number`` of a step; what it returned is in the list then."""
+    real = getattr(module, name)
+    calls, returned = [0], list[Any]()
+
+    def step(*arguments: Any, **named: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == number:
+            monkeypatch.setattr(module, name, real)
+            returned.append(other())
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(module, name, step)
+    return returned
+
+
+def assert_exact(place: Place) -> None:
+    """Compare what shows with the truth, and insist that silver has each key once."""
+    place.assert_true()
+    for group in datasets.IN_ORDER:
+        for dataset in group:
+            silver = place.lake.must_open("silver", dataset.name).scan().select(dataset.key).collect()
+            assert silver.n_unique() == silver.height, f"doubled keys in silver.{dataset.name}"
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_zombie_that_wakes_after_another_run_took_over(
+    place: Place, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    """While one run stands at a point, the shop lives on and another run takes everything in and publishes it."""
+    module, name, number, ends = POINTS[point]
+
+    def takes_over() -> str:
+        place.live(WORLD)
+        return place.run().status
+
+    returned = interrupt(monkeypatch, module, name, number, takes_over)
+    report = place.run()
+    assert returned == ["published"], "the run that took over did not win"
+    assert report.status in ends
+    assert_exact(place)
+
+
+def test_a_run_that_waits_begins_again_and_ends_well(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_WAITS_S", (0,))
+    returned = interrupt(monkeypatch, flows.sales, "commit_gold", 1, lambda: place.run().status)
+    assert place.run(on_conflict="wait").status == "unchanged"
+    assert returned == ["published"]
+    assert_exact(place)
+
+
+def test_a_refused_run_is_in_the_ledger_with_its_reason(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(monkeypatch, landing, "_commit", 1, place.run)
+    report = place.run()
+    assert report.status == "refused"
+    assert "Another run moved the stream" in report.message
+    assert place.last_run() == report
+
+
+def test_two_processes_started_at_the_same_moment(place: Place, prefect_server: str, tmp_path: Path) -> None:
+    """What a schedule and an impatient person do: both are plain programs, and neither knows of the other."""
+    before = place.last_run()
+    environment = {
+        **{
+            name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "HEADWORKS"))
+        },
+        **place.variables(),
+        "PREFECT_API_URL": prefect_server,
+        "PREFECT_HOME": str(tmp_path / "home"),
+    }
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "flows.sales", "--account", str(tmp_path / f"account-{number}.json")],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    said = [run.communicate(timeout=300)[0] for run in runs]
+    codes = sorted(run.returncode for run in runs)
+    assert codes in ([0, 0], [0, 3]), "\n".join(said)
+    assert not any("Traceback" in text for text in said), "\n".join(said)
+    assert place.last_run() != before
+    assert_exact(place)

@@ -1,0 +1,163 @@
+"""What is taken from the cache and what never is, as Prefect does it: seen by what ran and by the states' names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psycopg
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+
+from headworks.lake.store import Lake
+from headworks.observe.report import LandingReport
+from headworks.quality import contracts
+from headworks.refine.curation import GoldTable
+from tasks import gold as gold_tasks
+from tasks.extract import Run, extract_table
+from tasks.gold import audit_gold, commit_gold, pin_silver, stage_gold
+from tests.conftest import PostgresServer
+from tests.support.golden import fill, tables
+from tests.support.items import NAME
+from tests.support.sources import items
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]
+
+
+@pytest.fixture
+def each(lake: Lake, tmp_path: Path) -> GoldTable:
+    """A gold table that exists, with newer silver to make it of."""
+    each = tables(tmp_path / "contracts")[0]
+    fill(lake, items(1, 3))
+    lake.ensure("gold", each.name, pl.Schema({"id": pl.Int64, "v": pl.Int64, "money": pl.Decimal(38, 2)}))
+    return each
+
+
+def states_of(task_name: str, story: Callable[[], Any]) -> list[str]:
+    """Run something as a flow, and return the names of the states that its runs of one task ended in."""
+    from prefect.runtime import flow_run
+
+    ids: list[str] = []
+
+    @flow(name="caching")
+    def telling() -> None:
+        ids.append(str(flow_run.id))
+        story()
+
+    telling()
+    with get_client(sync_client=True) as client:
+        from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+        runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[ids[0]])))
+    return [str(run.state_name) for run in runs if run.name.startswith(task_name)]
+
+
+def test_a_candidate_of_pinned_silver_is_staged_once_and_then_taken_from_the_cache(
+    run: Run, each: GoldTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged: list[str] = []
+    real = gold_tasks.stage
+
+    def stage(*arguments: Any) -> Any:
+        staged.append("made")
+        return real(*arguments)
+
+    monkeypatch.setattr(gold_tasks, "stage", stage)
+
+    def story() -> None:
+        first = stage_gold(run, each, pin_silver(run, (NAME,)))
+        second = stage_gold(run, each, pin_silver(run, (NAME,)))
+        assert first == second
+
+    assert sorted(states_of("stage", story)) == ["Cached", "Completed"]
+    assert staged == ["made"]
+
+
+def test_other_silver_other_code_or_another_lake_is_another_candidate(
+    run: Run, each: GoldTable, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [gold_tasks._staged_key(None, {"run": run, "gold": each, "pins": pin_silver.fn(run, (NAME,))})]  # type: ignore[arg-type]
+    fill(lake, items(1, 4))
+    pins = pin_silver.fn(run, (NAME,))
+    keys.append(gold_tasks._staged_key(None, {"run": run, "gold": each, "pins": pins}))  # type: ignore[arg-type]
+    with monkeypatch.context() as patch:
+        patch.setattr(GoldTable, "code", lambda self: 1)
+        keys.append(gold_tasks._staged_key(None, {"run": run, "gold": each, "pins": pins}))  # type: ignore[arg-type]
+    other = replace(each, name="t.other")
+    keys.append(gold_tasks._staged_key(None, {"run": run, "gold": other, "pins": pins}))  # type: ignore[arg-type]
+    assert keys[-1] is None, "there is no table yet that could be named"
+    assert len(set(keys)) == 4
+
+
+def test_an_open_gate_is_remembered_and_a_closed_one_is_not(
+    run: Run, each: GoldTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scan that failed for want of memory must be made again by the next run."""
+    scans: list[str] = []
+    real = contracts._verify
+
+    def scan(*arguments: Any) -> Any:
+        scans.append("scan")
+        if len(scans) == 1:
+            raise MemoryError("no memory is left")
+        return real(*arguments)
+
+    monkeypatch.setattr(contracts, "_verify", scan)
+    opened: list[bool] = []
+
+    def story() -> None:
+        staged = stage_gold(run, each, pin_silver(run, (NAME,)))
+        for _ in range(3):
+            gate = audit_gold(run, each, staged).gate
+            assert gate is not None
+            opened.append(gate.open)
+
+    assert sorted(states_of("audit", story)) == ["Cached", "Completed", "Completed"]
+    assert opened == [False, True, True]
+    assert len(scans) == 2
+
+
+def test_another_text_of_the_contract_is_another_audit(run: Run, each: GoldTable) -> None:
+    staged = stage_gold.fn(run, each, pin_silver.fn(run, (NAME,)))
+    key = lambda: gold_tasks._audit_key(None, {"run": run, "gold": each, "staged": staged})  # type: ignore[arg-type] # noqa: E731
+    first = key()
+    assert first is not None
+    assert key() == first
+    each.contract.write_text(each.contract.read_text() + "# stricter\n")
+    assert key() != first
+    each.contract.unlink()
+    assert key() is None
+
+
+def test_a_landing_is_never_taken_from_the_cache(
+    run: Run, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same task with the same arguments, three times: what is new in between is landed."""
+    dsn = postgres.new_database()
+    monkeypatch.setenv("HEADWORKS_SOME_DATABASE_URL", dsn)
+    reports: list[LandingReport] = []
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE things (id bigint, at bigint)")
+        connection.execute("INSERT INTO things VALUES (1, 1)")
+
+        def story() -> None:
+            for number in (2, 3, 4):
+                reports.extend(extract_table(run, "some-database", "public", "things", "at", "t.things"))
+                connection.execute("INSERT INTO things VALUES (%s, %s)", (number, number))
+
+        assert states_of("extract", story) == ["Completed"] * 3
+    assert [report.landed for report in reports] == [1, 1, 1]
+
+
+def test_a_commit_is_never_taken_from_the_cache(run: Run, each: GoldTable) -> None:
+    def story() -> None:
+        staged = stage_gold(run, each, pin_silver(run, (NAME,)))
+        audited = audit_gold(run, each, staged)
+        commit_gold(run, staged, audited)
+
+    assert states_of("commit", story) == ["Completed"]
+    assert states_of("commit", story) == ["Completed"]

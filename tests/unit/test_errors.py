@@ -1,0 +1,55 @@
+"""Errors say what, where and what to do, survive a trip between processes, and their tree is the one that is drawn."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from headworks import errors
+from headworks.errors import HeadworksError, RetryError, SourceUnavailable, StopError
+
+
+def tree(kind: type[HeadworksError] = HeadworksError, depth: int = 0) -> Iterator[tuple[str, int]]:
+    yield kind.__name__, depth
+    for below in kind.__subclasses__():
+        yield from tree(below, depth + 1)
+
+
+def drawn() -> list[tuple[str, int]]:
+    """Read the tree in the module's docstring: names and depths."""
+    found = []
+    for line in (errors.__doc__ or "").splitlines():
+        match = re.match(r"^ {4}([│├└─ ]*)([A-Z]\w+)", line)
+        if match:
+            found.append((match[2], len(match[1]) // 4))
+    return found
+
+
+def test_the_drawn_tree_is_the_real_one() -> None:
+    assert sorted(drawn()) == sorted(tree())
+
+
+KINDS = [getattr(errors, name) for name, _ in tree()]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_error_has_a_decision_in_one_sentence_and_survives_pickling(kind: type[HeadworksError]) -> None:
+    assert (kind.__doc__ or "").strip().endswith((".", "did."))
+    sent = pickle.loads(pickle.dumps(kind("It broke.", where="bronze.x", do="mend it.")))
+    assert (type(sent), str(sent)) == (kind, "It broke. [bronze.x] What to do: mend it.")
+
+
+def test_parts_that_are_not_given_are_left_out() -> None:
+    assert str(HeadworksError("It broke.")) == "It broke."
+    assert str(HeadworksError("It broke.", do="mend it.")) == "It broke. What to do: mend it."
+
+
+def test_what_stops_is_never_what_may_be_tried_again() -> None:
+    assert not any(issubclass(kind, StopError) and issubclass(kind, RetryError) for kind in KINDS)
+
+
+def test_a_source_may_ask_for_a_wait() -> None:
+    assert SourceUnavailable("busy").wait_s is None
