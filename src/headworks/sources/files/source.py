@@ -31,6 +31,7 @@ from headworks.sources.files.patterns import fixed_folder, is_hidden, path_patte
 from headworks.sources.files.progress import FileVersion, Place, Progress, Shelf
 from headworks.sources.files.selection import Files
 from headworks.sources.files.text import Piece, TextFormat, pieces
+from headworks.sources.prefetch import prefetched
 
 _LOCAL_SETTLE_S = 5.0
 _AHEAD_FILES = 8
@@ -53,7 +54,7 @@ class FileSource:
     shelf: Shelf
     window: Window | None = None
     whole: bool = False
-    batch_bytes: int = 64 * 1024 * 1024
+    batch_bytes: int = 16 * 1024 * 1024
     batch_rows: int = 1_000_000
     batch_files: int = 1000
     clock: Clock = system_clock
@@ -67,7 +68,13 @@ class FileSource:
         return pl.Schema({**declared, **FILE_COLUMNS})
 
     def read(self, position: Position | None, until: datetime | None) -> Iterator[Batch]:
-        """Yield what was not taken of the files that are there now and were modified before ``until``."""
+        """Yield what was not taken of the files that are there now and were modified before ``until``.
+
+        The next batch is read while one is committed.
+        """
+        return prefetched(self._read(position, until))
+
+    def _read(self, position: Position | None, until: datetime | None) -> Iterator[Batch]:
         if position is not None and position.get("done"):
             return
         progress = Progress.at(position, self.shelf)

@@ -20,6 +20,7 @@ from headworks.sources.sql.table import Extremes
 
 _LARGEST = 2**63
 _MOST_DIGITS = 38
+_FLOAT_DIGITS = 1e15
 _PYTHON: dict[type[pl.DataType], type] = {
     pl.Int64: int,
     pl.Float64: float,
@@ -88,8 +89,12 @@ def _as_they_are(values: Sequence[Any], dtype: pl.DataType) -> pl.Series | None:
 
     Polars turns other values into the column's type without a word: 1.5 into 1, and a third of a cent into none.
     """
-    expected = _PYTHON.get(type(dtype))
-    if expected is None or not set(map(type, values)) <= {expected, type(None)}:
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds == {str} and isinstance(dtype, pl.Date | pl.Datetime):
+        return _read_moments(values, dtype)
+    if kinds and kinds <= {int, float} and isinstance(dtype, pl.Decimal):
+        return _of_floats(values, dtype)
+    if not kinds <= {_PYTHON.get(type(dtype))}:
         return None
     if isinstance(dtype, pl.Decimal):
         return _decimals(values, dtype)
@@ -117,6 +122,37 @@ def _decimals(values: Sequence[Any], dtype: pl.Decimal) -> pl.Series | None:
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
         return None
     return None
+
+
+def _read_moments(values: Sequence[Any], dtype: pl.DataType) -> pl.Series | None:
+    """Return dates or moments that a database keeps as text; None where not all of them are plainly written."""
+    texts = pl.Series(values, dtype=pl.String())
+    if isinstance(dtype, pl.Date):
+        read = texts.str.to_date("%Y-%m-%d", strict=False)
+    else:
+        iso = texts.str.replace("T", " ", literal=True)
+        read = iso.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
+    return read.cast(dtype) if read.null_count() == texts.null_count() else None
+
+
+def _of_floats(values: Sequence[Any], dtype: pl.Decimal) -> pl.Series | None:
+    """Return the decimals that a database keeps as floats; None unless each float is that of one such decimal.
+
+    Up to fifteen digits a decimal and the float next to it name each other.
+    """
+    floats = pl.Series([None if value is None else float(value) for value in values], dtype=pl.Float64())
+    unit = 10.0**dtype.scale
+    whole = (floats * unit).round()
+    if not ((whole / unit == floats) & (whole.abs() < _FLOAT_DIGITS)).all():
+        return None
+    number = whole.cast(pl.Int64())
+    digits = number.abs().cast(pl.String()).str.zfill(dtype.scale + 1)
+    sign = (number < 0).cast(pl.Int64()).replace_strict({0: "", 1: "-"}, return_dtype=pl.String())
+    text = sign + digits.str.head(-dtype.scale) + "." + digits.str.tail(dtype.scale) if dtype.scale else None
+    try:
+        return (number if text is None else text).cast(dtype, strict=True)
+    except pl.exceptions.PolarsError:
+        return None
 
 
 def fit(value: Any, dtype: pl.DataType) -> Any:
