@@ -16,7 +16,7 @@ from headworks.sources.files.location import Location
 from headworks.sources.files.selection import Files
 from headworks.sources.files.source import FileSource
 from headworks.sources.intakes import FileIntake, ResourceIntake, TableIntake
-from headworks.sources.sql.postgres import PostgresTable
+from headworks.sources.sql.reader import reader_of
 from headworks.sources.sql.table import Table
 from tasks.policy import EFFECT
 
@@ -44,8 +44,8 @@ def extract_table(
     dataset: str,
     window: Window | None = None,
 ) -> tuple[LandingReport, ...]:
-    """Land what a Postgres table has that bronze has not."""
-    source = PostgresTable(
+    """Land what a table of a database has that bronze has not."""
+    source = reader_of(
         load_database(database),
         Table(schema_name=schema_name, name=table, cursor=cursor),
         run_id=run.run_id,

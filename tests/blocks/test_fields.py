@@ -14,11 +14,11 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import SecretStr
 
 import blocks
-from blocks import ApiCredentials, LakeLocation, database_connector, database_settings
+from blocks import ApiCredentials, FileLocation, LakeLocation, database_connector, database_settings
 from headworks.settings import DatabaseSettings
 
 CANARY = "canary-7f3a-secret"
-OURS = [ApiCredentials, LakeLocation]
+OURS = [ApiCredentials, FileLocation, LakeLocation]
 
 MAKERS: dict[str, Callable[[], Block]] = {
     "api": lambda: ApiCredentials(base_url="https://api.example.com", token=SecretStr(CANARY)),
@@ -27,6 +27,9 @@ MAKERS: dict[str, Callable[[], Block]] = {
             "root": "s3://bucket/lake",
             "storage_options": {"AWS_SECRET_ACCESS_KEY": CANARY, "AWS_ACCESS_KEY_ID": CANARY},
         }
+    ),
+    "files": lambda: FileLocation.model_validate(
+        {"root": "s3://bucket/in", "storage_options": {"AWS_SECRET_ACCESS_KEY": CANARY}}
     ),
     "database": lambda: database_connector(
         SecretStr(f"postgresql://reader:{CANARY}@db.example.com:5432/shop?sslmode=require")
@@ -37,7 +40,7 @@ MAKERS: dict[str, Callable[[], Block]] = {
 def settings_of(block: Block) -> Any:
     if isinstance(block, SqlAlchemyConnector):
         return database_settings(block)
-    assert isinstance(block, ApiCredentials | LakeLocation)
+    assert isinstance(block, ApiCredentials | FileLocation | LakeLocation)
     return block.to_settings()
 
 
@@ -59,7 +62,11 @@ def test_new_fields_have_defaults_so_that_saved_blocks_still_load(kind: type[Blo
 
 
 def test_slugs_are_those_that_saved_blocks_have() -> None:
-    assert [kind.get_block_type_slug() for kind in OURS] == ["headworks-api", "headworks-lake"]
+    assert [kind.get_block_type_slug() for kind in OURS] == [
+        "headworks-api",
+        "headworks-files",
+        "headworks-lake",
+    ]
 
 
 def test_the_package_hands_out_every_block() -> None:

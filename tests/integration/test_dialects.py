@@ -31,6 +31,8 @@ from headworks.observe.report import LandingReport
 from headworks.settings import DatabaseSettings
 from headworks.sources.sql.dialect import DialectTable
 from headworks.sources.sql.engines import shared_engine
+from headworks.sources.sql.postgres import PostgresTable
+from headworks.sources.sql.reader import reader_of
 from headworks.sources.sql.table import Table
 from tests.support.items import bronze
 from tests.support.mariadb import MariaDb, running_mariadb
@@ -425,6 +427,14 @@ def test_a_query_is_refused_where_only_tables_can_be_described(tmp_path: Path) -
     source = DialectTable(settings(f"sqlite:///{tmp_path / 't.db'}"), Table(query="SELECT 1 AS one"))
     with pytest.raises(SettingsError, match="view"):
         list(source.read(None, None))
+
+
+def test_the_reader_is_chosen_by_the_urls_kind(tmp_path: Path) -> None:
+    assert isinstance(reader_of(settings("postgresql://h/d"), Table(name="t")), PostgresTable)
+    assert isinstance(reader_of(settings(f"sqlite:///{tmp_path}/t.db"), Table(name="t")), DialectTable)
+    with pytest.raises(SettingsError) as caught:
+        reader_of(settings(f"{SECRET} is no url"), Table(name="t"))
+    assert SECRET not in str(caught.value)
 
 
 def test_a_lookback_finds_rows_that_were_written_late(url: str, lake: Lake) -> None:

@@ -11,24 +11,24 @@ from headworks.errors import SettingsError
 from headworks.names import Window
 from headworks.sources.api.source import ApiSource
 from headworks.sources.files.source import FileSource
-from headworks.sources.sql.postgres import PostgresTable
+from headworks.sources.sql.reader import DatabaseTable
 
 
 @dataclass(frozen=True)
 class TableIntake:
-    """A Postgres table: by its cursor column, whole, or between two values of the cursor."""
+    """A table of a database: by its cursor column, whole, or between two values of the cursor."""
 
-    table: PostgresTable
+    table: DatabaseTable
 
-    def live(self) -> PostgresTable | None:
+    def live(self) -> DatabaseTable | None:
         """Return the table as it is read incrementally; None without a cursor column to read by."""
         return self.table if self.table.table.cursor is not None else None
 
-    def whole(self) -> PostgresTable:
+    def whole(self) -> DatabaseTable:
         """Return the table as it is read from beginning to end."""
         return replace(self.table, whole=True)
 
-    def within(self, window: Window) -> PostgresTable:
+    def within(self, window: Window) -> DatabaseTable:
         """Return the table bounded to a window of its cursor column."""
         if self.table.table.cursor is None:
             raise SettingsError(
