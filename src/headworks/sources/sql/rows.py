@@ -141,16 +141,18 @@ def _of_floats(values: Sequence[Any], dtype: pl.Decimal) -> pl.Series | None:
     Up to fifteen digits a decimal and the float next to it name each other.
     """
     floats = pl.Series([None if value is None else float(value) for value in values], dtype=pl.Float64())
-    unit = 10.0**dtype.scale
-    whole = (floats * unit).round()
-    if not ((whole / unit == floats) & (whole.abs() < _FLOAT_DIGITS)).all():
+    whole = (floats * 10.0**dtype.scale).round()
+    if not (whole.abs() < _FLOAT_DIGITS).all():
         return None
     number = whole.cast(pl.Int64())
     digits = number.abs().cast(pl.String()).str.zfill(dtype.scale + 1)
     sign = (number < 0).cast(pl.Int64()).replace_strict({0: "", 1: "-"}, return_dtype=pl.String())
-    text = sign + digits.str.head(-dtype.scale) + "." + digits.str.tail(dtype.scale) if dtype.scale else None
+    text = sign + (
+        digits.str.head(-dtype.scale) + "." + digits.str.tail(dtype.scale) if dtype.scale else digits
+    )
     try:
-        return (number if text is None else text).cast(dtype, strict=True)
+        # Read back, since dividing again would not be exact.
+        return text.cast(dtype, strict=True) if (text.cast(pl.Float64()) == floats).all() else None
     except pl.exceptions.PolarsError:
         return None
 

@@ -68,7 +68,7 @@ def test_both_ways_give_the_same_values_or_refuse(
         monkeypatch.setattr(rows_module, "_as_they_are", quickly)
         fast = read(dtype, values)
         monkeypatch.setattr(rows_module, "_as_they_are", lambda *_: None)
-        assert fast == read(dtype, values)
+        assert repr(fast) == repr(read(dtype, values))
 
     agree()
 
