@@ -95,6 +95,7 @@ def test_the_secret_is_there_for_those_who_need_it(name: str) -> None:
     settings = settings_of(MAKERS[name]())
     clear = {
         "api": lambda: settings.token.get_secret_value(),
+        "files": lambda: settings.options()["AWS_SECRET_ACCESS_KEY"],
         "lake": lambda: settings.options()["AWS_SECRET_ACCESS_KEY"],
         "database": lambda: settings.libpq_url(),
     }[name]()

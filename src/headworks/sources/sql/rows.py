@@ -52,7 +52,9 @@ class RowReader:
         if not rows:
             return pl.DataFrame(schema=self.schema)
         series: dict[str, pl.Series] = {}
-        for column, values in zip(self.columns, zip(*rows, strict=True), strict=True):
+        for place, column in enumerate(self.columns):
+            # Faster than zip(*rows), which has as many iterators at work as there are rows.
+            values = [row[place] for row in rows]
             quick = _as_they_are(values, column.dtype)
             if quick is None:
                 series.update(self._series(column, values))
