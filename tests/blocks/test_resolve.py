@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,12 @@ WRONG = {
     "an empty root": (lake_settings, "LAKE_ROOT", "/", "root"),
     "an address without http": (api_settings, "API_BASE_URL", f"ftp://{CANARY}", "base_url"),
     "a URL that cannot be read": (load_database, "DATABASE_URL", f"{CANARY}", "URL cannot be read"),
-    "another kind of database": (load_database, "DATABASE_URL", f"mysql://u:{CANARY}@h/d", "mysql"),
+    "another kind of database to publish to": (
+        partial(load_database, postgres=True),
+        "DATABASE_URL",
+        f"mysql+pymysql://u:{CANARY}@h/d",
+        "mysql",
+    ),
 }
 
 

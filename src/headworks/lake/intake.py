@@ -119,6 +119,8 @@ def _preview(landing: Landing, source: Source) -> LandingReport:
     )
     for batch in source.read(head.position, None):
         read, repeated = report.read + batch.read, report.repeated + batch.repeated
-        counts = {"read": read, "repeated": repeated, "would_land": read - repeated}
+        refused = report.refused + batch.refused
+        counts = {"read": read, "repeated": repeated, "refused": refused}
+        counts["would_land"] = read - repeated - refused
         report = report.model_copy(update={**counts, **told(report, batch)})
     return report

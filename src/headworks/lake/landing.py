@@ -29,6 +29,9 @@ from headworks.sources.base import Batch, Position, Source
 
 COMMIT_ATTEMPTS = 3
 _WIDENED = "widened"
+MOST_WARNINGS = 50
+"""As many as a person would read."""
+
 
 OnBatch = Callable[[LandingReport], None]
 
@@ -234,7 +237,8 @@ def _counted(report: LandingReport, batch: Batch, sequence: int, *, committed: b
         "unplaced": report.unplaced + batch.unplaced,
     }
     if committed:
-        update["landed"] = report.landed + batch.height
+        update["landed"] = report.landed + batch.landed
+        update["refused"] = report.refused + batch.refused
         update["batches"] = report.batches + 1
         update["last_sequence"] = sequence
         update["position"] = batch.position
@@ -249,7 +253,7 @@ def told(report: LandingReport, batch: Batch) -> dict[str, Any]:
         "retries": report.retries + batch.effort.retries,
         "expected": batch.expected if batch.expected is not None else report.expected,
         "shown": batch.shown if batch.shown is not None else report.shown,
-        "warnings": tuple(dict.fromkeys((*report.warnings, *batch.remarks))),
+        "warnings": tuple(dict.fromkeys((*report.warnings, *batch.remarks)))[:MOST_WARNINGS],
     }
 
 

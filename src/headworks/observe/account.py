@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from headworks.observe.report import RunReport
 
-_LANDED = ("dataset", "read", "landed", "read again")
+_LANDED = ("dataset", "read", "landed", "refused", "read again")
 _REFINED = (
     "dataset",
     "in range",
@@ -77,7 +77,7 @@ def _headline(report: RunReport) -> list[str]:
 def _sections(report: RunReport) -> list[Section]:
     sections: list[Section] = []
     if report.landings:
-        note = "read again: seen before, and recognised before landing"
+        note = "read again: seen before, and recognised before landing; refused: fits no row, kept with its reason"
         sections.append(Section("Bronze: read and landed", _LANDED, _landed(report), note))
     told: list[Row] = [(each.stream, warning) for each in report.landings for warning in each.warnings]
     if told:
@@ -113,12 +113,13 @@ def _equation(report: RunReport) -> str:
 
 
 def _landed(report: RunReport) -> list[Row]:
-    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for landing in report.landings:
-        for place, number in enumerate((landing.read, landing.landed, landing.repeated)):
+        numbers = (landing.read, landing.landed, landing.refused, landing.repeated)
+        for place, number in enumerate(numbers):
             totals[landing.dataset][place] += number
-    rows = [(name, *map(_number, numbers)) for name, numbers in totals.items()]
-    return [*rows, _sum_row([tuple(numbers) for numbers in totals.values()])]
+    rows = [(name, *map(_number, summed)) for name, summed in totals.items()]
+    return [*rows, _sum_row([tuple(summed) for summed in totals.values()])]
 
 
 def _refined(report: RunReport) -> list[Row]:

@@ -13,9 +13,10 @@ def differences(report: RunReport) -> list[str]:
     """Return each equation of the account that does not hold, with its numbers; empty where all hold."""
     found = []
     for landing in report.landings:
-        if landing.read != landing.landed + landing.repeated + landing.would_land:
+        if landing.read != landing.landed + landing.refused + landing.repeated + landing.would_land:
             found.append(
-                f"{landing.stream}: read {landing.read}, but landed {landing.landed} + read again {landing.repeated}"
+                f"{landing.stream}: read {landing.read}, but landed {landing.landed} + refused {landing.refused} "
+                f"+ read again {landing.repeated}"
             )
     for refined in report.refinements:
         came = refined.landed + refined.released

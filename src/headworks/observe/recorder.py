@@ -54,7 +54,7 @@ class Recorder:
 
     def landed(self) -> bool:
         """Tell whether a run that makes no gold landed anything, or changed silver."""
-        grew = any(landing.landed for landing in self.landings)
+        grew = any(landing.landed + landing.refused for landing in self.landings)
         return not self.gold and (grew or any(refined.changed for refined in self.refinements))
 
     def has_silver(self) -> bool:

@@ -43,6 +43,7 @@ class LandingReport(Report):
     table: TableRef
     read: int = 0
     landed: int = 0
+    refused: int = Field(default=0, description="Fit no row: kept in bronze with the reason and their bytes.")
     repeated: int = Field(default=0, description="Read again and recognised before landing.")
     would_land: int = Field(default=0, description="Read by a dry run, which lands nothing.")
     batches: int = 0

@@ -12,6 +12,7 @@ import msgspec
 import polars as pl
 
 from headworks.refine.dataset import ORIGIN, PROVENANCE, Dataset
+from headworks.sources.base import RAW, REFUSED
 
 UNREADABLE = "_unreadable"
 RECORD_UNREADABLE = "record|unreadable"
@@ -41,12 +42,26 @@ def parse(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
 
 def raw_records(rows: pl.DataFrame, dataset: Dataset) -> list[str]:
     """Return each bronze row as text, as it is kept in quarantine: an API's record itself, a table's row as JSON."""
+    refused = _refused_records(rows)
     if dataset.fields:
-        return [record.decode("utf-8", "replace") for record in rows.get_column("record")]
-    columns = [name for name in rows.columns if not name.startswith("_")]
-    return [
-        json.dumps(row, default=str, ensure_ascii=False) for row in rows.select(columns).iter_rows(named=True)
-    ]
+        records = [_decoded(record) for record in rows.get_column("record")]
+    else:
+        columns = [name for name in rows.columns if not name.startswith("_")]
+        records = [
+            json.dumps(row, default=str, ensure_ascii=False)
+            for row in rows.select(columns).iter_rows(named=True)
+        ]
+    return [record if raw is None else _decoded(raw) for record, raw in zip(records, refused, strict=True)]
+
+
+def readable(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Return bronze rows without the records that their source refused when it read them."""
+    return rows.filter(pl.col(REFUSED).is_null()) if REFUSED in rows.collect_schema() else rows
+
+
+def refused(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the bronze rows that are refused records."""
+    return rows.filter(pl.col(REFUSED).is_not_null()) if REFUSED in rows.columns else rows.clear()
 
 
 def key_text(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.Series:
@@ -81,7 +96,22 @@ def _fields(rows: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
     return kept.with_columns(**fields, _malformed=pl.Series(malformed, dtype=pl.Boolean))
 
 
-def _object_of(record: bytes) -> dict[str, msgspec.Raw] | None:
+def _refused_records(rows: pl.DataFrame) -> list[bytes | None]:
+    """Return the bytes of each refused record, None for every other row."""
+    if REFUSED not in rows.columns:
+        return [None] * rows.height
+    return [
+        (raw or b"") if reason is not None else None for reason, raw in rows.select(REFUSED, RAW).iter_rows()
+    ]
+
+
+def _decoded(record: bytes | None) -> str:
+    return (record or b"").decode("utf-8", "replace")
+
+
+def _object_of(record: bytes | None) -> dict[str, msgspec.Raw] | None:
+    if record is None:
+        return None
     try:
         return _object.decode(record)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):

@@ -35,9 +35,10 @@ from headworks.quality.gate import check_account, check_rejects, decide
 from headworks.quality.rules import REASONS, judge
 from headworks.refine.compare import Comparison, compare, newest
 from headworks.refine.dataset import ORIGIN, PROVENANCE, Dataset
-from headworks.refine.parse import UNREADABLE, key_text, parse, raw_records
+from headworks.refine.parse import UNREADABLE, key_text, parse, raw_records, readable, refused
 from headworks.refine.references import split_orphans
 from headworks.refine.vanishing import check_vanished, find_deletes
+from headworks.sources.base import PLACE, REFUSED
 
 
 class RefineOutcome(Report):
@@ -125,11 +126,13 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
 
 def _judge_range(work: Refinement, dataset: Dataset, bronze: Table, silver: Table, todo: Pending) -> _Judged:
     rows = read_range(bronze, todo)
-    verdict = judge(parse(rows, dataset), dataset.schema, UNREADABLE)
+    legible = readable(rows.lazy()).collect()
+    verdict = judge(parse(legible, dataset), dataset.schema, UNREADABLE)
     linked = split_orphans(work.lake, dataset, verdict.good)
     released, waiting = _released(work, dataset, bronze, silver)
     good = pl.concat([linked.good, released]).drop(UNREADABLE)
-    rejected = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, *dataset.key, REASONS)
+    judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, *dataset.key, REASONS)
+    rejected = _with_refused(judged, rows)
     return _Judged(
         candidates=newest(good, dataset.key),
         rejected=rejected,
@@ -138,6 +141,15 @@ def _judge_range(work: Refinement, dataset: Dataset, bronze: Table, silver: Tabl
         released=released.height,
         waiting=pl.concat([waiting, linked.rejected.select(dataset.key)]).n_unique(),
     )
+
+
+def _with_refused(rejected: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Add the records that their source refused: the reason is the source's, and the key is not known."""
+    told = refused(rows)
+    if told.is_empty():
+        return rejected
+    reasons = told.select(*ORIGIN, pl.concat_list(REFUSED).alias(REASONS))
+    return pl.concat([rejected, reasons], how="diagonal")
 
 
 def _released(
@@ -173,7 +185,11 @@ def _quarantined(work: Refinement, dataset: Dataset, bronze: Table, rejected: pl
     """Return rejected rows as quarantine keeps them, each with its raw record out of bronze."""
     origins = rejected.select(ORIGIN)
     raw = bronze.scan().join(origins.lazy(), on=list(ORIGIN), how="semi").collect()
-    records = raw.select(*ORIGIN, "_ingested_at").with_columns(
+    place = [
+        pl.col(name) if name in raw.columns else pl.lit(None, dtype=dtype).alias(name)
+        for name, dtype in PLACE.items()
+    ]
+    records = raw.select(*ORIGIN, "_ingested_at", *place).with_columns(
         pl.Series("record", raw_records(raw, dataset), dtype=pl.String)
     )
     told = rejected.with_columns(

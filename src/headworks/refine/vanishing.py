@@ -14,7 +14,7 @@ from headworks.lake.generations import Generation
 from headworks.lake.store import Lake
 from headworks.observe.report import CheckReport
 from headworks.refine.dataset import Dataset
-from headworks.refine.parse import parse
+from headworks.refine.parse import parse, readable
 
 
 def find_deletes(
@@ -28,7 +28,9 @@ def find_deletes(
     if generation is None:
         return pl.DataFrame(schema=schema)
     began = pl.lit(generation.started_at, dtype=pl.Datetime("us", "UTC"))
-    seen = parse(bronze.scan().filter(pl.col("_ingested_at") >= began).collect(), dataset).select(dataset.key)
+    seen = parse(readable(bronze.scan()).filter(pl.col("_ingested_at") >= began).collect(), dataset).select(
+        dataset.key
+    )
     gone = after.filter(~pl.col("_deleted") & (pl.col("_ingested_at") < began)).join(
         seen.lazy(), on=list(dataset.key), how="anti"
     )
