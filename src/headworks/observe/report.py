@@ -97,9 +97,14 @@ class CheckReport(Report):
 
     scope: str = Field(description="The table that the candidate was for.")
     name: str
-    kind: str = Field(description="contract, limit, total, account or key.")
-    outcome: Literal["passed", "failed", "warned", "not evaluated", "error"]
+    kind: str = Field(description="contract, limit, total, account, key or anomaly.")
+    outcome: Literal["passed", "failed", "warned", "not evaluated", "error", "cold start", "accepted"]
     detail: str = ""
+    severity: Literal["critical", "warning"] = Field(
+        default="critical", description="What a failure of it does: critical stops the run, warning alerts."
+    )
+    value: float | None = Field(default=None, description="What was measured, where it is one number.")
+    expected: float | None = Field(default=None, description="What was expected in its place.")
 
 
 class GateReport(Report):

@@ -14,6 +14,7 @@ import polars as pl
 
 from headworks.errors import SettingsError
 from headworks.names import check_dataset
+from headworks.quality.limits import AnomalyLimits
 from headworks.settings import RejectLimits
 
 PROVENANCE = pl.Schema(
@@ -59,6 +60,7 @@ class Dataset:
     references: tuple[Reference, ...] = ()
     contract: Path | None = None
     limits: RejectLimits = field(default_factory=RejectLimits)
+    anomalies: AnomalyLimits = field(default_factory=AnomalyLimits)
 
     def __post_init__(self) -> None:
         """Check the declaration against itself, so that a slip shows at import and not in the night."""

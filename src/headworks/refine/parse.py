@@ -6,6 +6,7 @@ What belongs here: taking records apart and casting. What does not: rules about 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from headworks.refine.dataset import ORIGIN, PROVENANCE, Dataset
 
 UNREADABLE = "_unreadable"
 RECORD_UNREADABLE = "record|unreadable"
+CURSOR_IN_FUTURE = "cursor|future"
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
@@ -37,6 +39,17 @@ def parse(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     provenance = [pl.col(name) for name in PROVENANCE if name != "_cursor"]
     parsed = raw.select(*typed, *provenance, unreadable)
     return parsed.with_columns(_cursor(dataset))
+
+
+def without_future(parsed: pl.DataFrame, dataset: Dataset, latest: datetime) -> pl.DataFrame:
+    """Mark rows whose cursor lies after ``latest``: the newest version wins, and such a row would win for ever."""
+    dtype = parsed.schema.get(dataset.cursor) if dataset.cursor is not None else None
+    if dataset.cursor is None or not isinstance(dtype, pl.Datetime | pl.Date):
+        return parsed
+    zoned = not isinstance(dtype, pl.Datetime) or dtype.time_zone is not None
+    limit = pl.lit(latest).cast(dtype) if zoned else pl.lit(latest.replace(tzinfo=None))
+    reason = pl.when(pl.col(dataset.cursor) > limit).then(pl.lit(CURSOR_IN_FUTURE))
+    return parsed.with_columns(pl.concat_list(UNREADABLE, reason).list.drop_nulls().alias(UNREADABLE))
 
 
 def raw_records(rows: pl.DataFrame, dataset: Dataset) -> list[str]:

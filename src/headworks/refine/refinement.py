@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
 
 import polars as pl
 
@@ -35,8 +36,9 @@ from headworks.quality.gate import check_account, check_rejects, decide
 from headworks.quality.rules import REASONS, judge
 from headworks.refine.compare import Comparison, compare, newest
 from headworks.refine.dataset import ORIGIN, PROVENANCE, Dataset
-from headworks.refine.parse import UNREADABLE, key_text, parse, raw_records
+from headworks.refine.parse import UNREADABLE, key_text, parse, raw_records, without_future
 from headworks.refine.references import split_orphans
+from headworks.refine.screening import Range, Screened, screen_idle, screen_silver
 
 
 class RefineOutcome(Report):
@@ -58,8 +60,9 @@ class Refinement:
 
 @dataclass(frozen=True)
 class _Judged:
-    """A pending range, judged: newest accepted versions, rejected rows with reasons, and counts."""
+    """A pending range, judged: its rows, newest accepted versions, rejected rows with reasons, and counts."""
 
+    rows: pl.DataFrame
     candidates: pl.DataFrame
     rejected: pl.DataFrame
     landed: int
@@ -86,7 +89,8 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
     judged = _judge_range(work, dataset, bronze, silver, todo)
     if todo.is_empty() and not judged.released:
         return RefineOutcome(
-            report=_report(work, dataset, silver).model_copy(update={"waiting": judged.waiting})
+            report=_report(work, dataset, silver).model_copy(update={"waiting": judged.waiting}),
+            gate=screen_idle(work.lake, dataset, silver, work.run_id, work.clock()),
         )
     comparison = compare(judged.candidates, silver.scan(), dataset.key)
     changes = comparison.changes.with_columns(pl.lit(False).alias("_deleted"))
@@ -100,8 +104,12 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
             attempt,
             _quarantined(work, dataset, bronze, judged.rejected),
         )
-    gate = _gate(dataset, judged, report)
+    taken = Range(todo, judged.rows, judged.candidates, report)
+    screened = screen_silver(work.lake, dataset, silver, taken, work.run_id, work.clock())
+    gate = _gate(dataset, judged, report, screened)
     if dry_run or not gate.open:
+        if not dry_run:
+            screened.keep(work.lake, gate)
         return RefineOutcome(report=report, gate=gate)
     rows = silver.row_count() + comparison.inserts.height
     changes = pl.concat([changes.join(deletes, on=list(dataset.key), how="anti"), deletes], how="diagonal")
@@ -114,18 +122,22 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
         attempt,
     )
     check_committed(work.lake, dataset.name, silver, attempt, rows)
+    # Only now: a profile whose candidate was never committed is nothing to compare with.
+    screened.keep(work.lake, gate)
     done = report.model_copy(update={"table": _reference(work, silver), "committed": True})
     return RefineOutcome(report=done, gate=gate)
 
 
 def _judge_range(work: Refinement, dataset: Dataset, bronze: Table, silver: Table, todo: Pending) -> _Judged:
     rows = read_range(bronze, todo)
-    verdict = judge(parse(rows, dataset), dataset.schema, UNREADABLE)
+    latest = work.clock() + timedelta(hours=dataset.anomalies.future_hours)
+    verdict = judge(without_future(parse(rows, dataset), dataset, latest), dataset.schema, UNREADABLE)
     linked = split_orphans(work.lake, dataset, verdict.good)
     released, waiting = _released(work, dataset, bronze, silver)
     good = pl.concat([linked.good, released]).drop(UNREADABLE)
     rejected = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, *dataset.key, REASONS)
     return _Judged(
+        rows=rows,
         candidates=newest(good, dataset.key),
         rejected=rejected,
         landed=rows.height,
@@ -227,11 +239,12 @@ def _account(report: RefineReport, judged: _Judged, comparison: Comparison, dele
     )
 
 
-def _gate(dataset: Dataset, judged: _Judged, report: RefineReport) -> GateReport:
+def _gate(dataset: Dataset, judged: _Judged, report: RefineReport, screened: Screened) -> GateReport:
     scope = f"silver.{dataset.name}"
     checks: list[CheckReport] = [
         check_account(scope, report),
         check_rejects(scope, report.rejected, report.landed, dataset.limits),
+        *screened.checks,
     ]
     contract = dataset.contract if not judged.candidates.is_empty() else None
     if contract is not None:
