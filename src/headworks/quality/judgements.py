@@ -1,6 +1,6 @@
-"""What people say about anomalies: this one is accepted, that one was an incident. Kept for ever, in ``ops.judgements``.
+"""What people say about anomalies: this one is accepted, that one was an incident. Kept in ``ops.judgements``.
 
-Nothing is changed or deleted: a judgement is taken back by another one that withdraws it, with a name and a reason too.
+Nothing is changed or deleted: a judgement is taken back by another one that withdraws it, with a name and a reason.
 
 What belongs here: the judgements and keeping them. What does not: anomalies.
 """
@@ -14,6 +14,7 @@ import polars as pl
 from pydantic import Field, field_validator, model_validator
 
 from headworks.errors import SettingsError
+from headworks.lake.delta import refused_when_stale
 from headworks.lake.store import Lake
 from headworks.observe.report import Report
 
@@ -84,9 +85,10 @@ def record_judgement(lake: Lake, judgement: Judgement) -> Judgement:
         )
     numbered = judgement.model_copy(update={"number": table.transaction(_SEQUENCE) + 1})
     # The number is a transaction too: of two judgements at once one is refused, and no two have the same number.
-    table.append(
-        pl.DataFrame([numbered.model_dump()], schema=JUDGEMENTS), {_SEQUENCE: numbered.number}, retries=0
-    )
+    with refused_when_stale(table.name):
+        table.append(
+            pl.DataFrame([numbered.model_dump()], schema=JUDGEMENTS), {_SEQUENCE: numbered.number}, retries=0
+        )
     return numbered
 
 
