@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
-from math import sqrt
+from math import exp, log, sqrt
 from statistics import median
 
 from headworks.observe.report import CheckReport
@@ -53,7 +53,8 @@ def check_idle(
     gaps = _gaps(baseline.profiles)
     if limits.when_idle == "fine" or not limits.enabled or newest is None or len(gaps) < limits.good_runs:
         return None
-    usual_gap = sorted(gaps)[int(0.9 * (len(gaps) - 1))]
+    # Week-ends are among the usual gaps; one outage in twenty runs is not.
+    usual_gap = sorted(gaps)[-1 - len(gaps) // 20]
     usual_age = median((one.moment - one.as_of).total_seconds() for one in baseline.profiles)
     allowed, age = 0.9 * usual_gap + usual_age, (moment - newest).total_seconds()
     accepted = baseline.accepted("nothing new", moment)
@@ -90,23 +91,39 @@ def volume_findings(compared: Compared) -> Iterator[Finding]:
     rate = _rate(profile)
     if rate is None or len(seen) < limits.good_runs:
         return
+    if profile.kind in {"whole", "full"}:
+        yield _size_finding(profile, [value for _, value in seen], rate, limits)
+        return
     today = _day(profile)
     growth = growth_a_day([(_day(one), value) for one, value in seen])
     now = [(one, grown(value, growth, today - _day(one))) for one, value in seen]
     same = [(one, value) for one, value in now if _same_time(one, profile)]
     chosen = same if len(same) >= limits.same_time_runs else now
     expected = median(value for _, value in chosen)
-    usual = spread([value / _group_median(now, one) - 1 for one, value in now])
+    apart = [value / _group_median(now, one) - 1 for one, value in now]
+    # Without enough runs of the same weekday the pattern of the week is among what is usual.
+    usual = spread(apart) if chosen is same else max(spread(apart), max(map(abs, apart)) * 0.3)
     chance = 1 / sqrt(max(expected * (profile.days or 1), 1))
     odd_span = 2.0 if _odd_span(profile, [one for one, _ in seen]) else 1.0
     warn = min(0.9, odd_span * max(limits.volume, 4 * usual, 4 * chance))
     stop = min(0.95, max(odd_span * limits.volume_stop, 1.5 * warn))
     named = f"runs of {profile.as_of:%A}s" if chosen is same else "runs"
-    unit = "rows" if profile.days is None else "rows a day"
     yield Finding(
         "volume", rate, expected, rate / expected - 1, warn, stop,
-        f"{rate:,.0f} {unit}, usually {expected:,.0f} ({rate / expected - 1:+.0%} against {len(chosen)} good {named})",
+        f"{rate:,.0f} rows a day, usually {expected:,.0f} "
+        f"({rate / expected - 1:+.0%} against {len(chosen)} good {named})",
     )  # fmt: skip
+
+
+def _size_finding(profile: Profile, seen: Sequence[float], rows: float, limits: AnomalyLimits) -> Finding:
+    """Compare the size of a whole table with that of the newest good run, and with the steps that it usually takes."""
+    steps = [log(b / a) for a, b in pairwise(seen)]
+    expected = seen[-1] * exp(median(steps[-limits.good_runs :]))
+    usual = max((abs(step) for step in steps[-limits.good_runs :]), default=0.0)
+    warn = max(limits.volume, 1.5 * usual, 4 / sqrt(expected))
+    told = f"{rows:,.0f} rows, expected {expected:,.0f} after {seen[-1]:,.0f} in the newest good run"
+    stop = max(limits.volume_stop, 1.5 * warn)
+    return Finding("volume", rows, expected, rows / expected - 1, min(warn, 0.9), min(stop, 0.95), told)
 
 
 def reject_findings(compared: Compared) -> Iterator[Finding]:

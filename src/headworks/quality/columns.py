@@ -17,6 +17,9 @@ from headworks.quality.statistics import coarse, pooled, regrouped, spread
 _FAR_BINS = 3
 """Three bins are a factor of about two."""
 
+_COMPARABLE = 1.6
+"""Different values are compared between candidates whose sizes differ by no more than this factor."""
+
 _HANDFUL = 5
 """Checks that even so few rows can fail need no more."""
 
@@ -68,6 +71,8 @@ def distinct_findings(compared: Compared) -> Iterator[Finding]:
         seen = [(rows, one) for rows, one in column.seen(check) if one.distinct]
         if not here.distinct or len(seen) < column.limits.good_runs:
             continue
+        if not 1 / _COMPARABLE <= column.rows / median(rows for rows, _ in seen) <= _COMPARABLE:
+            continue  # of more rows fewer are different; the constant column is looked for apart
         few = median(one.distinct for _, one in seen) <= MOST_CATEGORIES
         values = [log(one.distinct if few else one.distinct / rows) for rows, one in seen]
         value = log(here.distinct if few else here.distinct / column.rows)

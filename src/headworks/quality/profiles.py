@@ -1,6 +1,7 @@
 """The profile of a candidate: what it looks like in numbers, small enough to be kept for ever and compared later.
 
-Histograms have fixed bins that grow by a quarter each, so that any two can be compared bin by bin and added up. Values of text columns are kept only where there are few different ones: names and addresses are not.
+Histograms have fixed bins that grow by a quarter each, so that any two can be compared bin by bin and added up.
+Values of text columns are kept only where there are few different ones: names and addresses are not.
 
 What belongs here: making a profile of a frame. What does not: comparing (``columns.py``), keeping (``baselines.py``).
 """

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 
 from headworks.lake.delta import Table
 from headworks.lake.generations import newest_complete
 from headworks.lake.quarantine import next_try, put_rejected, rejected_rows
+from headworks.lake.resolutions import unresolved
 from headworks.lake.silver import (
     CHANGE,
     Pending,
@@ -124,14 +125,14 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
     check_committed(work.lake, dataset.name, silver, attempt, rows)
     # Only now: a profile whose candidate was never committed is nothing to compare with.
     screened.keep(work.lake, gate)
-    done = report.model_copy(update={"table": _reference(work, silver), "committed": True})
+    done = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
     return RefineOutcome(report=done, gate=gate)
 
 
 def _judge_range(work: Refinement, dataset: Dataset, bronze: Table, silver: Table, todo: Pending) -> _Judged:
     rows = read_range(bronze, todo)
-    latest = work.clock() + timedelta(hours=dataset.anomalies.future_hours)
-    verdict = judge(without_future(parse(rows, dataset), dataset, latest), dataset.schema, UNREADABLE)
+    parsed = without_future(parse(rows, dataset), dataset, latest_cursor(work, dataset))
+    verdict = judge(parsed, dataset.schema, UNREADABLE)
     linked = split_orphans(work.lake, dataset, verdict.good)
     released, waiting = _released(work, dataset, bronze, silver)
     good = pl.concat([linked.good, released]).drop(UNREADABLE)
@@ -159,7 +160,8 @@ def _released(
     if kept is None:
         return none, none.select(dataset.key)
     is_waiting = pl.col("reasons").list.eval(pl.element().is_in(dataset.waiting_reasons)).list.all()
-    origins = kept.filter(is_waiting).select(ORIGIN).unique().collect()
+    waiting = unresolved(work.lake, dataset.name, kept.filter(is_waiting))
+    origins = waiting.select(ORIGIN).unique().collect()
     if origins.is_empty():
         return none, none.select(dataset.key)
     rows = bronze.scan().join(origins.lazy(), on=list(ORIGIN), how="semi").collect()
@@ -252,14 +254,20 @@ def _gate(dataset: Dataset, judged: _Judged, report: RefineReport, screened: Scr
     return decide(scope, checks, contract_required=contract is not None)
 
 
+def latest_cursor(work: Refinement, dataset: Dataset) -> datetime:
+    """Return the latest moment that a cursor may have now."""
+    return work.clock() + timedelta(hours=dataset.anomalies.future_hours)
+
+
 def _report(work: Refinement, dataset: Dataset, silver: Table) -> RefineReport:
-    return RefineReport(dataset=dataset.name, table=_reference(work, silver))
+    return RefineReport(dataset=dataset.name, table=silver_reference(work.lake, silver))
 
 
-def _reference(work: Refinement, silver: Table) -> TableRef:
+def silver_reference(lake: Lake, silver: Table) -> TableRef:
+    """Name a version of a silver table."""
     return TableRef(
         table=silver.name,
         version=silver.version,
         change=silver.transaction(CHANGE),
-        uri=work.lake.uri("silver", silver.name.removeprefix("silver.")),
+        uri=lake.uri("silver", silver.name.removeprefix("silver.")),
     )

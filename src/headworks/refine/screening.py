@@ -131,7 +131,7 @@ def _silver_profile(
         },
         reasons=report.reasons,
         fields=fields,
-        by_day=_by_day(taken.candidate, dataset),
+        by_day=_by_day(taken.candidate, dataset, watermark if kind == "live" else None),
         columns=profile_columns(taken.candidate, [*dataset.key, *references], moment, future, dataset.cursor),
     )
 
@@ -187,10 +187,13 @@ def _utc(value: object) -> datetime | None:
     return datetime.combine(value, time(), tzinfo=UTC) if isinstance(value, date) else None
 
 
-def _by_day(candidate: pl.DataFrame, dataset: Dataset) -> dict[str, int]:
+def _by_day(candidate: pl.DataFrame, dataset: Dataset, after: datetime | None) -> dict[str, int]:
+    """Count rows by day of their cursor; late ones, from before the range, belong to none of its days."""
     if candidate.is_empty() or _newest(candidate.head(1).lazy(), dataset) is None:
         return {}
     days = candidate.select(pl.col(str(dataset.cursor)).cast(pl.Date).alias("day")).drop_nulls()
+    if after is not None:
+        days = days.filter(pl.col("day") >= after.date())
     first, last = days["day"].min(), days["day"].max()
     if not isinstance(first, date) or not isinstance(last, date) or (last - first).days >= _MOST_DAYS:
         return {}
