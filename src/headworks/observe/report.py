@@ -92,6 +92,28 @@ class RefineReport(Report):
         return self.accepted + self.deleted > 0
 
 
+class ReplayReport(Report):
+    """What a replay did: each kept row that was judged again became exactly one thing."""
+
+    dataset: str
+    table: TableRef
+    judged: int = Field(default=0, description="Kept rows that were judged again.")
+    inserted: int = 0
+    updated: int = 0
+    superseded: int = Field(
+        default=0, description="Passed, and silver or another of them has a newer version."
+    )
+    unchanged: int = Field(default=0, description="Passed, and silver has the same values already.")
+    still_rejected: int = 0
+    reasons: dict[str, int] = Field(default_factory=dict, description="Why rows are still rejected.")
+    committed: bool = False
+
+    @property
+    def released(self) -> int:
+        """Rows that became part of silver."""
+        return self.inserted + self.updated
+
+
 class CheckReport(Report):
     """One check and its outcome, as kept in ``ops.checks``."""
 
@@ -167,6 +189,7 @@ class RunReport(Report):
     window: dict[str, str] | None = None
     landings: tuple[LandingReport, ...] = ()
     refinements: tuple[RefineReport, ...] = ()
+    replays: tuple[ReplayReport, ...] = ()
     gates: tuple[GateReport, ...] = ()
     gold: tuple[CurateReport, ...] = ()
     publications: tuple[PublishReport, ...] = ()

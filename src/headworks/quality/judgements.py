@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 import polars as pl
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from headworks.errors import SettingsError
 from headworks.lake.delta import refused_when_stale
@@ -72,18 +72,32 @@ class Judgement(Report):
         return self.verdict == "incident" and self.start <= moment < self.end
 
 
-def record_judgement(lake: Lake, judgement: Judgement) -> Judgement:
-    """Append a judgement and return it with its number."""
-    table = lake.ensure("ops", "judgements", JUDGEMENTS)
-    if judgement.withdraws is not None and judgement.withdraws not in {
-        one.number for one in all_judgements(lake)
-    }:
+def judgement(**values: object) -> Judgement:
+    """Make a judgement out of what a person typed; raises `SettingsError` where that makes no sense."""
+    try:
+        return Judgement.model_validate(values)
+    except ValidationError as problem:
+        wrong = "; ".join(str(error["msg"]) for error in problem.errors())
+        raise SettingsError(f"The judgement makes no sense: {wrong}.", do="correct the options.") from problem
+
+
+def withdraw(lake: Lake, number: int, by: str, reason: str, moment: datetime) -> Judgement:
+    """Withdraw a judgement: from now on it does not hold; it and its withdrawal are kept."""
+    found = next((one for one in all_judgements(lake) if one.number == number), None)
+    if found is None:
         raise SettingsError(
-            f"There is no judgement {judgement.withdraws} that could be withdrawn.",
+            f"There is no judgement {number} that could be withdrawn.",
             where="ops.judgements",
             do="list them: headworks anomaly list.",
         )
-    numbered = judgement.model_copy(update={"number": table.transaction(_SEQUENCE) + 1})
+    said = found.model_dump() | {"verdict": "withdraw", "withdraws": number, "by": by, "reason": reason}
+    return record_judgement(lake, judgement(**(said | {"decided_at": moment})))
+
+
+def record_judgement(lake: Lake, said: Judgement) -> Judgement:
+    """Append a judgement and return it with its number."""
+    table = lake.ensure("ops", "judgements", JUDGEMENTS)
+    numbered = said.model_copy(update={"number": table.transaction(_SEQUENCE) + 1})
     # The number is a transaction too: of two judgements at once one is refused, and no two have the same number.
     with refused_when_stale(table.name):
         table.append(

@@ -5,6 +5,7 @@ What belongs here: mathematics. What does not: what is compared with what.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import exp, log, sqrt
@@ -93,11 +94,12 @@ def coarse(fine: Sequence[Mapping[int, int]], parts: int = 10) -> dict[int, int]
 
 
 def regrouped(fine: Mapping[int, int], bins: Mapping[int, int]) -> dict[str, int]:
-    """Put a histogram into coarse bins; a bin that was never seen joins the nearest one below, or the first."""
+    """Put a histogram into coarse bins; a bin never seen joins the next one below, or those beyond all that were."""
     known = sorted(bins)
     found: dict[str, int] = {}
     for bin_, count in fine.items():
-        below = [other for other in known if other <= bin_]
-        place = bins[below[-1]] if below else bins[known[0]]
-        found[str(place)] = found.get(str(place), 0) + count
+        place = str(bins[known[bisect_right(known, bin_) - 1]])
+        if bin_ < known[0] or bin_ > known[-1]:
+            place = "below" if bin_ < known[0] else "above"
+        found[place] = found.get(place, 0) + count
     return found

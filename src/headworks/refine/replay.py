@@ -23,7 +23,7 @@ from headworks.lake.quarantine import SCHEMA, next_try, put_rejected, rejected_r
 from headworks.lake.resolutions import Resolver, resolve, unresolved
 from headworks.lake.silver import Pending, check_committed, commit_silver
 from headworks.lake.store import Lake
-from headworks.observe.report import CheckReport, GateReport, Report, TableRef
+from headworks.observe.report import CheckReport, GateReport, ReplayReport, Report
 from headworks.quality.contracts import run_contract
 from headworks.quality.gate import decide
 from headworks.quality.rules import REASONS, judge
@@ -62,28 +62,6 @@ class Selection(Report):
         return rows if self.before is None else rows.filter(pl.col("rejected_at") < self.before)
 
 
-class ReplayReport(Report):
-    """What a replay did: each kept row that was judged again became exactly one thing."""
-
-    dataset: str
-    table: TableRef
-    judged: int = Field(default=0, description="Kept rows that were judged again.")
-    inserted: int = 0
-    updated: int = 0
-    superseded: int = Field(
-        default=0, description="Passed, and silver or another of them has a newer version."
-    )
-    unchanged: int = Field(default=0, description="Passed, and silver has the same values already.")
-    still_rejected: int = 0
-    reasons: dict[str, int] = Field(default_factory=dict, description="Why rows are still rejected.")
-    committed: bool = False
-
-    @property
-    def released(self) -> int:
-        """Rows that became part of silver."""
-        return self.inserted + self.updated
-
-
 class ReplayOutcome(Report):
     """What a replay did, and what the gate said; with a closed gate silver is as it was."""
 
@@ -104,6 +82,19 @@ def open_rejects(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame
     """Return the rejected rows that count and that nothing was decided about."""
     rows = rejected_rows(lake, dataset, silver)
     return unresolved(lake, dataset, pl.LazyFrame(schema=SCHEMA) if rows is None else rows)
+
+
+def rejects_by_reason(rows: pl.LazyFrame) -> list[tuple[str, int, datetime]]:
+    """Return each reason with its number of rows and when the oldest of them was rejected, the commonest first."""
+    counted = (
+        rows.select("reasons", "rejected_at")
+        .explode("reasons")
+        .group_by("reasons")
+        .agg(pl.len(), pl.col("rejected_at").min())
+        .sort(["len", "reasons"], descending=[True, False])
+        .collect()
+    )
+    return [(reason, count, oldest) for reason, count, oldest in counted.iter_rows()]
 
 
 def replay(
