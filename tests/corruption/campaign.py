@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -24,6 +25,7 @@ import polars as pl
 from headworks.lake.products import read_product
 from headworks.lake.quarantine import rejected_rows
 from headworks.lake.store import Lake
+from headworks.quality.judgements import judgement, record_judgement
 from shop import gold
 from tests.corruption.days import ShopDay, days
 from tests.corruption.kinds import KINDS, Kind
@@ -90,7 +92,7 @@ def run(
     todo = [(kind, one) for kind in kinds for one in kind.strengths[-strengths:]]
     lived = list(days(seed, warm_up + max(clean, 1)))
     for day in lived[:warm_up]:
-        play(lake, day.frames, day.ends, f"clean-{day.number}")
+        _played(lake, day)
     for number, day in enumerate(lived[warm_up:]):
         share = todo[number :: max(clean, 1)]
         for place, (kind, strength) in enumerate(share):
@@ -102,8 +104,36 @@ def run(
     return results
 
 
+def _played(lake: Lake, day: ShopDay) -> Played:
+    """Play a clean day; a false alarm that stops it is accepted, as a person would, so that the next is a new day."""
+    played, moment = play(lake, day.frames, day.ends, f"clean-{day.number}"), day.ends
+    last = played
+    for number in range(5):
+        if last.stopped is None:
+            break
+        _accept(lake, last.stopped.scope, day)
+        moment += timedelta(minutes=1)
+        nothing = {name: frame.head(0) for name, frame in day.frames.items()}
+        last = play(lake, nothing, moment, f"clean-{day.number}-{number}")
+    return played
+
+
+def _accept(lake: Lake, scope: str, day: ShopDay) -> None:
+    start, end = day.ends - timedelta(hours=24), day.ends + timedelta(hours=1)
+    said = judgement(
+        verdict="accept",
+        scope=scope,
+        start=start,
+        end=end,
+        reason="a clean day",
+        by="campaign",
+        decided_at=end,
+    )
+    record_judgement(lake, said)
+
+
 def _clean(lake: Lake, day: ShopDay, results: Results) -> None:
-    played = play(lake, day.frames, day.ends, f"clean-{day.number}")
+    played = _played(lake, day)
     results.clean += 1
     if played.alarms or played.stopped:
         told = "; ".join(f"{one.scope} {one.name} {one.outcome}: {one.detail}" for one in played.alarms)

@@ -85,7 +85,7 @@ def test_a_second_replay_changes_nothing(lake: Lake) -> None:
     assert (lake.must_open("silver", NAME).version, resolved(lake)) == (version, noted)
 
 
-@pytest.mark.parametrize("step", ["put_rejected", "commit_silver", "check_committed", "_note", "resolve"])
+@pytest.mark.parametrize("step", ["put_rejected", "commit_merge", "_note", "resolve"])
 def test_a_replay_that_was_killed_is_finished_by_the_next_one(
     lake: Lake, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,10 @@ class RefineReport(Report):
         default_factory=dict,
         description="Rejected rows by reason; a row may have several.",
     )
+    warned: dict[str, int] = Field(
+        default_factory=dict,
+        description="Accepted rows that break a rule which only warns, by rule.",
+    )
     superseded: int = 0
     unchanged: int = 0
     inserted: int = 0

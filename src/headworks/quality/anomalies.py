@@ -91,8 +91,8 @@ def volume_findings(compared: Compared) -> Iterator[Finding]:
     rate = _rate(profile)
     if rate is None or len(seen) < limits.good_runs:
         return
-    if profile.kind in {"whole", "full"}:
-        yield _size_finding(profile, [value for _, value in seen], rate, limits)
+    if profile.kind in {"whole", "full"} or _listed_anew([one for one, _ in seen]):
+        yield _size_finding(profile, [float(one.landed) for one, _ in seen], float(profile.landed), limits)
         return
     today = _day(profile)
     growth = growth_a_day([(_day(one), value) for one, value in seen])
@@ -184,6 +184,8 @@ def gap_findings(compared: Compared) -> Iterator[Finding]:
     if here.kind not in {"live", "window"} or len(inner) < 1 or len(here.by_day) < 3:
         return
     usual = median(here.by_day.values())
+    if usual < compared.limits.rows:
+        return
     for day, rows in inner:
         ratio = rows / max(usual, 1)
         distance = 1 - ratio if ratio < 1 else (ratio - 1) / 2
@@ -235,6 +237,11 @@ def _rate(profile: Profile) -> float | None:
     if profile.kind in {"live", "window"}:
         return profile.landed / profile.days if profile.days else None
     return float(profile.rows if profile.kind == "whole" else profile.landed)
+
+
+def _listed_anew(seen: Sequence[Profile]) -> bool:
+    """Tell whether each run reads a whole list again, most of it known: then its size counts, and not rows a day."""
+    return median(_again(one) / max(one.landed, 1) for one in seen) > 0.5
 
 
 def _again(profile: Profile) -> int:

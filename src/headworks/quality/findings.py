@@ -103,7 +103,7 @@ def shift_finding(
     rows, usual_rows = sum(here.values()), sum(everything.values()) // max(len(there), 1)
     seen = [psi(one, _less(everything, one)) for one in there]
     bins = len({*here, *everything})
-    noise = _SIGMAS * psi_noise(bins, min(rows, usual_rows), sum(everything.values()))
+    noise = psi_noise(bins, min(rows, usual_rows), sum(everything.values()))
     value = psi(here, everything)
     return level_finding(
         check,

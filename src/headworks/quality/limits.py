@@ -45,7 +45,9 @@ class AnomalyLimits(Settings):
         default=0.005, gt=0, description="Share of values far out of all seen before: warns."
     )
     outliers_stop: float = Field(default=0.02, gt=0, description="Share of values far out: stops.")
-    shift: float = Field(default=0.2, gt=0, description="PSI of a distribution against the good runs: warns.")
+    shift: float = Field(
+        default=0.25, gt=0, description="PSI of a distribution against the good runs: warns."
+    )
     shift_stop: float = Field(
         default=0.5, gt=0, description="PSI of a distribution against the good runs: stops."
     )
@@ -56,11 +58,11 @@ class AnomalyLimits(Settings):
     )
     mean_stop: float = Field(default=0.7, gt=0, description="Mean away from the usual (0.7: doubled): stops.")
     distinct: float = Field(
-        default=0.35, gt=0, description="Different values per row away from the usual, as a logarithm: warns."
+        default=0.7,
+        gt=0,
+        description="Different values away from the usual, as a logarithm (0.7: halved): warns.",
     )
-    distinct_stop: float = Field(
-        default=1.1, gt=0, description="Different values per row (1.1: a third): stops."
-    )
+    distinct_stop: float = Field(default=1.1, gt=0, description="Different values (1.1: a third): stops.")
     deleted: float = Field(
         default=0.05, gt=0, le=1, description="Share of silver that one full read deletes: warns."
     )

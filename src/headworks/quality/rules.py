@@ -5,7 +5,8 @@ What belongs here: the judging of rows. What does not: what is done with rejecte
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
 import dataframely as dy
@@ -17,16 +18,23 @@ REASONS = "_reasons"
 
 @dataclass(frozen=True)
 class Verdict:
-    """Rows divided: ``good`` and ``rejected``, the latter with a column ``_reasons``, a list of rule names."""
+    """Rows divided: ``good`` and ``rejected``, the latter with a column ``_reasons``, a list of rule names.
+
+    ``warned`` counts the good rows that break a rule which only warns.
+    """
 
     good: pl.DataFrame
     rejected: pl.DataFrame
+    warned: dict[str, int] = field(default_factory=dict)
 
 
-def judge(rows: pl.DataFrame, schema: type[dy.Schema], unreadable: str) -> Verdict:
+def judge(
+    rows: pl.DataFrame, schema: type[dy.Schema], unreadable: str, warnings: Sequence[str] = ()
+) -> Verdict:
     """Divide ``rows`` by the rules of ``schema`` and by the reasons that the column ``unreadable`` has already.
 
-    A row that has such reasons is rejected for them and for every other rule that it breaks.
+    A row that has such reasons is rejected for them and for every other rule that it breaks. Rules named in
+    ``warnings`` reject nothing: the good rows that break them are counted.
     """
     numbered = rows.with_row_index(_INDEX)
     typed = numbered.select(*schema.column_names(), _INDEX)
@@ -45,9 +53,18 @@ def judge(rows: pl.DataFrame, schema: type[dy.Schema], unreadable: str) -> Verdi
     told = numbered.join(broken, on=_INDEX, how="left", maintain_order="left").with_columns(
         _readable_first(unreadable).alias(REASONS)
     )
-    is_good = pl.col(REASONS).list.len() == 0
     kept = rows.columns
-    return Verdict(told.filter(is_good).select(kept), told.filter(~is_good).select(*kept, REASONS))
+    if not warnings:
+        is_good = pl.col(REASONS).list.len() == 0
+        return Verdict(told.filter(is_good).select(kept), told.filter(~is_good).select(*kept, REASONS))
+    is_good = pl.col(REASONS).list.set_difference(list(warnings)).list.len() == 0
+    good = told.filter(is_good)
+    counted = good.select(pl.col(REASONS).explode(empty_as_null=False).alias("rule")).group_by("rule").len()
+    return Verdict(
+        good.select(kept),
+        told.filter(~is_good).select(*kept, REASONS),
+        {rule: int(count) for rule, count in sorted(counted.iter_rows())},
+    )
 
 
 def _readable_first(unreadable: str) -> pl.Expr:

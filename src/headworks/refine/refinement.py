@@ -6,14 +6,14 @@ What belongs here: the order of the steps, and the account of the rows. What doe
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import polars as pl
 
 from headworks.lake.delta import Table
 from headworks.lake.generations import newest_complete
-from headworks.lake.quarantine import next_try, put_rejected, rejected_rows
+from headworks.lake.quarantine import Try, next_try, put_rejected, rejected_rows
 from headworks.lake.resolutions import unresolved
 from headworks.lake.silver import (
     CHANGE,
@@ -34,10 +34,11 @@ from headworks.observe.report import (
 from headworks.ports import Clock, TokenMaker, random_token, system_clock
 from headworks.quality.contracts import run_contract
 from headworks.quality.gate import check_account, check_rejects, decide
-from headworks.quality.rules import REASONS, judge
+from headworks.quality.rules import REASONS, Verdict, judge
 from headworks.refine.compare import Comparison, compare, newest
-from headworks.refine.dataset import ORIGIN, PROVENANCE, Dataset
-from headworks.refine.parse import UNREADABLE, key_text, parse, raw_records, without_future
+from headworks.refine.dataset import CURRENT, DELETED, ORIGIN, PROVENANCE, VALID_FROM, Dataset
+from headworks.refine.history import compare_history, versions
+from headworks.refine.parse import UNREADABLE, key_text, parse, raw_records, tombstones, without_future
 from headworks.refine.references import split_orphans
 from headworks.refine.screening import Range, Screened, screen_idle, screen_silver
 
@@ -68,6 +69,7 @@ class _Judged:
     rejected: pl.DataFrame
     landed: int
     good: int
+    warned: dict[str, int]
     released: int
     waiting: int
 
@@ -93,9 +95,8 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
             report=_report(work, dataset, silver).model_copy(update={"waiting": judged.waiting}),
             gate=screen_idle(work.lake, dataset, silver, work.run_id, work.clock()),
         )
-    comparison = compare(judged.candidates, silver.scan(), dataset.key)
-    changes = comparison.changes.with_columns(pl.lit(False).alias("_deleted"))
-    deletes = _deletes(work, dataset, bronze, _after(silver, changes, dataset), todo)
+    comparison = compare_with(silver, judged.candidates, dataset)
+    deletes = _deletes(work, dataset, bronze, _after(silver, comparison.changes, dataset), todo)
     report = _account(_report(work, dataset, silver), judged, comparison, deletes.height)
     attempt = next_try(silver, work.token())
     if not dry_run:
@@ -105,44 +106,88 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
             attempt,
             _quarantined(work, dataset, bronze, judged.rejected),
         )
-    taken = Range(todo, judged.rows, judged.candidates, report)
+    taken = Range(todo, judged.rows, judged.candidates.filter(~pl.col(DELETED)), report)
     screened = screen_silver(work.lake, dataset, silver, taken, work.run_id, work.clock())
     gate = _gate(dataset, judged, report, screened)
     if dry_run or not gate.open:
         if not dry_run:
             screened.keep(work.lake, gate)
         return RefineOutcome(report=report, gate=gate)
-    rows = silver.row_count() + comparison.inserts.height
-    changes = pl.concat([changes.join(deletes, on=list(dataset.key), how="anti"), deletes], how="diagonal")
-    commit_silver(
-        silver,
-        dataset.name,
-        dataset.key,
-        changes.select(list(dataset.silver_schema())),
-        todo,
-        attempt,
-    )
-    check_committed(work.lake, dataset.name, silver, attempt, rows)
+    merge = _with_deletes(silver, judged.candidates, comparison, deletes, dataset)
+    commit_merge(work, dataset, silver, merge, todo, attempt)
     # Only now: a profile whose candidate was never committed is nothing to compare with.
     screened.keep(work.lake, gate)
     done = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
     return RefineOutcome(report=done, gate=gate)
 
 
+def compare_with(silver: Table, candidates: pl.DataFrame, dataset: Dataset) -> Comparison:
+    """Compare candidates with silver, as the dataset keeps versions."""
+    if dataset.keeps == "history":
+        return compare_history(candidates, silver.scan(), dataset)
+    return compare(candidates, silver.scan(), dataset.key, keep_first=dataset.keeps == "first")
+
+
+def latest_versions(good: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """Return the rows that are compared with silver: one a key, or in a history one a key and moment."""
+    return versions(good, dataset) if dataset.keeps == "history" else newest(good, dataset.key)
+
+
+def commit_merge(
+    work: Refinement, dataset: Dataset, silver: Table, merge: Comparison, todo: Pending, attempt: Try
+) -> None:
+    """Commit the changes that a comparison came to, and look whether silver then holds what it should."""
+    rows = silver.row_count() + merge.inserts.height
+    changes = merge.changes.select(list(dataset.silver_schema()))
+    commit_silver(silver, dataset.name, dataset.row_key, changes, todo, attempt)
+    check_committed(work.lake, dataset.name, silver, attempt, rows)
+
+
+def _with_deletes(
+    silver: Table, candidates: pl.DataFrame, comparison: Comparison, deletes: pl.DataFrame, dataset: Dataset
+) -> Comparison:
+    """Add the keys that a full read found gone; in a history each becomes a version that ends the last one."""
+    if deletes.is_empty():
+        return comparison
+    if dataset.keeps == "history":
+        gone = deletes.with_columns(pl.col("_ingested_at").cast(deletes.schema[VALID_FROM]).alias(VALID_FROM))
+        return compare_with(silver, pl.concat([candidates, gone.select(candidates.columns)]), dataset)
+    deleted = deletes.select(comparison.inserts.columns)
+
+    def without(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.join(deletes, on=list(dataset.key), how="anti")
+
+    new = deleted.join(comparison.inserts, on=list(dataset.key), how="semi")
+    known = deleted.join(comparison.inserts, on=list(dataset.key), how="anti")
+    return replace(
+        comparison,
+        inserts=pl.concat([without(comparison.inserts), new]),
+        updates=pl.concat([without(comparison.updates), known]),
+    )
+
+
+def judge_rows(work: Refinement, dataset: Dataset, rows: pl.DataFrame) -> tuple[Verdict, Verdict]:
+    """Judge bronze rows by the rules, and what passes by the references; tombstones pass with nothing but a key."""
+    parsed = without_future(parse(rows, dataset), dataset, latest_cursor(work, dataset))
+    gone = tombstones(parsed, dataset)
+    verdict = judge(parsed.filter(~gone), dataset.schema, UNREADABLE, dataset.warnings)
+    linked = split_orphans(work.lake, dataset, verdict.good)
+    return verdict, replace(linked, good=pl.concat([linked.good, parsed.filter(gone)]))
+
+
 def _judge_range(work: Refinement, dataset: Dataset, bronze: Table, silver: Table, todo: Pending) -> _Judged:
     rows = read_range(bronze, todo)
-    parsed = without_future(parse(rows, dataset), dataset, latest_cursor(work, dataset))
-    verdict = judge(parsed, dataset.schema, UNREADABLE)
-    linked = split_orphans(work.lake, dataset, verdict.good)
+    verdict, linked = judge_rows(work, dataset, rows)
     released, waiting = _released(work, dataset, bronze, silver)
     good = pl.concat([linked.good, released]).drop(UNREADABLE)
     rejected = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, *dataset.key, REASONS)
     return _Judged(
         rows=rows,
-        candidates=newest(good, dataset.key),
+        candidates=latest_versions(good, dataset),
         rejected=rejected,
         landed=rows.height,
         good=good.height,
+        warned=verdict.warned,
         released=released.height,
         waiting=pl.concat([waiting, linked.rejected.select(dataset.key)]).n_unique(),
     )
@@ -165,17 +210,18 @@ def _released(
     if origins.is_empty():
         return none, none.select(dataset.key)
     rows = bronze.scan().join(origins.lazy(), on=list(ORIGIN), how="semi").collect()
-    verdict = judge(parse(rows, dataset), dataset.schema, UNREADABLE)
-    fresh = compare(newest(verdict.good.drop(UNREADABLE), dataset.key), silver.scan(), dataset.key).changes
+    verdict = judge(parse(rows, dataset), dataset.schema, UNREADABLE, dataset.warnings)
+    fresh = compare_with(silver, latest_versions(verdict.good.drop(UNREADABLE), dataset), dataset).changes
     still = verdict.good.join(fresh.select(ORIGIN), on=list(ORIGIN), how="semi")
     linked = split_orphans(work.lake, dataset, still)
     return linked.good, linked.rejected.select(dataset.key)
 
 
 def _after(silver: Table, changes: pl.DataFrame, dataset: Dataset) -> pl.LazyFrame:
-    """Return silver as it would be with the changes."""
-    kept = silver.scan().join(changes.lazy(), on=list(dataset.key), how="anti")
-    return pl.concat([kept, changes.lazy()], how="diagonal").select(list(dataset.silver_schema()))
+    """Return silver as it would be with the changes; of a history what would be current."""
+    kept = silver.scan().join(changes.lazy(), on=list(dataset.row_key), how="anti")
+    after = pl.concat([kept, changes.lazy()], how="diagonal").select(list(dataset.silver_schema()))
+    return after.filter(CURRENT) if dataset.keeps == "history" else after
 
 
 def _deletes(
@@ -231,6 +277,7 @@ def _account(report: RefineReport, judged: _Judged, comparison: Comparison, dele
             "released": judged.released,
             "rejected": judged.rejected.height,
             "reasons": dict(sorted(reasons.items())),
+            "warned": judged.warned,
             "superseded": comparison.superseded + judged.good - judged.candidates.height,
             "unchanged": comparison.unchanged,
             "inserted": comparison.inserts.height,
@@ -248,15 +295,21 @@ def _gate(dataset: Dataset, judged: _Judged, report: RefineReport, screened: Scr
         check_rejects(scope, report.rejected, report.landed, dataset.limits),
         *screened.checks,
     ]
-    contract = dataset.contract if not judged.candidates.is_empty() else None
+    alive = live_rows(judged.candidates)
+    contract = dataset.contract if not alive.is_empty() else None
     if contract is not None:
-        checks += run_contract(contract, judged.candidates.drop(*PROVENANCE), scope)
+        checks += run_contract(contract, alive, scope)
     return decide(scope, checks, contract_required=contract is not None)
 
 
 def latest_cursor(work: Refinement, dataset: Dataset) -> datetime:
     """Return the latest moment that a cursor may have now."""
     return work.clock() + timedelta(hours=dataset.anomalies.future_hours)
+
+
+def live_rows(candidates: pl.DataFrame) -> pl.DataFrame:
+    """Return candidates without tombstones and metadata: what a contract is about."""
+    return candidates.filter(~pl.col(DELETED)).drop(*PROVENANCE, DELETED)
 
 
 def _report(work: Refinement, dataset: Dataset, silver: Table) -> RefineReport:

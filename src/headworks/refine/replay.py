@@ -21,17 +21,23 @@ from headworks.errors import SettingsError
 from headworks.lake.delta import Table
 from headworks.lake.quarantine import SCHEMA, next_try, put_rejected, rejected_rows
 from headworks.lake.resolutions import Resolver, resolve, unresolved
-from headworks.lake.silver import Pending, check_committed, commit_silver
+from headworks.lake.silver import Pending
 from headworks.lake.store import Lake
 from headworks.observe.report import CheckReport, GateReport, ReplayReport, Report
 from headworks.quality.contracts import run_contract
 from headworks.quality.gate import decide
-from headworks.quality.rules import REASONS, judge
-from headworks.refine.compare import compare, newest
-from headworks.refine.dataset import ORIGIN, PROVENANCE, Dataset
-from headworks.refine.parse import UNREADABLE, parse, without_future
-from headworks.refine.references import split_orphans
-from headworks.refine.refinement import Refinement, latest_cursor, silver_reference
+from headworks.quality.rules import REASONS
+from headworks.refine.dataset import ORIGIN, Dataset
+from headworks.refine.parse import UNREADABLE
+from headworks.refine.refinement import (
+    Refinement,
+    commit_merge,
+    compare_with,
+    judge_rows,
+    latest_versions,
+    live_rows,
+    silver_reference,
+)
 
 _NOTHING = Pending((), 0)
 
@@ -112,8 +118,8 @@ def replay(
     """
     silver, bronze = work.lake.must_open("silver", dataset.name), work.lake.must_open("bronze", dataset.name)
     again = _judge_again(work, dataset, bronze, silver, selection or Selection())
-    candidates = newest(again.passed, dataset.key)
-    comparison = compare(candidates, silver.scan(), dataset.key)
+    candidates = latest_versions(again.passed, dataset)
+    comparison = compare_with(silver, candidates, dataset)
     report = ReplayReport(
         dataset=dataset.name,
         table=silver_reference(work.lake, silver),
@@ -131,9 +137,12 @@ def replay(
     if dry_run or not gate.open:
         return ReplayOutcome(report=report, gate=gate)
     if report.released:
-        _commit(work, dataset, silver, comparison.changes, comparison.inserts.height)
+        # As every silver commit is made, but that no range of bronze is consumed and nothing is rejected.
+        attempt = next_try(silver, work.token())
+        put_rejected(work.lake, dataset.name, attempt, pl.DataFrame(schema=SCHEMA))
+        commit_merge(work, dataset, silver, comparison, _NOTHING, attempt)
         report = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
-    _note(work, dataset, again, comparison.changes, Resolver(work.run_id, by, note, work.clock()))
+    _note(work, dataset, again, Resolver(work.run_id, by, note, work.clock()))
     return ReplayOutcome(report=report, gate=gate)
 
 
@@ -159,26 +168,12 @@ def _judge_again(
 ) -> _Again:
     kept = selection.of(open_rejects(work.lake, dataset.name, silver)).collect().unique(list(ORIGIN))
     rows = bronze.scan().join(kept.lazy().select(ORIGIN), on=list(ORIGIN), how="semi").collect()
-    parsed = without_future(parse(rows, dataset), dataset, latest_cursor(work, dataset))
-    verdict = judge(parsed, dataset.schema, UNREADABLE)
-    linked = split_orphans(work.lake, dataset, verdict.good)
+    verdict, linked = judge_rows(work, dataset, rows)
     rejected = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, REASONS)
     return _Again(kept, linked.good.drop(UNREADABLE), rejected)
 
 
-def _commit(work: Refinement, dataset: Dataset, silver: Table, changes: pl.DataFrame, inserted: int) -> None:
-    """Commit as every silver commit is made, but that no range of bronze is consumed."""
-    rows = silver.row_count() + inserted
-    attempt = next_try(silver, work.token())
-    put_rejected(work.lake, dataset.name, attempt, pl.DataFrame(schema=SCHEMA))
-    alive = changes.with_columns(pl.lit(False).alias("_deleted")).select(list(dataset.silver_schema()))
-    commit_silver(silver, dataset.name, dataset.key, alive, _NOTHING, attempt)
-    check_committed(work.lake, dataset.name, silver, attempt, rows)
-
-
-def _note(
-    work: Refinement, dataset: Dataset, again: _Again, changes: pl.DataFrame, resolver: Resolver
-) -> None:
+def _note(work: Refinement, dataset: Dataset, again: _Again, resolver: Resolver) -> None:
     """Note each passed row as released, or as superseded where silver has a newer version or the same values.
 
     A replay that was killed before this finds its rows in silver: they are told by their origin.
@@ -204,7 +199,7 @@ def _gate(dataset: Dataset, report: ReplayReport, candidates: pl.DataFrame) -> G
         )
     ]
     if dataset.contract is not None:
-        checks += run_contract(dataset.contract, candidates.drop(*PROVENANCE), scope)
+        checks += run_contract(dataset.contract, live_rows(candidates), scope)
     return decide(scope, checks, contract_required=dataset.contract is not None)
 
 
