@@ -5,12 +5,13 @@ READY := .venv/ready
 STACK := .headworks
 DAYS ?= 0
 KILLS ?= 220
+CLEAN ?= 200
 FLOW_KILLS ?= 10
 SEED ?= 1
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos clean
+.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos corruption clean
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +60,9 @@ test-rules: $(READY) ## Take each rule of the protocol out, and see that its tes
 
 chaos: $(READY) ## Kill processes at seeded random moments, the whole campaign
 	@$(BIN)/python -m tests.chaos.campaign --kills $(KILLS) --flow-kills $(FLOW_KILLS) --seed $(SEED)
+
+corruption: $(READY) ## Corrupt the shop's days in every known way, and count what is caught and what is cried in vain
+	@$(BIN)/python -m tests.corruption.campaign --clean $(CLEAN) --seed $(SEED)
 
 clean: down ## Stop the demo and remove its data, its lake and the environment
 	rm -rf $(STACK) .venv
