@@ -60,6 +60,9 @@ class Dataset:
     value that is there and becomes null by its expression is rejected as ``<column>|unreadable``. ``schema`` holds the
     types and rules, ``cursor`` the column whose larger value is newer.
 
+    ``contract`` must hold for each batch of accepted rows, ``table_contract`` for the table as it would be with them;
+    it sees the silver tables of ``contract_sees`` beside it, as ``silver.shop_orders``.
+
     ``keeps`` says what silver keeps of the versions of a key: ``newest`` merges by key, ``first`` appends and never
     changes a row again, ``history`` keeps every version with the time in which it was valid (SCD type 2); it needs a
     cursor, which says from when on. ``deleted_when`` is true for a record that says its key is gone; such a
@@ -75,6 +78,8 @@ class Dataset:
     cursor: str | None = None
     references: tuple[Reference, ...] = ()
     contract: Path | None = None
+    table_contract: Path | None = None
+    contract_sees: tuple[str, ...] = ()
     limits: RejectLimits = field(default_factory=RejectLimits)
     anomalies: AnomalyLimits = field(default_factory=AnomalyLimits)
     keeps: Keeping = "newest"

@@ -6,6 +6,7 @@ What belongs here: the order of the steps, and the account of the rows. What doe
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -35,12 +36,13 @@ from headworks.ports import Clock, TokenMaker, random_token, system_clock
 from headworks.quality.contracts import run_contract
 from headworks.quality.gate import check_account, check_rejects, decide
 from headworks.quality.rules import REASONS, Verdict, judge
+from headworks.quality.views import AsItWouldBe, Rows
 from headworks.refine.compare import Comparison, compare, newest
 from headworks.refine.dataset import CURRENT, DELETED, ORIGIN, PROVENANCE, VALID_FROM, Dataset
 from headworks.refine.history import compare_history, versions
 from headworks.refine.parse import UNREADABLE, key_text, parse, raw_records, tombstones, without_future
 from headworks.refine.references import split_orphans
-from headworks.refine.screening import Range, Screened, screen_idle, screen_silver
+from headworks.refine.screening import Range, screen_idle, screen_silver
 
 
 class RefineOutcome(Report):
@@ -108,7 +110,8 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
         )
     taken = Range(todo, judged.rows, judged.candidates.filter(~pl.col(DELETED)), report)
     screened = screen_silver(work.lake, dataset, silver, taken, work.run_id, work.clock())
-    gate = _gate(dataset, judged, report, screened)
+    checks = [*screened.checks, *_table_checks(work, dataset, silver, judged.candidates)]
+    gate = _gate(dataset, judged, report, checks)
     if dry_run or not gate.open:
         if not dry_run:
             screened.keep(work.lake, gate)
@@ -288,18 +291,40 @@ def _account(report: RefineReport, judged: _Judged, comparison: Comparison, dele
     )
 
 
-def _gate(dataset: Dataset, judged: _Judged, report: RefineReport, screened: Screened) -> GateReport:
+def _table_checks(
+    work: Refinement, dataset: Dataset, silver: Table, candidates: pl.DataFrame
+) -> list[CheckReport]:
+    """Run the contract for the table as it would be, where there is one and anything would change."""
+    if dataset.table_contract is None or candidates.is_empty():
+        return []
+    local = work.lake.settings.is_local
+
+    def rows(table: Table) -> Rows:
+        return table.files() if local else table.scan().collect()
+
+    beside = {
+        name.replace(".", "_"): rows(work.lake.must_open("silver", name)) for name in dataset.contract_sees
+    }
+    batch = candidates.drop(*PROVENANCE)
+    would_be = AsItWouldBe(rows(silver), batch, dataset.row_key, beside)
+    return run_contract(dataset.table_contract, would_be, f"silver.{dataset.name}")
+
+
+def _gate(dataset: Dataset, judged: _Judged, report: RefineReport, made: Sequence[CheckReport]) -> GateReport:
     scope = f"silver.{dataset.name}"
     checks: list[CheckReport] = [
         check_account(scope, report),
         check_rejects(scope, report.rejected, report.landed, dataset.limits),
-        *screened.checks,
+        *made,
     ]
     alive = live_rows(judged.candidates)
     contract = dataset.contract if not alive.is_empty() else None
     if contract is not None:
         checks += run_contract(contract, alive, scope)
-    return decide(scope, checks, contract_required=contract is not None)
+    required = contract is not None or (
+        dataset.table_contract is not None and not judged.candidates.is_empty()
+    )
+    return decide(scope, checks, contract_required=required)
 
 
 def latest_cursor(work: Refinement, dataset: Dataset) -> datetime:
