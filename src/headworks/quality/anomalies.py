@@ -21,7 +21,7 @@ from headworks.quality.baselines import Baseline
 from headworks.quality.findings import Compared, Finding, report_findings, share_finding
 from headworks.quality.limits import AnomalyLimits
 from headworks.quality.profiles import Profile
-from headworks.quality.statistics import grown, growth_a_day, spread
+from headworks.quality.statistics import grown, growth_a_day
 
 Family = Callable[[Compared], Iterable[Finding]]
 _DAY_S = 86_400.0
@@ -87,12 +87,13 @@ def _cold_start(profile: Profile, runs: int, limits: AnomalyLimits) -> CheckRepo
 def volume_findings(compared: Compared) -> Iterator[Finding]:
     """Compare rows a day of the source with runs of the same weekday or hour, grown to the candidate's day."""
     profile, limits = compared.profile, compared.limits
-    seen = [(one, rate) for one in compared.good("volume") if (rate := _rate(one)) is not None and rate > 0]
+    good = compared.good("volume")
+    if good and (profile.kind in {"whole", "full"} or _listed_anew(good)):
+        yield _size_finding(profile, [float(one.landed) for one in good], float(profile.landed), limits)
+        return
+    seen = [(one, rate) for one in good if (rate := _rate(one)) is not None and rate > 0]
     rate = _rate(profile)
     if rate is None or len(seen) < limits.good_runs:
-        return
-    if profile.kind in {"whole", "full"} or _listed_anew([one for one, _ in seen]):
-        yield _size_finding(profile, [float(one.landed) for one, _ in seen], float(profile.landed), limits)
         return
     today = _day(profile)
     growth = growth_a_day([(_day(one), value) for one, value in seen])
@@ -100,13 +101,11 @@ def volume_findings(compared: Compared) -> Iterator[Finding]:
     same = [(one, value) for one, value in now if _same_time(one, profile)]
     chosen = same if len(same) >= limits.same_time_runs else now
     expected = median(value for _, value in chosen)
-    apart = [value / _group_median(now, one) - 1 for one, value in now]
-    # Without enough runs of the same weekday the pattern of the week is among what is usual.
-    usual = spread(apart) if chosen is same else max(spread(apart), max(map(abs, apart)) * 0.3)
+    apart = [abs(value / _group_median(now, one) - 1) for one, value in now]
     chance = 1 / sqrt(max(expected * (profile.days or 1), 1))
     odd_span = 2.0 if _odd_span(profile, [one for one, _ in seen]) else 1.0
-    warn = min(0.9, odd_span * max(limits.volume, 4 * usual, 4 * chance))
-    stop = min(0.95, max(odd_span * limits.volume_stop, 1.5 * warn))
+    warn = min(0.9, odd_span * max(limits.volume, 1.25 * max(apart), 4 * chance))
+    stop = min(0.95, max(odd_span * limits.volume_stop, 1.3 * warn))
     named = f"runs of {profile.as_of:%A}s" if chosen is same else "runs"
     yield Finding(
         "volume", rate, expected, rate / expected - 1, warn, stop,
@@ -226,6 +225,7 @@ _COMPARED: dict[str, Family] = {
     "damaged text": columns.damage_findings,
     "distinct values": columns.distinct_findings,
     "constant columns": columns.constant_findings,
+    "commonest values": columns.prevalence_findings,
     "means": columns.mean_findings,
     "outliers": columns.outlier_findings,
     "distributions": columns.shift_findings,
@@ -270,8 +270,10 @@ def _same_time(one: Profile, other: Profile) -> bool:
 
 
 def _group_median(points: Sequence[tuple[Profile, float]], one: Profile) -> float:
-    group = [value for other, value in points if _same_time(other, one)]
-    return median(group) if len(group) >= 3 else median(value for _, value in points)
+    """Return the median of the other runs of about the same time; of all others where there are too few."""
+    others = [(other, value) for other, value in points if other is not one]
+    group = [value for other, value in others if _same_time(other, one)]
+    return median(group) if len(group) >= 2 else median(value for _, value in others)
 
 
 def _odd_span(profile: Profile, seen: Sequence[Profile]) -> bool:

@@ -86,6 +86,17 @@ def distinct_findings(compared: Compared) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def prevalence_findings(compared: Compared) -> Iterator[Finding]:
+    """Compare the share of the commonest value, where values are many: one customer for half of all orders."""
+    for column in _columns(compared):
+        here, check = column.here, f"commonest value of {column.here.name}"
+        if here.kind == "other" or here.categories is not None or column.filled < column.limits.rows:
+            continue
+        if seen := column.seen(check):
+            shares = [one.top / max(rows - one.nulls, 1) for rows, one in seen]
+            yield share_finding(check, here.top, column.filled, shares, column.limits, check)
+
+
 def mean_findings(compared: Compared) -> Iterator[Finding]:
     """Compare the mean of each column of positive numbers, as a factor: a unit changed in some rows shows here."""
     for column in _measures(compared):
@@ -114,7 +125,7 @@ def outlier_findings(compared: Compared) -> Iterator[Finding]:
         low = min(min(bins) for bins in seen) - _FAR_BINS
         high = max(max(bins) for bins in seen) + _FAR_BINS
         far = sum(count for bin_, count in here.bins.items() if not low <= bin_ <= high)
-        share, few = far / max(column.filled, 1), min(4 / max(column.filled, 1), 0.25)
+        share, few = far / max(column.filled, 1), min(3 / max(column.filled, 1), 0.25)
         yield Finding(
             check, share, 0.0, share, max(column.limits.outliers, few), max(column.limits.outliers_stop, 2 * few),
             f"{far:,} of {column.filled:,} values of {here.name} are far out of all seen before",

@@ -42,9 +42,9 @@ class AnomalyLimits(Settings):
     )
     share_stop: float = Field(default=0.1, gt=0, description="Shares away from the usual: stops.")
     outliers: float = Field(
-        default=0.005, gt=0, description="Share of values far out of all seen before: warns."
+        default=0.003, gt=0, description="Share of values far out of all seen before: warns."
     )
-    outliers_stop: float = Field(default=0.02, gt=0, description="Share of values far out: stops.")
+    outliers_stop: float = Field(default=0.01, gt=0, description="Share of values far out: stops.")
     shift: float = Field(
         default=0.25, gt=0, description="PSI of a distribution against the good runs: warns."
     )

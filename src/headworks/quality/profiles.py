@@ -42,6 +42,7 @@ class ColumnProfile(Report):
     )
     nulls: int = 0
     distinct: int = 0
+    top: int = Field(default=0, description="Rows with the commonest value.")
     low: float | None = None
     high: float | None = None
     mean: float | None = None
@@ -125,6 +126,8 @@ def _column(
         "distinct": distinct,
     }
     there = values.drop_nulls()
+    if not there.is_empty() and kind != "other":
+        base["top"] = there.to_frame("v").group_by("v").len().get_column("len").max()
     if there.is_empty() or kind == "other":
         return ColumnProfile.model_validate(base)
     if kind == "number":

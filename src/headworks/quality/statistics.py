@@ -5,7 +5,6 @@ What belongs here: mathematics. What does not: what is compared with what.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import exp, log, sqrt
@@ -102,12 +101,9 @@ def coarse(fine: Sequence[Mapping[int, int]], parts: int = 10) -> dict[int, int]
 
 
 def regrouped(fine: Mapping[int, int], bins: Mapping[int, int]) -> dict[str, int]:
-    """Put a histogram into coarse bins; a bin never seen joins the next one below, or those beyond all that were."""
-    known = sorted(bins)
+    """Put a histogram into coarse bins; all that lies where nothing was seen before is one bin of its own."""
     found: dict[str, int] = {}
     for bin_, count in fine.items():
-        place = str(bins[known[bisect_right(known, bin_) - 1]])
-        if bin_ < known[0] or bin_ > known[-1]:
-            place = "below" if bin_ < known[0] else "above"
+        place = str(bins.get(bin_, "unseen"))
         found[place] = found.get(place, 0) + count
     return found

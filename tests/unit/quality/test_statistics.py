@@ -36,9 +36,9 @@ def test_coarse_bins_keep_every_row_and_their_order(histograms: list[dict[int, i
 
 
 @given(HISTOGRAM)
-def test_what_lies_beyond_all_seen_before_is_a_bin_of_its_own(histogram: dict[int, int]) -> None:
+def test_what_lies_where_nothing_was_seen_is_a_bin_of_its_own(histogram: dict[int, int]) -> None:
     bins = coarse([histogram])
-    assert regrouped({-99: 3, 99: 4}, bins) == {"below": 3, "above": 4}
+    assert regrouped({-99: 3, 99: 4}, bins) == {"unseen": 7}
 
 
 @given(st.lists(COUNTS, max_size=5))
