@@ -7,7 +7,7 @@ from collections.abc import Callable
 import dataframely as dy
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headworks.quality import rules
@@ -44,6 +44,7 @@ def verdict(rows: list[tuple[int, str | None]], schema: type[dy.Schema]) -> tupl
 
 
 @pytest.mark.parametrize("rule", [*ALONE, *TOGETHER])
+@settings(deadline=None, max_examples=20)
 @given(rows=ROWS)
 def test_pieces_give_the_verdict_of_the_whole(
     rule: Callable[[], pl.Expr], rows: list[tuple[int, str | None]]
