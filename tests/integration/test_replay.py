@@ -197,3 +197,13 @@ def test_after_a_replay_silver_is_what_a_clean_first_run_makes(
     assert silver(wrong) == silver(right)
     kept = open_rejects(wrong, NAME, wrong.open("silver", NAME)).select(pl.len()).collect().item()
     assert kept == len(rejected(right))
+
+
+def test_a_row_that_lies_between_two_equal_readings_does_not_win(lake: Lake) -> None:
+    """Good, wrongly rejected, good again, all with one cursor: the last reading is the newest, also after a replay."""
+    land_items(lake, [("1", "5", 0)])
+    refine_items(lake)
+    land_items(lake, [("1", "5", 0), ("1", "-5", 0), ("1", "5", 0)])
+    assert refine_items(lake).unchanged == 1
+    assert replay(work(lake), FIXED).report.superseded == 1
+    assert silver(lake) == {1: (5, 0)}

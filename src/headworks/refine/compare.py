@@ -22,7 +22,7 @@ _LOWEST = -(2**63)
 class Comparison:
     """What a range means for silver: rows to insert and to update, and how many change nothing.
 
-    ``closings`` are rows of a history that keep their values: the end of their time moved, or they were read again.
+    ``closings`` are rows that keep their values: they were read again later, or the end of their time moved.
     """
 
     inserts: pl.DataFrame
@@ -30,6 +30,11 @@ class Comparison:
     superseded: int
     unchanged: int
     closings: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    @property
+    def fresh(self) -> pl.DataFrame:
+        """The rows whose values silver does not have."""
+        return pl.concat([self.inserts, self.updates])
 
     @property
     def changes(self) -> pl.DataFrame:
@@ -55,8 +60,9 @@ def compare(
 
     Superseded: silver has a newer version. Unchanged: silver has the same values. Both leave silver as it is. With
     ``keep_first`` a key that silver has is never changed again. A candidate that is a tombstone takes over the values
-    that silver has. ``as_versions`` compares for a history: tombstones have no values, and rows that are the same and
-    were read later are returned as ``closings``, since what comes between both readings must not win.
+    that silver has. ``as_versions`` compares for a history, whose tombstones have no values. Rows that are the same and
+    were read later are unchanged, and returned as ``closings`` too: where something may yet come that lies between both
+    readings, silver has to know of the later one, or the older would win.
     """
     if DELETED not in candidates.columns:
         candidates = candidates.with_columns(pl.lit(False).alias(DELETED))
@@ -77,7 +83,7 @@ def compare(
     older = known & ~(equal if keep_first else _not_older())
     same = known & ~older & equal
     provenance = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_there")) for name in PROVENANCE)
-    later = same & ~provenance & pl.lit(as_versions)
+    later = same & ~provenance & pl.lit(not keep_first)
     marked = joined.select(*candidates.columns, known=known, older=older, same=same, later=later)
     fresh = marked.filter(~pl.col("older") & ~pl.col("same"))
     return Comparison(

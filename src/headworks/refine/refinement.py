@@ -98,6 +98,7 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
             gate=screen_idle(work.lake, dataset, silver, work.run_id, work.clock()),
         )
     comparison = compare_with(silver, judged.candidates, dataset)
+    comparison = _touching_rejected(work, dataset, silver, judged.rejected, comparison)
     deletes = _deletes(work, dataset, bronze, _after(silver, comparison.changes, dataset), todo)
     report = _account(_report(work, dataset, silver), judged, comparison, deletes.height)
     attempt = next_try(silver, work.token())
@@ -129,6 +130,24 @@ def compare_with(silver: Table, candidates: pl.DataFrame, dataset: Dataset) -> C
     if dataset.keeps == "history":
         return compare_history(candidates, silver.scan(), dataset)
     return compare(candidates, silver.scan(), dataset.key, keep_first=dataset.keeps == "first")
+
+
+def _touching_rejected(
+    work: Refinement, dataset: Dataset, silver: Table, rejected: pl.DataFrame, comparison: Comparison
+) -> Comparison:
+    """Keep the later reading of unchanged rows only where a rejected row has the same key.
+
+    Such a row may lie between both readings; judged again after a fix, it must not win over the later one. To keep it
+    for all would write silver anew with every full read.
+    """
+    again = comparison.closings
+    if dataset.keeps == "history" or again.is_empty():
+        return comparison
+    kept = rejected_rows(work.lake, dataset.name, silver)
+    keys = key_text(rejected, dataset.key)
+    known = keys if kept is None else pl.concat([keys, kept.select("key").collect().to_series()])
+    touched = again.filter(key_text(again, dataset.key).is_in(known.drop_nulls().unique().implode()))
+    return replace(comparison, closings=touched)
 
 
 def latest_versions(good: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
@@ -166,6 +185,7 @@ def _with_deletes(
         comparison,
         inserts=pl.concat([without(comparison.inserts), new]),
         updates=pl.concat([without(comparison.updates), known]),
+        closings=without(comparison.closings),
     )
 
 
@@ -214,7 +234,7 @@ def _released(
         return none, none.select(dataset.key)
     rows = bronze.scan().join(origins.lazy(), on=list(ORIGIN), how="semi").collect()
     verdict = judge(parse(rows, dataset), dataset.schema, UNREADABLE, dataset.warnings)
-    fresh = compare_with(silver, latest_versions(verdict.good.drop(UNREADABLE), dataset), dataset).changes
+    fresh = compare_with(silver, latest_versions(verdict.good.drop(UNREADABLE), dataset), dataset).fresh
     still = verdict.good.join(fresh.select(ORIGIN), on=list(ORIGIN), how="semi")
     linked = split_orphans(work.lake, dataset, still)
     return linked.good, linked.rejected.select(dataset.key)

@@ -136,7 +136,7 @@ def replay(
     gate = _gate(dataset, report, candidates)
     if dry_run or not gate.open:
         return ReplayOutcome(report=report, gate=gate)
-    if report.released:
+    if report.released or comparison.closings.height:
         # As every silver commit is made, but that no range of bronze is consumed and nothing is rejected.
         attempt = next_try(silver, work.token())
         put_rejected(work.lake, dataset.name, attempt, pl.DataFrame(schema=SCHEMA))
