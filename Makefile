@@ -5,6 +5,7 @@ READY := .venv/ready
 STACK := .headworks
 DAYS ?= 0
 KILLS ?= 220
+CLEAN ?= 200
 FLOW_KILLS ?= 10
 SEED ?= 1
 SEEDS ?= 20
@@ -12,7 +13,7 @@ KILLED ?= 100
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos hostile clean
+.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos hostile corruption clean
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +63,9 @@ chaos: $(READY) ## Kill processes at seeded random moments, the whole campaign
 hostile: $(READY) ## Read APIs that misbehave in every way, with many seeds; kill readings in the middle
 	@$(BIN)/python -m tests.hostile.campaign --seeds $(SEEDS)
 	@$(BIN)/python -m tests.hostile.killing --seeds $(KILLED)
+
+corruption: $(READY) ## Corrupt the shop's days in every known way, and count what is caught and what is cried in vain
+	@$(BIN)/python -m tests.corruption.campaign --clean $(CLEAN) --seed $(SEED)
 
 clean: down ## Stop the demo and remove its data, its lake and the environment
 	rm -rf $(STACK) .venv
