@@ -49,8 +49,9 @@ def compare(candidates: pl.DataFrame, silver: pl.LazyFrame, key: tuple[str, ...]
     known = pl.col("_deleted").is_not_null()
     older = known & ~_not_older()
     compared = [name for name in values if name not in key]
-    equal = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_there")) for name in compared)
-    same = known & ~older & ~pl.col("_deleted") & (equal if compared else pl.lit(True))
+    # A row that is nothing but its key is always the same.
+    equal = [pl.col(name).eq_missing(pl.col(f"{name}_there")) for name in compared] or [pl.lit(True)]
+    same = known & ~older & ~pl.col("_deleted") & pl.all_horizontal(equal)
     marked = joined.select(*candidates.columns, known=known, older=older, same=same)
     fresh = marked.filter(~pl.col("older") & ~pl.col("same"))
     return Comparison(
