@@ -38,7 +38,11 @@ def headers(service: str, operation: str) -> dict[str, str]:
     """Return what a request to one of the services must say; moto reads the service, and checks no signature."""
     signed = f"AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host"
     version = {"dynamodb": "DynamoDB_20120810", "logs": "Logs_20140328"}[service]
-    return {"Authorization": f"{signed}, Signature=none", "X-Amz-Target": f"{version}.{operation}"}
+    return {
+        "Authorization": f"{signed}, Signature=none",
+        "X-Amz-Target": f"{version}.{operation}",
+        "Content-Type": "application/x-amz-json-1.1",
+    }
 
 
 def planes() -> list[dict[str, Any]]:
