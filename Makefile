@@ -7,10 +7,12 @@ DAYS ?= 0
 KILLS ?= 220
 FLOW_KILLS ?= 10
 SEED ?= 1
+SEEDS ?= 20
+KILLED ?= 100
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos clean
+.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos hostile clean
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,16 +45,13 @@ lock: $(READY) ## Write the locks anew from pyproject.toml
 	@$(BIN)/python tools/lock.py
 
 test-docker: $(READY) ## Build the image and run the flow in a container; needs a Docker engine
-	@$(BIN)/python -m pytest -m docker $(PYTEST)
+	@$(BIN)/python -m pytest -m docker tests/docker $(PYTEST)
 
 test-browser: $(READY) ## Look at the dashboard in a browser; needs Chromium
-	@$(BIN)/python -m pytest -m browser $(PYTEST)
+	@$(BIN)/python -m pytest -m browser tests/browser $(PYTEST)
 
-test-test-rules: $(READY) ## Take each rule of the protocol out, and see that its tests fail
-	@$(BIN)/python -m tests.rules_out
-
-chaos: $(READY) ## Kill processes at seeded random moments, a few
-	@$(BIN)/python -m pytest -m chaos $(PYTEST)
+test-chaos: $(READY) ## Kill processes at seeded random moments, a few
+	@$(BIN)/python -m pytest -m chaos tests/chaos $(PYTEST)
 
 test-rules: $(READY) ## Take each rule of the protocol out, and see that its tests fail
 	@$(BIN)/python -m tests.rules_out
@@ -60,13 +59,17 @@ test-rules: $(READY) ## Take each rule of the protocol out, and see that its tes
 chaos: $(READY) ## Kill processes at seeded random moments, the whole campaign
 	@$(BIN)/python -m tests.chaos.campaign --kills $(KILLS) --flow-kills $(FLOW_KILLS) --seed $(SEED)
 
+hostile: $(READY) ## Read APIs that misbehave in every way, with many seeds; kill readings in the middle
+	@$(BIN)/python -m tests.hostile.campaign --seeds $(SEEDS)
+	@$(BIN)/python -m tests.hostile.killing --seeds $(KILLED)
+
 clean: down ## Stop the demo and remove its data, its lake and the environment
 	rm -rf $(STACK) .venv
 
 # The environment is made anew when the lock or the project's own description changes.
 $(READY): locks/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "headworks needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing)."; \
+	  echo "headworks needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing)."; \
 	  echo "Install one, or name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Making the environment in .venv from locks/dev.txt; this takes a minute or two."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \

@@ -1,1 +1,1 @@
-"""Measurements beside physical limits and peers; never part of the tests."""
+"""Measurements: headworks beside its peers and beside the physical limit, in one run. Nothing here is a test."""

@@ -10,19 +10,22 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dotenv import dotenv_values
 from prefect.blocks.core import Block
 from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import SecretStr, ValidationError
 
+from blocks.alerts import AlertChannel
 from blocks.api import ApiCredentials
 from blocks.database import database_connector, database_settings
 from blocks.files import FileLocation
 from blocks.lake import LakeLocation
 from headworks.errors import SettingsError
-from headworks.settings import ApiSettings, DatabaseSettings, FilesSettings, LakeSettings
+from headworks.observe.channels import Mail, Slack, Webhook
+from headworks.settings import DatabaseSettings, FilesSettings, LakeSettings
+from headworks.sources.api.settings import ApiSettings
 
 B = TypeVar("B", bound=Block)
 
@@ -47,6 +50,14 @@ def load_database(name: str, *, postgres: bool = False) -> DatabaseSettings:
     return database_settings(_find(SqlAlchemyConnector, name, "URL", _database_from), postgres=postgres)
 
 
+def alert_channels(name: str = "alerts") -> tuple[Webhook | Slack | Mail, ...]:
+    """Return the channel that the block ``name`` describes; none where there is no such block: nobody is told then."""
+    found = _saved(AlertChannel, name) or _alerts_from(name, variables())
+    if found is None:
+        return ()
+    return (_validated(found.to_settings, name),)
+
+
 def variables() -> dict[str, str]:
     """Return the environment's variables over those of ``.env`` in the working directory."""
     written = {name: value for name, value in dotenv_values(Path(".env")).items() if value is not None}
@@ -59,7 +70,7 @@ def prefix(name: str) -> str:
 
 
 def from_variables(name: str, found: Mapping[str, str]) -> Block | None:
-    """Make the block of a well-known ending from variables: ``…-api``, ``…-database``, ``…-files``, else a lake."""
+    """Make the block of a well-known ending from variables: -api, -database, -files, alerts, else a lake."""
     maker: Callable[[str, Mapping[str, str]], Block | None]
     if name.endswith("-api"):
         maker = _api_from
@@ -67,6 +78,8 @@ def from_variables(name: str, found: Mapping[str, str]) -> Block | None:
         maker = _database_from
     elif name.endswith("-files"):
         maker = _files_from
+    elif name.endswith("alerts"):
+        maker = _alerts_from
     else:
         maker = _lake_from
     return maker(name, found)
@@ -121,14 +134,31 @@ def _api_from(name: str, found: Mapping[str, str]) -> ApiCredentials | None:
     base_url = found.get(f"{prefix(name)}BASE_URL")
     if not base_url:
         return None
-    token = found.get(f"{prefix(name)}TOKEN")
-    return ApiCredentials(base_url=base_url, token=SecretStr(token) if token else None)
+    given = {field: found.get(f"{prefix(name)}{field.upper()}") for field in ApiCredentials.model_fields}
+    values: dict[str, Any] = {field: value for field, value in given.items() if value}
+    for field in ("auth_arguments", "headers"):
+        if field in values:
+            values[field] = _json_object(f"{prefix(name)}{field.upper()}", found)
+    return ApiCredentials.model_validate(values)
 
 
 def _database_from(name: str, found: Mapping[str, str]) -> SqlAlchemyConnector | None:
     variable = f"{prefix(name)}URL"
     url = found.get(variable)
     return database_connector(SecretStr(url), where=variable) if url else None
+
+
+def _alerts_from(name: str, found: Mapping[str, str]) -> AlertChannel | None:
+    start = prefix(name)
+    fields: dict[str, Any] = {
+        field: found[f"{start}{field.upper()}"]
+        for field in AlertChannel.model_fields
+        if found.get(f"{start}{field.upper()}")
+    }
+    if "kind" not in fields:
+        return None
+    fields["recipients"] = [part.strip() for part in fields.get("recipients", "").split(",") if part.strip()]
+    return _validated(lambda: AlertChannel.model_validate(fields), name)
 
 
 def _json_object(variable: str, found: Mapping[str, str]) -> dict[str, str]:
@@ -141,9 +171,9 @@ def _json_object(variable: str, found: Mapping[str, str]) -> dict[str, str]:
         value = None
     if not isinstance(value, dict):
         raise SettingsError(
-            "The storage options are not a JSON object.",
+            "The variable is not a JSON object.",
             where=variable,
-            do='write them as {"AWS_REGION": "…"}.',
+            do='write it as {"NAME": "…"}.',
         )
     return {str(key): str(item) for key, item in value.items()}
 

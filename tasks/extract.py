@@ -5,20 +5,24 @@ from __future__ import annotations
 from prefect import get_run_logger, task
 
 from blocks import api_settings, files_settings, lake_settings, load_database
+from headworks.lake.breakers import LakeBreakers
 from headworks.lake.intake import Mode, TakeIn, take_in
 from headworks.lake.shelf import LakeShelf
 from headworks.lake.store import Lake
 from headworks.names import Window
 from headworks.observe.report import LandingReport, Report
 from headworks.sources.api.client import ApiClient
-from headworks.sources.api.source import ApiSource, Resource
+from headworks.sources.api.resource import Resource
+from headworks.sources.api.source import ApiSource
 from headworks.sources.files.location import Location
 from headworks.sources.files.selection import Files
 from headworks.sources.files.source import FileSource
 from headworks.sources.intakes import FileIntake, ResourceIntake, TableIntake
 from headworks.sources.sql.reader import reader_of
 from headworks.sources.sql.table import Table
+from tasks.limits import shared_budget
 from tasks.policy import EFFECT
+from tasks.progress import Progress
 
 
 class Run(Report):
@@ -56,11 +60,21 @@ def extract_table(
 
 
 @task(name="extract-resource", task_run_name="extract {dataset}", **EFFECT)
-def extract_resource(run: Run, api: str, resource: Resource, dataset: str) -> tuple[LandingReport, ...]:
-    """Land what an API's resource has that bronze has not."""
-    with ApiClient(api_settings(api)) as client:
-        intake = ResourceIntake(ApiSource(client, resource))
-        reports = take_in(_request(run, dataset, None), intake, _log_batch)
+def extract_resource(
+    run: Run, api: str, resource: Resource, dataset: str, window: Window | None = None
+) -> tuple[LandingReport, ...]:
+    """Land what an API's resource has that bronze has not, or what a window of it holds."""
+    settings = api_settings(api)
+    breakers = LakeBreakers(run.open_lake())
+    client = ApiClient(settings, name=api, budget=shared_budget(api, settings), breakers=breakers)
+    progress = Progress(dataset)
+
+    def on_batch(report: LandingReport) -> None:
+        _log_batch(report)
+        progress.show(report)
+
+    reports = take_in(_request(run, dataset, window), ResourceIntake(ApiSource(client, resource)), on_batch)
+    progress.done(reports)
     _log_done(reports)
     return reports
 
@@ -110,5 +124,5 @@ def _log_done(reports: tuple[LandingReport, ...]) -> None:
             report.repeated,
             report.would_land,
         )
-        for notice in report.notices:
-            get_run_logger().warning("%s: %s", report.stream, notice)
+        for warning in report.warnings:
+            get_run_logger().warning("%s: %s", report.stream, warning)

@@ -12,13 +12,20 @@
     │   ├── SchemaChanged          the columns do not fit what is there already
     │   ├── ValueRefused           a value came that its column's type cannot hold
     │   ├── PublicationRefused     the consumer's side cannot take the publication as it is
+    │   ├── AddressRefused         a link or redirect leads to where our credentials must not go
+    │   ├── ResponseTooLarge       an answer is larger than is allowed
     │   └── AccountMismatch        a row is unaccounted for
     ├── FreshnessMissed            a table is older than was promised: look at what fills it
     ├── GateClosed                 the data is not good enough: consumers keep the last good version
     ├── ConcurrentRun              another run moved what this one was about to move: one wins, the other ends
+    ├── WaitTooLong                the source asks for a longer wait than a run may sleep: run again after it
+    ├── WindowTooLarge             the source gives no more than a part of the window: split it
     ├── RetryError                 the same step may be tried again, nothing was committed by it
     │   ├── SourceUnavailable      the source does not answer, or answers with an error that heals
+    │   │   ├── RateLimited        the source says that it was asked too often
+    │   │   └── BreakerOpen        the source failed too often: it is not asked again before some time
     │   ├── PageUnreadable         one page came back damaged: ask for the page again
+    │   ├── ScanExpired            the source gave up a scan that we were in: begin it again at its watermark
     │   └── CommitUnclear          a commit kept failing without having happened
     │       └── CandidateStale     the table moved under an audited candidate: audit again
     ├── BackfillIncomplete         some windows of a backfill failed: the others are done and not repeated
@@ -93,6 +100,14 @@ class PublicationRefused(StopError):
     """The consumer's side cannot take the publication as it is."""
 
 
+class AddressRefused(StopError):
+    """A link or redirect leads to another host, port or scheme, where our credentials must not go."""
+
+
+class ResponseTooLarge(StopError):
+    """An answer is larger, once decompressed, than is allowed."""
+
+
 class AccountMismatch(StopError):
     """A row is unaccounted for."""
 
@@ -109,6 +124,14 @@ class ConcurrentRun(HeadworksError):
     """Another run moved what this one was about to move; one wins and the other ends."""
 
 
+class WaitTooLong(HeadworksError):
+    """The source asks for a longer wait than a run may sleep; a later run goes on after what was committed."""
+
+
+class WindowTooLarge(HeadworksError):
+    """The source gives no more than a part of what a window holds; smaller windows can be read."""
+
+
 class RetryError(HeadworksError):
     """The same step may be tried again; nothing was committed by it."""
 
@@ -120,6 +143,18 @@ class SourceUnavailable(RetryError):
     """
 
     wait_s: float | None = None
+
+
+class RateLimited(SourceUnavailable):
+    """The source says that it was asked too often."""
+
+
+class BreakerOpen(SourceUnavailable):
+    """The source failed too often, and is not asked again before some time has passed."""
+
+
+class ScanExpired(RetryError):
+    """The source gave up a scan that we were in; it is begun again at its watermark."""
 
 
 class PageUnreadable(RetryError):

@@ -72,31 +72,6 @@ class DatabaseSettings(Settings):
         return f"{scheme.partition('+')[0]}{separator}{rest}"
 
 
-class ApiSettings(Settings):
-    """How to reach an API, and how hard it may be asked."""
-
-    base_url: str = Field(description="The address that every path is appended to.")
-    token: SecretStr | None = Field(default=None, description="Bearer token; none for an open API.")
-    timeout_s: float = Field(default=30.0, gt=0, description="Longest time of one request, in seconds.")
-    attempts: int = Field(
-        default=5,
-        ge=1,
-        description="How often one page is asked for before the run stops.",
-    )
-    longest_wait_s: float = Field(
-        default=60.0,
-        gt=0,
-        description="The longest Retry-After that is waited out instead of stopping, in seconds.",
-    )
-
-    @field_validator("base_url")
-    @classmethod
-    def _http(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError("an API's base_url begins with http:// or https://")
-        return url.rstrip("/")
-
-
 class RejectLimits(Settings):
     """How many rejected rows a batch may have before the gate closes."""
 

@@ -19,8 +19,8 @@ from headworks.refine.expressions import (
     utc_moment,
     whole_number,
 )
-from headworks.sources.api.pages import Cursors, PageNumbers
-from headworks.sources.api.source import Resource
+from headworks.sources.api.paginate import Cursor, PageNumbers
+from headworks.sources.api.resource import Completeness, Incremental, Resource
 from shop import schemas
 
 CONTRACTS = Path(__file__).parent / "contracts"
@@ -133,7 +133,9 @@ RESOURCES: tuple[tuple[Dataset, Resource], ...] = (
         Resource(
             path="/v1/products",
             records="data.items",
-            pagination=PageNumbers(pages_field="meta.pages", total_field="meta.total"),
+            pagination=PageNumbers(pages_field="meta.pages"),
+            completeness=Completeness(total_field="meta.total"),
+            key=("product_id",),
         ),
     ),
     (
@@ -141,8 +143,9 @@ RESOURCES: tuple[tuple[Dataset, Resource], ...] = (
         Resource(
             path="/v1/rates",
             records="rates",
-            pagination=Cursors(since_parameter="since", size=100),
-            cursor_field="day",
+            pagination=Cursor(),
+            incremental=Incremental(parameter="since", field="day", format="date"),
+            key=("day", "currency"),
         ),
     ),
 )

@@ -14,11 +14,18 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import SecretStr
 
 import blocks
-from blocks import ApiCredentials, FileLocation, LakeLocation, database_connector, database_settings
+from blocks import (
+    AlertChannel,
+    ApiCredentials,
+    FileLocation,
+    LakeLocation,
+    database_connector,
+    database_settings,
+)
 from headworks.settings import DatabaseSettings
 
 CANARY = "canary-7f3a-secret"
-OURS = [ApiCredentials, FileLocation, LakeLocation]
+OURS = [AlertChannel, ApiCredentials, FileLocation, LakeLocation]
 
 MAKERS: dict[str, Callable[[], Block]] = {
     "api": lambda: ApiCredentials(base_url="https://api.example.com", token=SecretStr(CANARY)),
@@ -58,11 +65,12 @@ def test_every_field_of_a_block_is_described(kind: type[Block]) -> None:
 @pytest.mark.parametrize("kind", OURS)
 def test_new_fields_have_defaults_so_that_saved_blocks_still_load(kind: type[Block]) -> None:
     required = [name for name, field in kind.model_fields.items() if field.is_required()]
-    assert required == (["base_url"] if kind is ApiCredentials else ["root"])
+    assert required == [{AlertChannel: "kind", ApiCredentials: "base_url"}.get(kind, "root")]
 
 
 def test_slugs_are_those_that_saved_blocks_have() -> None:
     assert [kind.get_block_type_slug() for kind in OURS] == [
+        "headworks-alerts",
         "headworks-api",
         "headworks-files",
         "headworks-lake",
@@ -94,7 +102,7 @@ def test_no_secret_is_in_what_a_block_or_its_settings_show(name: str) -> None:
 def test_the_secret_is_there_for_those_who_need_it(name: str) -> None:
     settings = settings_of(MAKERS[name]())
     clear = {
-        "api": lambda: settings.token.get_secret_value(),
+        "api": lambda: settings.auth.token.get_secret_value(),
         "files": lambda: settings.options()["AWS_SECRET_ACCESS_KEY"],
         "lake": lambda: settings.options()["AWS_SECRET_ACCESS_KEY"],
         "database": lambda: settings.libpq_url(),

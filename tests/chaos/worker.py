@@ -27,8 +27,10 @@ from headworks.observe.report import GateReport, LandingReport
 from headworks.publish.postgres import publish_postgres
 from headworks.refine.curation import audit, curate, stage
 from headworks.refine.refinement import Refinement, refine
-from headworks.settings import ApiSettings, DatabaseSettings, LakeSettings
+from headworks.settings import DatabaseSettings, LakeSettings
+from headworks.sources.api.auth import BearerAuth
 from headworks.sources.api.client import ApiClient
+from headworks.sources.api.settings import ApiSettings
 from headworks.sources.api.source import ApiSource
 from headworks.sources.intakes import ResourceIntake, TableIntake
 from headworks.sources.sql.postgres import PostgresTable
@@ -65,19 +67,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mode = sys.stdin.readline().strip()
     if not mode:
         return 0
-    settings = ApiSettings(base_url=options.api, token=SecretStr(options.token))
-    with ApiClient(settings) as api:
-        take(
-            Pass(
-                Lake(LakeSettings(root=options.lake)),
-                DatabaseSettings(url=SecretStr(options.dsn)),
-                api,
-                options.run_id,
-                cast(Mode, mode),
-                options.seed,
-                voice,
-            )
+    settings = ApiSettings(base_url=options.api, auth=BearerAuth(token=SecretStr(options.token)))
+    take(
+        Pass(
+            Lake(LakeSettings(root=options.lake)),
+            DatabaseSettings(url=SecretStr(options.dsn)),
+            ApiClient(settings),
+            options.run_id,
+            cast(Mode, mode),
+            options.seed,
+            voice,
         )
+    )
     voice.say(DONE)
     return 0
 

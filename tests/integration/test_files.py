@@ -179,7 +179,7 @@ def test_a_file_that_vanishes_between_listing_and_reading_is_told_and_the_rest_i
     taken = FileSource(location, CSV, LakeShelf(lake, NAME))
     report = land(Landing(lake, NAME, NAME, "run"), taken)
     assert values(lake) == ["98", "99"]
-    assert [notice for notice in report.notices if notice.startswith("a.csv vanished")]
+    assert [warning for warning in report.warnings if warning.startswith("a.csv vanished")]
 
 
 def big(first: int, last: int, width: int = 40) -> bytes:
@@ -204,10 +204,10 @@ def test_a_file_that_is_changed_while_it_is_read_is_taken_whole_by_the_next_run(
     interrupted = FileSource(location, CSV, LakeShelf(lake, NAME), batch_bytes=1500)
     first = land(Landing(lake, NAME, NAME, "run"), interrupted)
     assert 0 < first.landed < 100
-    assert "changed while it was read" in first.notices[-1]
+    assert "changed while it was read" in first.warnings[-1]
     second = take(store, lake)
     assert second.landed == 50
-    assert f"after {first.landed + 1} lines" in second.notices[0]
+    assert f"after {first.landed + 1} lines" in second.warnings[0]
     assert len(values(lake)) == first.landed + 50
     assert take(store, lake).read == 0
 
@@ -258,7 +258,7 @@ def test_a_half_read_file_that_vanished_and_came_back_is_taken_on_from_where_it_
     location = Interrupted(store.settings, {4: lambda: store.delete(path)})
     gone = FileSource(location, CSV, LakeShelf(lake, NAME), batch_bytes=1500)
     first = land(Landing(lake, NAME, NAME, "run"), gone)
-    assert "vanished" in first.notices[-1]
+    assert "vanished" in first.warnings[-1]
     assert take(store, lake).read == 0
     store.put("a.csv", big(0, 100))
     if isinstance(store, Bucket):
@@ -273,7 +273,7 @@ def test_a_file_that_may_still_be_written_is_left_for_a_later_run(folder: Folder
     soon = LONG_AGO + timedelta(seconds=11.5)
     report = take(folder, lake, settled, clock=lambda: soon)
     assert values(lake) == ["1"]
-    assert "new.csv" in report.notices[0]
+    assert "new.csv" in report.warnings[0]
     take(folder, lake, settled, clock=lambda: soon + timedelta(seconds=1))
     assert values(lake) == ["1", "2"]
 
@@ -356,7 +356,7 @@ def test_a_damaged_compressed_file_gives_what_comes_before_the_damage_and_one_re
     report = take(store, lake)
     assert report.refused == 1
     assert 10_000 < report.landed < 20_000
-    assert "a.csv.gz cannot be read from line" in report.notices[0]
+    assert "a.csv.gz cannot be read from line" in report.warnings[0]
     assert take(store, lake).read == 0
 
 

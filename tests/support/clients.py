@@ -10,19 +10,28 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from headworks.ports import Sleep
-from headworks.settings import ApiSettings
+from headworks.ports import AsyncSleep
+from headworks.sources.api.auth import BearerAuth, NoAuth
 from headworks.sources.api.client import ApiClient
+from headworks.sources.api.settings import ApiSettings, Limits
 
-NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+NOW = datetime(2026, 3, 5, 8, 0, tzinfo=UTC)
 TOKEN = "tkn-6f1b-never-shown"
 
 
-def no_wait(seconds: float) -> None:
+async def no_wait(seconds: float) -> None:
     """Go on at once."""
 
 
-def api_client(url: str, *, sleep: Sleep = no_wait, **changed: Any) -> ApiClient:
-    """Make a client with the token of the tests; ``changed`` are other settings of the API."""
-    settings = ApiSettings(**{"base_url": url, "token": SecretStr(TOKEN), "timeout_s": 10, **changed})
-    return ApiClient(settings, clock=lambda: NOW, sleep=sleep, jitter=lambda: 1.0)
+def api_settings(url: str, *, token: str | None = TOKEN, **limits: Any) -> ApiSettings:
+    """Make the settings of an API with the token of the tests; ``limits`` are how hard it may be asked."""
+    auth = BearerAuth(token=SecretStr(token)) if token else NoAuth()
+    return ApiSettings(base_url=url, auth=auth, limits=Limits(**{"timeout_s": 10, **limits}))
+
+
+def api_client(
+    url: str, *, sleep: AsyncSleep = no_wait, token: str | None = TOKEN, **limits: Any
+) -> ApiClient:
+    """Make a client whose clock stands still and whose waits are as long as they can be."""
+    settings = api_settings(url, token=token, **limits)
+    return ApiClient(settings, clock=lambda: NOW, sleep=sleep, chance=lambda: 1.0)

@@ -131,7 +131,8 @@ def _handler(upstream: Upstream, answering: Answering) -> type[BaseHTTPRequestHa
                 answer.hold.wait(LONGEST_HOLD_S)
             self._send(answer)
 
-        do_POST = do_GET
+        def do_POST(self) -> None:
+            self.do_GET()
 
         def _send(self, answer: Answer) -> None:
             self.close_connection = answer.cut or answer.hold is not None

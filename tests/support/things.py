@@ -16,8 +16,9 @@ from headworks.refine.expressions import decimal, whole_number
 from headworks.refine.refinement import Refinement, refine
 from headworks.settings import RejectLimits
 from headworks.sources.api.client import ApiClient
-from headworks.sources.api.pages import Cursors, PageNumbers
-from headworks.sources.api.source import ApiSource, Resource
+from headworks.sources.api.paginate import Cursor, PageNumbers
+from headworks.sources.api.resource import Completeness, Incremental, Resource
+from headworks.sources.api.source import ApiSource
 
 NAME = "t.things"
 
@@ -42,13 +43,16 @@ THINGS = Dataset(
 BY_PAGE = Resource(
     path="/v1/things",
     records="data.items",
-    pagination=PageNumbers(pages_field="meta.pages", total_field="meta.total", size=10),
+    pagination=PageNumbers(pages_field="meta.pages", size=10),
+    completeness=Completeness(total_field="meta.total"),
+    key=("id",),
 )
 BY_CURSOR = Resource(
     path="/v1/things",
     records="rows",
-    pagination=Cursors(since_parameter="since", size=10),
-    cursor_field="day",
+    pagination=Cursor(size=10),
+    incremental=Incremental(parameter="since", field="day", format="date"),
+    key=("id",),
 )
 
 

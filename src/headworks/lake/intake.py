@@ -12,12 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from headworks.lake.drift import Policy
 from headworks.lake.generations import (
     begin_generation,
     complete_generation,
     window_reading,
 )
-from headworks.lake.landing import Head, Landing, OnBatch, land, more_notices, read_head
+from headworks.lake.landing import Head, Landing, OnBatch, land, read_head, told
 from headworks.lake.store import Lake
 from headworks.names import Window
 from headworks.observe.report import LandingReport, TableRef
@@ -53,20 +54,27 @@ class TakeIn:
     mode: Mode = "incremental"
     window: Window | None = None
     dry_run: bool = False
+    drift: Policy = "evolve"
+    largest_vanishing_share: float | None = None
     clock: Clock = system_clock
     token: TokenMaker = random_token
+
+    def landing(self) -> Landing:
+        """Return the landing in the live stream."""
+        return Landing(
+            self.lake,
+            self.dataset,
+            self.dataset,
+            self.run_id,
+            clock=self.clock,
+            token=self.token,
+            drift=self.drift,
+        )
 
 
 def take_in(request: TakeIn, intake: Intake, on_batch: OnBatch | None = None) -> tuple[LandingReport, ...]:
     """Take a source in as requested, and return a report for each stream that was read."""
-    landing = Landing(
-        request.lake,
-        request.dataset,
-        request.dataset,
-        request.run_id,
-        clock=request.clock,
-        token=request.token,
-    )
+    landing = request.landing()
     if request.window is not None:
         source = intake.within(request.window)
         stream = window_reading(request.lake, request.dataset, request.window)
@@ -86,7 +94,7 @@ def _full(
     generation = begin_generation(landing, whole.schema)
     report = land(replace(landing, stream=generation.stream), whole, on_batch=on_batch)
     caught_up = () if live is None else (land(landing, live, on_batch=on_batch),)
-    complete_generation(landing, generation)
+    complete_generation(landing, replace(generation, largest_share=request.largest_vanishing_share))
     return (report.model_copy(update={"generation": generation.number}), *caught_up)
 
 
@@ -98,12 +106,7 @@ def _preview(landing: Landing, source: Source) -> LandingReport:
     """Read what a landing would read, and count it."""
     table = landing.lake.open("bronze", landing.dataset)
     head = read_head(landing.lake, table, landing.dataset, landing.stream) if table else Head(0, 0, None)
-    read = repeated = refused = 0
-    notices: tuple[str, ...] = ()
-    for batch in source.read(head.position, None):
-        read, repeated, refused = read + batch.read, repeated + batch.repeated, refused + batch.refused
-        notices = more_notices(notices, batch.notices)
-    return LandingReport(
+    report = LandingReport(
         dataset=landing.dataset,
         stream=landing.stream,
         table=TableRef(
@@ -111,11 +114,17 @@ def _preview(landing: Landing, source: Source) -> LandingReport:
             version=table.version if table else 0,
             uri=landing.lake.uri("bronze", landing.dataset),
         ),
-        read=read,
-        repeated=repeated,
-        refused=refused,
-        would_land=read - repeated - refused,
-        notices=notices,
         last_sequence=head.sequence,
         position=head.position,
     )
+    for batch in source.read(head.position, None):
+        read, repeated = report.read + batch.read, report.repeated + batch.repeated
+        refused = report.refused + batch.refused
+        counts = {
+            "read": read,
+            "repeated": repeated,
+            "refused": refused,
+            "would_land": read - repeated - refused,
+        }
+        report = report.model_copy(update={**counts, **told(report, batch)})
+    return report

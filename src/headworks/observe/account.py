@@ -79,11 +79,9 @@ def _sections(report: RunReport) -> list[Section]:
     if report.landings:
         note = "read again: seen before, and recognised before landing; refused: fits no row, kept with its reason"
         sections.append(Section("Bronze: read and landed", _LANDED, _landed(report), note))
-    notices: list[Row] = [
-        (landing.dataset, notice) for landing in report.landings for notice in landing.notices
-    ]
-    if notices:
-        sections.append(Section("Bronze: to know about the reading", ("dataset", "notice"), notices))
+    told: list[Row] = [(each.stream, warning) for each in report.landings for warning in each.warnings]
+    if told:
+        sections.append(Section("Sources: what to know", ("stream", "what"), told))
     if report.refinements:
         title = "Silver: what became of every row in the range"
         sections.append(Section(title, _REFINED, _refined(report), _equation(report)))

@@ -52,10 +52,10 @@ class Recorder:
         """Tell whether anything that consumers see changed."""
         return any(table.changed for table in self.gold) or any(p.changed for p in self.publications)
 
-    def only_landed(self) -> bool:
-        """Tell whether the run landed something and had nothing else to do."""
-        came = sum(landing.landed + landing.refused for landing in self.landings)
-        return bool(came) and not self.refinements and not self.gold
+    def landed(self) -> bool:
+        """Tell whether a run that makes no gold landed anything, or changed silver."""
+        grew = any(landing.landed or landing.refused for landing in self.landings)
+        return not self.gold and (grew or any(refined.changed for refined in self.refinements))
 
     def has_silver(self) -> bool:
         """Tell whether every refined dataset has a silver table, which a dry run on a new lake does not make."""
@@ -63,7 +63,7 @@ class Recorder:
 
     def report(self, status: RunStatus, message: str = "") -> RunReport:
         """Return the report of the run as it stands."""
-        window = self.window.model_dump(mode="json") if self.window else None
+        window = self.window.model_dump(mode="json", exclude_none=True) if self.window else None
         return RunReport.model_validate(
             {
                 "run_id": self.run_id,

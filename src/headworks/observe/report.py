@@ -50,11 +50,21 @@ class LandingReport(Report):
     first_sequence: int = 0
     last_sequence: int = 0
     generation: int = Field(default=0, description="Number of the full read, 0 for an incremental one.")
+    keys_noted: int = Field(default=0, description="Keys of the source that were noted to find deletions by.")
+    missing: int = Field(default=0, description="Of these keys, those that bronze has never seen.")
     unplaced: int = Field(
         default=0, description="Rows without a cursor value, which only a full read takes; seen by this run."
     )
-    notices: tuple[str, ...] = Field(default=(), description="What the source had to say about the reading.")
     position: dict[str, Any] | None = None
+    pages: int = Field(default=0, description="Pages or files that were read.")
+    requests: int = Field(default=0, description="Requests that it took.")
+    retries: int = Field(default=0, description="Requests that were tried again.")
+    expected: int | None = Field(default=None, description="Records that the source announced, if it did.")
+    shown: bool | None = Field(
+        default=None,
+        description="Whether the reading is shown to be complete; none where the source says nothing.",
+    )
+    warnings: tuple[str, ...] = Field(default=(), description="What people should know about the source.")
 
 
 class RefineReport(Report):
@@ -93,7 +103,7 @@ class CheckReport(Report):
 
     scope: str = Field(description="The table that the candidate was for.")
     name: str
-    kind: str = Field(description="contract, limit, total, account or key.")
+    kind: str = Field(description="contract, limit, total, account, vanished or key.")
     outcome: Literal["passed", "failed", "warned", "not evaluated", "error"]
     detail: str = ""
 

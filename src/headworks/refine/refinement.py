@@ -37,6 +37,7 @@ from headworks.refine.compare import Comparison, compare, newest
 from headworks.refine.dataset import ORIGIN, PROVENANCE, Dataset
 from headworks.refine.parse import UNREADABLE, key_text, parse, raw_records, readable, refused
 from headworks.refine.references import split_orphans
+from headworks.refine.vanishing import check_vanished, find_deletes
 from headworks.sources.base import PLACE, REFUSED
 
 
@@ -91,7 +92,9 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
         )
     comparison = compare(judged.candidates, silver.scan(), dataset.key)
     changes = comparison.changes.with_columns(pl.lit(False).alias("_deleted"))
-    deletes = _deletes(work, dataset, bronze, _after(silver, changes, dataset), todo)
+    after = _after(silver, changes, dataset)
+    generation = newest_complete(work.lake, bronze, dataset.name) if todo.generation else None
+    deletes = find_deletes(work.lake, dataset, bronze, after, generation)
     report = _account(_report(work, dataset, silver), judged, comparison, deletes.height)
     attempt = next_try(silver, work.token())
     if not dry_run:
@@ -101,7 +104,9 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
             attempt,
             _quarantined(work, dataset, bronze, judged.rejected),
         )
-    gate = _gate(dataset, judged, report)
+    gate = _gate(
+        dataset, judged, report, check_vanished(f"silver.{dataset.name}", deletes, after, generation)
+    )
     if dry_run or not gate.open:
         return RefineOutcome(report=report, gate=gate)
     rows = silver.row_count() + comparison.inserts.height
@@ -176,36 +181,6 @@ def _after(silver: Table, changes: pl.DataFrame, dataset: Dataset) -> pl.LazyFra
     return pl.concat([kept, changes.lazy()], how="diagonal").select(list(dataset.silver_schema()))
 
 
-def _deletes(
-    work: Refinement, dataset: Dataset, bronze: Table, after: pl.LazyFrame, todo: Pending
-) -> pl.DataFrame:
-    """Return tombstones for the keys that a complete full read does not show, and that were not seen since it began.
-
-    Looked for among the rows as they would be: a key that waited in bronze until now can be gone already, too.
-    """
-    schema = dataset.silver_schema()
-    generation = newest_complete(work.lake, bronze, dataset.name) if todo.generation else None
-    if generation is None:
-        return pl.DataFrame(schema=schema)
-    began = pl.lit(generation.started_at, dtype=pl.Datetime("us", "UTC"))
-    since = readable(bronze.scan()).filter(pl.col("_ingested_at") >= began).collect()
-    seen = parse(since, dataset).select(dataset.key)
-    gone = after.filter(~pl.col("_deleted") & (pl.col("_ingested_at") < began)).join(
-        seen.lazy(), on=list(dataset.key), how="anti"
-    )
-    return (
-        gone.with_columns(
-            pl.lit(True).alias("_deleted"),
-            began.alias("_ingested_at"),
-            pl.lit(generation.stream).alias("_stream"),
-            pl.lit(0, dtype=pl.Int64).alias("_sequence"),
-            pl.lit(0, dtype=pl.Int64).alias("_row"),
-        )
-        .select(list(schema))
-        .collect()
-    )
-
-
 def _quarantined(work: Refinement, dataset: Dataset, bronze: Table, rejected: pl.DataFrame) -> pl.DataFrame:
     """Return rejected rows as quarantine keeps them, each with its raw record out of bronze."""
     origins = rejected.select(ORIGIN)
@@ -244,11 +219,14 @@ def _account(report: RefineReport, judged: _Judged, comparison: Comparison, dele
     )
 
 
-def _gate(dataset: Dataset, judged: _Judged, report: RefineReport) -> GateReport:
+def _gate(
+    dataset: Dataset, judged: _Judged, report: RefineReport, vanished: tuple[CheckReport, ...]
+) -> GateReport:
     scope = f"silver.{dataset.name}"
     checks: list[CheckReport] = [
         check_account(scope, report),
         check_rejects(scope, report.rejected, report.landed, dataset.limits),
+        *vanished,
     ]
     contract = dataset.contract if not judged.candidates.is_empty() else None
     if contract is not None:

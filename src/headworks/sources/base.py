@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import polars as pl
+import pyarrow as pa
 
 Position = dict[str, Any]
 """Where a source was read up to: JSON, opaque to everything but the source."""
@@ -27,28 +28,53 @@ PLACE = pl.Schema({"_file": pl.String(), "_line": pl.Int64()})
 """Columns that say where in a file a record stands: its path, and the line that it begins on, or its number."""
 
 
+Rows: TypeAlias = pl.DataFrame | pa.Table
+"""Records as a Polars frame, or as the Arrow table that a fast source has them in: turning one into the other costs."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What it took to read: pages or files, requests, and how many of these were tried again."""
+
+    pages: int = 0
+    requests: int = 0
+    retries: int = 0
+
+
 @dataclass(frozen=True)
 class Batch:
     """A bounded number of records with the position just after them.
 
     ``frame`` holds the records that are new. ``read`` counts every record that the source gave, ``repeated`` those of
     them that earlier batches hold already and that the frame therefore leaves out: ``read == frame.height + repeated``.
-    ``refused`` counts the rows of the frame that have the columns of `REFUSAL` filled and no others. ``unplaced``
-    counts rows that this way of reading cannot take. ``notices`` are sentences for those who read the run's account.
+
+    ``remarks`` are what people should know about the source. ``shown`` tells, with the last batch of a reading,
+    whether it is shown to be complete; None where the source has nothing to say. ``expected`` is the number of
+    records of the whole reading, where that is announced.
+    ``unplaced`` counts rows that this way of reading cannot take.
+    ``refused`` counts the rows of the frame that have the columns of `REFUSAL` filled and no others.
     """
 
-    frame: pl.DataFrame
+    frame: Rows
     position: Position
     read: int
     repeated: int = 0
     refused: int = 0
+    remarks: tuple[str, ...] = ()
+    shown: bool | None = None
+    expected: int | None = None
+    effort: Effort = Effort()
     unplaced: int = 0
-    notices: tuple[str, ...] = ()
+
+    @property
+    def height(self) -> int:
+        """The number of new records."""
+        return self.frame.height if isinstance(self.frame, pl.DataFrame) else int(self.frame.num_rows)
 
     @property
     def landed(self) -> int:
         """The number of good rows in the frame."""
-        return self.frame.height - self.refused
+        return self.height - self.refused
 
 
 class Source(Protocol):

@@ -54,12 +54,8 @@ class ResourceIntake:
         return self.source
 
     def within(self, window: Window) -> ApiSource:
-        """Refuse, since a paginated resource has no upper bound."""
-        raise SettingsError(
-            "This resource cannot be read for a window.",
-            where=self.source.resource.path,
-            do="run it without a window.",
-        )
+        """Return the resource bounded to a window; raises `SettingsError` where the API takes no end."""
+        return self.source.within(window)
 
 
 @dataclass(frozen=True)

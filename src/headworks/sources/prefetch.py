@@ -6,7 +6,7 @@ What belongs here: that, with errors handed on and the thread ended with the rea
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from queue import Empty, Full, Queue
 from typing import Generic, TypeVar
 
@@ -96,7 +96,7 @@ class Channel(Generic[T]):
         raise Ended
 
 
-def prefetched(items: Iterator[T], depth: int = 1) -> Iterator[T]:
+def prefetched(items: Iterator[T], depth: int = 1) -> Generator[T]:
     """Yield ``items`` in order, reading up to ``depth`` of them ahead in a thread.
 
     A failure is raised where its item would have come. Closing this generator closes ``items``.

@@ -1,148 +1,272 @@
-"""One way to ask an API for a page: with a deadline, with retries for what can heal, and with credentials for one host.
+"""Asks one API for pages: with a deadline, retries for what can heal, and credentials for one origin alone.
 
-What belongs here: requests, waiting and translation of httpx's errors. What does not: what a page means.
+The class of an error is the decision: a damaged page is asked for again, an expired token renewed, a limit waited
+out, an expired scan begun anew by whoever reads it; all else stops.
+
+What belongs here: one request until it is answered or given up. What does not: what a page means, which comes next.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable
-from datetime import datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TypeVar
+from urllib.parse import urljoin
 
 import httpx
 
 from headworks.errors import (
+    AddressRefused,
+    BreakerOpen,
     CredentialsRefused,
+    HeadworksError,
+    RateLimited,
     RetryError,
-    SourceMissing,
     SourceUnavailable,
-    StopError,
+    WaitTooLong,
 )
-from headworks.ports import Clock, Sleep, system_clock, system_sleep
-from headworks.settings import ApiSettings
+from headworks.ports import (
+    AsyncSleep,
+    BreakerStore,
+    Clock,
+    NoBreakers,
+    RateBudget,
+    system_async_sleep,
+    system_clock,
+)
+from headworks.sources.api.breaking import BreakerGuard
+from headworks.sources.api.judging import Reply, Rules, judge
+from headworks.sources.api.pacing import LocalBudget, Pacer
+from headworks.sources.api.request import Request, origin
+from headworks.sources.api.settings import ApiSettings
+from headworks.sources.api.signing import Redactor, Signer, TokenCache
+from headworks.sources.api.transport import make_client, read_body, translated
+from headworks.sources.api.waiting import asked_wait_s, backoff_s, pause_s
 
 T = TypeVar("T")
+E = TypeVar("E", bound=HeadworksError)
 
-_BASE_WAIT_S = 0.5
-_HEALING = {408, 425, 429, 500, 502, 503, 504}
-_REFUSED = {401, 403}
-_GONE = {404, 410}
+_REDIRECTS = {301, 302, 303, 307, 308}
+_MOST_REDIRECTS = 5
+_MOST_LIMITED = 20
+"""So often in a row a page may be put off by a limit: an API that says when to come back is well."""
 
 
+@dataclass(frozen=True)
 class ApiClient:
-    """Asks one API for pages; a context manager that holds the connections.
+    """One API as readings use it: its settings, and what they need from outside. It holds no connection.
 
-    Redirects are not followed and every path is joined to the base URL, so that the token never reaches another host.
+    ``name`` is that of its breaker and budget: the block's, where there is one.
     """
 
-    def __init__(
-        self,
-        settings: ApiSettings,
-        *,
-        clock: Clock = system_clock,
-        sleep: Sleep = system_sleep,
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
-        self._settings, self._clock, self._sleep, self._jitter = (
-            settings,
-            clock,
-            sleep,
-            jitter,
-        )
-        headers = {"Accept": "application/json", "User-Agent": "headworks"}
-        if settings.token is not None:
-            headers["Authorization"] = f"Bearer {settings.token.get_secret_value()}"
-        self._client = httpx.Client(
-            base_url=settings.base_url,
-            headers=headers,
-            timeout=settings.timeout_s,
-            follow_redirects=False,
-        )
+    settings: ApiSettings
+    name: str = "api"
+    clock: Clock = system_clock
+    sleep: AsyncSleep = system_async_sleep
+    chance: Callable[[], float] = random.random
+    budget: RateBudget | None = None
+    breakers: BreakerStore = field(default_factory=NoBreakers)
+    transport: Callable[[], httpx.AsyncBaseTransport] | None = None
+    tokens: TokenCache = field(default_factory=TokenCache)
 
-    def __enter__(self) -> Self:
-        """Return the client itself."""
+    def session(self) -> Session:
+        """Open a session for one reading; an asynchronous context manager that holds the connections."""
+        return Session(self)
+
+    def own_budget(self) -> RateBudget | None:
+        """Return the budget that was passed in, else one of this process, where the settings want one."""
+        rate = self.settings.limits.requests_per_s
+        return self.budget or (LocalBudget(rate) if rate else None)
+
+
+@dataclass
+class Traffic:
+    """What a session has done so far."""
+
+    requests: int = 0
+    retries: int = 0
+    bytes: int = 0
+
+
+class Session:
+    """The requests of one reading, in one event loop."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self._api, self._limits = api, api.settings.limits
+        self._redact = Redactor(api.settings, api.tokens)
+        self._signer = Signer(api.settings, api.tokens, api.clock, self._post)
+        most = max(1, int(self._limits.requests_per_s or 1))
+        self._pacer = Pacer(api.clock, api.sleep, api.own_budget(), most)
+        self._breaker = BreakerGuard(api.name, api.breakers, api.settings.breaker, api.clock)
+        self._origin = origin(api.settings.base_url)
+        self.traffic = Traffic()
+
+    async def __aenter__(self) -> Self:
+        """Open the connections."""
+        transport = self._api.transport() if self._api.transport else None
+        self._client = make_client(self._api.settings, transport)
+        self._breaker.load()
         return self
 
-    def __exit__(
+    async def __aexit__(
         self,
         kind: type[BaseException] | None,
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the connections."""
-        self._client.close()
+        """Close the connections, and keep how the API fared."""
+        self._breaker.keep()
+        await self._client.aclose()
 
-    def get(self, path: str, parameters: dict[str, str], read: Callable[[bytes], T]) -> T:
-        """Ask for ``path`` until ``read`` accepts the answer's body, and return what it made of it.
+    async def fetch(self, request: Request, rules: Rules, accept: Callable[[Reply], T]) -> T:
+        """Ask until ``accept`` takes the reply, and return what it made of it.
 
-        ``read`` raises `PageUnreadable` for a damaged page, which is then asked for again. Raises the last
-        `RetryError` when the attempts are used up or the API asks for a longer wait than is allowed, and `StopError`
-        for what no repetition mends.
+        ``accept`` raises `PageUnreadable` for a damaged page, which is then asked for again. Raises the last
+        `RetryError` when the attempts are used up, `WaitTooLong` where the API asks for a longer wait than is allowed,
+        `BreakerOpen` where it is to be left in peace, and `StopError` for what no repetition mends.
         """
-        for attempt in range(1, self._settings.attempts + 1):
+        attempt = limited = 1
+        while True:
             try:
-                return read(self._once(path, parameters))
+                return accept(await self._healthy(request, rules))
+            except RateLimited as problem:
+                limited = await self._put_off(self._located(problem, request), attempt, limited)
+            except BreakerOpen as problem:
+                raise self._located(problem, request) from problem
             except RetryError as problem:
-                wait_s = self._wait_s(problem, attempt)
-                if attempt == self._settings.attempts or wait_s > self._settings.longest_wait_s:
-                    raise
-                self._sleep(wait_s)
-        raise AssertionError("unreachable: attempts is at least 1")
+                if attempt >= self._limits.attempts or not rules.retries(problem):
+                    raise self._located(problem, request) from problem
+                await self._api.sleep(backoff_s(self._limits.backoff_s, attempt, self._api.chance()))
+                attempt += 1
+            except HeadworksError as problem:
+                raise self._located(problem, request) from problem
+            self.traffic.retries += 1
 
-    def _once(self, path: str, parameters: dict[str, str]) -> bytes:
-        where = f"{self._settings.base_url}{path}"
-        try:
-            response = self._client.get(path, params=parameters)
-        except httpx.TransportError as problem:
-            raise SourceUnavailable(
-                f"The API does not answer: {type(problem).__name__}: {problem}.",
-                where=where,
-                do="check that it runs, its address and its port.",
+    async def _put_off(self, problem: RateLimited, attempt: int, limited: int) -> int:
+        """Hold all requests back for as long as the API asks; raises where that is longer or oftener than allowed."""
+        asked = problem.wait_s
+        wait_s = backoff_s(self._limits.backoff_s, limited, 1.0) if asked is None else asked
+        wait_s = max(wait_s, self._limits.shortest_wait_s)
+        if wait_s > self._limits.longest_wait_s:
+            self._breaker.told_to_wait(wait_s, problem.what)
+            raise WaitTooLong(
+                f"{problem.what} It asks for a wait of {wait_s:,.0f} s.",
+                where=problem.where,
+                do="run again after that; what was committed stays, and the run goes on from there.",
             ) from problem
-        if response.status_code == httpx.codes.OK:
-            return response.content
-        raise self._judged(response, where)
+        if limited >= _MOST_LIMITED or (asked is None and limited >= self._limits.attempts):
+            raise problem
+        self._pacer.hold(wait_s)
+        return limited + 1
 
-    def _judged(self, response: httpx.Response, where: str) -> Exception:
-        status = response.status_code
-        said = f"The API answered {status} {response.reason_phrase}"
-        if status in _REFUSED:
-            return CredentialsRefused(f"{said}.", where=where, do="check the token in the API's block.")
-        if status in _GONE:
-            return SourceMissing(f"{said}.", where=where, do="check the resource's path.")
-        if status in _HEALING:
-            problem = SourceUnavailable(
-                f"{said}.",
-                where=where,
-                do="nothing, if it heals; else ask the API's owner.",
-            )
-            problem.wait_s = _asked_wait_s(response.headers.get("Retry-After"), self._clock())
-            return problem
-        if response.is_redirect:
-            return StopError(
-                f"{said} and points elsewhere; redirects are not followed, since the token would travel along.",
-                where=where,
-                do="set the base URL to where the API really is.",
-            )
-        return StopError(f"{said}.", where=where, do="check the resource's parameters.")
+    async def _healthy(self, request: Request, rules: Rules) -> Reply:
+        """Ask once, and tell the breaker how it went."""
+        await self._pacer.ready()
+        self._breaker.ask(self._limits.timeout_s)
+        try:
+            reply = await self._signed(request, rules)
+        except (RateLimited, CredentialsRefused):
+            raise
+        except SourceUnavailable as problem:
+            self._breaker.failed(problem.what)
+            raise
+        self._breaker.succeeded()
+        pause = pause_s(reply.headers, self._api.clock())
+        if 0 < pause <= self._limits.longest_wait_s:
+            self._pacer.hold(max(pause, self._limits.shortest_wait_s))
+        return reply
 
-    def _wait_s(self, problem: RetryError, attempt: int) -> float:
-        """Return how long to wait: what the API asked for, else exponential backoff with full jitter on its half."""
-        asked = getattr(problem, "wait_s", None)
-        backoff = _BASE_WAIT_S * 2 ** (attempt - 1) * (0.5 + self._jitter() / 2)
-        return float(asked) if asked is not None else backoff
+    async def _signed(self, request: Request, rules: Rules) -> Reply:
+        """Ask with credentials; where they are refused, renew them once and ask again."""
+        version = self._signer.version
+        reply = await self._deadlined(lambda: self._followed(request))
+        if reply.status == httpx.codes.UNAUTHORIZED and await self._signer.renew(max(version, 1)):
+            reply = await self._deadlined(lambda: self._followed(request))
+        problem = judge(reply, request, rules)
+        if problem is None:
+            return reply
+        if isinstance(problem, SourceUnavailable):
+            problem.wait_s = asked_wait_s(reply.headers, self._api.clock())
+        raise problem
+
+    async def _followed(self, request: Request) -> Reply:
+        """Send a request, following redirects on the API's own origin alone."""
+        method, url, content = request.method, request.url, request.content
+        for _ in range(_MOST_REDIRECTS + 1):
+            headers = {**dict(request.headers), **await self._signer.headers()}
+            reply = await self._sent(method, url, headers, content, self._signer.custom)
+            location = reply.headers.get("location")
+            if reply.status not in _REDIRECTS or not location:
+                return reply
+            url = urljoin(url, location)
+            if origin(url) != self._origin:
+                raise AddressRefused(
+                    f"The API answered {reply.status} and points to another host, port or scheme: "
+                    f"{'://'.join(map(str, origin(url)[:2]))}. Our credentials do not go there.",
+                    do="set the base URL to where the API really is.",
+                )
+            if reply.status == httpx.codes.SEE_OTHER:
+                method, content = "GET", None
+        raise AddressRefused(
+            f"The API redirects more than {_MOST_REDIRECTS} times.", do="check the base URL."
+        )
+
+    async def _sent(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        auth: httpx.Auth | None = None,
+    ) -> Reply:
+        self.traffic.requests += 1
+        made = self._client.build_request(method, url, headers=dict(headers), content=content)
+        response = await self._client.send(made, stream=True, auth=auth)
+        try:
+            body = await read_body(response, self._limits.response_bytes)
+        finally:
+            await response.aclose()
+        self.traffic.bytes += len(body)
+        return Reply(response.status_code, response.reason_phrase, _lowered(response.headers), body)
+
+    async def _deadlined(self, send: Callable[[], Awaitable[Reply]]) -> Reply:
+        with translated(self._limits.timeout_s):
+            async with asyncio.timeout(self._limits.timeout_s):
+                return await send()
+
+    async def _post(self, url: str, form: dict[str, str], headers: dict[str, str]) -> bytes:
+        """Post to the token server, which alone gets what is in the form."""
+        content = str(httpx.QueryParams(form)).encode()
+        sent = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
+        reply = await self._sent("POST", url, sent, content)
+        if reply.status == httpx.codes.OK:
+            return reply.body
+        said = f"The token server answered {reply.status} {reply.reason}."
+        if reply.status >= 500 or reply.status == httpx.codes.TOO_MANY_REQUESTS:
+            raise SourceUnavailable(said, where=url, do="nothing, if it heals; else ask its owner.")
+        raise CredentialsRefused(
+            said, where=url, do="check client_id, client_secret and scope in the API's block."
+        )
+
+    def _located(self, problem: E, request: Request) -> E:
+        """Return an error with where it happened, and without secrets."""
+        where = problem.where or f"{self._api.settings.base_url} {request.method} {request.shown}"
+        located = type(problem)(
+            self._redact(problem.what), where=self._redact(where), do=self._redact(problem.do)
+        )
+        if isinstance(problem, SourceUnavailable) and isinstance(located, SourceUnavailable):
+            located.wait_s = problem.wait_s
+        located.__cause__ = problem.__cause__
+        return located
 
 
-def _asked_wait_s(header: str | None, now: datetime) -> float | None:
-    """Read a Retry-After header, which holds seconds or a date; None where it holds neither."""
-    if header is None:
-        return None
-    if header.strip().isdigit():
-        return float(header)
-    try:
-        return max(0.0, (parsedate_to_datetime(header) - now).total_seconds())
-    except (TypeError, ValueError):
-        return None
+def _lowered(headers: httpx.Headers) -> dict[str, str]:
+    """Return headers by lower-case name; of a name that comes twice both values, joined by a comma."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in headers.raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found

@@ -1,126 +1,159 @@
-"""A paginated JSON resource as a source: the exact bytes of each record, page by page.
+"""A resource of an API as a source: pages gathered into batches, fetched while the batch before is being landed.
 
-What belongs here: pages into batches. What does not: requests (``client.py``), which page comes next (``pages.py``).
+What belongs here: pages into batches and frames. What does not: reading pages (``reading.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Annotated, Any
 
-import httpx
-import msgspec
 import polars as pl
-from pydantic import Field
 
-from headworks.errors import PageUnreadable, ReadIncomplete
-from headworks.settings import Settings
+from headworks.errors import HeadworksError, ReadIncomplete, SettingsError
+from headworks.names import Window
+from headworks.sources.api.bridge import iterate
 from headworks.sources.api.client import ApiClient
-from headworks.sources.api.pages import Cursors, Page, PageNumbers
-from headworks.sources.base import Batch, Position
+from headworks.sources.api.reading import Landed, Reading
+from headworks.sources.api.resource import Resource
+from headworks.sources.api.standing import Standing, begin
+from headworks.sources.base import Batch, Effort, Position
 
 RECORDS = pl.Schema({"record": pl.Binary(), "_page": pl.Int64(), "_url": pl.String()})
+DELETED = "_deleted"
+"""Column that marks tombstones, where the resource has them."""
 
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_array = msgspec.json.Decoder(list[msgspec.Raw])
-_any = msgspec.json.Decoder()
-
-
-class Resource(Settings):
-    """Describes one resource of an API: where it is, where its records are, and how its pages follow each other."""
-
-    path: str = Field(description="Path below the API's base URL, such as /v1/products.")
-    records: str = Field(
-        default="",
-        description="Dotted path of the records in the body; empty for the body itself.",
-    )
-    pagination: Annotated[PageNumbers | Cursors, Field(discriminator="kind")]
-    cursor_field: str | None = Field(
-        default=None, description="Field of a record that the next reading begins with."
-    )
+_MEGABYTE = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class ApiSource:
-    """Reads one resource; ``batch_pages`` pages are one batch."""
+    """Reads one resource. A batch ends after so many pages, bytes or seconds, whichever comes first."""
 
-    client: ApiClient
+    api: ApiClient
     resource: Resource
-    batch_pages: int = field(default=10)
+    batch_pages: int = 50
+    batch_bytes: int = 16 * _MEGABYTE
+    batch_s: float = 10.0
+    window: Window | None = None
 
     @property
     def schema(self) -> pl.Schema:
         """The columns of every batch's frame: the record as received, its page's number in this reading, its URL."""
-        return RECORDS
+        return pl.Schema({**RECORDS, DELETED: pl.Boolean()}) if self.resource.tombstone else RECORDS
+
+    def within(self, window: Window) -> ApiSource:
+        """Return the source bounded to a window; raises `SettingsError` where the API takes no end."""
+        incremental = self.resource.incremental
+        if incremental is None or incremental.until_parameter is None:
+            raise SettingsError(
+                "This resource cannot be read for a window, since it has no parameter for its end.",
+                where=self.resource.path,
+                do="give its incremental an until_parameter, or run it without a window.",
+            )
+        return replace(self, window=window)
 
     def read(self, position: Position | None, until: datetime | None) -> Iterator[Batch]:
-        """Yield batches of pages from ``position``; ``until`` is not used, since the API bounds its own present."""
+        """Yield batches of pages from ``position`` to the end of the pass.
+
+        Raises `SettingsError` for an ``until`` that the API has no parameter for, and whatever stops the reading, after
+        the pages that came before it; of a reading that goes round in circles nothing more is given.
+        """
+        incremental = self.resource.incremental
+        if until is not None and (incremental is None or incremental.until_parameter is None):
+            self.within(Window(start=datetime.min, end=until))
+        now = self.api.clock()
         paginator = self.resource.pagination
-        here, ended, number = paginator.resume(position), False, 0
-        while not ended:
-            records: list[tuple[bytes, int, str]] = []
-            for _ in range(self.batch_pages):
-                number += 1
-                page, raw = self._page(here)
-                url = _url(self.resource.path, paginator.parameters(here))
-                records += [(bytes(record), number, url) for record in raw]
-                here, ended = self._next(here, page, raw)
-                if ended:
-                    break
-            yield Batch(
-                pl.DataFrame(records, schema=RECORDS, orient="row"),
-                here,
-                read=len(records),
-            )
+        standing = begin(position, self.resource, paginator, now, window=self.window, until=until)
+        gathered = iterate(lambda: self._gather(standing, now), name=f"headworks {self.resource.path}")
+        for chunk in gathered:
+            yield self._batch(chunk)
+            if chunk.problem is not None:
+                raise chunk.problem
 
-    def _page(self, position: Position) -> tuple[Page, list[msgspec.Raw]]:
-        paginator = self.resource.pagination
-        return self.client.get(self.resource.path, paginator.parameters(position), self._decode)
+    async def _gather(self, standing: Standing, now: datetime) -> AsyncIterator[_Chunk]:
+        """Gather pages until there are enough of them; a problem comes with the pages before it."""
+        reading = Reading(self.api, self.resource, standing, now)
+        chunk, since, traffic = _Chunk(), _seconds(), (0, 0)
+        async with aclosing(reading.pages()) as pages:
+            while True:
+                try:
+                    landed = await anext(pages, None)
+                except ReadIncomplete:
+                    raise
+                except HeadworksError as problem:
+                    if not chunk.pages:
+                        raise
+                    chunk.problem = problem
+                    yield chunk
+                    return
+                if landed is not None:
+                    chunk.add(landed)
+                done = landed is None or landed.standing.done
+                if chunk.pages and (done or self._is_enough(chunk, since)):
+                    spent = reading.session.traffic
+                    chunk.requests, chunk.retries = spent.requests - traffic[0], spent.retries - traffic[1]
+                    traffic = (spent.requests, spent.retries)
+                    yield chunk
+                    chunk, since = _Chunk(), _seconds()
+                if landed is None:
+                    return
 
-    def _decode(self, body: bytes) -> tuple[Page, list[msgspec.Raw]]:
-        """Take a body apart without touching its records; raises `PageUnreadable` where it is not what it should be."""
-        try:
-            raw = _array.decode(_at(body, self.resource.records))
-            envelope = {name: _any.decode(_at(body, name)) for name in self.resource.pagination.fields}
-        except (msgspec.DecodeError, msgspec.ValidationError, KeyError) as problem:
-            raise PageUnreadable(
-                f"A page is not the JSON that was expected ({len(body)} bytes): {problem}.",
-                where=f"{self.resource.path}, records at {self.resource.records or 'the top'}",
-                do="check the resource's paths against an answer of the API, if it stays so.",
-            ) from problem
-        return Page(len(raw), envelope), raw
+    def _is_enough(self, chunk: _Chunk, since: float) -> bool:
+        return (
+            len(chunk.pages) >= self.batch_pages
+            or chunk.bytes >= self.batch_bytes
+            or _seconds() - since >= self.batch_s
+        )
 
-    def _next(self, position: Position, page: Page, raw: list[msgspec.Raw]) -> tuple[Position, bool]:
-        try:
-            step = self.resource.pagination.after(position, page)
-        except ReadIncomplete as problem:
-            raise ReadIncomplete(problem.what, where=self.resource.path, do=problem.do) from problem
-        after = step.position
-        if self.resource.cursor_field is not None:
-            after = {**after, "watermark": self._watermark(after.get("watermark"), raw)}
-        return after, step.ended
-
-    def _watermark(self, before: str | None, raw: list[msgspec.Raw]) -> str | None:
-        """Return the largest value of the cursor field; values compare as text, as ISO dates do."""
-        values = [value for value in (self._cursor_of(record) for record in raw) if value is not None]
-        return max([*values, before] if before else values, default=before)
-
-    def _cursor_of(self, record: msgspec.Raw) -> str | None:
-        try:
-            value = _any.decode(_object.decode(record)[self.resource.cursor_field or ""])
-        except (msgspec.DecodeError, msgspec.ValidationError, KeyError):
-            return None
-        return value if isinstance(value, str) else None
-
-
-def _at(body: bytes | msgspec.Raw, path: str) -> Any:
-    """Return the raw JSON at a dotted path, undecoded."""
-    for name in path.split(".") if path else ():
-        body = _object.decode(body)[name]
-    return body
+    def _batch(self, chunk: _Chunk) -> Batch:
+        pages = chunk.pages
+        counts = [len(page.records) for page in pages]
+        numbers = pl.Series("_page", [page.number for page in pages], dtype=pl.Int64)
+        urls = pl.Series("_url", [page.url for page in pages], dtype=pl.String)
+        places = (
+            pl.Series(range(len(pages)), dtype=pl.UInt32)
+            .repeat_by(pl.Series(counts, dtype=pl.UInt32))
+            .explode()
+        )
+        columns = [
+            pl.Series("record", [record for page in pages for record in page.records], dtype=pl.Binary),
+            numbers.gather(places.drop_nulls()),
+            urls.gather(places.drop_nulls()),
+        ]
+        if self.resource.tombstone:
+            marks = [mark for page in pages for mark in page.deleted or []]
+            columns.append(pl.Series(DELETED, marks, dtype=pl.Boolean))
+        read, last = sum(page.read for page in pages), pages[-1]
+        return Batch(
+            pl.DataFrame(columns),
+            last.standing.to_position(),
+            read=read,
+            repeated=read - sum(counts),
+            remarks=tuple(dict.fromkeys(page.remark for page in pages if page.remark)),
+            shown=last.shown,
+            expected=last.expected,
+            effort=Effort(pages=len(pages), requests=chunk.requests, retries=chunk.retries),
+        )
 
 
-def _url(path: str, parameters: dict[str, str]) -> str:
-    return str(httpx.URL(path, params=parameters))
+@dataclass
+class _Chunk:
+    """Pages on their way to a batch."""
+
+    pages: list[Landed] = field(default_factory=list)
+    bytes: int = 0
+    requests: int = 0
+    retries: int = 0
+    problem: HeadworksError | None = None
+
+    def add(self, landed: Landed) -> None:
+        self.pages.append(landed)
+        self.bytes += sum(map(len, landed.records))
+
+
+def _seconds() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,10 +1,10 @@
-"""Blocks of Postgres' COPY text as Polars frames, without Python for any single row.
+"""Blocks of Postgres' COPY text as Arrow tables, without Python for any single row.
 
 A block is whole lines. A raw newline always ends a row and a raw tab a value, since COPY writes both with a backslash
 where they are part of a value; NULL is ``\\N``, which no value is. So the lines are read as they are by Arrow's CSV
 reader with the columns' own types, and values are unescaped only in blocks that have a backslash.
 
-What belongs here: from bytes to a frame. What does not: where blocks come from, and what is made of frames.
+What belongs here: from bytes to a table. What does not: where blocks come from, and what is made of them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class BlockReader:
             {column.name: pa.string() if column.bounded else column.arrow for column in columns}
         )
 
-    def frame(self, block: bytes) -> pl.DataFrame:
+    def table(self, block: bytes) -> pa.Table:
         """Return the rows of a block.
 
         Raises `ValueRefused` for a value that its column's type does not hold, unless such values go beside it.
@@ -56,8 +56,7 @@ class BlockReader:
                 where=self._where,
                 do="keep the lake as it is and report this; nothing of the batch was landed.",
             )
-        frame = cast(pl.DataFrame, pl.from_arrow(table, rechunk=False))
-        return self._finished(frame, beside, escaped=block.count(b"\\") != block.count(b"\\N"))
+        return self._finished(table, beside, escaped=block.count(b"\\") != block.count(b"\\N"))
 
     def _read(self, block: bytes, convert: csv.ConvertOptions) -> pa.Table:
         return csv.read_csv(
@@ -122,24 +121,24 @@ class BlockReader:
             f"{column.name}{TEXT_SUFFIX}. Or correct the value at the source.",
         )
 
-    def _finished(
-        self, frame: pl.DataFrame, beside: dict[str, pa.ChunkedArray], *, escaped: bool
-    ) -> pl.DataFrame:
-        changed = [pl.col(column.name).str.decode("hex") for column in self._columns if column.hexadecimal]
-        if escaped:
-            changed += [
-                pl.col(column.name).str.replace_many(list(_ESCAPED), list(_MEANT))
-                for column in self._columns
-                if column.dtype == pl.String
-            ]
+    def _finished(self, table: pa.Table, beside: dict[str, pa.ChunkedArray], *, escaped: bool) -> pa.Table:
+        for place, column in enumerate(self._columns):
+            if column.hexadecimal:
+                binary = _series(table.column(place)).str.decode("hex").to_arrow().cast(pa.binary())
+                table = table.set_column(place, column.name, binary)
+            elif escaped and column.dtype == pl.String:
+                text = _series(table.column(place)).str.replace_many(list(_ESCAPED), list(_MEANT))
+                table = table.set_column(place, column.name, text.to_arrow().cast(pa.string()))
         if self._extremes == "beside":
-            changed += [self._twin(column, beside) for column in self._columns if column.bounded]
-        return frame.with_columns(changed).select(list(self.schema)) if changed else frame
+            for column in self._columns:
+                if column.bounded:
+                    twin = beside.get(column.name, pa.nulls(table.num_rows, pa.string()))
+                    table = table.append_column(f"{column.name}{TEXT_SUFFIX}", twin)
+        return table
 
-    def _twin(self, column: Column, beside: dict[str, pa.ChunkedArray]) -> pl.Expr:
-        texts = beside.get(column.name)
-        twin = pl.lit(None, dtype=pl.String) if texts is None else pl.lit(pl.Series(pl.from_arrow(texts)))
-        return twin.alias(f"{column.name}{TEXT_SUFFIX}")
+
+def _series(values: pa.ChunkedArray) -> pl.Series:
+    return cast(pl.Series, pl.from_arrow(values))
 
 
 def _convert(types: dict[str, pa.DataType]) -> csv.ConvertOptions:

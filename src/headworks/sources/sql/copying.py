@@ -23,7 +23,7 @@ from headworks.sources.sql.address import asyncpg_arguments, describe
 from headworks.sources.sql.states import translated_copy
 
 # Large enough that Python's share of the work vanishes, small enough that a few of them fit in the processor's cache.
-_BLOCK_BYTES = 4 * 2**20
+BLOCK_BYTES = 4 * 2**20
 _DEPTH = 3
 # The server ends a statement itself when its time is over; only a network that swallows everything takes longer.
 _GRACE_S = 15
@@ -122,7 +122,7 @@ class _Receiver:
             nonlocal size
             parts.append(data)
             size += len(data)
-            if size >= _BLOCK_BYTES:
+            if size >= BLOCK_BYTES:
                 block, rest = _whole_lines(parts)
                 parts[:] = [rest] if rest else []
                 size = len(rest)

@@ -62,7 +62,7 @@ def _judged(found: BaseException, where: str) -> HeadworksError:
         return SettingsError(
             f"The server's SSL is not accepted: {found.reason or found}.", where=where, do=_SSL
         )
-    if isinstance(found, FileNotFoundError | asyncpg.ClientConfigurationError):
+    if isinstance(found, asyncpg.ClientConfigurationError):
         return SettingsError(f"The connection is set up wrongly: {first_line(found)}.", where=where, do=_SSL)
     if isinstance(found, asyncpg.InterfaceError):
         return CredentialsRefused(

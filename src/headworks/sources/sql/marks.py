@@ -4,6 +4,9 @@ A position is the last cursor value with marks of the rows that hold it; the nex
 and leaves out the rows that are marked. With a lookback the rows of that time are marked as well. Where so many
 rows share one value that marks would fill the checkpoint, and there is a key, the position is the last (cursor, key).
 
+A mark is of all values of a row, so that a change which leaves the cursor as it was is seen. So a row at the boundary
+lands once more when the columns of its table have changed.
+
 What belongs here: positions as JSON, marks, recognising. What does not: queries.
 """
 
@@ -11,11 +14,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
+import pyarrow as pa
 
 from headworks.sources.base import Position
 
@@ -31,7 +35,7 @@ class Marker:
     key: tuple[str, ...]
     columns: tuple[str, ...]
     lookback_s: float = 0.0
-    most: int = MOST_MARKS
+    most: int = field(default_factory=lambda: MOST_MARKS)
 
     def newest(self, position: Position) -> Any:
         """Return the position's cursor value, up to which rows can be marked; None at the beginning."""
@@ -48,36 +52,39 @@ class Marker:
             found.update(marks)
         return found
 
-    def fresh(self, frame: pl.DataFrame, known: Counter[str], newest: Any) -> pl.DataFrame:
-        """Leave out of ``frame`` the rows that are marked, each as often as it is; takes those marks away."""
+    def fresh(self, rows: pa.Table, known: Counter[str], newest: Any) -> pa.Table:
+        """Leave out of ``rows`` those that are marked, each as often as it is; takes those marks away."""
         if not known or newest is None:
-            return frame
-        old = (pl.col(self.cursor) <= newest).fill_null(False)
+            return rows
+        old = (self._cursors(rows) <= newest).fill_null(False)
+        if not old.any():
+            return rows
+        suspects = rows.filter(old.to_arrow())
         kept = []
-        for mark in self._marks(frame.filter(old)):
+        for mark in self._marks(suspects):
             kept.append(known[mark] == 0)
             if known[mark]:
                 known[mark] -= 1
-        suspects = frame.filter(old).filter(pl.Series(kept, dtype=pl.Boolean))
-        return pl.concat([suspects, frame.filter(~old)])
+        unknown = suspects.filter(pa.array(kept, pa.bool_()))
+        return pa.concat_tables([unknown, rows.filter((~old).to_arrow())])
 
-    def after(self, frame: pl.DataFrame, before: Position, landed: pl.DataFrame) -> Position:
+    def after(self, rows: pa.Table, before: Position, landed: pa.Table) -> Position:
         """Return the position after a batch.
 
-        ``frame`` is what was read, in order, and ``landed`` what was new of it. While a lookback reads what lies
+        ``rows`` are what was read, in order, and ``landed`` what was new of them. While a lookback reads what lies
         before the last position, that one stays, and what is found late is marked.
         """
-        cursors = frame.get_column(self.cursor).drop_nulls()
+        cursors = self._cursors(rows).drop_nulls()
         if cursors.is_empty():
             return before
         previous = self.newest(before)
         last = cursors[-1] if previous is None else max(previous, cursors[-1])
         text = _as_text(last)
-        at_last = landed.filter(pl.col(self.cursor) == last)
+        at_last = _where(landed, self._cursors(landed) == last)
         marked = list(before.get("seen", ())) if previous == last else []
         by_key = previous == last and "key" in before
-        if by_key or (self.key and len(marked) + at_last.height > self.most):
-            return {"cursor": text, "key": self._key_of(frame)}
+        if by_key or (self.key and len(marked) + at_last.num_rows > self.most):
+            return {"cursor": text, "key": self._key_of(rows)}
         position: Position = {"cursor": text, "seen": sorted([*marked, *self._marks(at_last)])}
         earlier = self._earlier(before, landed, last) if self.lookback_s else {}
         return {**position, "earlier": earlier} if earlier else position
@@ -91,7 +98,7 @@ class Marker:
             last - span if isinstance(last, datetime) else last + timedelta(days=-span // timedelta(days=1))
         )
 
-    def _earlier(self, before: Position, landed: pl.DataFrame, last: Any) -> dict[str, list[str]]:
+    def _earlier(self, before: Position, landed: pa.Table, last: Any) -> dict[str, list[str]]:
         """Return the marks of the rows below the last value that the next run looks back at, the newest first."""
         groups: dict[str, list[str]] = {
             text: list(marks) for text, marks in before.get("earlier", {}).items()
@@ -99,8 +106,9 @@ class Marker:
         if before.get("seen") and before["cursor"] != _as_text(last):
             groups.setdefault(before["cursor"], []).extend(before["seen"])
         start = self._start(last)
-        recent = landed.filter((pl.col(self.cursor) >= start) & (pl.col(self.cursor) < last))
-        for value, mark in zip(recent.get_column(self.cursor), self._marks(recent), strict=True):
+        cursors = self._cursors(landed)
+        recent = _where(landed, (cursors >= start) & (cursors < last))
+        for value, mark in zip(self._cursors(recent), self._marks(recent), strict=True):
             groups.setdefault(_as_text(value), []).append(mark)
         kept: dict[str, list[str]] = {}
         count = 0
@@ -111,13 +119,24 @@ class Marker:
             kept[text] = sorted(groups[text])
         return kept
 
-    def _marks(self, frame: pl.DataFrame) -> list[str]:
-        return [_mark(row) for row in frame.select(self.columns).iter_rows()]
+    def _marks(self, rows: pa.Table) -> list[str]:
+        return [_mark(row) for row in _frame(rows.select(self.columns)).iter_rows()]
 
-    def _key_of(self, frame: pl.DataFrame) -> list[str]:
-        """Return the key of the last row that has a cursor, as the database reads it."""
-        last = frame.filter(pl.col(self.cursor).is_not_null()).tail(1).select(self.key).row(0)
+    def _key_of(self, rows: pa.Table) -> list[str]:
+        """Return the key of the last row, as the database reads it."""
+        last = _frame(rows.select(self.key).slice(rows.num_rows - 1)).row(0)
         return [_as_text(value) for value in last]
+
+    def _cursors(self, rows: pa.Table) -> pl.Series:
+        return cast(pl.Series, pl.from_arrow(rows.column(self.cursor)))
+
+
+def _where(rows: pa.Table, mask: pl.Series) -> pa.Table:
+    return rows.filter(mask.fill_null(False).to_arrow()) if mask.any() else rows.slice(0, 0)
+
+
+def _frame(rows: pa.Table) -> pl.DataFrame:
+    return cast(pl.DataFrame, pl.from_arrow(rows))
 
 
 def value_of(text: str) -> Any:

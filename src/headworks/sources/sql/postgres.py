@@ -17,6 +17,7 @@ from datetime import datetime
 from functools import cached_property
 
 import polars as pl
+import pyarrow as pa
 from psycopg import sql
 
 from headworks.errors import SettingsError, SourceMissing, SourceUnavailable
@@ -29,7 +30,7 @@ from headworks.sources.sql.address import describe
 from headworks.sources.sql.blocks import BlockReader
 from headworks.sources.sql.bound import APPLICATION, CURSORS, TIMESTAMPS, WHOLE_NUMBERS, Bound, upper_bound
 from headworks.sources.sql.columns import Column, schema_of
-from headworks.sources.sql.copying import Copy, copied
+from headworks.sources.sql.copying import BLOCK_BYTES, Copy, copied
 from headworks.sources.sql.marks import Marker
 from headworks.sources.sql.snapshot import Described, Snapshot, described, in_snapshot
 from headworks.sources.sql.table import Table
@@ -78,7 +79,7 @@ class PostgresTable:
         else:
             yield from self._read_onwards(position or {}, until)
 
-    def keys(self) -> Iterator[pl.DataFrame]:
+    def read_keys(self) -> Iterator[pa.Table]:
         """Yield the keys of all rows, from one snapshot.
 
         Raises `SettingsError` where there is no key.
@@ -91,16 +92,15 @@ class PostgresTable:
             )
         wanted = [column for column in self._described.columns if column.name in self.key]
         with in_snapshot(self.database, self._application, self.table) as snapshot:
-            frames = self._frames(snapshot, snapshot.parts(self._select(snapshot, wanted)), wanted)
-            yield from frames
+            yield from self._rows(snapshot, snapshot.parts(self._select(snapshot, wanted)), wanted)
 
     def _read_whole(self) -> Iterator[Batch]:
         columns = self._described.columns
         with in_snapshot(self.database, self._application, self.table) as snapshot:
             self._check_unchanged(snapshot)
             parts = snapshot.parts(self._select(snapshot, columns))
-            for frame in self._frames(snapshot, parts, columns):
-                yield Batch(frame, {}, read=frame.height)
+            for rows in self._rows(snapshot, parts, columns):
+                yield Batch(rows, {}, read=rows.num_rows)
         yield Batch(pl.DataFrame(schema=self.schema), {"done": True}, read=0)
 
     def _read_onwards(self, start: Position, until: datetime | None) -> Iterator[Batch]:
@@ -111,25 +111,28 @@ class PostgresTable:
         with in_snapshot(self.database, self._application, self.table, bound=self._bound) as snapshot:
             self._check_unchanged(snapshot)
             query = self._onwards(snapshot, start, until)
-            for frame in self._frames(snapshot, [query], columns):
-                fresh = marker.fresh(frame, known, newest)
-                position = marker.after(frame, position, fresh)
-                yield Batch(fresh, position, read=frame.height, repeated=frame.height - fresh.height)
+            for rows in self._rows(snapshot, [query], columns):
+                fresh = marker.fresh(rows, known, newest)
+                position = marker.after(rows, position, fresh)
+                repeated = rows.num_rows - fresh.num_rows
+                yield Batch(fresh, position, read=rows.num_rows, repeated=repeated)
             unplaced = self._count_unplaced(snapshot)
         done = {"done": True} if self.window is not None else {}
         notices = (snapshot.bound.notice,) if snapshot.bound and snapshot.bound.notice else ()
         yield Batch(
-            pl.DataFrame(schema=self.schema), {**position, **done}, read=0, unplaced=unplaced, notices=notices
+            pl.DataFrame(schema=self.schema), {**position, **done}, read=0, unplaced=unplaced, remarks=notices
         )
 
-    def _frames(
-        self, snapshot: Snapshot, queries: list[str], columns: list[Column]
-    ) -> Iterator[pl.DataFrame]:
+    def _rows(self, snapshot: Snapshot, queries: list[str], columns: list[Column]) -> Iterator[pa.Table]:
         """Yield the rows of the queries in batches, received and parsed ahead of whoever takes them."""
         copy = Copy(self.database, snapshot.id, queries, self.table.ranges, self._application)
         reader = BlockReader(columns, self.table.extremes, self.where)
-        blocks = copied(copy)
-        return prefetched(_batched(blocks, reader, self.table.batch_rows, self.table.batch_bytes))
+        # Read ahead is what a batch holds: while one is committed, the next one gathers, and no third.
+        ahead = prefetched(_tables(copied(copy), reader), max(1, self.table.batch_bytes // BLOCK_BYTES))
+        try:
+            yield from _batched(ahead, self.table.batch_rows, self.table.batch_bytes)
+        finally:
+            ahead.close()
 
     def _select(self, snapshot: Snapshot, columns: list[Column]) -> sql.Composable:
         selected = sql.SQL(", ").join(column.selected() for column in columns)
@@ -267,28 +270,27 @@ def _check_cursor(column: Column, source: PostgresTable) -> None:
         )
 
 
-def _batched(
-    blocks: Iterator[bytes], reader: BlockReader, most_rows: int, most_bytes: int
-) -> Iterator[pl.DataFrame]:
-    """Yield frames of at most so many rows, or of about so many bytes as they were received."""
-    waiting: list[pl.DataFrame] = []
-    rows = size = 0
+def _tables(blocks: Iterator[bytes], reader: BlockReader) -> Iterator[pa.Table]:
     try:
         for block in blocks:
-            frame = reader.frame(block)
-            waiting.append(frame)
-            rows, size = rows + frame.height, size + len(block)
-            while rows >= most_rows:
-                whole = pl.concat(waiting)
-                yield whole.head(most_rows)
-                rest = whole.slice(most_rows)
-                waiting, rows, size = [rest], rest.height, (size * rest.height) // max(whole.height, 1)
-            if size >= most_bytes and rows:
-                yield pl.concat(waiting)
-                waiting, rows, size = [], 0, 0
-        if rows:
-            yield pl.concat(waiting)
+            yield reader.table(block)
     finally:
         close = getattr(blocks, "close", None)
         if close is not None:
             close()
+
+
+def _batched(tables: Iterator[pa.Table], most_rows: int, most_bytes: int) -> Iterator[pa.Table]:
+    """Yield tables of at most so many rows and, but for a last part, at most so many bytes."""
+    waiting: list[pa.Table] = []
+    rows = size = 0
+    for table in tables:
+        waiting.append(table)
+        rows, size = rows + table.num_rows, size + table.nbytes
+        while rows >= most_rows or size >= most_bytes:
+            whole = pa.concat_tables(waiting)
+            yield whole.slice(0, most_rows)
+            rest = whole.slice(most_rows)
+            waiting, rows, size = [rest], rest.num_rows, rest.nbytes
+    if rows:
+        yield pa.concat_tables(waiting)

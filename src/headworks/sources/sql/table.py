@@ -63,9 +63,9 @@ class Table(Settings):
         description="Largest number of rows in one commit. A killed run reads one batch again.",
     )
     batch_bytes: int = Field(
-        default=64 * _MIB,
+        default=48 * _MIB,
         ge=1,
-        description="Largest size of the rows of one commit as the database sends them, in bytes. Bounds the memory.",
+        description="Largest size of the rows of one commit in memory, in bytes. Bounds the memory.",
     )
     ranges: int = Field(
         default=1,

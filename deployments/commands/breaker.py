@@ -1,0 +1,53 @@
+"""``headworks breaker``: which APIs are left in peace, and asking one again.
+
+What belongs here: arguments and messages. What does not: when a breaker opens (``headworks.sources.api.breaker``).
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from deployments.commands.shared import Commands, add_lake, open_lake, tell
+from headworks.errors import SettingsError
+from headworks.ports import system_clock
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Put the parsers in."""
+    breaker = commands.add_parser("breaker", help="the breakers of APIs that failed too often")
+    actions = breaker.add_subparsers(required=True, metavar="ACTION")
+    show = actions.add_parser("show", help="list the breakers that were ever kept")
+    add_lake(show)
+    show.set_defaults(command=_show)
+    reset = actions.add_parser("reset", help="let the API of a block be asked again at once")
+    reset.add_argument("api", help="the block of the API")
+    add_lake(reset)
+    reset.set_defaults(command=_reset)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from headworks.lake.breakers import LakeBreakers
+    from headworks.sources.api.breaking import read_breaker
+
+    store, now = LakeBreakers(open_lake(options)), system_clock()
+    rows = []
+    for name in store.names():
+        found = read_breaker(store, name)
+        until = f"{found.closed_until:%Y-%m-%d %H:%M:%S}" if found.closed_until else ""
+        rows.append((name, found.stands(now), str(found.failures), until, found.reason))
+    tell(("api", "stands", "failures", "no request before (UTC)", "last failure"), rows)
+    return 0
+
+
+def _reset(options: argparse.Namespace) -> int:
+    from headworks.lake.breakers import LakeBreakers
+
+    store = LakeBreakers(open_lake(options))
+    if not store.reset(options.api):
+        raise SettingsError(
+            f"No breaker of {options.api} is kept.",
+            where="headworks breaker show",
+            do="check the block's name.",
+        )
+    print(f"The breaker of {options.api} is closed; the next run asks again.")
+    return 0

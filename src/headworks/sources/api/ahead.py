@@ -1,0 +1,61 @@
+"""Fetches pages before they are asked for, where their requests can be guessed; they are handed out in order.
+
+What belongs here: that. What does not: guessing (a paginator's), fetching (a session's).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from headworks.sources.api.request import Request
+
+F = TypeVar("F")
+
+Guess = Callable[[int], Request | None]
+"""Returns the request so many pages ahead, or None where it cannot be guessed."""
+
+
+class Ahead(Generic[F]):
+    """Up to ``most`` requests on their way; it begins with one, and doubles with each page that was guessed well."""
+
+    def __init__(self, fetch: Callable[[Request], Awaitable[F]], most: int) -> None:
+        self._fetch, self._most = fetch, most
+        self._tasks: dict[Request, asyncio.Task[F]] = {}
+        self._width = 1
+
+    async def get(self, request: Request, guess: Guess) -> F:
+        """Return the page of a request, and have the following ones fetched meanwhile."""
+        task = self._tasks.pop(request, None)
+        if task is None:
+            # Guessed wrong, or not at all: what is on its way is of no use.
+            await self.drop()
+            task = self._begin(request)
+        self._fill(guess)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+
+    async def drop(self) -> None:
+        """Give up all that is on its way."""
+        tasks, self._tasks = list(self._tasks.values()), {}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _fill(self, guess: Guess) -> None:
+        while len(self._tasks) < self._width - 1:
+            request = guess(len(self._tasks) + 1)
+            if request is None or request in self._tasks:
+                break
+            self._tasks[request] = self._begin(request)
+        self._width = min(self._width * 2, self._most)
+
+    def _begin(self, request: Request) -> asyncio.Task[F]:
+        task = asyncio.ensure_future(self._fetch(request))
+        # A page past the end may fail and never be asked for; its error then means nothing.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task

@@ -1,0 +1,63 @@
+"""The fields of a resource's records and envelopes that the engine itself looks at.
+
+What belongs here: key, cursor, tombstone and total, read from raw records. What does not: taking bodies apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from headworks.sources.api.memory import Key
+from headworks.sources.api.records import FieldReader, value_of
+from headworks.sources.api.resource import Resource
+
+
+class RecordFields:
+    """Reads what a resource's description names."""
+
+    def __init__(self, resource: Resource) -> None:
+        self._resource = resource
+        incremental, tombstone = resource.incremental, resource.tombstone
+        self._key = FieldReader(resource.key) if resource.key else None
+        self._cursor = FieldReader((incremental.field,)) if incremental else None
+        self._tombstone = FieldReader((tombstone.field,)) if tombstone else None
+        self._last = (
+            FieldReader(resource.pagination.record_fields) if resource.pagination.record_fields else None
+        )
+
+    def keys(self, records: Sequence[bytes]) -> list[Key] | None:
+        """Return each record's key as raw JSON, or None where the resource has no key."""
+        return None if self._key is None else self._key.read(records)
+
+    def cursors(self, records: Sequence[bytes]) -> list[bytes | None]:
+        """Return each record's cursor value as raw JSON."""
+        return [] if self._cursor is None else [value for (value,) in self._cursor.read(records)]
+
+    def deleted(self, records: Sequence[bytes]) -> list[bool] | None:
+        """Tell of each record whether it says that it was deleted; None where the resource has no tombstones."""
+        tombstone = self._resource.tombstone
+        if self._tombstone is None or tombstone is None:
+            return None
+        said = [value_of(value) for (value,) in self._tombstone.read(records)]
+        return [any(value == one and type(value) is type(one) for one in tombstone.values) for value in said]
+
+    def last(self, records: Sequence[bytes]) -> dict[str, Any]:
+        """Return the fields of the last record that the paginator looks at."""
+        if self._last is None or not records:
+            return {}
+        (values,) = self._last.read(records[-1:])
+        return {
+            path: value_of(raw)
+            for path, raw in zip(self._resource.pagination.record_fields, values, strict=True)
+        }
+
+    def total(self, fields: Mapping[str, Any], headers: Mapping[str, str]) -> int | None:
+        """Return the number of records that a page announces, or None where it announces none."""
+        announced = self._resource.completeness
+        found: Any = headers.get(announced.total_header.lower()) if announced.total_header else None
+        if found is None and announced.total_field:
+            found = fields.get(announced.total_field)
+        if isinstance(found, str) and found.strip().isdigit():
+            return int(found)
+        return found if isinstance(found, int) and found >= 0 else None

@@ -1,0 +1,150 @@
+"""What an answer means before anybody looks into its records: fine, empty, damaged, limited, expired, refused.
+
+What belongs here: statuses, content types and charsets. What does not: records, waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from headworks.errors import (
+    CredentialsRefused,
+    HeadworksError,
+    PageUnreadable,
+    RateLimited,
+    RetryError,
+    ScanExpired,
+    SourceMissing,
+    SourceUnavailable,
+    StopError,
+    WindowTooLarge,
+)
+from headworks.sources.api.request import Request
+from headworks.sources.api.resource import Resource
+
+_HEALING = {408, 425}
+_SERVER_ERROR = 500
+_UNFIT = {501, 505}
+_JSON = ("json", "text/plain", "octet-stream", "javascript")
+_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer: its status, its headers by lower-case name, and its body, decompressed."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def type(self) -> str:
+        """The content type without its parameters, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def text(self) -> bytes:
+        """Return the body as UTF-8: as it came where it is that, else from the charset that it says it has."""
+        body = self.body
+        for mark, charset in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+            if body.startswith(mark):
+                return _recoded(body, charset)
+        charset = (
+            self.headers.get("content-type", "")
+            .lower()
+            .partition("charset=")[2]
+            .strip(' "')
+            .partition(";")[0]
+        )
+        if not charset or charset in ("utf-8", "utf8", "us-ascii", "ascii"):
+            return body
+        try:
+            body.decode("utf-8")
+        except UnicodeDecodeError:
+            return _recoded(body, charset)
+        return body
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a resource says about statuses. ``first``: nothing of the scan was read yet."""
+
+    empty: frozenset[int] = frozenset({204})
+    expired: frozenset[int] = frozenset({410})
+    capped: frozenset[int] = frozenset()
+    first: bool = True
+
+    @classmethod
+    def of(cls, resource: Resource, *, first: bool) -> Rules:
+        """Return those of a resource."""
+        return cls(
+            frozenset(resource.empty_statuses),
+            frozenset(resource.expired_statuses),
+            frozenset(resource.cap.statuses if resource.cap else ()),
+            first,
+        )
+
+    def retries(self, problem: RetryError) -> bool:
+        """Tell whether the same request may be sent again after a failure: not for a scan that is gone."""
+        return not isinstance(problem, ScanExpired)
+
+
+def is_empty(reply: Reply, request: Request, rules: Rules) -> bool:
+    """Tell whether an answer says that there is no such page, or nothing on it."""
+    return reply.status in rules.empty or (request.may_be_missing and reply.status in (404, 410))
+
+
+def judge(reply: Reply, request: Request, rules: Rules) -> HeadworksError | None:
+    """Return what is wrong with an answer, or None where nothing is."""
+    status = reply.status
+    said = f"The API answered {status} {reply.reason}".rstrip() + _excerpt(reply)
+    if status in rules.capped:
+        return WindowTooLarge(said)
+    if is_empty(reply, request, rules) or status == 304:
+        return None
+    if status in rules.expired and not rules.first:
+        return ScanExpired(said)
+    if 200 <= status < 300:
+        return _content(reply)
+    if status == 429 or (status in (403, 503) and _is_limit(reply)):
+        return RateLimited(said, do="nothing, if it heals; else lower requests_per_s in the API's block.")
+    if status in (401, 403):
+        return CredentialsRefused(
+            said, do="check the credentials in the API's block, and what they may read."
+        )
+    if status in (404, 410):
+        return SourceMissing(said, do="check the resource's path.")
+    if status in _HEALING or (status >= _SERVER_ERROR and status not in _UNFIT):
+        return SourceUnavailable(said, do="nothing, if it heals; else ask the API's owner.")
+    return StopError(said, do="check the resource's parameters.")
+
+
+def _is_limit(reply: Reply) -> bool:
+    names = ("x-ratelimit-remaining", "ratelimit-remaining", "x-rate-limit-remaining")
+    return "retry-after" in reply.headers or any(reply.headers.get(name, "").strip() == "0" for name in names)
+
+
+def _content(reply: Reply) -> PageUnreadable | None:
+    """Say why a successful answer cannot be a page."""
+    start = reply.body[:64].lstrip().lower()
+    if start.startswith(b"<"):
+        return PageUnreadable("The API answered with a page of HTML or XML and not with JSON.")
+    if reply.type not in ("", "application/json") and not any(kind in reply.type for kind in _JSON):
+        return PageUnreadable(f"The API answered with {reply.type} and not with JSON.")
+    return None
+
+
+def _excerpt(reply: Reply) -> str:
+    """Return the beginning of what an error says, where it is not a page of HTML."""
+    text = " ".join(reply.body[:2000].decode("utf-8", "replace").split())
+    if reply.status < 300 or not text or text.startswith("<"):
+        return "."
+    return f": {text[:_SHOWN]}"
+
+
+def _recoded(body: bytes, charset: str) -> bytes:
+    try:
+        return body.decode(charset).encode()
+    except (LookupError, UnicodeError):
+        return body

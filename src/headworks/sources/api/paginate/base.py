@@ -1,0 +1,161 @@
+"""What pagination is made of: a state machine that asks for a page, looks at it, and says which comes next.
+
+A paginator does no I/O. Its state is JSON and is kept in the stream's position, so a reading that was cut short
+goes on from it. A new kind of pagination is one class with these methods.
+
+What belongs here: the protocol and what passes through it. What does not: any kind of pagination.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+State = dict[str, Any]
+"""Where a scan stands: JSON, opaque to everything but its paginator."""
+
+Where = Literal["query", "body", "header", "path"]
+"""Where a value is put: a query parameter, a path in the JSON body, a header, or ``{name}`` in the resource's path."""
+
+Evidence = Literal["proven", "consistent", "none"]
+"""What shows that a scan was whole: the API said that it ended; its own counts agree throughout; nothing does."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What the request for a page has beside what the resource says.
+
+    ``alone``: and nothing else but this. ``may_be_missing``: the answer 404 is no error, but says that no such page is.
+    """
+
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    path: Mapping[str, str] = field(default_factory=dict)
+    url: str | None = None
+    alone: bool = False
+    may_be_missing: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page said about the scan.
+
+    ``records`` counts what it held, ``fresh`` those of them that were not known yet. ``fields`` are the fields of
+    its envelope by path, None where absent; ``headers`` have lower-case names. ``total`` is the number of records
+    that the API announced, ``last`` holds fields of its last record. ``missing``: the API says that there is no
+    such page.
+    """
+
+    records: int
+    fresh: int
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    last: Mapping[str, Any] = field(default_factory=dict)
+    total: int | None = None
+    url: str = ""
+    missing: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """What follows a page: the next state, or the end (None) with what shows that the scan was whole.
+
+    ``remark`` is for people: something about the API that they should know.
+    """
+
+    state: State | None
+    evidence: Evidence = "none"
+    remark: str = ""
+
+
+class Paginator(Protocol):
+    """Decides which page comes next."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The paths of the envelope's fields that it looks at."""
+        ...
+
+    @property
+    def record_fields(self) -> tuple[str, ...]:
+        """The paths of the last record's fields that it looks at."""
+        ...
+
+    @property
+    def repeats(self) -> bool:
+        """Tell whether a page may begin with records that the page before it ended with."""
+        ...
+
+    @property
+    def guessable(self) -> bool:
+        """Tell whether states can be guessed without their pages, as where pages are counted."""
+        ...
+
+    @property
+    def ends_on_repeat(self) -> bool:
+        """Tell whether the last page again means the end."""
+        ...
+
+    def begin(self) -> State:
+        """Return the state of the first page."""
+        ...
+
+    def rewind(self, state: State) -> State:
+        """Return the state to go on from after a scan was cut short: itself, or an earlier one where pages shift."""
+        ...
+
+    def ask(self, state: State) -> Ask:
+        """Return what the request for the page at ``state`` has to hold."""
+        ...
+
+    def after(self, state: State, page: Page) -> Step:
+        """Return what comes after ``page``, which was read at ``state``; raises `ReadIncomplete` where it cannot."""
+        ...
+
+    def doubt(self, state: State, page: Page) -> str:
+        """Say why a page may not be what it seems and should be asked for once more; empty where it is beyond doubt."""
+        ...
+
+    def ahead(self, state: State, steps: int) -> State | None:
+        """Guess the state so many pages after ``state`` without their pages, or None where that cannot be guessed."""
+        ...
+
+
+def as_text(value: Any) -> str:
+    """Return a JSON value as a query parameter holds it: texts as they are, all else as compact JSON."""
+    if isinstance(value, str):
+        return value
+    if type(value) is int:
+        return str(value)
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def put(where: Where, name: str, value: Any, *, alone: bool = False) -> Ask:
+    """Return a request's part that holds one value at its place; a body keeps its type, all else is text."""
+    if where == "body":
+        return Ask(body={name: value}, alone=alone)
+    if where == "header":
+        return Ask(headers={name: as_text(value)}, alone=alone)
+    if where == "path":
+        return Ask(path={name: as_text(value)}, alone=alone)
+    return Ask(query={name: as_text(value)}, alone=alone)
+
+
+def together(*asks: Ask) -> Ask:
+    """Return several parts of a request as one."""
+    query: dict[str, str] = {}
+    body: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+    path: dict[str, str] = {}
+    url, alone, may_be_missing = None, False, False
+    for ask in asks:
+        query.update(ask.query)
+        body.update(ask.body)
+        headers.update(ask.headers)
+        path.update(ask.path)
+        url, alone = url or ask.url, alone or ask.alone
+        may_be_missing = may_be_missing or ask.may_be_missing
+    return Ask(query, body, headers, path, url, alone, may_be_missing)

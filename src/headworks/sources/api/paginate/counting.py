@@ -1,0 +1,291 @@
+"""Pages that are counted: by number, and by offset. They can be asked for out of order, and rows may shift under them.
+
+An API that lets pages be counted gives no stable scan: a row that is deleted meanwhile moves another one out of
+sight. So the end of such a scan is never proven, unless one page is all there is. It is consistent where the API
+announces the number of records, that number never shrinks meanwhile, and at least as many came as were announced
+at the beginning: rows that are added meanwhile push others back, and what comes twice is counted once.
+
+What belongs here: page numbers and offsets. What does not: cursors, keys and links.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from headworks.errors import ReadIncomplete
+from headworks.settings import Settings
+from headworks.sources.api.paginate.base import Ask, Evidence, Page, State, Step, put, together
+from headworks.sources.api.paths import FieldPath
+
+_EMPTY_PAGES = 2
+
+
+class _Counting(Settings):
+    """What both kinds have in common: their state counts what was seen, and compares it with what was announced."""
+
+    size: int = Field(default=100, ge=1, description="Records asked for in a page.")
+    send_in: Literal["query", "body"] = Field(
+        default="query", description="Whether numbers are sent in the query or in the JSON body."
+    )
+    short_page_ends: bool = Field(
+        default=False,
+        description="A page with fewer records than the largest one is the last: the API promises so.",
+    )
+
+    @property
+    def record_fields(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    @property
+    def repeats(self) -> bool:
+        """No: a page begins where the one before it ended, unless rows shift."""
+        return False
+
+    @property
+    def guessable(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def ends_on_repeat(self) -> bool:
+        """No."""
+        return False
+
+    def _seen(self, state: State, page: Page) -> State:
+        """Return the counters after a page."""
+        total, before = page.total, state["total"]
+        shrank = state["shrank"] or (total is not None and before is not None and total < before)
+        return {
+            **state,
+            "seen": state["seen"] + page.fresh,
+            "last": page.fresh,
+            "size": max(state["size"], page.records),
+            "begun": state["begun"] if state["begun"] is not None else total,
+            "total": total if total is not None else before,
+            "shrank": shrank,
+            "empty": state["empty"] + 1 if page.records == 0 else 0,
+            "pages": state["pages"] + 1,
+        }
+
+    def _end(self, state: State) -> Step:
+        """End a scan with what its counters show."""
+        evidence: Evidence = "none"
+        if state["total"] is not None:
+            whole = not state["shrank"] and state["seen"] >= state["begun"]
+            evidence = "consistent" if whole else "none"
+        elif state["pages"] == 1 and state["empty"] == 0:
+            evidence = "proven"
+        return Step(None, evidence)
+
+    def _is_whole(self, state: State) -> bool:
+        return state["total"] is not None and state["seen"] >= state["total"]
+
+    def _is_short(self, state: State, page: Page) -> bool:
+        """Tell whether a page is the last by its length; the first page may be short because the API cut its size."""
+        short = self.short_page_ends and 0 < page.records < state["size"]
+        return short and (state["pages"] > 1 or page.records < self.size)
+
+    def _remark(self, before: State, after: State) -> str:
+        """Say, after the first page that is followed by another, that the API cut the size that was asked for."""
+        if before["pages"] == 1 and 0 < before["size"] < self.size and after["empty"] == 0:
+            return f"The API cut the page size of {self.size} to {before['size']}."
+        return ""
+
+
+_COUNTERS: State = {
+    "seen": 0,
+    "last": 0,
+    "size": 0,
+    "begun": None,
+    "total": None,
+    "shrank": False,
+    "empty": 0,
+    "pages": 0,
+}
+
+
+class PageNumbers(_Counting):
+    """Pages counted from ``first``.
+
+    The scan ends where the announced number of records came, after the announced number of pages, where there is
+    no next number in the body, or at empty pages. A scan that was cut short goes back one page, since rows may
+    have shifted.
+    """
+
+    kind: Literal["page_numbers"] = "page_numbers"
+    page_parameter: str = Field(default="page", description="Parameter with the page's number.")
+    size_parameter: str | None = Field(
+        default="per_page", description="Parameter with the page's size, if any."
+    )
+    first: int = Field(default=1, ge=0, description="Number of the first page.")
+    pages_field: FieldPath | None = Field(default=None, description="Path of the number of pages.")
+    next_field: FieldPath | None = Field(default=None, description="Path of the next page's number.")
+    past_end: Literal["empty", "missing", "last_page"] = Field(
+        default="empty",
+        description="What the API answers past the last page: an empty page, 404, or the last page again.",
+    )
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The paths of the envelope's fields that it looks at."""
+        return tuple(field for field in (self.pages_field, self.next_field) if field)
+
+    @property
+    def ends_on_repeat(self) -> bool:
+        """Yes, where the API gives its last page past the end."""
+        return self.past_end == "last_page"
+
+    def begin(self) -> State:
+        """Return the first page."""
+        return {"page": self.first, "announced": None, **_COUNTERS}
+
+    def rewind(self, state: State) -> State:
+        """Go back one page."""
+        if state["page"] <= self.first:
+            return self.begin()
+        return {
+            **state,
+            "page": state["page"] - 1,
+            "seen": state["seen"] - state["last"],
+            "last": 0,
+            "empty": 0,
+        }
+
+    def ask(self, state: State) -> Ask:
+        """Ask for the page's number and size."""
+        missing = self.past_end == "missing" or bool(state.get("past"))
+        asks = [put(self.send_in, self.page_parameter, state["page"]), Ask(may_be_missing=missing)]
+        if self.size_parameter:
+            asks.append(put(self.send_in, self.size_parameter, self.size))
+        return together(*asks)
+
+    def after(self, state: State, page: Page) -> Step:
+        """Go on to the next number, or end."""
+        counted = self._seen(state, page)
+        index, pages = state["page"] - self.first + 1, page.fields.get(self.pages_field or "")
+        if page.missing:
+            return self._end(counted)
+        if self.next_field:
+            return self._by_next(state, counted, page)
+        onward = {**counted, "page": state["page"] + 1}
+        if isinstance(pages, int) and not isinstance(pages, bool):
+            onward["announced"] = self.first - 1 + pages
+            if index < pages:
+                return Step(onward, remark=self._remark(state, counted))
+            if self._is_whole(counted) or page.records == 0 or self.past_end == "last_page":
+                return self._end(counted)
+            # Past what was announced: only an empty or missing page shows that it was no lie.
+            return Step({**onward, "past": True})
+        if self._is_whole(counted) or self._is_short(counted, page) or counted["empty"] >= _EMPTY_PAGES:
+            return self._end(counted)
+        return Step(onward, remark=self._remark(state, counted))
+
+    def doubt(self, state: State, page: Page) -> str:
+        """Doubt an empty page where more was announced, or where nothing is."""
+        if page.records or self.next_field or (page.missing and state["total"] is None):
+            return ""
+        pages = page.fields.get(self.pages_field or "")
+        if isinstance(pages, int):
+            return (
+                "it is empty, and more pages were announced"
+                if state["page"] - self.first + 1 <= pages
+                else ""
+            )
+        if self._is_whole(self._seen(state, page)):
+            return ""
+        return "it is empty" if state["empty"] == 0 else ""
+
+    def ahead(self, state: State, steps: int) -> State | None:
+        """Guess the number after so many steps, up to what was announced."""
+        if self.next_field or not state["pages"]:
+            return None
+        size = state["size"] or self.size
+        last = state["announced"]
+        if state["total"] is not None:
+            last = min(last or state["total"], self.first - 1 - (-state["total"] // size))
+        if last is not None and state["page"] + steps > last:
+            return None
+        return {**state, "page": state["page"] + steps}
+
+    def _by_next(self, state: State, counted: State, page: Page) -> Step:
+        following = page.fields.get(self.next_field or "")
+        if following is None or following is False or following == "":
+            return self._end(counted)
+        try:
+            number = int(following)
+        except (TypeError, ValueError) as problem:
+            raise ReadIncomplete(f"The next page's number is {following!r}, which is no number.") from problem
+        if number <= state["page"]:
+            if number == state["page"] or number == 0:
+                return self._end(counted)
+            raise ReadIncomplete(f"The API sends back from page {state['page']} to page {number}.")
+        return Step({**counted, "page": number}, remark=self._remark(state, counted))
+
+
+class Offset(_Counting):
+    """Pages counted by the records before them; the next offset is where the records that came end.
+
+    So a page size that the API cuts loses nothing. A scan that was cut short goes back by the last page.
+    """
+
+    kind: Literal["offset"] = "offset"
+    offset_parameter: str = Field(
+        default="offset", description="Parameter with the number of records to skip."
+    )
+    limit_parameter: str | None = Field(
+        default="limit", description="Parameter with the page's size, if any."
+    )
+    first: int = Field(default=0, ge=0, description="Offset of the first record.")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def begin(self) -> State:
+        """Return the first page."""
+        return {"offset": self.first, "step": 0, **_COUNTERS}
+
+    def rewind(self, state: State) -> State:
+        """Go back by the last page's records."""
+        back = max(self.first, state["offset"] - state["step"])
+        return {
+            **state,
+            "offset": back,
+            "seen": state["seen"] - state["last"],
+            "last": 0,
+            "step": 0,
+            "empty": 0,
+        }
+
+    def ask(self, state: State) -> Ask:
+        """Ask for the offset and the page's size."""
+        asks = [put(self.send_in, self.offset_parameter, state["offset"])]
+        if self.limit_parameter:
+            asks.append(put(self.send_in, self.limit_parameter, self.size))
+        return together(*asks)
+
+    def after(self, state: State, page: Page) -> Step:
+        """Go on after the records that came, or end."""
+        counted = self._seen(state, page)
+        if page.missing or page.records == 0 or self._is_whole(counted) or self._is_short(counted, page):
+            return self._end(counted)
+        onward = {**counted, "offset": state["offset"] + page.records, "step": page.records}
+        return Step(onward, remark=self._remark(state, counted))
+
+    def doubt(self, state: State, page: Page) -> str:
+        """Doubt an empty page unless all that was announced has come."""
+        if page.records or page.missing or self._is_whole(self._seen(state, page)):
+            return ""
+        return "it is empty"
+
+    def ahead(self, state: State, steps: int) -> State | None:
+        """Guess the offset after so many steps of the largest page seen, up to what was announced."""
+        step = state["size"]
+        following = state["offset"] + step * steps
+        if not step or (state["total"] is not None and following - self.first >= state["total"]):
+            return None
+        return {**state, "offset": following}

@@ -1,0 +1,112 @@
+"""Pages whose whole address comes from the page before: in the body, in a Link header, or in a header of its own.
+
+An address is followed only on the API's own origin, which the client sees to; what it holds of our credentials is taken
+out before it is kept.
+
+What belongs here: finding the next address. What does not: joining and judging it (``request.py``, ``client.py``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+from urllib.parse import urljoin
+
+from pydantic import Field
+
+from headworks.errors import ReadIncomplete
+from headworks.sources.api.paginate.base import Ask, Page, State, Step, put, together
+from headworks.sources.api.paginate.tokens import _Onward, is_end
+from headworks.sources.api.paths import FieldPath
+
+_LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:\"(?:[^\"\\]|\\.)*\"|[^\s;,]*))?)*)")
+_RELATION = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,]+))", re.IGNORECASE)
+
+
+def next_link(header: str) -> str | None:
+    """Return the address with the relation ``next`` in a Link header, or None where there is none."""
+    for address, attributes in _LINK.findall(header):
+        for quoted, plain in _RELATION.findall(attributes):
+            if "next" in (quoted or plain).lower().split():
+                return str(address)
+    return None
+
+
+class _Followed(_Onward):
+    """What the kinds have in common: the first page is asked for with a size, each further one by its address."""
+
+    size_parameter: str | None = Field(
+        default=None, description="Query parameter of the first page with the page's size, if any."
+    )
+    size: int = Field(default=100, ge=1, description="Records asked for in a page.")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def begin(self) -> State:
+        """Return the first page."""
+        return {"url": None}
+
+    def ask(self, state: State) -> Ask:
+        """Ask for the address, or for the first page."""
+        if state["url"] is not None:
+            return Ask(url=state["url"], alone=True)
+        return put("query", self.size_parameter, self.size) if self.size_parameter else Ask()
+
+
+class NextUrl(_Followed):
+    """The body holds the next page's address, absolute or relative; none, null or an empty one ends the scan."""
+
+    kind: Literal["next_url"] = "next_url"
+    url_field: FieldPath = Field(default="next", description="Path of the next page's address in the body.")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The path of the address."""
+        return (self.url_field,)
+
+    def after(self, state: State, page: Page) -> Step:
+        """Go on to the address, or end."""
+        url = page.fields.get(self.url_field)
+        if is_end(url):
+            return Step(None, "proven")
+        if not isinstance(url, str):
+            raise ReadIncomplete(f"The next page's address is {url!r}, which is no address.")
+        return Step({"url": urljoin(page.url, url)})
+
+
+class LinkHeader(_Followed):
+    """A Link header holds the next page's address under the relation ``next``; none ends the scan."""
+
+    kind: Literal["link_header"] = "link_header"
+
+    def after(self, state: State, page: Page) -> Step:
+        """Go on to the address, or end."""
+        url = next_link(page.headers.get("link", ""))
+        return Step({"url": urljoin(page.url, url)}) if url else Step(None, "proven")
+
+
+class NextHeader(_Followed):
+    """A header of its own holds the next page's address, or a token for it; none or an empty one ends the scan."""
+
+    kind: Literal["next_header"] = "next_header"
+    header: str = Field(description="Name of the header, such as Next-Page.")
+    cursor_parameter: str | None = Field(
+        default=None,
+        description="Query parameter with the header's token; none: the header holds an address.",
+    )
+
+    def ask(self, state: State) -> Ask:
+        """Ask for the address, or for the first page with the token."""
+        if state["url"] is None or self.cursor_parameter is None:
+            return super().ask(state)
+        return together(super().ask({"url": None}), put("query", self.cursor_parameter, state["url"]))
+
+    def after(self, state: State, page: Page) -> Step:
+        """Go on to the address or token, or end."""
+        value = page.headers.get(self.header.lower(), "").strip()
+        if not value:
+            return Step(None, "proven")
+        return Step({"url": value if self.cursor_parameter else urljoin(page.url, value)})

@@ -1,0 +1,262 @@
+"""Pages that are followed: by a token, by the last key, by several tokens at once, or not at all.
+
+What belongs here: cursors, keysets, composites, the single page. What does not: counting (``counting.py``), whole
+addresses (``links.py``).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from headworks.errors import ReadIncomplete
+from headworks.settings import Settings
+from headworks.sources.api.paginate.base import (
+    Ask,
+    Page,
+    State,
+    Step,
+    Where,
+    put,
+    together,
+)
+from headworks.sources.api.paths import FieldPath
+
+_ENDS: tuple[Any, ...] = (None, "", 0, False, [], {})
+
+
+def is_end(token: Any) -> bool:
+    """Tell whether a next token means that there is none: absent, null, empty, zero or false."""
+    return token in _ENDS
+
+
+class _Onward(Settings):
+    """What these kinds have in common: no guessing, no going back."""
+
+    @property
+    def record_fields(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    @property
+    def repeats(self) -> bool:
+        """No."""
+        return False
+
+    @property
+    def guessable(self) -> bool:
+        """No: only a page knows the next one."""
+        return False
+
+    @property
+    def ends_on_repeat(self) -> bool:
+        """No."""
+        return False
+
+    def rewind(self, state: State) -> State:
+        """Go on at the state itself: a token stands where it stood."""
+        return state
+
+    def doubt(self, state: State, page: Page) -> str:
+        """Doubt nothing."""
+        return ""
+
+    def ahead(self, state: State, steps: int) -> State | None:
+        """Guess nothing: only a page knows the next one."""
+        return None
+
+
+class Cursor(_Onward):
+    """A token in the body names the next page; none, null, an empty one or a false flag ends the scan."""
+
+    kind: Literal["cursor"] = "cursor"
+    cursor_parameter: str = Field(
+        default="cursor", description="Where the token is sent: a name, or a path in the body."
+    )
+    cursor_field: FieldPath = Field(default="next_cursor", description="Path of the next token in the body.")
+    send_in: Where = Field(
+        default="query", description="Whether the token goes to query, body, header or path."
+    )
+    alone: bool = Field(default=False, description="The token is sent without the other parameters.")
+    first: Any = Field(
+        default=None, description="Token of the first page; none: it is asked for without one."
+    )
+    more_field: FieldPath | None = Field(
+        default=None, description="Path of a flag that says whether more follows."
+    )
+    same_ends: bool = Field(default=False, description="The same token again means the end.")
+    size_parameter: str | None = Field(default="limit", description="Parameter with the page's size, if any.")
+    size: int = Field(default=100, ge=1, description="Records asked for in a page.")
+    size_in: Literal["query", "body"] = Field(
+        default="query", description="Whether the size goes to query or body."
+    )
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The paths of the envelope's fields that it looks at."""
+        return (self.cursor_field, self.more_field) if self.more_field else (self.cursor_field,)
+
+    def begin(self) -> State:
+        """Return the first page."""
+        return {"cursor": self.first}
+
+    def ask(self, state: State) -> Ask:
+        """Ask with the token and the page's size; the first page may have no token."""
+        token = state["cursor"]
+        asks = [put(self.size_in, self.size_parameter, self.size)] if self.size_parameter else []
+        if token is None:
+            return together(*asks)
+        if self.alone and token != self.first:
+            return put(self.send_in, self.cursor_parameter, token, alone=True)
+        return together(*asks, put(self.send_in, self.cursor_parameter, token))
+
+    def after(self, state: State, page: Page) -> Step:
+        """Go on with the next token, or end."""
+        token = page.fields.get(self.cursor_field)
+        more = page.fields.get(self.more_field) if self.more_field else None
+        if is_end(token):
+            if more is True:
+                raise ReadIncomplete("The API says that more follows, and gives no token to follow with.")
+            return Step(None, "proven")
+        if self.more_field and is_end(more):
+            return Step(None, "proven")
+        if self.same_ends and token == state["cursor"]:
+            return Step(None, "proven")
+        return Step({"cursor": token})
+
+
+class Keyset(_Onward):
+    """The next page begins after the last record's key; an empty page or a false flag ends the scan.
+
+    Where the API counts the key itself in (``inclusive``), what the page before held already is left out, and a page
+    that holds nothing else ends the scan.
+    """
+
+    kind: Literal["keyset"] = "keyset"
+    key_parameter: str = Field(description="Parameter with the last key, such as starting_after.")
+    key_field: FieldPath = Field(default="id", description="Path of the key in a record.")
+    send_in: Where = Field(
+        default="query", description="Whether the key goes to query, body, header or path."
+    )
+    first: Any = Field(default=None, description="Key of the first page; none: it is asked for without one.")
+    inclusive: bool = Field(default=False, description="The API gives the record with the key again.")
+    more_field: FieldPath | None = Field(
+        default=None, description="Path of a flag that says whether more follows."
+    )
+    short_page_ends: bool = Field(
+        default=False, description="A page with fewer records than the largest one is the last."
+    )
+    size_parameter: str | None = Field(default="limit", description="Parameter with the page's size, if any.")
+    size: int = Field(default=100, ge=1, description="Records asked for in a page.")
+    size_in: Literal["query", "body"] = Field(
+        default="query", description="Whether the size goes to query or body."
+    )
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The paths of the envelope's fields that it looks at."""
+        return (self.more_field,) if self.more_field else ()
+
+    @property
+    def record_fields(self) -> tuple[str, ...]:
+        """The path of the key."""
+        return (self.key_field,)
+
+    @property
+    def repeats(self) -> bool:
+        """Yes, where the API counts the key in."""
+        return self.inclusive
+
+    def begin(self) -> State:
+        """Return the first page."""
+        return {"key": self.first, "largest": 0}
+
+    def ask(self, state: State) -> Ask:
+        """Ask with the last key and the page's size."""
+        asks = [put(self.size_in, self.size_parameter, self.size)] if self.size_parameter else []
+        if state["key"] is not None:
+            asks.append(put(self.send_in, self.key_parameter, state["key"]))
+        return together(*asks)
+
+    def after(self, state: State, page: Page) -> Step:
+        """Go on after the last record's key, or end."""
+        more = page.fields.get(self.more_field) if self.more_field else None
+        if page.records == 0:
+            if more is True:
+                raise ReadIncomplete("The API says that more follows, and gave no record to follow from.")
+            return Step(None, "proven")
+        if self.more_field and is_end(more):
+            return Step(None, "proven")
+        if self.short_page_ends and page.records < state["largest"]:
+            return Step(None, "proven")
+        key = page.last.get(self.key_field)
+        if key is None:
+            raise ReadIncomplete(f"The last record of a page has no {self.key_field} to go on from.")
+        if key == state["key"]:
+            return self._stuck(page)
+        return Step({"key": key, "largest": max(state["largest"], page.records)})
+
+    def doubt(self, state: State, page: Page) -> str:
+        """Doubt an empty page, unless a flag says that it is the last."""
+        return "it is empty" if page.records == 0 and not self.more_field else ""
+
+    def _stuck(self, page: Page) -> Step:
+        if self.inclusive and page.fresh == 0 and page.records < self.size:
+            return Step(None, "proven")
+        raise ReadIncomplete(
+            "A whole page has one and the same key, so the records after it cannot be reached.",
+            do="ask for larger pages, or for a key that is unique.",
+        )
+
+
+class Composite(_Onward):
+    """Several tokens move together; the scan ends when none of them has a next one."""
+
+    kind: Literal["composite"] = "composite"
+    cursors: tuple[Cursor, ...] = Field(min_length=2, description="The tokens, each as a cursor of its own.")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The paths of the envelope's fields that it looks at."""
+        return tuple(field for cursor in self.cursors for field in cursor.fields)
+
+    def begin(self) -> State:
+        """Return the first page."""
+        return {"cursors": [cursor.begin() for cursor in self.cursors]}
+
+    def ask(self, state: State) -> Ask:
+        """Ask with every token that there is."""
+        pairs = zip(self.cursors, state["cursors"], strict=True)
+        return together(*(cursor.ask(part) for cursor, part in pairs if part is not None))
+
+    def after(self, state: State, page: Page) -> Step:
+        """Go on with the next tokens, or end when none has one."""
+        pairs = zip(self.cursors, state["cursors"], strict=True)
+        steps = [cursor.after(part or cursor.begin(), page) for cursor, part in pairs]
+        if all(step.state is None for step in steps):
+            return Step(None, "proven")
+        return Step({"cursors": [step.state for step in steps]})
+
+
+class Single(_Onward):
+    """One page is all there is."""
+
+    kind: Literal["single"] = "single"
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def begin(self) -> State:
+        """Return the page."""
+        return {}
+
+    def ask(self, state: State) -> Ask:
+        """Ask for the resource as it is."""
+        return Ask()
+
+    def after(self, state: State, page: Page) -> Step:
+        """End."""
+        return Step(None, "proven")

@@ -1,0 +1,83 @@
+"""The small language of paths into JSON: ``data.items``, ``edges[].node``, ``"@odata.nextLink"``, empty for all.
+
+A path is names joined by dots; a name that holds a dot, a bracket or a quote is put in double quotes. ``[]``
+after a name stands for each element of the array there, ``{}`` for each value of the object.
+
+What belongs here: reading paths, and following them in values that are decoded already. What does not: raw JSON, which
+``records.py`` takes apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+EACH, EACH_VALUE = "[]", "{}"
+
+_PART = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^.\[\]{}"]+))?((?:\[\]|\{\})*)(\.|$)')
+
+
+@cache
+def parts(path: str) -> tuple[str, ...]:
+    """Return the steps of a path, `EACH` and `EACH_VALUE` among them; raises ValueError where it is not a path."""
+    steps: list[str] = []
+    at = 0
+    while at < len(path):
+        found = _PART.match(path, at)
+        if found is None or found.end() == at or not (found[1] or found[2] or found[3]):
+            raise ValueError(f'{path!r} is not a path such as data.items, edges[].node or "@odata.nextLink"')
+        name = re.sub(r"\\(.)", r"\1", found[1]) if found[1] is not None else found[2]
+        if name is not None:
+            steps.append(name.strip() if found[1] is None else name)
+        steps += [found[3][i : i + 2] for i in range(0, len(found[3]), 2)]
+        at = found.end()
+        if found[4] and at == len(path):
+            raise ValueError(f"{path!r} ends with a dot")
+    return tuple(steps)
+
+
+def find(value: Any, path: str) -> Any:
+    """Return what is at a path of a decoded value, or None where nothing is."""
+    for step in parts(path):
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and step.isdigit():
+            value = value[int(step)] if int(step) < len(value) else None
+        else:
+            return None
+    return value
+
+
+def placed(value: Any, path: str, new: Any) -> Any:
+    """Return a copy of a decoded value with ``new`` at a path; objects on the way are made where there are none."""
+    return _placed(value, parts(path), new)
+
+
+def _placed(value: Any, steps: Sequence[str], new: Any) -> Any:
+    if not steps:
+        return new
+    held = dict(value) if isinstance(value, Mapping) else {}
+    held[steps[0]] = _placed(held.get(steps[0]), steps[1:], new)
+    return held
+
+
+def _checked_records(path: str) -> str:
+    parts(path)
+    return path
+
+
+def _checked_field(path: str) -> str:
+    if not parts(path) or {EACH, EACH_VALUE} & set(parts(path)):
+        raise ValueError(f"{path!r} must name one field")
+    return path
+
+
+RecordsPath = Annotated[str, AfterValidator(_checked_records)]
+"""A path to records: it may hold ``[]`` and ``{}``, and be empty."""
+
+FieldPath = Annotated[str, AfterValidator(_checked_field)]
+"""A path to one field."""

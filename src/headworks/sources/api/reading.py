@@ -1,0 +1,351 @@
+"""Reads a resource page by page: drives its paginator, recognises what came already, judges whether it was whole.
+
+A pass is one scan, or several where a window had to be split. A scan that the API gave up is begun again at its
+watermark; one that its own counts contradict is scanned once more, and what then comes again is the API's word.
+
+What belongs here: that. What does not: requests (``client.py``), batches (``source.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from headworks.errors import ReadIncomplete, ScanExpired, WindowTooLarge
+from headworks.sources.api.ahead import Ahead
+from headworks.sources.api.client import ApiClient, Session
+from headworks.sources.api.fields import RecordFields
+from headworks.sources.api.judging import Reply, Rules, is_empty
+from headworks.sources.api.loops import LoopGuard
+from headworks.sources.api.memory import Memory, Recognised
+from headworks.sources.api.paginate import Ask, Page, Paginator, Step
+from headworks.sources.api.paginate.base import put, together
+from headworks.sources.api.records import Body, Envelope, split
+from headworks.sources.api.request import Composer, Request, conditional_headers
+from headworks.sources.api.resource import Resource
+from headworks.sources.api.standing import Span, Standing
+from headworks.sources.api.values import Values
+from headworks.sources.api.verdict import Verdict, judge_end
+from headworks.sources.api.watermark import Watermark
+
+_MOST_RESTARTS = 3
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A page as it came."""
+
+    body: Body
+    headers: dict[str, str] = field(default_factory=dict)
+    missing: bool = False
+    unchanged: bool = False
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A page as it is to be landed: its new records, where the reading stands after it, and what to tell about it."""
+
+    records: list[bytes]
+    deleted: list[bool] | None
+    read: int
+    number: int
+    url: str
+    standing: Standing
+    remark: str = ""
+    shown: bool | None = None
+    expected: int | None = None
+
+
+class Reading:
+    """One reading of one resource, from where its stream stands to the end of the pass."""
+
+    def __init__(self, api: ApiClient, resource: Resource, standing: Standing, now: datetime) -> None:
+        self._api, self._resource, self._standing = api, resource, standing
+        self._paginator: Paginator = resource.pagination
+        self._compose = Composer(api.settings, resource)
+        self._fields = RecordFields(resource)
+        self._envelope = Envelope(
+            resource.records,
+            tuple(filter(None, (*self._paginator.fields, resource.completeness.total_field))),
+            resource.error_fields,
+            lone=resource.pagination.kind == "single",
+        )
+        spec = resource.incremental
+        self._values = Values(spec) if spec else None
+        self._watermark = Watermark(spec, standing.mark, standing.high, now) if spec else None
+        self._memory = Memory(standing.expected)
+        self._verdict = Verdict()
+        self._rules = {first: Rules.of(resource, first=first) for first in (True, False)}
+        self._number = 0
+        self._validators: dict[str, str] = {}
+        self.session: Session
+
+    async def pages(self) -> AsyncGenerator[Landed, None]:
+        """Yield page after page until the pass has ended."""
+        async with self._api.session() as self.session:
+            restarts = 0
+            while not self._standing.done:
+                try:
+                    async with aclosing(self._scan()) as scan:
+                        async for landed in scan:
+                            self._standing = landed.standing
+                            yield landed
+                except ScanExpired as problem:
+                    restarts += 1
+                    if restarts > _MOST_RESTARTS:
+                        raise ReadIncomplete(
+                            f"The API gave up the scan {restarts} times: {problem.what}",
+                            where=problem.where,
+                            do="ask for larger pages or smaller windows, so that a scan ends before it expires.",
+                        ) from problem
+                    self._standing = self._standing.restarted()
+                    self._memory.begin_scan()
+                except WindowTooLarge as problem:
+                    self._standing = self._split(problem)
+
+    async def _scan(self) -> AsyncGenerator[Landed, None]:
+        """Yield the pages of the first span until it has ended, or has to be scanned once more."""
+        standing, span = self._standing, self._standing.spans[0]
+        state = standing.state if standing.state is not None else self._paginator.begin()
+        guard = LoopGuard(standing.anchors, identical_pages=self._resource.identical_pages)
+        first = standing.state is None
+
+        async def fetch(request: Request) -> Fetched:
+            return await self._fetch(request, first=first)
+
+        ahead = Ahead(fetch, self._api.settings.limits.in_flight)
+        try:
+            while True:
+                here = state
+
+                def guess(steps: int, here: dict[str, object] = here) -> Request | None:
+                    following = self._paginator.ahead(here, steps)
+                    return None if following is None else self._request(following, span)
+
+                request = self._request(state, span, first=first)
+                fetched = await ahead.get(request, guess)
+                if fetched.unchanged:
+                    yield self._unchanged(request)
+                    return
+                turn = _Turn(request, span, state, standing, guard)
+                page, known, step = await self._turn(turn, fetched)
+                standing = self._advance(turn, page, known, step)
+                yield self._landed(turn, page, known, step, standing)
+                if step.state is None:
+                    return
+                state, first = step.state, False
+        finally:
+            await ahead.drop()
+
+    async def _turn(self, turn: _Turn, fetched: Fetched) -> tuple[Fetched, Recognised, Step]:
+        """Look at a page, ask for it once more where it is in doubt, and find what follows it."""
+        page = self._page(turn, fetched)
+        doubt = self._doubt(turn, page, fetched)
+        if doubt:
+            fetched = await self._fetch(turn.request, first=False)
+            page = self._page(turn, fetched)
+        known = self._recognise(fetched)
+        page = replace(page, fresh=known.fresh)
+        if turn.guard.is_last(fetched.body.records) and self._paginator.ends_on_repeat:
+            step = self._paginator.after(turn.state, replace(page, records=0, fresh=0, missing=True))
+            return Fetched(Body([], fetched.body.fields), missing=True), Recognised([], 0), step
+        step = self._located(turn, page)
+        looping = self._circle(turn, fetched, step)
+        if looping:
+            raise ReadIncomplete(
+                f"The scan goes round in circles: {looping}.",
+                where=turn.request.shown,
+                do="check the resource's pagination against the API's description; identical_pages allows equal pages.",
+            )
+        if self._paginator.repeats:
+            self._memory.expect_page(fetched.body.records)
+        return fetched, known, step
+
+    def _doubt(self, turn: _Turn, page: Page, fetched: Fetched) -> str:
+        """Say why a page should be asked for once more; empty where it is beyond doubt."""
+        why = self._paginator.doubt(turn.state, page)
+        if why or page.missing:
+            return why
+        if turn.guard.is_last(fetched.body.records) and self._paginator.ends_on_repeat:
+            return ""
+        if self._paginator.guessable:
+            return self._circle(turn, fetched, Step(None))
+        try:
+            return self._circle(turn, fetched, self._paginator.after(turn.state, page))
+        except ReadIncomplete as problem:
+            return problem.what
+
+    def _circle(self, turn: _Turn, fetched: Fetched, step: Step) -> str:
+        """Say what shows that the scan goes round in circles; empty where nothing does."""
+        if not self._paginator.repeats and turn.guard.was_got(fetched.body.records):
+            return "a page holds the same records as one before it"
+        if step.state is not None and not self._paginator.guessable:
+            following = self._request(step.state, turn.span)
+            if following == turn.request or turn.guard.was_asked(following):
+                return "a page leads back to one that was read before it"
+        return ""
+
+    def _page(self, turn: _Turn, fetched: Fetched) -> Page:
+        records = fetched.body.records
+        return Page(
+            len(records),
+            len(records),
+            fetched.body.fields,
+            fetched.headers,
+            last=self._fields.last(records),
+            total=self._fields.total(fetched.body.fields, fetched.headers),
+            url=turn.request.url,
+            missing=fetched.missing,
+        )
+
+    def _recognise(self, fetched: Fetched) -> Recognised:
+        return self._memory.recognise(fetched.body.records, self._fields.keys(fetched.body.records))
+
+    def _located(self, turn: _Turn, page: Page) -> Step:
+        try:
+            return self._paginator.after(turn.state, page)
+        except ReadIncomplete as problem:
+            raise ReadIncomplete(problem.what, where=turn.request.shown, do=problem.do) from problem
+
+    def _advance(self, turn: _Turn, fetched: Fetched, known: Recognised, step: Step) -> Standing:
+        """Return where the scan stands after a page, and remember the page."""
+        before, records = turn.standing, fetched.body.records
+        self._number += 1
+        number = before.pages + 1
+        turn.guard.asked(turn.request, number)
+        turn.guard.got(records)
+        if self._watermark is not None:
+            self._watermark.see(self._fields.cursors(records), records)
+        total = self._fields.total(fetched.body.fields, fetched.headers)
+        self._verdict.see(records, known.fresh, total, step.remark)
+        if before.state is None and before.pages == 0:
+            self._validators = {
+                k: fetched.headers[k] for k in ("etag", "last-modified") if k in fetched.headers
+            }
+        if number >= self._resource.most_pages and step.state is not None:
+            raise ReadIncomplete(
+                f"The scan did not end within {number} pages.",
+                where=turn.request.shown,
+                do="raise most_pages of the resource, if it really is so long.",
+            )
+        goes_back = step.state is not None and self._paginator.rewind(step.state) is not step.state
+        return replace(
+            before,
+            state=step.state,
+            count=before.count + known.fresh,
+            pages=number,
+            high=self._watermark.high if self._watermark else None,
+            expected=tuple(self._memory.expected()),
+            overlap=tuple(records) if goes_back else (),
+            anchors=tuple(turn.guard.anchors),
+        )
+
+    def _landed(
+        self, turn: _Turn, fetched: Fetched, known: Recognised, step: Step, standing: Standing
+    ) -> Landed:
+        records = [record for record, new in zip(fetched.body.records, known.landing, strict=True) if new]
+        remark, shown = step.remark, None
+        if step.state is None:
+            cap = self._resource.cap
+            if cap is not None and standing.count >= cap.most:
+                raise WindowTooLarge(f"The API gave {standing.count} records, which is its most.")
+            end = judge_end(self._verdict, step.evidence, standing.count, turn.request.shown)
+            remark, shown = " ".join(filter(None, (remark, end.remark))), end.shown
+            standing = self._after_scan(standing, again=end.again)
+        return Landed(
+            records,
+            self._fields.deleted(records),
+            read=len(fetched.body.records),
+            number=self._number,
+            url=turn.request.shown,
+            standing=standing,
+            remark=remark,
+            shown=shown,
+            expected=self._verdict.total,
+        )
+
+    def _after_scan(self, standing: Standing, *, again: bool) -> Standing:
+        """Return where the pass stands after a scan: at its end, at the next span, or at the same scan once more."""
+        self._memory.begin_scan()
+        if again:
+            return standing.restarted()
+        self._verdict = Verdict()
+        if len(standing.spans) > 1:
+            return standing.at_next_span()
+        if self._resource.conditional:
+            standing = replace(standing, validators=self._validators)
+        if self._watermark is None:
+            return standing.ended(None, [])
+        return standing.ended(self._watermark.next_mark(), self._watermark.ties())
+
+    def _unchanged(self, request: Request) -> Landed:
+        """Return the page that says that nothing has changed: the position stays as it is."""
+        begun = self._standing
+        expected = list(begun.expected)
+        return Landed([], None, 0, 0, request.shown, begun.ended(begun.mark, expected), shown=True)
+
+    def _split(self, problem: WindowTooLarge) -> Standing:
+        standing = self._standing
+        halves = standing.spans[0].halves()
+        if halves is None:
+            raise ReadIncomplete(
+                f"{problem.what} The window cannot be made smaller.",
+                where=self._resource.path,
+                do="give the resource's incremental a start, so that its first window has a beginning.",
+            ) from problem
+        self._memory.begin_scan()
+        self._verdict = Verdict()
+        return replace(standing.restarted(), spans=(*halves, *standing.spans[1:]))
+
+    async def _fetch(self, request: Request, *, first: bool) -> Fetched:
+        rules = self._rules[first]
+
+        def accept(reply: Reply) -> Fetched:
+            headers = dict(reply.headers)
+            if reply.status == 304:
+                return Fetched(Body([], {}), headers, unchanged=True)
+            if is_empty(reply, request, rules):
+                return Fetched(Body([], {}), headers, missing=True)
+            body = split(reply.text(), self._envelope)
+            if not self._compose.cleans:
+                return Fetched(body, headers)
+            cleaned = {path: self._cleaned(value) for path, value in body.fields.items()}
+            return Fetched(Body(body.records, cleaned), {k: self._cleaned(v) for k, v in headers.items()})
+
+        return await self.session.fetch(request, rules, accept)
+
+    def _cleaned(self, value: Any) -> Any:
+        return self._compose.clean(value) if isinstance(value, str) else value
+
+    def _request(self, state: dict[str, object], span: Span, *, first: bool = False) -> Request:
+        asks = [self._paginator.ask(state), *self._bounds(span)]
+        if first and self._resource.conditional and self._standing.validators:
+            asks.append(Ask(headers=conditional_headers(self._standing.validators)))
+        return self._compose.compose(together(*asks))
+
+    def _bounds(self, span: Span) -> list[Ask]:
+        spec = self._resource.incremental
+        if spec is None or self._values is None:
+            return []
+        asks = []
+        if span.since is not None:
+            asks.append(put(spec.send_in, spec.parameter, self._values.since(span.since)))
+        elif spec.start is not None:
+            asks.append(put(spec.send_in, spec.parameter, spec.template.format(spec.start)))
+        if span.until_us is not None and spec.until_parameter is not None:
+            asks.append(put(spec.send_in, spec.until_parameter, self._values.until(span.until_us)))
+        return asks
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """One page's turn: its request, and where the scan stood before it."""
+
+    request: Request
+    span: Span
+    state: dict[str, object]
+    standing: Standing
+    guard: LoopGuard

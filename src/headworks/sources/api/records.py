@@ -1,0 +1,327 @@
+"""Takes a page's body apart: the exact bytes of each record, and the few fields of the envelope that are looked at.
+
+What belongs here: raw JSON along paths, the strict way first and the tolerant one where that fails, and reading
+fields of records. What does not: what a page means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from headworks.errors import PageUnreadable
+from headworks.sources.api import splitting
+from headworks.sources.api.paths import EACH, EACH_VALUE, parts
+from headworks.sources.api.splitting import Unbalanced
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_array = msgspec.json.Decoder(list[msgspec.Raw])
+_any = msgspec.json.Decoder()
+
+_STRICT = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError)
+_SHOWN_BYTES = 200
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """How a body is taken apart.
+
+    ``records`` is the path of the records, ``fields`` those that are looked at, ``errors`` those that say that the
+    answer is an error in spite of its status. ``lone``: an object where the records should be is the one record.
+    """
+
+    records: str
+    fields: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    lone: bool = False
+
+
+@dataclass(frozen=True)
+class Body:
+    """A body taken apart: its records as bytes, and the fields that were asked for, None where absent."""
+
+    records: list[bytes]
+    fields: dict[str, Any]
+
+
+def split(body: bytes, envelope: Envelope) -> Body:
+    """Take a body apart; raises `PageUnreadable` where it is damaged, is an error, or holds no records at the path."""
+    body = body.removeprefix(b"\xef\xbb\xbf")
+    quick = _quick(envelope)
+    if quick is not None:
+        try:
+            return quick.split(body)
+        except (*_STRICT, _NotThere):
+            # Something is not as it should be: the slow way finds out what.
+            pass
+    return _split(body, envelope)
+
+
+def _split(body: bytes, envelope: Envelope) -> Body:
+    try:
+        return _slow(body, envelope)
+    except PageUnreadable as problem:
+        at = f"records at {envelope.records or 'the top'}"
+        raise PageUnreadable(f"{problem.what} Looked for {at}.", do=problem.do) from problem.__cause__
+
+
+def _slow(body: bytes, envelope: Envelope) -> Body:
+    if body.lstrip()[:1] not in (b"{", b"["):
+        raise _damaged("it is not JSON" if body.strip() else "it is empty", body)
+    try:
+        fields = _fields(body, envelope)
+        records = _strict(body, parts(envelope.records), envelope.lone)
+    except _STRICT as problem:
+        try:
+            return _tolerant(body, envelope)
+        except Unbalanced as worse:
+            raise _damaged(f"{problem}; {worse}", body) from problem
+    except _NotThere as problem:
+        raise _damaged(str(problem), body) from problem
+    return Body(records, fields)
+
+
+class _Quick:
+    """Takes a body apart in one pass, by a decoder made for its envelope; for plain paths only."""
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._envelope = envelope
+        self._wanted = (*envelope.fields, *envelope.errors)
+        tree: dict[str, Any] = {}
+        for path in dict.fromkeys((*self._wanted, envelope.records)):
+            self._grow(tree, parts(path), list[msgspec.Raw] if path == envelope.records else Any)
+        self._decoder = msgspec.json.Decoder(_struct(tree))
+        self._records = self._way(tree, parts(envelope.records))
+        self._ways = {path: self._way(tree, parts(path)) for path in self._wanted}
+
+    def split(self, body: bytes) -> Body:
+        """Take a body apart; raises what msgspec raises, and `_NotThere`."""
+        top = self._decoder.decode(body)
+        fields = {path: _walk(top, way) for path, way in self._ways.items()}
+        records = _walk(top, self._records)
+        if records is None or any(fields[path] for path in self._envelope.errors):
+            raise _NotThere
+        return Body([bytes(record) for record in records], fields)
+
+    def _grow(self, tree: dict[str, Any], steps: Sequence[str], leaf: Any) -> None:
+        for step in steps[:-1]:
+            tree = tree.setdefault(step, {})
+            if not isinstance(tree, dict):
+                raise _NotThere
+        if steps[-1] in tree:
+            raise _NotThere
+        tree[steps[-1]] = leaf
+
+    def _way(self, tree: dict[str, Any], steps: Sequence[str]) -> tuple[str, ...]:
+        way = []
+        for step in steps:
+            way.append(f"f{list(tree).index(step)}")
+            tree = tree[step]
+        return tuple(way)
+
+
+def _struct(tree: dict[str, Any]) -> Any:
+    members = [
+        (
+            f"f{i}",
+            (_struct(below) | None)
+            if isinstance(below, dict)
+            else (below | None if below is not Any else Any),
+            msgspec.field(default=None, name=name),
+        )
+        for i, (name, below) in enumerate(tree.items())
+    ]
+    return msgspec.defstruct("Envelope", members, gc=False)
+
+
+def _walk(held: Any, way: Sequence[str]) -> Any:
+    for name in way:
+        if held is None:
+            return None
+        held = getattr(held, name)
+    return held
+
+
+@cache
+def _quick(envelope: Envelope) -> _Quick | None:
+    """Return the quick way for an envelope, or None where its paths are not plain or cross each other."""
+    steps = parts(envelope.records)
+    if not steps or EACH in steps or EACH_VALUE in steps or envelope.lone:
+        return None
+    try:
+        return _Quick(envelope)
+    except _NotThere:
+        return None
+
+
+class _NotThere(Exception):
+    """Nothing is at the path, or something else than was expected."""
+
+
+def _fields(body: bytes, envelope: Envelope) -> dict[str, Any]:
+    """Return the envelope's fields; raises `PageUnreadable` where one of them says that this is an error."""
+    wanted = dict.fromkeys((*envelope.fields, *envelope.errors))
+    if not wanted or body.lstrip()[:1] != b"{":
+        return dict.fromkeys(wanted)
+    top = _object.decode(body)
+    for path in wanted:
+        wanted[path] = _field(top, path)
+    for path in envelope.errors:
+        if wanted[path]:
+            raise _damaged(f"its {path} says {str(wanted[path])[:_SHOWN_BYTES]}", body)
+    return wanted
+
+
+def _field(top: dict[str, msgspec.Raw], path: str) -> Any:
+    first, *rest = parts(path)
+    raw = top.get(first)
+    for step in rest:
+        if raw is None or bytes(raw)[:1] != b"{":
+            return None
+        raw = _object.decode(raw).get(step)
+    return None if raw is None else _any.decode(raw)
+
+
+def _strict(raw: Any, steps: Sequence[str], lone: bool) -> list[bytes]:
+    """Return the records at a path below ``raw``; raises what msgspec raises, and `_NotThere`."""
+    for place, step in enumerate(steps):
+        if step in (EACH, EACH_VALUE):
+            held = _array.decode(raw) if step == EACH else list(_object.decode(raw).values())
+            return _below(held, steps[place + 1 :])
+        raw = _object.decode(_expect(raw, b"{", steps[:place])).get(step)
+        if raw is None:
+            raise _NotThere(f"there is no {'.'.join(steps[: place + 1])} in it")
+    if lone and bytes(raw).lstrip()[:1] == b"{":
+        return [bytes(raw).strip()]
+    return [bytes(record) for record in _array.decode(_expect(raw, b"[", steps))]
+
+
+def _below(held: Sequence[Any], steps: Sequence[str]) -> list[bytes]:
+    """Return what is at a path in each element: an element without it is a record as it is, and is rejected later."""
+    found: list[bytes] = []
+    for element in held:
+        if not steps:
+            found.append(bytes(element))
+        elif EACH in steps or EACH_VALUE in steps:
+            found += _strict(element, steps, lone=False)
+        else:
+            found.append(_inner(element, steps))
+    return found
+
+
+def _inner(element: Any, steps: Sequence[str]) -> bytes:
+    raw = element
+    for step in steps:
+        try:
+            raw = _object.decode(raw)[step]
+        except (*_STRICT, KeyError):
+            return bytes(element)
+    return bytes(raw)
+
+
+def _expect(raw: Any, opening: bytes, steps: Sequence[str]) -> Any:
+    first = bytes(memoryview(raw)[:64]).lstrip()[:1]
+    if first != opening and first not in (b"", b" "):
+        kind = {b"{": "an object", b"[": "an array", b"n": "null"}.get(first, "something else")
+        wanted = "an object" if opening == b"{" else "an array"
+        raise _NotThere(f"{'.'.join(steps) or 'the body'} is {kind} and should be {wanted}")
+    return raw
+
+
+def _tolerant(body: bytes, envelope: Envelope) -> Body:
+    """Cut the records out by brackets, and read the rest strictly; raises `Unbalanced` and `PageUnreadable`."""
+    steps = parts(envelope.records)
+    start, stop, place = 0, len(body), 0
+    for step in steps:
+        if step in (EACH, EACH_VALUE):
+            break
+        inside = splitting.members(body[start:stop])
+        span = inside.get(step.encode()) or inside.get(msgspec.json.encode(step)[1:-1])
+        if span is None:
+            raise _damaged(f"there is no {step} in it", body)
+        start, stop, place = start + span[0], start + span[1], place + 1
+    rest = steps[place:]
+    if EACH_VALUE in rest or rest.count(EACH) > 1:
+        raise Unbalanced("its records lie too deep to be cut out")
+    cut = splitting.elements(body[start:stop])
+    try:
+        skeleton = body[:start] + b"[]" + body[stop:]
+        _any.decode(skeleton)
+        fields = _fields(skeleton, envelope)
+    except _STRICT as problem:
+        raise Unbalanced(f"not even its envelope is JSON: {problem}") from problem
+    return Body([_inner(record, rest[1:]) if rest else record for record in cut], fields)
+
+
+def _damaged(why: str, body: bytes) -> PageUnreadable:
+    return PageUnreadable(
+        f"A page is not what was expected ({len(body)} bytes): {why}.",
+        do="check the resource's paths against an answer of the API, if it stays so.",
+    )
+
+
+class FieldReader:
+    """Reads a few fields out of records, skipping all else: each value as raw JSON, None where it is absent."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._paths = [parts(path) for path in paths]
+        names = list(dict.fromkeys(steps[0] for steps in self._paths))
+        self._places = [names.index(steps[0]) for steps in self._paths]
+        self._flat = all(len(steps) == 1 for steps in self._paths) and len(names) == len(self._paths)
+        absent = msgspec.Raw(b"")
+        struct = msgspec.defstruct(
+            "Fields",
+            [
+                (f"f{i}", msgspec.Raw, msgspec.field(default=absent, name=name))
+                for i, name in enumerate(names)
+            ],
+            gc=False,
+        )
+        self._one = msgspec.json.Decoder(struct)
+        self._many: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
+
+    def read(self, records: Sequence[bytes]) -> list[tuple[bytes | None, ...]]:
+        """Return the raw JSON of each field of each record; all None where a record is no JSON object."""
+        try:
+            found = self._many.decode(b"[" + b",".join(records) + b"]")
+            if self._flat and len(self._paths) == 1:
+                return [(bytes(held.f0) or None,) for held in found]
+            return [self._of(held) for held in found]
+        except _STRICT:
+            return [self._alone(record) for record in records]
+
+    def _alone(self, record: bytes) -> tuple[bytes | None, ...]:
+        try:
+            return self._of(self._one.decode(record))
+        except _STRICT:
+            return (None,) * len(self._paths)
+
+    def _of(self, held: Any) -> tuple[bytes | None, ...]:
+        raws = msgspec.structs.astuple(held)
+        if self._flat:
+            return tuple([bytes(raw) or None for raw in raws])
+        return tuple(
+            [_down(raws[at], steps[1:]) for at, steps in zip(self._places, self._paths, strict=True)]
+        )
+
+
+def _down(raw: Any, steps: Sequence[str]) -> bytes | None:
+    for step in steps:
+        if bytes(raw)[:1] != b"{":
+            return None
+        raw = _object.decode(raw).get(step, b"")
+    return bytes(raw) or None
+
+
+def value_of(raw: bytes | None) -> Any:
+    """Return the value of raw JSON, or None where there is none or it cannot be read."""
+    if raw is None:
+        return None
+    try:
+        return _any.decode(raw)
+    except _STRICT:
+        return None

@@ -1,0 +1,134 @@
+"""From a resource and what a paginator asks for to one HTTP request.
+
+What belongs here: putting paths, parameters, bodies and headers together, and what of a URL may be shown. What
+does not: sending, credentials.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from headworks.errors import AddressRefused, SettingsError
+from headworks.sources.api.auth import ApiKeyAuth
+from headworks.sources.api.paginate.base import Ask, as_text
+from headworks.sources.api.paths import placed
+from headworks.sources.api.resource import Resource
+from headworks.sources.api.settings import ApiSettings
+
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request without credentials. ``shown`` is its path and query as they may be told to anybody."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    content: bytes | None = None
+    shown: str = field(default="", compare=False)
+    may_be_missing: bool = field(default=False, compare=False)
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port of a URL; raises `AddressRefused` where it has none of the web."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme.lower(), 0)
+    except ValueError as problem:
+        raise AddressRefused(f"An address cannot be read: {problem}.") from problem
+    return parts.scheme.lower(), (parts.hostname or "").rstrip("."), port
+
+
+class Composer:
+    """Makes the requests for one resource of one API."""
+
+    def __init__(self, settings: ApiSettings, resource: Resource) -> None:
+        self._settings, self._resource = settings, resource
+        self._origin = origin(settings.base_url)
+        auth = settings.auth
+        self._secret = auth.name if isinstance(auth, ApiKeyAuth) and auth.send_in == "query" else None
+        self._fixed = {name: _text(value) for name, value in resource.parameters.items()}
+        self._headers = {**settings.headers, **resource.headers}
+
+    @property
+    def cleans(self) -> bool:
+        """Tell whether addresses may hold a key that has to be taken out."""
+        return self._secret is not None
+
+    def compose(self, ask: Ask) -> Request:
+        """Return the request for a page; raises `AddressRefused` where it would leave the API's own origin."""
+        headers = {**self._headers, **ask.headers}
+        content = self._content(ask)
+        if content is not None:
+            headers.setdefault("Content-Type", "application/json")
+        url = self.clean(ask.url) if ask.url is not None else self._url(ask)
+        self.check(url)
+        shown = urlsplit(url)
+        return Request(
+            self._resource.method,
+            url,
+            tuple(headers.items()),
+            content,
+            shown=urlunsplit(("", "", shown.path, shown.query, "")),
+            may_be_missing=ask.may_be_missing,
+        )
+
+    def check(self, url: str) -> None:
+        """Raise `AddressRefused` where a URL leads to another scheme, host or port than the API's."""
+        found = origin(url)
+        if found == self._origin:
+            return
+        scheme, host, port = found
+        raise AddressRefused(
+            f"The API points to {scheme or 'nothing'}://{host}:{port}, which is not where it is. "
+            "Our credentials do not go there.",
+            where=self._settings.base_url,
+            do="set the base URL to where the API really is, if the other place is right.",
+        )
+
+    def clean(self, url: str) -> str:
+        """Return a URL without a key that an API has written into it."""
+        if self._secret is None or self._secret not in url:
+            return url
+        parts = urlsplit(url)
+        pairs = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k != self._secret]
+        return urlunsplit(parts._replace(query=urlencode(pairs)))
+
+    def _url(self, ask: Ask) -> str:
+        path = self._resource.path
+        for name, value in ask.path.items():
+            path = path.replace("{" + name + "}", quote(value, safe=""))
+        if "{" in path and "}" in path:
+            raise SettingsError(
+                "The resource's path has a place that nothing fills.",
+                where=path,
+                do="name it as the cursor_parameter with send_in path, or give the cursor a first value.",
+            )
+        query = dict(ask.query) if ask.alone else {**self._fixed, **ask.query}
+        address = f"{self._settings.base_url}/{path.lstrip('/')}" if path else self._settings.base_url
+        if not query:
+            return address
+        return f"{address}{'&' if '?' in path else '?'}{urlencode(query)}"
+
+    def _content(self, ask: Ask) -> bytes | None:
+        if self._resource.method == "GET" and not ask.body:
+            return None
+        body: Any = {} if ask.alone and ask.body else dict(self._resource.body or {})
+        for path, value in ask.body.items():
+            body = placed(body, path, value)
+        return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _text(value: str | float | bool) -> str:
+    return as_text(value)
+
+
+def conditional_headers(validators: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that ask whether something has changed since it had these validators."""
+    names = {"etag": "If-None-Match", "last-modified": "If-Modified-Since"}
+    return {names[kind]: value for kind, value in validators.items() if kind in names}

@@ -1,0 +1,180 @@
+"""Shows an API who we are: credentials put on requests, and a token fetched and renewed.
+
+What belongs here: that, and taking secrets out of texts. What does not: the kinds of credentials (``auth.py``),
+and to which address a request may go, which the client sees to before it is signed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import importlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import httpx
+import msgspec
+
+from headworks.errors import CredentialsRefused, SettingsError
+from headworks.ports import Clock
+from headworks.sources.api.auth import (
+    ApiKeyAuth,
+    BasicAuth,
+    BearerAuth,
+    CustomAuth,
+    OAuth2Auth,
+    secrets_of,
+)
+from headworks.sources.api.settings import ApiSettings
+
+_EARLY = 0.9
+_DEFAULT_EXPIRY_S = 300.0
+
+Post = Callable[[str, dict[str, str], dict[str, str]], Awaitable[bytes]]
+"""Posts a form with headers to an address, and returns the answer's body; raises errors of ours."""
+
+
+@dataclass
+class TokenCache:
+    """A fetched token, kept for all readings of an API; ``renewals`` counts how often it was fetched."""
+
+    token: str | None = field(default=None, repr=False)
+    expires_at: datetime | None = None
+    renewals: int = 0
+
+
+class Signer:
+    """Signs the requests of one reading."""
+
+    def __init__(self, settings: ApiSettings, cache: TokenCache, clock: Clock, post: Post) -> None:
+        self._auth, self._cache, self._clock, self._post = settings.auth, cache, clock, post
+        self._lock = asyncio.Lock()
+        self.custom = _custom(settings.auth) if isinstance(settings.auth, CustomAuth) else None
+
+    @property
+    def version(self) -> int:
+        """A number that changes when the token does."""
+        return self._cache.renewals
+
+    async def headers(self) -> dict[str, str]:
+        """Return the headers that show who we are, fetching a token where there is none that is good."""
+        auth = self._auth
+        if isinstance(auth, BearerAuth):
+            return {"Authorization": f"Bearer {auth.token.get_secret_value()}"}
+        if isinstance(auth, BasicAuth):
+            return {"Authorization": _basic(auth.username, auth.password.get_secret_value())}
+        if isinstance(auth, ApiKeyAuth) and auth.send_in == "header":
+            return {auth.name: auth.key.get_secret_value()}
+        if isinstance(auth, OAuth2Auth):
+            return {"Authorization": f"Bearer {await self._token(auth)}"}
+        return {}
+
+    async def renew(self, refused: int) -> bool:
+        """Fetch a new token in place of the refused version; False where these credentials cannot be renewed."""
+        auth = self._auth
+        if not isinstance(auth, OAuth2Auth):
+            return False
+        async with self._lock:
+            if self._cache.renewals == refused:
+                await self._fetch(auth)
+        return True
+
+    async def _token(self, auth: OAuth2Auth) -> str:
+        async with self._lock:
+            expires = self._cache.expires_at
+            if self._cache.token is None or (expires is not None and self._clock() >= expires):
+                await self._fetch(auth)
+        return str(self._cache.token)
+
+    async def _fetch(self, auth: OAuth2Auth) -> None:
+        form = {"grant_type": "client_credentials"}
+        form |= {name: value for name in ("scope", "audience") if (value := getattr(auth, name))}
+        headers = {"Accept": "application/json"}
+        secret = auth.client_secret.get_secret_value()
+        if auth.send_in == "basic":
+            headers["Authorization"] = _basic(quote_plus(auth.client_id), quote_plus(secret))
+        else:
+            form |= {"client_id": auth.client_id, "client_secret": secret}
+        token, expires_s = _read_token(await self._post(auth.token_url, form, headers), auth.token_url)
+        self._cache.token = token
+        self._cache.expires_at = self._clock() + timedelta(seconds=expires_s * _EARLY)
+        self._cache.renewals += 1
+
+
+class QuerySigner(httpx.AsyncBaseTransport):
+    """Adds a key to the query on the last step before the wire, below httpx's own log of addresses."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, auth: ApiKeyAuth, host: str) -> None:
+        self._inner, self._auth, self._host = inner, auth, host
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request with the key."""
+        if request.url.host != self._host:
+            return await self._inner.handle_async_request(request)
+        url = request.url.copy_add_param(self._auth.name, self._auth.key.get_secret_value())
+        signed = httpx.Request(
+            request.method,
+            url,
+            headers=request.headers,
+            content=request.content,
+            extensions=request.extensions,
+        )
+        response = await self._inner.handle_async_request(signed)
+        response.request = request
+        return response
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._inner.aclose()
+
+
+class Redactor:
+    """Takes an API's secrets out of texts."""
+
+    def __init__(self, settings: ApiSettings, cache: TokenCache) -> None:
+        self._secrets, self._cache = secrets_of(settings.auth), cache
+
+    def __call__(self, text: str) -> str:
+        """Return the text without secrets, in whichever way they are written."""
+        for secret in [*self._secrets, *([self._cache.token] if self._cache.token else [])]:
+            encoded = base64.b64encode(secret.encode()).decode()
+            for written in {secret, quote(secret, safe=""), quote_plus(secret), encoded}:
+                text = text.replace(written, "***")
+        return text
+
+
+def _read_token(body: bytes, url: str) -> tuple[str, float]:
+    try:
+        answer = msgspec.json.decode(body)
+        token, expires = answer["access_token"], answer.get("expires_in") or _DEFAULT_EXPIRY_S
+        return str(token), float(expires)
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError, ValueError) as problem:
+        raise CredentialsRefused(
+            "The token server's answer holds no access_token.",
+            where=url,
+            do="check token_url, and what the client is allowed.",
+        ) from problem
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _custom(auth: CustomAuth) -> httpx.Auth:
+    module, _, name = auth.reference.partition(":")
+    try:
+        made: Any = getattr(importlib.import_module(module), name)(
+            **{key: value.get_secret_value() for key, value in auth.arguments.items()}
+        )
+    except (ImportError, AttributeError, TypeError) as problem:
+        raise SettingsError(
+            f"The authentication {auth.reference} cannot be made: {type(problem).__name__}.",
+            where="auth.reference",
+            do="name an importable class as package.module:Class, and the arguments that it takes.",
+        ) from problem
+    if not isinstance(made, httpx.Auth):
+        raise SettingsError(f"{auth.reference} is no httpx.Auth.", where="auth.reference")
+    return made

@@ -1,0 +1,135 @@
+"""Where a reading stands, as it is kept in the stream's position.
+
+What belongs here: that, to JSON and back, and where a new pass begins. What does not: reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from headworks.names import Window
+from headworks.sources.api.memory import digest
+from headworks.sources.api.paginate import Paginator, State
+from headworks.sources.api.resource import Resource
+from headworks.sources.api.values import Value, kept, moment_us, restored
+from headworks.sources.base import Position
+
+_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Span:
+    """What one scan asks for: values from ``since`` on, before ``until_us``; None where there is no bound."""
+
+    since: Value | None = None
+    until_us: int | None = None
+
+    def halves(self) -> tuple[Span, Span] | None:
+        """Return it as two, or None where it cannot be divided any more."""
+        if not isinstance(self.since, int) or self.until_us is None or self.until_us - self.since < 2:
+            return None
+        middle = (self.since + self.until_us) // 2
+        return Span(self.since, middle), Span(middle, self.until_us)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a reading stands.
+
+    ``spans`` are the scans that are left, the first of them at ``state`` (None: at its beginning) after ``count``
+    records. ``mark`` is the watermark that this pass began with, ``high`` the largest value that it saw,
+    ``expected`` digests of records that will come again, ``anchors`` stand for requests made long ago. ``done``:
+    the pass has ended.
+    """
+
+    spans: tuple[Span, ...] = (Span(),)
+    state: State | None = None
+    count: int = 0
+    pages: int = 0
+    mark: Value | None = None
+    high: Value | None = None
+    expected: tuple[str, ...] = ()
+    overlap: tuple[bytes, ...] = ()
+    anchors: tuple[str, ...] = ()
+    validators: Mapping[str, str] = field(default_factory=dict)
+    done: bool = False
+
+    def to_position(self) -> Position:
+        """Return it as JSON."""
+        position: dict[str, Any] = {"v": _VERSION, "done": self.done, "mark": kept(self.mark)}
+        expected = [*self.expected, *map(digest, self.overlap)]
+        if expected:
+            position["expected"] = expected
+        if self.validators:
+            position["validators"] = dict(self.validators)
+        if not self.done:
+            position |= {
+                "spans": [[kept(span.since), span.until_us] for span in self.spans],
+                "state": self.state,
+                "count": self.count,
+                "pages": self.pages,
+                "high": kept(self.high),
+                "anchors": list(self.anchors),
+            }
+        return position
+
+    def ended(self, mark: Value | None, expected: list[str]) -> Standing:
+        """Return it at the end of the pass."""
+        return Standing(mark=mark, expected=tuple(expected), validators=self.validators, done=True)
+
+    def at_next_span(self) -> Standing:
+        """Return it at the beginning of the next scan."""
+        return replace(self.restarted(), spans=self.spans[1:])
+
+    def restarted(self) -> Standing:
+        """Return it at the beginning of its scan."""
+        return replace(self, state=None, count=0, pages=0, overlap=(), anchors=())
+
+
+def begin(
+    position: Position | None,
+    resource: Resource,
+    paginator: Paginator,
+    now: datetime,
+    *,
+    window: Window | None = None,
+    until: datetime | None = None,
+) -> Standing:
+    """Return where to begin, given where the last reading stopped: in the middle of a scan, or with a new pass.
+
+    A position of another layout counts as none: all is read again, and what is known already changes nothing.
+    """
+    if position is None or position.get("v") != _VERSION:
+        return Standing(spans=(_span(resource, None, now, window, until),))
+    mark = restored(position["mark"])
+    expected, validators = tuple(position.get("expected", ())), position.get("validators", {})
+    if position["done"]:
+        span = _span(resource, mark, now, window, until)
+        return Standing(spans=(span,), mark=mark, expected=expected, validators=validators)
+    state = position["state"]
+    return Standing(
+        spans=tuple(Span(restored(since), end) for since, end in position["spans"]),
+        state=None if state is None else paginator.rewind(state),
+        count=position["count"],
+        pages=position["pages"],
+        mark=mark,
+        high=restored(position["high"]),
+        expected=expected,
+        anchors=tuple(position["anchors"]),
+        validators=validators,
+    )
+
+
+def _span(
+    resource: Resource, mark: Value | None, now: datetime, window: Window | None, until: datetime | None
+) -> Span:
+    incremental = resource.incremental
+    if incremental is None:
+        return Span()
+    if window is not None:
+        return Span(moment_us(window.start), moment_us(window.end))
+    bounded = incremental.until_parameter is not None
+    return Span(mark, moment_us(until or now) if bounded else None)

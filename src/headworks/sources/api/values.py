@@ -1,0 +1,106 @@
+"""Values of an incremental cursor: read from records, compared, and written as a parameter.
+
+A moment is a whole number of microseconds since 1970, rounded down where the API is finer, so that the next
+reading begins a little early and never late. Numbers and texts stay what they are.
+
+What belongs here: reading and writing values. What does not: when a watermark moves (``watermark.py``).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from headworks.sources.api.resource import Format, Incremental
+
+Value = int | Decimal | str
+"""A value of a cursor: microseconds of a moment, a number, or a text."""
+
+SECOND = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS: dict[str, int] = {"iso": 1, "date": 86_400 * SECOND, "epoch": SECOND, "epoch_ms": 1000}
+
+
+def moment_us(moment: datetime) -> int:
+    """Return a moment as microseconds since 1970; without a zone it counts as UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // timedelta(microseconds=1)
+
+
+class Values:
+    """Reads and writes the values of one resource's cursor."""
+
+    def __init__(self, incremental: Incremental) -> None:
+        self._spec = incremental
+        self._out: Format = incremental.parameter_format or incremental.format
+
+    def read(self, value: Any) -> Value | None:
+        """Return a record's value, or None where it is none of the format."""
+        if value is None or isinstance(value, (bool, list, dict)):
+            return None
+        try:
+            return self._read(self._spec.format, value)
+        except (ValueError, InvalidOperation, OverflowError):
+            return None
+
+    def since(self, value: Value) -> str:
+        """Write the first value to read, one unit before it where the API would leave it out."""
+        if isinstance(value, int):
+            back = round(self._spec.lookback_s * SECOND)
+            if not self._spec.inclusive and not back:
+                back = self._unit()
+            return self._spec.template.format(self._written(value - back))
+        return self._spec.template.format(value)
+
+    def until(self, end_us: int) -> str:
+        """Write the end, exclusive, as the API takes it: rounded so that nothing before it is left out."""
+        unit = self._unit()
+        if self._spec.until_inclusive:
+            return self._written((end_us - 1) // unit * unit)
+        return self._written(-(-end_us // unit) * unit)
+
+    def _unit(self) -> int:
+        """Return the smallest step of the parameter's format, in microseconds."""
+        if self._out != "own":
+            return _UNITS[self._out]
+        pattern = self._spec.pattern
+        if "%f" in pattern:
+            return 1
+        return SECOND if "%S" in pattern or "%s" in pattern or "%T" in pattern else _UNITS["date"]
+
+    def _read(self, kind: Format, value: Any) -> Value:
+        if kind in ("iso", "date"):
+            return moment_us(datetime.fromisoformat(str(value)))
+        if kind == "own":
+            return moment_us(datetime.strptime(str(value), self._spec.pattern))
+        if kind == "text":
+            return str(value)
+        number = Decimal(str(value))
+        if not number.is_finite():
+            raise ValueError(value)
+        if kind == "number":
+            return number
+        return int((number * (SECOND if kind == "epoch" else 1000)).to_integral_value("ROUND_FLOOR"))
+
+    def _written(self, us: int) -> str:
+        if self._out in ("epoch", "epoch_ms"):
+            return str(us // _UNITS[self._out])
+        moment = _EPOCH + timedelta(microseconds=us)
+        if self._out == "date":
+            return moment.date().isoformat()
+        if self._out == "own":
+            return moment.strftime(self._spec.pattern)
+        return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def kept(value: Value | None) -> int | str | list[str] | None:
+    """Return a value as JSON; a number as a list of its text, so that it is told from a text."""
+    return [str(value)] if isinstance(value, Decimal) else value
+
+
+def restored(value: Any) -> Value | None:
+    """Return a value that was kept as JSON."""
+    if isinstance(value, list):
+        return Decimal(value[0])
+    return value if isinstance(value, (int, str)) else None

@@ -1,0 +1,66 @@
+"""Where the next incremental reading begins: the largest value seen, and the records that share it.
+
+The watermark moves only when a pass has ended, since pages need not be in the cursor's order. What belongs here: that.
+What does not: reading and writing values (``values.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from headworks.sources.api.memory import MOST_EXPECTED, digest
+from headworks.sources.api.records import value_of
+from headworks.sources.api.resource import Incremental
+from headworks.sources.api.values import SECOND, Value, Values, moment_us
+
+
+class Watermark:
+    """The largest value of a pass, and what the next reading will see again."""
+
+    def __init__(
+        self, incremental: Incremental, mark: Value | None, high: Value | None, now: datetime
+    ) -> None:
+        self._spec, self._values, self._mark = incremental, Values(incremental), mark
+        self._now_us = moment_us(now)
+        self.high = high
+        self._ties: list[tuple[Value, bytes]] = []
+        self._overflown = False
+
+    def see(self, raws: Sequence[bytes | None], records: Sequence[bytes]) -> None:
+        """Look at a page: the raw cursor value of each record, and the records."""
+        for raw, record in zip(raws, records, strict=True):
+            value = self._values.read(value_of(raw))
+            if value is None or not _comparable(value, self.high):
+                continue
+            if self.high is None or value > self.high:  # type: ignore[operator]
+                self.high = value
+            self._ties.append((value, record))
+        self._prune()
+
+    def next_mark(self) -> Value | None:
+        """Return the watermark once the pass has ended: never in the future, never behind the last one."""
+        high = self.high
+        if isinstance(high, int) and self._spec.clamp_future:
+            high = min(high, self._now_us)
+        if high is None or not _comparable(high, self._mark):
+            return self._mark
+        return high if self._mark is None else max(high, self._mark)
+
+    def ties(self) -> list[str]:
+        """Return digests of the records that the next reading will give again, none where they are too many."""
+        self._prune()
+        return [] if self._overflown else sorted(digest(record) for _, record in self._ties)
+
+    def _prune(self) -> None:
+        begin = self.next_mark()
+        if isinstance(begin, int):
+            begin -= round(self._spec.lookback_s * SECOND)
+        if begin is not None:
+            self._ties = [tie for tie in self._ties if tie[0] >= begin]  # type: ignore[operator]
+        if len(self._ties) > MOST_EXPECTED:
+            self._ties, self._overflown = [], True
+
+
+def _comparable(value: Value, other: Value | None) -> bool:
+    return other is None or isinstance(value, str) == isinstance(other, str)

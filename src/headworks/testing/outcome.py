@@ -1,0 +1,64 @@
+"""What a lake holds after a trial: the records of bronze, and silver in four numbers.
+
+What belongs here: looking at tables. What does not: judging them.
+"""
+
+from __future__ import annotations
+
+import dataframely as dy
+import polars as pl
+
+from headworks.lake.store import Lake
+from headworks.refine.dataset import Dataset
+from headworks.refine.expressions import utc_moment, whole_number
+from headworks.refine.refinement import Refinement, refine
+from headworks.settings import RejectLimits
+
+DATASET = "t.hostile"
+
+
+class ThingSchema(dy.Schema):
+    """A thing in silver."""
+
+    id = dy.Int64(nullable=False)
+    amount = dy.Int64(nullable=True)
+    updated_at = dy.Datetime(nullable=True, time_unit="us", time_zone="UTC")
+
+
+THINGS = Dataset(
+    name=DATASET,
+    key=("id",),
+    schema=ThingSchema,
+    fields=("id", "amount", "updated_at"),
+    columns={
+        "id": whole_number("id"),
+        "amount": whole_number("amount"),
+        "updated_at": utc_moment("updated_at"),
+    },
+    cursor="updated_at",
+    limits=RejectLimits(share=1.0),
+)
+
+
+def bronze_records(lake: Lake) -> list[bytes]:
+    """Return the records of bronze in order of arrival; none where there is no table yet."""
+    table = lake.open("bronze", DATASET)
+    if table is None:
+        return []
+    rows = table.scan().sort("_sequence", "_row").collect()
+    return rows.get_column("record").to_list()
+
+
+def silver_amounts(lake: Lake) -> dict[int, int | None]:
+    """Refine what is landed, and return the amounts that silver then holds, by key; a doubled key is an error."""
+    if lake.open("bronze", DATASET) is None:
+        return {}
+    outcome = refine(Refinement(lake, "run"), THINGS)
+    assert outcome.gate is None or outcome.gate.open, outcome.gate
+    table = lake.open("silver", DATASET)
+    if table is None:
+        return {}
+    rows = table.scan().filter(~pl.col("_deleted")).collect()
+    amounts = dict(zip(rows.get_column("id").to_list(), rows.get_column("amount").to_list(), strict=True))
+    assert len(amounts) == rows.height, f"doubled keys in silver: {rows}"
+    return amounts

@@ -1,0 +1,65 @@
+"""How far a landing is, as a progress artifact: pages, records, rate, and when it will be done.
+
+What belongs here: that artifact. What does not: counting, which the landing does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import cast
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+from headworks.observe.report import LandingReport
+
+_EVERY_S = 2.0
+
+
+class Progress:
+    """The progress of one taking-in; it is shown with the first batch, then every few seconds."""
+
+    def __init__(self, dataset: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._key = f"progress-{dataset.replace('.', '-').replace('_', '-')}"
+        self._monotonic = monotonic
+        self._begun = monotonic()
+        self._shown = float("-inf")
+        self._artifact: UUID | None = None
+
+    def show(self, report: LandingReport) -> None:
+        """Show how far a stream is, if that was not done just now."""
+        now = self._monotonic()
+        if now - self._shown >= _EVERY_S:
+            self._shown = now
+            self._put(percent(report), told(report, now - self._begun))
+
+    def done(self, reports: Sequence[LandingReport]) -> None:
+        """Show the end, where anything was shown before."""
+        if self._artifact is not None:
+            self._put(
+                100.0, "; ".join(told(each, self._monotonic() - self._begun, done=True) for each in reports)
+            )
+
+    def _put(self, progress: float, description: str) -> None:
+        if self._artifact is None:
+            self._artifact = cast(UUID, create_progress_artifact(progress, self._key, description))
+        else:
+            update_progress_artifact(self._artifact, progress, description)
+
+
+def percent(report: LandingReport) -> float:
+    """Return how much of what was announced is read; 0 where nothing is."""
+    return min(100.0, 100.0 * report.read / report.expected) if report.expected else 0.0
+
+
+def told(report: LandingReport, seconds: float, *, done: bool = False) -> str:
+    """Tell pages, records and rate of a stream, and about when it will be done."""
+    rate = report.read / seconds if seconds > 0 else 0.0
+    text = f"{report.stream}: {report.pages:,} pages, {report.read:,} records, {rate:,.0f} records/s"
+    if done:
+        return f"{text}, done"
+    if report.expected is None or rate == 0:
+        return f"{text}, the API does not say how many there are"
+    left_s = max(0.0, report.expected - report.read) / rate
+    return f"{text}, {report.expected:,} announced, about {left_s:,.0f} s left"

@@ -1,0 +1,96 @@
+"""The hostile campaign as a program: play every case with many seeds, and print a table of what came of it.
+
+``python -m tests.hostile.campaign --seeds 20`` takes a quarter of an hour and ends with 1 where one promise is broken.
+What belongs here: options, rounds and the table. What does not: the cases.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headworks.testing.trial import Found
+from tests.hostile.cases import Played, played
+
+
+@dataclass
+class Tally:
+    """What the seeds of one case came to."""
+
+    case: Played
+    found: list[Found] = field(default_factory=list)
+
+    @property
+    def kept(self) -> int:
+        """How many times the promise was kept."""
+        return sum(not each.faults for each in self.found)
+
+    def line(self) -> str:
+        """Return the case's line of the table."""
+        requests, pages = sum(each.requests for each in self.found), sum(each.pages for each in self.found)
+        failed = sorted({each.failed for each in self.found if each.failed})
+        ratio = f"{requests / pages:.2f}" if pages else "-"
+        struck = sum(each.struck > 0 for each in self.found)
+        promise = {"exact": "exact", "repaired": "exact, or said and repaired", "fails": "✗ clear failure"}
+        return (
+            f"| {self.case.name} | {len(self.case.styles)} | {promise[self.case.ends]} | {self.kept}/{len(self.found)} "
+            f"| {struck} | {ratio} | {', '.join(failed) or '-'} |"
+        )
+
+
+HEAD = (
+    "| affliction | styles | must be | kept | struck | requests a page | fails as |\n"
+    "|---|---|---|---|---|---|---|"
+)
+
+
+def play_all(rows: Sequence[Played], seeds: Sequence[int], styles: Sequence[str] = ()) -> Iterator[Tally]:
+    """Play each case with each of its styles and each seed, and yield its tally."""
+    for row in rows:
+        tally = Tally(row)
+        for style in row.styles:
+            if styles and style not in styles:
+                continue
+            for seed in seeds[:5] if row.costly else seeds:
+                with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
+                    tally.found.append(row.play(style, seed, Path(folder) / "lake"))
+        yield tally
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the campaign, print its table, and return the exit code."""
+    options = _parser().parse_args(arguments)
+    began, tallies = time.monotonic(), []
+    rows = [row for row in played() if options.case in row.name]
+    for tally in play_all(rows, range(options.first, options.first + options.seeds), options.style or ()):
+        tallies.append(tally)
+        print(f"{tally.kept:4} of {len(tally.found):4}  {tally.case.name}", file=sys.stderr, flush=True)
+        for found in tally.found:
+            for fault in found.faults:
+                print(f"      {found.style}, seed {found.seed}: {fault}", file=sys.stderr, flush=True)
+    kept, all_ = sum(tally.kept for tally in tallies), sum(len(tally.found) for tally in tallies)
+    print("\n".join((HEAD, *(tally.line() for tally in tallies))))
+    print(
+        f"\n{kept} of {all_} readings kept their promise; {options.seeds} seeds, {time.monotonic() - began:.0f} s"
+    )
+    return 0 if kept == all_ > 0 else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.hostile.campaign", description="Read hostile APIs."
+    )
+    parser.add_argument("--seeds", type=int, default=20, help="seeds of each case and style")
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser.add_argument("--case", default="", help="only cases whose name holds this")
+    parser.add_argument("--style", action="append", help="only this style; may be given again")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
