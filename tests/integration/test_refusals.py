@@ -60,7 +60,7 @@ def test_a_refused_record_is_in_the_commit_of_its_batch_with_its_exact_bytes(lak
     assert (row["id"], row["v"], row["at"]) == (None, None, None)
 
 
-def test_the_account_counts_refused_records_and_tells_the_notices(lake: Lake) -> None:
+def test_the_account_counts_refused_records_and_tells_the_warnings(lake: Lake) -> None:
     report = run_report(land_all(lake))
     reconcile(report)
     text = account_text(report)

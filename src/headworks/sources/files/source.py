@@ -1,7 +1,7 @@
 """Files as a source: each version of each file once, in order of their times, in batches of bounded size.
 
 A file that is changed while it is read is left for the next run, which takes the new version whole; one that is gone is
-told in the notices. What was read of a file is a place in the position, so the next run goes on from there.
+told in the remarks. What was read of a file is a place in the position, so the next run goes on from there.
 
 What belongs here: which files, in which order, and what happens to one that moves. What does not: formats, bytes.
 """
@@ -79,7 +79,7 @@ class FileSource:
             return
         progress = Progress.at(position, self.shelf)
         packer = Packer(self.batch_bytes, self.batch_rows, self.batch_files)
-        todo = progress.missing(self._listed(until, packer.notices))
+        todo = progress.missing(self._listed(until, packer.remarks))
         for file, whole in self._ahead(todo):
             yield from self._take(file, whole, progress, packer)
             if packer.is_full:
@@ -96,7 +96,7 @@ class FileSource:
         """Pack a file, and yield a batch whenever there is enough for one."""
         before = progress.half_read(file)
         if before:
-            packer.notices.append(
+            packer.remarks.append(
                 f"{file.path} was changed after {before} lines of it had been landed: the new version is taken whole"
             )
         mark, place = packer.mark(), progress.place(file)
@@ -109,10 +109,10 @@ class FileSource:
                     yield packer.batch(progress)
         except FileDamaged as damage:
             packer.refuse(file, place.line, damage)
-            packer.notices.append(f"{file.path} cannot be read from line {place.line} on: {damage.detail}")
+            packer.remarks.append(f"{file.path} cannot be read from line {place.line} on: {damage.detail}")
         except FileMoved as moved:
             packer.back_to(mark)
-            packer.notices.append(_moved(file, moved))
+            packer.remarks.append(_moved(file, moved))
             return
         progress.finished(file)
         packer.finish_file()
@@ -145,7 +145,7 @@ class FileSource:
                     return
                 yield waiting.popleft()
 
-    def _listed(self, until: datetime | None, notices: list[str]) -> list[FileVersion]:
+    def _listed(self, until: datetime | None, remarks: list[str]) -> list[FileVersion]:
         """Return the files that are wanted and may be read now."""
         wanted = path_pattern(self.files.pattern)
         lower, upper = self._bounds(until)
@@ -160,7 +160,7 @@ class FileSource:
             (unsettled if settled_by[0] < file.modified_us < settled_by[1] else found).append(file)
         if unsettled:
             names = ", ".join(sorted(file.path for file in unsettled)[:3])
-            notices.append(
+            remarks.append(
                 f"{len(unsettled)} files may still be written and are left for the next run, such as {names}"
             )
         return found
