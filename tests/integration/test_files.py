@@ -179,7 +179,7 @@ def test_a_file_that_vanishes_between_listing_and_reading_is_told_and_the_rest_i
     taken = FileSource(location, CSV, LakeShelf(lake, NAME))
     report = land(Landing(lake, NAME, NAME, "run"), taken)
     assert values(lake) == ["98", "99"]
-    assert [notice for notice in report.warnings if notice.startswith("a.csv vanished")]
+    assert [warning for warning in report.warnings if warning.startswith("a.csv vanished")]
 
 
 def big(first: int, last: int, width: int = 40) -> bytes:

@@ -43,7 +43,7 @@ class Packer:
     most_bytes: int
     most_rows: int
     most_files: int
-    notices: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     _frames: list[pl.DataFrame] = field(default_factory=list)
     _refused: int = 0
     _rows: int = 0
@@ -80,7 +80,7 @@ class Packer:
     @property
     def is_empty(self) -> bool:
         """Tell whether there is nothing to say at all."""
-        return not self._frames and not self._files and not self.notices
+        return not self._frames and not self._files and not self.remarks
 
     def mark(self) -> Mark:
         """Return a mark that `back_to` goes back to."""
@@ -102,9 +102,9 @@ class Packer:
             else pl.DataFrame(schema=FILE_COLUMNS)
         )
         batch = Batch(
-            frame, progress.position(), read=self._rows, refused=self._refused, remarks=tuple(self.notices)
+            frame, progress.position(), read=self._rows, refused=self._refused, remarks=tuple(self.remarks)
         )
-        self.notices, self._frames = [], []
+        self.remarks, self._frames = [], []
         self._refused = self._rows = self._size_bytes = self._files = 0
         self._batches += 1
         return batch
