@@ -137,7 +137,17 @@ FLOWS = {
     "orders-hourly": "ingest-database",
     "orders-keys-nightly": "ingest-database",
     "receipts": "ingest-files",
+    "backfill-sales": "backfill",
+    "maintenance-nightly": "maintenance",
+    "freshness-hourly": "freshness",
 }
+
+BY_HAND = {"ingest-shop-rates", "receipts", "backfill-sales"}
+"""Patterns, and what a person starts: they have no schedule."""
+
+
+def test_what_is_started_by_hand_has_no_schedule_and_all_else_has_one() -> None:
+    assert {name for name, each in _deployments().items() if not each["schedules"]} == BY_HAND
 
 
 def test_each_deployment_is_judged_here() -> None:
@@ -154,7 +164,7 @@ def test_the_entrypoint_is_the_flow_by_its_modules_name_and_takes_the_parameters
     flow.validate_parameters(deployment["parameters"])
 
 
-@pytest.mark.parametrize("name", sorted(set(FLOWS) - {"ingest-shop-rates"}))
+@pytest.mark.parametrize("name", sorted(set(FLOWS) - BY_HAND))
 def test_a_schedule_can_be_paused_for_good_and_says_its_time_zone(name: str) -> None:
     (schedule,) = _deployments()[name]["schedules"]
     RawScheduleConfig.model_validate(schedule)
