@@ -5,14 +5,17 @@ READY := .venv/ready
 STACK := .headworks
 DAYS ?= 0
 KILLS ?= 220
+CLEAN ?= 200
 FLOW_KILLS ?= 10
 SEED ?= 1
 SEEDS ?= 20
 KILLED ?= 100
+BLOWS ?= 100
+BENCH ?=
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos hostile clean
+.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos hostile corruption test-tables chaos-databases bench-databases clean
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +65,18 @@ chaos: $(READY) ## Kill processes at seeded random moments, the whole campaign
 hostile: $(READY) ## Read APIs that misbehave in every way, with many seeds; kill readings in the middle
 	@$(BIN)/python -m tests.hostile.campaign --seeds $(SEEDS)
 	@$(BIN)/python -m tests.hostile.killing --seeds $(KILLED)
+
+corruption: $(READY) ## Corrupt the shop's days in every known way, and count what is caught and what is cried in vain
+	@$(BIN)/python -m tests.corruption.campaign --clean $(CLEAN) --seed $(SEED)
+
+test-tables: $(READY) ## Take 300 made-up tables through Postgres and bronze, value for value
+	@HEADWORKS_TABLES=300 $(BIN)/python -m pytest tests/integration/databases/test_types.py $(PYTEST)
+
+chaos-databases: $(READY) ## Kill the reader and restart its Postgres at seeded moments, the whole campaign
+	@$(BIN)/python -m tests.chaos_databases.campaign --blows $(BLOWS) --seed $(SEED)
+
+bench-databases: $(READY) ## Measure databases beside COPY and other tools; takes long and needs a quiet machine
+	@$(BIN)/python -m benchmarks.databases $(BENCH)
 
 clean: down ## Stop the demo and remove its data, its lake and the environment
 	rm -rf $(STACK) .venv

@@ -70,16 +70,16 @@ def prefix(name: str) -> str:
 
 
 def from_variables(name: str, found: Mapping[str, str]) -> Block | None:
-    """Make the block of a well-known ending from variables: -api, -database, -files, alerts, else a lake."""
+    """Make a block from variables by the ending of its name: -api, -database, -files, alerts, or else a lake."""
     maker: Callable[[str, Mapping[str, str]], Block | None]
     if name.endswith("-api"):
         maker = _api_from
     elif name.endswith("-database"):
         maker = _database_from
-    elif name.endswith("-files"):
-        maker = _files_from
     elif name.endswith("alerts"):
         maker = _alerts_from
+    elif name.endswith("-files"):
+        maker = _files_from
     else:
         maker = _lake_from
     return maker(name, found)

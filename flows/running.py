@@ -122,9 +122,7 @@ def results(futures: list[PrefectFuture[T]], keep: Callable[[T], None] | None = 
 
 
 def _finished(told: Story) -> RunReport:
-    unchanged: RunStatus = "landed" if told.recorder.landed() else "unchanged"
-    status: RunStatus = "published" if told.recorder.changed() else unchanged
-    report = told.recorder.report("dry run" if told.run.dry_run else status)
+    report = told.recorder.report(_status(told))
     try:
         reconcile(report)
     except HeadworksError as problem:
@@ -133,6 +131,14 @@ def _finished(told: Story) -> RunReport:
     record(told.run, report)
     _alert(told, report)
     return report
+
+
+def _status(told: Story) -> RunStatus:
+    if told.run.dry_run:
+        return "dry run"
+    if told.recorder.changed():
+        return "published"
+    return "landed" if told.recorder.landed() else "unchanged"
 
 
 def _closed(told: Story, status: RunStatus, message: str) -> RunReport:

@@ -15,7 +15,7 @@ from headworks.refine.mirror import mirror
 from headworks.refine.refinement import Refinement, RefineOutcome, refine
 from headworks.sources.intakes import TableIntake
 from headworks.sources.sql.catalogue import SchemaTables, choose_tables
-from headworks.sources.sql.postgres import PostgresTable
+from headworks.sources.sql.reader import reader_of
 from headworks.sources.sql.table import Table
 from tasks.extract import Run
 from tasks.policy import EFFECT
@@ -51,7 +51,7 @@ def ingest_table(
 ) -> Ingested:
     """Land what a table has that bronze has not; with ``keys``, note its keys to find deletions by."""
     table = chosen.table
-    source = PostgresTable(load_database(database), table, run_id=run.run_id)
+    source = reader_of(load_database(database), table, run_id=run.run_id)
     intake = TableIntake(source)
     request = TakeIn(
         run.open_lake(),

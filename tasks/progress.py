@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import cast
 from uuid import UUID
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.artifacts import create_progress_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
 
 from headworks.observe.report import LandingReport
 
@@ -45,7 +47,9 @@ class Progress:
         if self._artifact is None:
             self._artifact = cast(UUID, create_progress_artifact(progress, self._key, description))
         else:
-            update_progress_artifact(self._artifact, progress, description)
+            # Prefect's own function for this leaves a connection open each time.
+            with get_client(sync_client=True) as client:
+                client.update_artifact(self._artifact, ArtifactUpdate(data=progress, description=description))
 
 
 def percent(report: LandingReport) -> float:

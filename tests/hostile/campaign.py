@@ -7,11 +7,15 @@ What belongs here: options, rounds and the table. What does not: the cases.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import groupby
+from multiprocessing import get_context
 from pathlib import Path
 
 from headworks.testing.trial import Found
@@ -43,23 +47,46 @@ class Tally:
         )
 
 
+COSTLY_SEEDS = 5
+"""Seeds of what takes seconds each."""
+CHUNK = 10
 HEAD = (
     "| affliction | styles | must be | kept | struck | requests a page | fails as |\n"
     "|---|---|---|---|---|---|---|"
 )
 
 
-def play_all(rows: Sequence[Played], seeds: Sequence[int], styles: Sequence[str] = ()) -> Iterator[Tally]:
-    """Play each case with each of its styles and each seed, and yield its tally."""
-    for row in rows:
-        tally = Tally(row)
-        for style in row.styles:
-            if styles and style not in styles:
-                continue
-            for seed in seeds[:5] if row.costly else seeds:
-                with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
-                    tally.found.append(row.play(style, seed, Path(folder) / "lake"))
-        yield tally
+def play_all(
+    rows: Sequence[Played], seeds: Sequence[int], styles: Sequence[str] = (), jobs: int = 1
+) -> Iterator[Tally]:
+    """Play each case with each of its styles and each seed, in so many processes, and yield its tally."""
+    plays = [
+        (row.name, style, seed)
+        for row in rows
+        for style in row.styles
+        if not styles or style in styles
+        for seed in (seeds[:COSTLY_SEEDS] if row.costly else seeds)
+    ]
+    if jobs == 1:
+        yield from _tallied(rows, map(_play, plays))
+        return
+    # A fresh process each: the engine's threads do not survive a fork.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield from _tallied(rows, pool.map(_play, plays, chunksize=CHUNK))
+
+
+def _play(what: tuple[str, str, int]) -> Found:
+    name, style, seed = what
+    row = next(row for row in played() if row.name == name)
+    with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
+        return row.play(style, seed, Path(folder) / "lake")
+
+
+def _tallied(rows: Sequence[Played], found: Iterable[Found]) -> Iterator[Tally]:
+    """Gather what comes in the order of the cases."""
+    by_name = {row.name: row for row in rows}
+    for name, group in groupby(found, key=lambda each: each.case):
+        yield Tally(by_name[name], list(group))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,7 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     began, tallies = time.monotonic(), []
     rows = [row for row in played() if options.case in row.name]
-    for tally in play_all(rows, range(options.first, options.first + options.seeds), options.style or ()):
+    for tally in play_all(
+        rows, range(options.first, options.first + options.seeds), options.style or (), options.jobs
+    ):
         tallies.append(tally)
         print(f"{tally.kept:4} of {len(tally.found):4}  {tally.case.name}", file=sys.stderr, flush=True)
         for found in tally.found:
@@ -87,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seeds", type=int, default=20, help="seeds of each case and style")
     parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--case", default="", help="only cases whose name holds this")
     parser.add_argument("--style", action="append", help="only this style; may be given again")
     return parser

@@ -9,6 +9,7 @@ import pytest
 
 from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
+from tests.servers.aws import aws
 from tests.servers.datasette import datasette
 from tests.servers.kinto import kinto
 from tests.servers.rest_framework import rest_framework
@@ -38,4 +39,11 @@ def kinto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def rest_framework_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running Django REST framework."""
     with rest_framework(tmp_path_factory.mktemp("django")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def aws_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Amazon's APIs, as moto answers for them."""
+    with aws(tmp_path_factory.mktemp("aws")) as url:
         yield url

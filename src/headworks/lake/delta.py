@@ -105,6 +105,14 @@ class Table:
         """Return the number of rows of this version."""
         return int(self.scan().select(pl.len()).collect().item())
 
+    def files(self) -> tuple[str, ...]:
+        """Return where the data files of this version lie."""
+        return tuple(str(uri) for uri in self._delta.file_uris())
+
+    def live_count(self) -> int:
+        """Return the number of rows of this version that are no tombstones."""
+        return int(self.scan().filter(~pl.col("_deleted")).select(pl.len()).collect().item())
+
     def streams(self) -> list[str]:
         """Return the streams that have rows in a table partitioned by ``_stream``, sorted."""
         actions = pl.DataFrame(self._delta.get_add_actions(flatten=True))

@@ -120,11 +120,7 @@ def _preview(landing: Landing, source: Source) -> LandingReport:
     for batch in source.read(head.position, None):
         read, repeated = report.read + batch.read, report.repeated + batch.repeated
         refused = report.refused + batch.refused
-        counts = {
-            "read": read,
-            "repeated": repeated,
-            "refused": refused,
-            "would_land": read - repeated - refused,
-        }
+        counts = {"read": read, "repeated": repeated, "refused": refused}
+        counts["would_land"] = read - repeated - refused
         report = report.model_copy(update={**counts, **told(report, batch)})
     return report

@@ -28,8 +28,10 @@ from headworks.ports import Clock, TokenMaker, random_token, system_clock
 from headworks.sources.base import Batch, Position, Source
 
 COMMIT_ATTEMPTS = 3
-MOST_WARNINGS = 50
 _WIDENED = "widened"
+MOST_WARNINGS = 50
+"""As many as a person would read."""
+
 
 OnBatch = Callable[[LandingReport], None]
 

@@ -23,6 +23,12 @@ def differences(report: RunReport) -> list[str]:
         went = refined.accepted + refined.rejected + refined.superseded + refined.unchanged
         if came != went:
             found.append(f"{refined.dataset}: {came} rows came into silver's range, {went} went")
+    for replayed in report.replays:
+        went = replayed.released + replayed.superseded + replayed.unchanged + replayed.still_rejected
+        if replayed.judged != went:
+            found.append(
+                f"{replayed.dataset}: {replayed.judged} rejected rows were judged again, {went} went"
+            )
     gold = sum(table.rows for table in report.gold)
     for publication in report.publications:
         if publication.rows != gold:

@@ -15,6 +15,7 @@ from headworks.observe.report import (
     LandingReport,
     PublishReport,
     RefineReport,
+    ReplayReport,
     RunReport,
     RunStatus,
 )
@@ -33,6 +34,7 @@ class Recorder:
     clock: Clock = system_clock
     landings: list[LandingReport] = field(default_factory=list)
     refinements: list[RefineReport] = field(default_factory=list)
+    replays: list[ReplayReport] = field(default_factory=list)
     gates: list[GateReport] = field(default_factory=list)
     gold: list[CurateReport] = field(default_factory=list)
     publications: list[PublishReport] = field(default_factory=list)
@@ -54,7 +56,7 @@ class Recorder:
 
     def landed(self) -> bool:
         """Tell whether a run that makes no gold landed anything, or changed silver."""
-        grew = any(landing.landed or landing.refused for landing in self.landings)
+        grew = any(landing.landed + landing.refused for landing in self.landings)
         return not self.gold and (grew or any(refined.changed for refined in self.refinements))
 
     def has_silver(self) -> bool:
@@ -77,6 +79,7 @@ class Recorder:
                 "window": window,
                 "landings": tuple(self.landings),
                 "refinements": tuple(self.refinements),
+                "replays": tuple(self.replays),
                 "gates": tuple(self.gates),
                 "gold": tuple(self.gold),
                 "publications": tuple(self.publications),

@@ -6,16 +6,18 @@ What belongs here: taking records apart and casting. What does not: rules about 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import msgspec
 import polars as pl
 
-from headworks.refine.dataset import ORIGIN, PROVENANCE, Dataset
+from headworks.refine.dataset import DELETED, ORIGIN, PROVENANCE, Dataset
 from headworks.sources.base import RAW, REFUSED
 
 UNREADABLE = "_unreadable"
 RECORD_UNREADABLE = "record|unreadable"
+CURSOR_IN_FUTURE = "cursor|future"
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
@@ -29,15 +31,29 @@ def parse(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
         else rows.with_columns(pl.lit(False).alias("_malformed"))
     )
     typed = [expression.alias(name) for name, expression in dataset.columns.items()]
+    gone = _gone(raw, dataset)
     broken = [
-        pl.when(_present(expression) & expression.is_null()).then(pl.lit(f"{name}|unreadable"))
+        pl.when(_present(expression) & expression.is_null() & (~gone | pl.lit(name in dataset.key))).then(
+            pl.lit(f"{name}|unreadable")
+        )
         for name, expression in dataset.columns.items()
     ]
     whole = pl.when(pl.col("_malformed")).then(pl.lit(RECORD_UNREADABLE))
     unreadable = pl.concat_list(whole, *broken).list.drop_nulls().alias(UNREADABLE)
     provenance = [pl.col(name) for name in PROVENANCE if name != "_cursor"]
-    parsed = raw.select(*typed, *provenance, unreadable)
+    parsed = raw.select(*typed, *provenance, unreadable, gone.alias(DELETED))
     return parsed.with_columns(_cursor(dataset))
+
+
+def without_future(parsed: pl.DataFrame, dataset: Dataset, latest: datetime) -> pl.DataFrame:
+    """Mark rows whose cursor lies after ``latest``: the newest version wins, and such a row would win for ever."""
+    dtype = parsed.schema.get(dataset.cursor) if dataset.cursor is not None else None
+    if dataset.cursor is None or not isinstance(dtype, pl.Datetime | pl.Date):
+        return parsed
+    zoned = not isinstance(dtype, pl.Datetime) or dtype.time_zone is not None
+    limit = pl.lit(latest).cast(dtype) if zoned else pl.lit(latest.replace(tzinfo=None))
+    reason = pl.when(pl.col(dataset.cursor) > limit).then(pl.lit(CURSOR_IN_FUTURE))
+    return parsed.with_columns(pl.concat_list(UNREADABLE, reason).list.drop_nulls().alias(UNREADABLE))
 
 
 def raw_records(rows: pl.DataFrame, dataset: Dataset) -> list[str]:
@@ -71,6 +87,18 @@ def key_text(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.Series:
     ).to_series()
 
 
+def tombstones(parsed: pl.DataFrame, dataset: Dataset) -> pl.Series:
+    """Tell which rows say that their key is gone, and have a key that can be read: no rule is asked about these."""
+    keyed = pl.all_horizontal(pl.col(name).is_not_null() for name in dataset.key)
+    return parsed.select(pl.col(DELETED) & keyed & (pl.col(UNREADABLE).list.len() == 0)).to_series()
+
+
+def _gone(raw: pl.DataFrame, dataset: Dataset) -> pl.Expr:
+    if dataset.deleted_when is not None:
+        return dataset.deleted_when.fill_null(False)
+    return pl.col(DELETED).fill_null(False) if DELETED in raw.columns else pl.lit(False)
+
+
 def _cursor(dataset: Dataset) -> pl.Expr:
     if dataset.cursor is None:
         return pl.lit(None, dtype=pl.Int64).alias("_cursor")
@@ -91,7 +119,7 @@ def _fields(rows: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
         malformed.append(values is None)
         for name, column in columns.items():
             column.append(_text(values.get(name)) if values else None)
-    kept = rows.select(*ORIGIN, "_ingested_at")
+    kept = rows.select(*ORIGIN, "_ingested_at", *([DELETED] if DELETED in rows.columns else []))
     fields = {name: pl.Series(name, column, dtype=pl.String) for name, column in columns.items()}
     return kept.with_columns(**fields, _malformed=pl.Series(malformed, dtype=pl.Boolean))
 

@@ -28,8 +28,9 @@ def find_deletes(
     if generation is None:
         return pl.DataFrame(schema=schema)
     began = pl.lit(generation.started_at, dtype=pl.Datetime("us", "UTC"))
-    since = readable(bronze.scan()).filter(pl.col("_ingested_at") >= began).collect()
-    seen = parse(since, dataset).select(dataset.key)
+    seen = parse(readable(bronze.scan()).filter(pl.col("_ingested_at") >= began).collect(), dataset).select(
+        dataset.key
+    )
     gone = after.filter(~pl.col("_deleted") & (pl.col("_ingested_at") < began)).join(
         seen.lazy(), on=list(dataset.key), how="anti"
     )

@@ -51,19 +51,19 @@ class Batch:
     ``remarks`` are what people should know about the source. ``shown`` tells, with the last batch of a reading,
     whether it is shown to be complete; None where the source has nothing to say. ``expected`` is the number of
     records of the whole reading, where that is announced.
-    ``unplaced`` counts rows that this way of reading cannot take.
-    ``refused`` counts the rows of the frame that have the columns of `REFUSAL` filled and no others.
+    ``unplaced`` counts rows that this way of reading cannot take. ``refused`` counts the rows of the frame
+    that have the columns of `REFUSAL` filled and no others: these are not landed as good ones.
     """
 
     frame: Rows
     position: Position
     read: int
     repeated: int = 0
-    refused: int = 0
     remarks: tuple[str, ...] = ()
     shown: bool | None = None
     expected: int | None = None
     effort: Effort = Effort()
+    refused: int = 0
     unplaced: int = 0
 
     @property
@@ -74,7 +74,7 @@ class Batch:
     @property
     def landed(self) -> int:
         """The number of good rows in the frame."""
-        return self.height - self.refused
+        return self.frame.height - self.refused
 
 
 class Source(Protocol):

@@ -130,6 +130,9 @@ def _content(reply: Reply) -> PageUnreadable | None:
     start = reply.body[:64].lstrip().lower()
     if start.startswith(b"<"):
         return PageUnreadable("The API answered with a page of HTML or XML and not with JSON.")
+    if start.startswith((b"{", b"[")):
+        # Some servers call JSON text/html; what it holds is looked at anyway.
+        return None
     if reply.type not in ("", "application/json") and not any(kind in reply.type for kind in _JSON):
         return PageUnreadable(f"The API answered with {reply.type} and not with JSON.")
     return None

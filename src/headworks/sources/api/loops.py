@@ -38,8 +38,12 @@ class LoopGuard:
             self._pages.add(self._last)
 
     def was_asked(self, request: Request) -> bool:
-        """Tell whether a request was made before."""
-        return hash(request) in self._asked or (bool(self._anchored) and _anchor(request) in self._anchored)
+        """Tell whether a request was made before, by this run."""
+        return hash(request) in self._asked
+
+    def was_anchored(self, request: Request) -> bool:
+        """Tell whether a request was made before, by an earlier run in the same scan."""
+        return bool(self._anchored) and _anchor(request) in self._anchored
 
     def is_last(self, records: Sequence[bytes]) -> bool:
         """Tell whether a page has the records of the one before it."""

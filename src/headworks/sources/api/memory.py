@@ -23,6 +23,8 @@ MOST_EXPECTED = 1_000
 
 Key = tuple[bytes | None, ...]
 
+_NULL = b"null"
+
 
 def digest(record: bytes) -> str:
     """Return a short text that stands for a record's bytes."""
@@ -69,12 +71,12 @@ class Memory:
             known = again or (bool(self._expected) and self._is_expected(record))
             if again:
                 self._before[record] -= 1
-            if key is not None and None not in key:
+            if key is not None and None not in key and _NULL not in key:
                 version, latest = (hash(record), self._scan), self._latest
                 found = latest.pop(key, None)
                 latest[key] = version
                 if found is not None:
-                    known, again = known or found[0] == version[0], again or found[1] == self._scan
+                    known, again = known or found[0] == version[0], again or found == version
             landing.append(not known)
             fresh += not again
         self._forget()

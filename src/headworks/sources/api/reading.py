@@ -154,6 +154,9 @@ class Reading:
             return Fetched(Body([], fetched.body.fields), missing=True), Recognised([], 0), step
         step = self._located(turn, page)
         looping = self._circle(turn, fetched, step)
+        if not looping and self._leads_back(turn, step):
+            # An earlier run went round; whether the API still does is seen by beginning again.
+            raise ScanExpired("The scan was going round in circles.", where=turn.request.shown)
         if looping:
             raise ReadIncomplete(
                 f"The scan goes round in circles: {looping}.",
@@ -187,6 +190,11 @@ class Reading:
             if following == turn.request or turn.guard.was_asked(following):
                 return "a page leads back to one that was read before it"
         return ""
+
+    def _leads_back(self, turn: _Turn, step: Step) -> bool:
+        if step.state is None or self._paginator.guessable:
+            return False
+        return turn.guard.was_anchored(self._request(step.state, turn.span))
 
     def _page(self, turn: _Turn, fetched: Fetched) -> Page:
         records = fetched.body.records

@@ -254,7 +254,19 @@ def _tolerant(body: bytes, envelope: Envelope) -> Body:
         fields = _fields(skeleton, envelope)
     except _STRICT as problem:
         raise Unbalanced(f"not even its envelope is JSON: {problem}") from problem
-    return Body([_inner(record, rest[1:]) if rest else record for record in cut], fields)
+    return Body([_cut_inner(record, rest[1:]) for record in cut], fields)
+
+
+def _cut_inner(element: bytes, steps: Sequence[str]) -> bytes:
+    """Return what is at a path of an element that need not be JSON, or the element where nothing is."""
+    found = element
+    for step in steps:
+        try:
+            start, stop = splitting.members(found)[step.encode()]
+        except (Unbalanced, KeyError):
+            return element
+        found = found[start:stop].strip()
+    return found
 
 
 def _damaged(why: str, body: bytes) -> PageUnreadable:

@@ -10,13 +10,14 @@ import asyncio
 import socket
 import ssl
 import threading
+from pathlib import Path
 
 import asyncpg
 import psycopg
 
 from headworks.errors import CredentialsRefused, HeadworksError, SettingsError, SourceUnavailable
 from headworks.settings import DatabaseSettings
-from headworks.sources.sql.address import asyncpg_arguments, describe
+from headworks.sources.sql.address import asyncpg_arguments, describe, parameters
 from headworks.sources.sql.states import decide, first_line
 
 _LONGEST_S = 4.0
@@ -30,8 +31,18 @@ def why_not(settings: DatabaseSettings, problem: psycopg.Error) -> HeadworksErro
         return decide(problem.sqlstate, first_line(problem), where)
     if isinstance(problem, psycopg.errors.ConnectionTimeout):
         return _unreachable(f"no answer within {settings.connect_timeout_s} s", where)
+    absent = _absent_files(settings)
+    if absent:
+        return SettingsError(f"There is no file {', '.join(absent)}.", where=where, do=_SSL)
     found = _tried(settings)
     return _judged(found, where) if found is not None else _unreachable(first_line(problem), where)
+
+
+def _absent_files(settings: DatabaseSettings) -> list[str]:
+    """Return the files that the URL names for SSL and that are not there."""
+    named = parameters(settings)
+    files = [str(named[name]) for name in ("sslrootcert", "sslcert", "sslkey") if named.get(name)]
+    return [file for file in files if file != "system" and not Path(file).exists()]
 
 
 def _tried(settings: DatabaseSettings) -> BaseException | None:

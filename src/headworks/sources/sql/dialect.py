@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 from sqlalchemy import ColumnElement, and_, func, literal, literal_column, or_, select
 from sqlalchemy.engine import Connection
 
@@ -77,7 +78,7 @@ class DialectTable:
             return prefetched(self._read_whole())
         return prefetched(self._read_onwards(position or {}, until))
 
-    def keys(self) -> Iterator[pl.DataFrame]:
+    def read_keys(self) -> Iterator[pa.Table]:
         """Yield the keys of all rows; raises `SettingsError` where there is no key."""
         if not self.key:
             raise SettingsError(
@@ -90,7 +91,8 @@ class DialectTable:
         reader = RowReader(columns, schema, "refuse", self.where)
         statement = select(*(self._reflected.table.c[column.name] for column in columns))
         with _reading(self) as connection:
-            yield from self._frames(connection, statement, reader)
+            for frame in self._frames(connection, statement, reader):
+                yield frame.to_arrow()
 
     def _read_whole(self) -> Iterator[Batch]:
         # Described first, so that a reading holds one connection alone.

@@ -237,7 +237,8 @@ def test_a_total_that_shrinks_leaves_the_scan_without_evidence() -> None:
     state = numbers.after(state, page([1], total=2)).state
     end = numbers.after(state or {}, page([], total=2)) if state else None
     assert end is None or end.evidence == "none"
-    whole = numbers.after(numbers.begin(), page([0], total=1))
+    two = PageNumbers(size=2)
+    whole = two.after(two.begin(), page([0], total=1))
     assert whole.evidence == "consistent"
 
 
@@ -295,3 +296,13 @@ def test_the_kind_chooses_the_class_and_an_unknown_one_is_named() -> None:
     assert kinds.validate_python({"kind": "single"}) == Single()
     with pytest.raises(ValidationError, match="page_numbers"):
         kinds.validate_python({"kind": "pages"})
+
+
+def test_after_a_full_page_a_total_that_was_reached_is_not_believed_alone() -> None:
+    for kind in (PageNumbers(size=2), Offset(size=2)):
+        step = kind.after(kind.begin(), page([0, 1], total=2))
+        assert step.state is not None
+        assert kind.ask(step.state).may_be_missing
+        lied = kind.after(step.state, page([2], total=2))
+        assert lied.state is None
+        assert kind.after(step.state, page([], total=2)).evidence == "consistent"

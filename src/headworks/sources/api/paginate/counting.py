@@ -83,6 +83,11 @@ class _Counting(Settings):
     def _is_whole(self, state: State) -> bool:
         return state["total"] is not None and state["seen"] >= state["total"]
 
+    def _is_end(self, state: State, page: Page) -> bool:
+        """Tell whether all that was announced has come; after a full page only an empty one shows that."""
+        full = state["size"] if state["pages"] > 1 else self.size
+        return self._is_whole(state) and page.records < full
+
     def _is_short(self, state: State, page: Page) -> bool:
         """Tell whether a page is the last by its length; the first page may be short because the API cut its size."""
         short = self.short_page_ends and 0 < page.records < state["size"]
@@ -175,12 +180,16 @@ class PageNumbers(_Counting):
             onward["announced"] = self.first - 1 + pages
             if index < pages:
                 return Step(onward, remark=self._remark(state, counted))
-            if self._is_whole(counted) or page.records == 0 or self.past_end == "last_page":
+            if self._is_end(counted, page) or page.records == 0 or self.past_end == "last_page":
                 return self._end(counted)
             # Past what was announced: only an empty or missing page shows that it was no lie.
             return Step({**onward, "past": True})
-        if self._is_whole(counted) or self._is_short(counted, page) or counted["empty"] >= _EMPTY_PAGES:
+        if self._is_end(counted, page) or self._is_short(counted, page) or counted["empty"] >= _EMPTY_PAGES:
             return self._end(counted)
+        if self._is_whole(counted):
+            if self.past_end == "last_page":
+                return self._end(counted)
+            onward["past"] = True
         return Step(onward, remark=self._remark(state, counted))
 
     def doubt(self, state: State, page: Page) -> str:
@@ -202,13 +211,15 @@ class PageNumbers(_Counting):
         """Guess the number after so many steps, up to what was announced."""
         if self.next_field or not state["pages"]:
             return None
-        size = state["size"] or self.size
-        last = state["announced"]
+        number, last, past = state["page"] + steps, state["announced"], False
         if state["total"] is not None:
-            last = min(last or state["total"], self.first - 1 - (-state["total"] // size))
-        if last is not None and state["page"] + steps > last:
+            size = state["size"] or self.size
+            # Where the last page is full, the one after it is asked for too.
+            last = self.first + state["total"] // size
+            past = (number - self.first) * size >= state["total"]
+        if last is not None and number > last:
             return None
-        return {**state, "page": state["page"] + steps}
+        return {**state, "page": number, "past": past}
 
     def _by_next(self, state: State, counted: State, page: Page) -> Step:
         following = page.fields.get(self.next_field or "")
@@ -263,7 +274,8 @@ class Offset(_Counting):
 
     def ask(self, state: State) -> Ask:
         """Ask for the offset and the page's size."""
-        asks = [put(self.send_in, self.offset_parameter, state["offset"])]
+        past = state["total"] is not None and state["offset"] - self.first >= state["total"]
+        asks = [put(self.send_in, self.offset_parameter, state["offset"]), Ask(may_be_missing=past)]
         if self.limit_parameter:
             asks.append(put(self.send_in, self.limit_parameter, self.size))
         return together(*asks)
@@ -271,7 +283,7 @@ class Offset(_Counting):
     def after(self, state: State, page: Page) -> Step:
         """Go on after the records that came, or end."""
         counted = self._seen(state, page)
-        if page.missing or page.records == 0 or self._is_whole(counted) or self._is_short(counted, page):
+        if page.missing or page.records == 0 or self._is_end(counted, page) or self._is_short(counted, page):
             return self._end(counted)
         onward = {**counted, "offset": state["offset"] + page.records, "step": page.records}
         return Step(onward, remark=self._remark(state, counted))
@@ -286,6 +298,6 @@ class Offset(_Counting):
         """Guess the offset after so many steps of the largest page seen, up to what was announced."""
         step = state["size"]
         following = state["offset"] + step * steps
-        if not step or (state["total"] is not None and following - self.first >= state["total"]):
+        if not step or (state["total"] is not None and following - self.first > state["total"]):
             return None
         return {**state, "offset": following}
