@@ -134,6 +134,7 @@ FLOWS = {
     "sales-daily": "sales",
     "sales-daily-docker": "sales",
     "ingest-shop-rates": "ingest-api",
+    "replay-quarantine": "replay-quarantine",
     "orders-hourly": "ingest-database",
     "orders-keys-nightly": "ingest-database",
     "receipts": "ingest-files",
@@ -142,7 +143,7 @@ FLOWS = {
     "freshness-hourly": "freshness",
 }
 
-BY_HAND = {"ingest-shop-rates", "receipts", "backfill-sales"}
+BY_HAND = {"ingest-shop-rates", "receipts", "backfill-sales", "replay-quarantine"}
 """Patterns, and what a person starts: they have no schedule."""
 
 
