@@ -8,9 +8,9 @@ What belongs here: making a profile of a frame. What does not: comparing (``colu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, TypeVar
 
 import polars as pl
 from pydantic import Field
@@ -20,6 +20,9 @@ from headworks.observe.report import Report
 MOST_CATEGORIES = 60
 """A column with more different values than this is no set of categories, and its values are not kept."""
 
+SAMPLE = 250_000
+"""Of more rows than this a sample is profiled: it says the same about shares, and costs no more than this."""
+
 _STEP = 1.25
 _ZERO = 1_000
 """Bins of positive numbers are above this, those of negative ones below -1,000; so each bin is one whole number."""
@@ -27,6 +30,7 @@ _ZERO = 1_000
 _MOJIBAKE = r"Ã[\x{0080}-\x{00BF}]|Â[\x{0080}-\x{00BF}]|â€|Ã\w|ï¿½|ðŸ"
 _PLACEHOLDERS = ("n/a", "na", "null", "none", "nan", "unknown", "undefined", "-", "?", "tbd", "test", "xxx")
 
+K = TypeVar("K")
 Kind = Literal["number", "text", "moment", "day", "flag", "other"]
 Histogram = dict[int, int]
 
@@ -102,13 +106,36 @@ def profile_columns(
 ) -> tuple[ColumnProfile, ...]:
     """Profile the columns of ``rows`` that are not metadata.
 
-    ``cursor`` names a column of moments: other moments are measured by how many hours they lie before it.
+    ``cursor`` names a column of moments: other moments are measured by how many hours they lie before it. Of very many
+    rows a sample is profiled, always the same one, and its counts are scaled.
     """
     latest = moment + future
     names = [name for name in rows.columns if not name.startswith("_")]
     if cursor is not None and not isinstance(rows.schema.get(cursor), pl.Datetime):
         cursor = None
-    return tuple(_column(rows, name, name in identifiers, latest, cursor) for name in names)
+    sample = rows if rows.height <= SAMPLE else rows.sample(SAMPLE, seed=0)
+    profiles = (_column(sample, name, name in identifiers, latest, cursor) for name in names)
+    return tuple(_scaled(one, rows.height / max(sample.height, 1)) for one in profiles)
+
+
+def _scaled(column: ColumnProfile, factor: float) -> ColumnProfile:
+    """Scale a sample's counts to all rows; how many values are different cannot be scaled, and is the sample's."""
+    if factor == 1:
+        return column
+
+    def scaled(counts: Mapping[K, int]) -> dict[K, int]:
+        return {name: round(count * factor) for name, count in counts.items()}
+
+    return column.model_copy(
+        update={
+            "nulls": round(column.nulls * factor),
+            "top": round(column.top * factor),
+            "bins": scaled(column.bins),
+            "hours": tuple(round(count * factor) for count in column.hours),
+            "categories": None if column.categories is None else scaled(column.categories),
+            "damage": scaled(column.damage),
+        }
+    )
 
 
 def _column(
