@@ -48,7 +48,7 @@ def play_odd(name: str, style: str, seed: int, folder: Path, *, in_flight: int =
     received = len(api.rows)
     served, landed = Counter(row.record for row in api.rows), Counter(bronze_records(lake))
     if name == "conflicting duplicates" and api.style.counted:
-        # Two versions of a key look like a row that moved, so the scan is repeated and some come twice. Silver is exact.
+        # Two versions of a key look like a row that moved: the scan is repeated, and some come twice. Silver is exact.
         served, landed = Counter(dict.fromkeys(served, 1)), Counter(dict.fromkeys(landed, 1))
     if landed != served:
         lost, extra = served - landed, landed - served
