@@ -5,14 +5,17 @@ READY := .venv/ready
 STACK := .headworks
 DAYS ?= 0
 KILLS ?= 220
+CLEAN ?= 200
 FLOW_KILLS ?= 10
 SEED ?= 1
 SEEDS ?= 20
 KILLED ?= 100
+BLOWS ?= 100
+BENCH ?=
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos hostile clean
+.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos hostile corruption test-tables chaos-databases bench-databases clean
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,16 +48,13 @@ lock: $(READY) ## Write the locks anew from pyproject.toml
 	@$(BIN)/python tools/lock.py
 
 test-docker: $(READY) ## Build the image and run the flow in a container; needs a Docker engine
-	@$(BIN)/python -m pytest -m docker $(PYTEST)
+	@$(BIN)/python -m pytest -m docker tests/docker $(PYTEST)
 
 test-browser: $(READY) ## Look at the dashboard in a browser; needs Chromium
-	@$(BIN)/python -m pytest -m browser $(PYTEST)
+	@$(BIN)/python -m pytest -m browser tests/browser $(PYTEST)
 
-test-test-rules: $(READY) ## Take each rule of the protocol out, and see that its tests fail
-	@$(BIN)/python -m tests.rules_out
-
-chaos: $(READY) ## Kill processes at seeded random moments, a few
-	@$(BIN)/python -m pytest -m chaos $(PYTEST)
+test-chaos: $(READY) ## Kill processes at seeded random moments, a few
+	@$(BIN)/python -m pytest -m chaos tests/chaos $(PYTEST)
 
 test-rules: $(READY) ## Take each rule of the protocol out, and see that its tests fail
 	@$(BIN)/python -m tests.rules_out
@@ -66,13 +66,25 @@ hostile: $(READY) ## Read APIs that misbehave in every way, with many seeds; kil
 	@$(BIN)/python -m tests.hostile.campaign --seeds $(SEEDS)
 	@$(BIN)/python -m tests.hostile.killing --seeds $(KILLED)
 
+corruption: $(READY) ## Corrupt the shop's days in every known way, and count what is caught and what is cried in vain
+	@$(BIN)/python -m tests.corruption.campaign --clean $(CLEAN) --seed $(SEED)
+
+test-tables: $(READY) ## Take 300 made-up tables through Postgres and bronze, value for value
+	@HEADWORKS_TABLES=300 $(BIN)/python -m pytest tests/integration/databases/test_types.py $(PYTEST)
+
+chaos-databases: $(READY) ## Kill the reader and restart its Postgres at seeded moments, the whole campaign
+	@$(BIN)/python -m tests.chaos_databases.campaign --blows $(BLOWS) --seed $(SEED)
+
+bench-databases: $(READY) ## Measure databases beside COPY and other tools; takes long and needs a quiet machine
+	@$(BIN)/python -m benchmarks.databases $(BENCH)
+
 clean: down ## Stop the demo and remove its data, its lake and the environment
 	rm -rf $(STACK) .venv
 
 # The environment is made anew when the lock or the project's own description changes.
 $(READY): locks/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "headworks needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing)."; \
+	  echo "headworks needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing)."; \
 	  echo "Install one, or name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Making the environment in .venv from locks/dev.txt; this takes a minute or two."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \

@@ -1,1 +1,1 @@
-"""Measured beside the physical limit and beside peers, in one run. Timings belong here and nowhere else."""
+"""Measurements: headworks beside its peers and beside the physical limit, in one run. Nothing here is a test."""

@@ -6,17 +6,23 @@ What belongs here: block classes, and finding a block by its name. What does not
 
 from __future__ import annotations
 
+from blocks.alerts import AlertChannel
 from blocks.api import ApiCredentials
 from blocks.database import database_connector, database_settings
+from blocks.files import FileLocation
 from blocks.lake import LakeLocation
-from blocks.resolve import api_settings, lake_settings, load_database
+from blocks.resolve import alert_channels, api_settings, files_settings, lake_settings, load_database
 
 __all__ = [
+    "AlertChannel",
     "ApiCredentials",
+    "FileLocation",
     "LakeLocation",
+    "alert_channels",
     "api_settings",
     "database_connector",
     "database_settings",
+    "files_settings",
     "lake_settings",
     "load_database",
 ]

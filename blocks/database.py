@@ -20,7 +20,10 @@ _DRIVER = "postgresql+psycopg"
 
 
 def database_connector(url: SecretStr, *, where: str = "") -> SqlAlchemyConnector:
-    """Make a connector from a database's URL, with the password kept as a secret."""
+    """Make a connector from a database's URL, with the password kept as a secret.
+
+    Any database can be read; publishing, which needs a Postgres, checks for itself (``database_settings``).
+    """
     try:
         parts = make_url(url.get_secret_value())
     except ArgumentError as problem:
@@ -29,18 +32,13 @@ def database_connector(url: SecretStr, *, where: str = "") -> SqlAlchemyConnecto
             where=where,
             do="write it as postgresql://user:password@host:port/database, with special characters percent-encoded.",
         ) from problem
-    if parts.get_backend_name() != "postgresql":
-        raise SettingsError(
-            f"The database is a {parts.get_backend_name()}, and only Postgres can be read and published to.",
-            where=where,
-            do="give the URL of a Postgres.",
-        )
+    is_postgres = parts.get_backend_name() == "postgresql"
     query = {
         name: value if isinstance(value, str) else ",".join(value) for name, value in parts.query.items()
     }
     components = ConnectionComponents(
-        driver=_DRIVER,
-        database=parts.database or "postgres",
+        driver=_DRIVER if is_postgres else parts.drivername,
+        database=parts.database or ("postgres" if is_postgres else ""),
         username=parts.username,
         password=SecretStr(parts.password) if parts.password is not None else None,
         host=parts.host,
@@ -50,7 +48,12 @@ def database_connector(url: SecretStr, *, where: str = "") -> SqlAlchemyConnecto
     return SqlAlchemyConnector(connection_info=components)
 
 
-def database_settings(connector: SqlAlchemyConnector) -> DatabaseSettings:
-    """Return the engine's settings for a connector."""
+def database_settings(connector: SqlAlchemyConnector, *, postgres: bool = False) -> DatabaseSettings:
+    """Return the engine's settings for a connector; ``postgres`` insists on one, which alone is published to."""
     url = cast(URL, connector._rendered_url)
+    if postgres and url.get_backend_name() != "postgresql":
+        raise SettingsError(
+            f"The database is a {url.get_backend_name()}, and only to Postgres can be published.",
+            do="name the block of a Postgres.",
+        )
     return DatabaseSettings(url=SecretStr(url.render_as_string(hide_password=False)))

@@ -17,11 +17,14 @@ from prefect.blocks.core import Block
 from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import SecretStr, ValidationError
 
+from blocks.alerts import AlertChannel
 from blocks.api import ApiCredentials
 from blocks.database import database_connector, database_settings
+from blocks.files import FileLocation
 from blocks.lake import LakeLocation
 from headworks.errors import SettingsError
-from headworks.settings import DatabaseSettings, LakeSettings
+from headworks.observe.channels import Mail, Slack, Webhook
+from headworks.settings import DatabaseSettings, FilesSettings, LakeSettings
 from headworks.sources.api.settings import ApiSettings
 
 B = TypeVar("B", bound=Block)
@@ -32,14 +35,27 @@ def lake_settings(name: str) -> LakeSettings:
     return _validated(lambda: _find(LakeLocation, name, "ROOT", _lake_from).to_settings(), name)
 
 
+def files_settings(name: str) -> FilesSettings:
+    """Return the settings of the place of files that the block ``name`` describes."""
+    return _validated(lambda: _find(FileLocation, name, "ROOT", _files_from).to_settings(), name)
+
+
 def api_settings(name: str) -> ApiSettings:
     """Return the settings of the API that the block ``name`` describes."""
     return _validated(lambda: _find(ApiCredentials, name, "BASE_URL", _api_from).to_settings(), name)
 
 
-def load_database(name: str) -> DatabaseSettings:
-    """Return the settings of the database that the block ``name`` describes."""
-    return database_settings(_find(SqlAlchemyConnector, name, "URL", _database_from))
+def load_database(name: str, *, postgres: bool = False) -> DatabaseSettings:
+    """Return the settings of the database that the block ``name`` describes; ``postgres`` refuses any other kind."""
+    return database_settings(_find(SqlAlchemyConnector, name, "URL", _database_from), postgres=postgres)
+
+
+def alert_channels(name: str = "alerts") -> tuple[Webhook | Slack | Mail, ...]:
+    """Return the channel that the block ``name`` describes; none where there is no such block: nobody is told then."""
+    found = _saved(AlertChannel, name) or _alerts_from(name, variables())
+    if found is None:
+        return ()
+    return (_validated(found.to_settings, name),)
 
 
 def variables() -> dict[str, str]:
@@ -54,12 +70,16 @@ def prefix(name: str) -> str:
 
 
 def from_variables(name: str, found: Mapping[str, str]) -> Block | None:
-    """Make the block of a well-known ending from variables: ``…-api``, ``…-database``, else a lake."""
+    """Make a block from variables by the ending of its name: -api, -database, -files, alerts, or else a lake."""
     maker: Callable[[str, Mapping[str, str]], Block | None]
     if name.endswith("-api"):
         maker = _api_from
     elif name.endswith("-database"):
         maker = _database_from
+    elif name.endswith("alerts"):
+        maker = _alerts_from
+    elif name.endswith("-files"):
+        maker = _files_from
     else:
         maker = _lake_from
     return maker(name, found)
@@ -102,6 +122,14 @@ def _lake_from(name: str, found: Mapping[str, str]) -> LakeLocation | None:
     return LakeLocation.model_validate({"root": root, "storage_options": options})
 
 
+def _files_from(name: str, found: Mapping[str, str]) -> FileLocation | None:
+    root = found.get(f"{prefix(name)}ROOT")
+    if not root:
+        return None
+    options = _json_object(f"{prefix(name)}STORAGE_OPTIONS", found)
+    return FileLocation.model_validate({"root": root, "storage_options": options})
+
+
 def _api_from(name: str, found: Mapping[str, str]) -> ApiCredentials | None:
     base_url = found.get(f"{prefix(name)}BASE_URL")
     if not base_url:
@@ -118,6 +146,19 @@ def _database_from(name: str, found: Mapping[str, str]) -> SqlAlchemyConnector |
     variable = f"{prefix(name)}URL"
     url = found.get(variable)
     return database_connector(SecretStr(url), where=variable) if url else None
+
+
+def _alerts_from(name: str, found: Mapping[str, str]) -> AlertChannel | None:
+    start = prefix(name)
+    fields: dict[str, Any] = {
+        field: found[f"{start}{field.upper()}"]
+        for field in AlertChannel.model_fields
+        if found.get(f"{start}{field.upper()}")
+    }
+    if "kind" not in fields:
+        return None
+    fields["recipients"] = [part.strip() for part in fields.get("recipients", "").split(",") if part.strip()]
+    return _validated(lambda: AlertChannel.model_validate(fields), name)
 
 
 def _json_object(variable: str, found: Mapping[str, str]) -> dict[str, str]:

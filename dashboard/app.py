@@ -41,7 +41,8 @@ def main() -> None:
             show(lake, news.product)
     except HeadworksError as problem:
         where = f" ({problem.where})" if problem.where else ""
-        st.html(advice_html(Advice("The data cannot be read", f"{problem.what}{where}", problem.do)))
+        do = f"{problem.do[:1].upper()}{problem.do[1:]}"
+        st.html(advice_html(Advice("The data cannot be read", f"{problem.what}{where}", do)))
 
 
 @st.cache_resource(ttl=timedelta(minutes=5), show_spinner=False)

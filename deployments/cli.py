@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from deployments.commands import breaker, probe, product, stream
+from deployments.commands import anomaly, breaker, probe, product, quarantine, stream
 from deployments.commands.shared import add_lake, open_lake
 from headworks.errors import HeadworksError, SettingsError
 from headworks.observe.account import account_text
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     blocks.add_argument("--file", help="a file with the variables")
     blocks.set_defaults(command=_register_blocks)
 
-    for group in (product, stream, breaker, probe):
+    for group in (product, stream, breaker, probe, quarantine, anomaly):
         group.add(commands)
 
     stack = commands.add_parser("stack", help="the local stack of the demo")

@@ -19,7 +19,13 @@ from typing import Any
 import httpx
 from dotenv import dotenv_values
 from prefect.exceptions import ParameterTypeError
-from prefect.settings import PREFECT_API_URL, PREFECT_HOME, get_current_settings, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    get_current_settings,
+    temporary_settings,
+)
 from prefect.utilities.callables import parameter_schema
 from pydantic import TypeAdapter, ValidationError
 
@@ -31,6 +37,7 @@ OK, FAILED, GATE_CLOSED, REFUSED = 0, 1, 2, 3
 ACCOUNT = Path(".headworks/account.json")
 LOCAL_STACK = Path(".headworks/env")
 _HEALTH_TIMEOUT_S = 5
+_OWN_SERVER_S = 180
 
 
 def run_as_program(flow: Callable[..., Any], arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +79,9 @@ def local_stack(written: Path = LOCAL_STACK) -> Iterator[None]:
     found = dotenv_values(written) if written.exists() and not settings.api.url else {}
     url, home = found.get("PREFECT_API_URL"), found.get("PREFECT_HOME")
     if not url:
-        yield
+        # Prefect's own server starts within seconds, but not where all else runs too: twenty of them are too few.
+        with temporary_settings({PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: _OWN_SERVER_S}):
+            yield
         return
     print(f"Using the local stack's Prefect server at {url}, as {written} says.", file=sys.stderr)
     updates: dict[Any, Any] = {PREFECT_API_URL: url}

@@ -12,7 +12,9 @@ from prefect import flow
 from flows.console import run_as_program
 from flows.running import begin
 from headworks.errors import FreshnessMissed
+from headworks.observe.alerts import freshness_alert
 from headworks.observe.freshness import FreshnessPromise, FreshnessReport
+from tasks.alerting import alert_freshness
 from tasks.care import freshness_of
 
 
@@ -24,7 +26,10 @@ def freshness(promises: list[FreshnessPromise], lake: str = "lake") -> Freshness
         promises: What is promised of each table: the longest time since its last commit and since its newest event.
         lake: Block of the lake that holds all tables.
     """
-    report = freshness_of(begin(lake, "incremental", dry_run=False), promises)
+    run = begin(lake, "incremental", dry_run=False)
+    report = freshness_of(run, promises)
+    incident = f"freshness of {lake}"
+    alert_freshness(run, incident, freshness_alert(report, incident))
     if report.late:
         raise FreshnessMissed(
             f"{len(report.late)} of {len(report.tables)} tables are late: "

@@ -24,6 +24,7 @@ from headworks.observe.reconcile import reconcile
 from headworks.observe.recorder import Recorder
 from headworks.observe.report import RUN_LINK, GateReport, RunReport, RunStatus
 from headworks.refine.refinement import RefineOutcome
+from tasks.alerting import alert_about
 from tasks.extract import Run
 from tasks.policy import without_thread_warnings
 from tasks.report import record
@@ -121,15 +122,23 @@ def results(futures: list[PrefectFuture[T]], keep: Callable[[T], None] | None = 
 
 
 def _finished(told: Story) -> RunReport:
-    status: RunStatus = "published" if told.recorder.changed() else "unchanged"
-    report = told.recorder.report("dry run" if told.run.dry_run else status)
+    report = told.recorder.report(_status(told))
     try:
         reconcile(report)
     except HeadworksError as problem:
         _closed(told, "failed", str(problem))
         raise
     record(told.run, report)
+    _alert(told, report)
     return report
+
+
+def _status(told: Story) -> RunStatus:
+    if told.run.dry_run:
+        return "dry run"
+    if told.recorder.changed():
+        return "published"
+    return "landed" if told.recorder.landed() else "unchanged"
 
 
 def _closed(told: Story, status: RunStatus, message: str) -> RunReport:
@@ -139,7 +148,18 @@ def _closed(told: Story, status: RunStatus, message: str) -> RunReport:
         record(told.run, report)
     except Exception as problem:  # noqa: BLE001 - the first problem is the one to be raised
         get_run_logger().warning("the run's record could not be written: %s", problem)
+    _alert(told, report)
     return report
+
+
+def _alert(told: Story, report: RunReport) -> None:
+    """Tell people, if anybody wants to be told; that this fails must not change how the run ends."""
+    if told.run.dry_run or report.status == "refused":
+        return
+    try:
+        alert_about(told.run, report)
+    except Exception as problem:  # noqa: BLE001 - the run's own end is what counts
+        get_run_logger().warning("nobody could be told: %s", problem)
 
 
 def _recorder(flow: str, run: Run, window: Window | None) -> Recorder:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from prefect import get_run_logger, task
 
-from blocks import api_settings, lake_settings, load_database
+from blocks import api_settings, files_settings, lake_settings, load_database
 from headworks.lake.breakers import LakeBreakers
 from headworks.lake.intake import Mode, TakeIn, take_in
+from headworks.lake.shelf import LakeShelf
 from headworks.lake.store import Lake
 from headworks.names import Window
 from headworks.observe.report import LandingReport, Report
 from headworks.sources.api.client import ApiClient
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.source import ApiSource
-from headworks.sources.intakes import ResourceIntake, TableIntake
-from headworks.sources.sql.postgres import PostgresTable
+from headworks.sources.files.location import Location
+from headworks.sources.files.selection import Files
+from headworks.sources.files.source import FileSource
+from headworks.sources.intakes import FileIntake, ResourceIntake, TableIntake
+from headworks.sources.sql.reader import reader_of
+from headworks.sources.sql.table import Table
 from tasks.limits import shared_budget
 from tasks.policy import EFFECT
 from tasks.progress import Progress
@@ -43,13 +48,11 @@ def extract_table(
     dataset: str,
     window: Window | None = None,
 ) -> tuple[LandingReport, ...]:
-    """Land what a Postgres table has that bronze has not."""
-    source = PostgresTable(
+    """Land what a table of a database has that bronze has not."""
+    source = reader_of(
         load_database(database),
-        schema_name,
-        table,
-        cursor,
-        application=f"headworks {run.run_id}",
+        Table(schema_name=schema_name, name=table, cursor=cursor),
+        run_id=run.run_id,
     )
     reports = take_in(_request(run, dataset, window), TableIntake(source), _log_batch)
     _log_done(reports)
@@ -72,6 +75,19 @@ def extract_resource(
 
     reports = take_in(_request(run, dataset, window), ResourceIntake(ApiSource(client, resource)), on_batch)
     progress.done(reports)
+    _log_done(reports)
+    return reports
+
+
+@task(name="extract-files", task_run_name="extract {dataset}", **EFFECT)
+def extract_files(
+    run: Run, location: str, files: Files, dataset: str, window: Window | None = None
+) -> tuple[LandingReport, ...]:
+    """Land what a location's files have that bronze has not."""
+    request = _request(run, dataset, window)
+    shelf = LakeShelf(request.lake, dataset, dry_run=run.dry_run)
+    source = FileSource(Location(files_settings(location)), files, shelf)
+    reports = take_in(request, FileIntake(source), _log_batch)
     _log_done(reports)
     return reports
 
@@ -99,11 +115,12 @@ def _log_batch(report: LandingReport) -> None:
 def _log_done(reports: tuple[LandingReport, ...]) -> None:
     for report in reports:
         get_run_logger().info(
-            "%s: %d read, %d landed in %d batches, %d read again, %d would land",
+            "%s: %d read, %d landed in %d batches, %d refused, %d read again, %d would land",
             report.stream,
             report.read,
             report.landed,
             report.batches,
+            report.refused,
             report.repeated,
             report.would_land,
         )

@@ -16,6 +16,7 @@ from prefect.transactions import get_transaction
 
 from headworks.lake.gold import Pins, Staged, pin, staging_id
 from headworks.observe.report import CurateReport, GateReport, Report
+from headworks.quality.judgements import judgements
 from headworks.refine.curation import GoldTable, audit, curate, stage
 from tasks.extract import Run
 from tasks.policy import EFFECT, PINNED_FOR, RETRYING
@@ -45,13 +46,15 @@ def _staged_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | No
 
 
 def _audit_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None:
-    """Return the key of an audit: the candidate and the contract's text."""
+    """Return the key of an audit: the candidate, the contract's text, and what people said about anomalies."""
     run, gold, staged = parameters["run"], parameters["gold"], parameters["staged"]
-    table = run.open_lake().open("gold", gold.name)
+    lake = run.open_lake()
+    table = lake.open("gold", gold.name)
     if table is None or not staged.fresh or not gold.contract.exists():
         return None
     contract = hashlib.blake2b(gold.contract.read_bytes(), digest_size=8).hexdigest()
-    return f"headworks-audit-{table.id}-{staged.staging_id}-{contract}"
+    said = len(judgements(lake, f"gold.{gold.name}"))
+    return f"headworks-audit-{table.id}-{staged.staging_id}-{contract}-{said}"
 
 
 @task(
@@ -78,7 +81,7 @@ def stage_gold(run: Run, gold: GoldTable, pins: Pins) -> Staged:
 )
 def audit_gold(run: Run, gold: GoldTable, staged: Staged) -> Audit:
     """Check a candidate before anybody sees it; a closed gate is told, not raised."""
-    gate = audit(run.open_lake(), gold, staged)
+    gate = audit(run.open_lake(), gold, staged, "" if run.dry_run else run.run_id)
     if gate is None:
         get_run_logger().info("%s: nothing new to check", gold.name)
     elif gate.open:

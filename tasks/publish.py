@@ -34,7 +34,9 @@ def publish_tables(
     tables: tuple[PublishedTable, ...],
 ) -> PublishReport:
     """Make a schema of Postgres show the product, in one transaction."""
-    report = publish_postgres(run.open_lake(), load_database(database), schema_name, product, tables)
+    report = publish_postgres(
+        run.open_lake(), load_database(database, postgres=True), schema_name, product, tables
+    )
     get_run_logger().info(
         "%s: publication %d, %d rows written, %d removed",
         report.target,

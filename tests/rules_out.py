@@ -67,7 +67,7 @@ RULES = (
     rule(
         "the checkpoint is written before the commit",
         LANDING,
-        "            _write_checkpoint(landing, head.sequence + 1, token, batch.position)\n",
+        "            put_checkpoint(landing, head.sequence + 1, token, batch.position)\n",
         "",
         f"{_L}::test_the_checkpoint_is_readable_before_the_table_names_it",
     ),
@@ -140,15 +140,14 @@ RULES = (
         SILVER,
         "            silver.append(changes.select(silver.columns), transactions, retries=0)",
         "            return",
-        f"{_S}::test_empty_batches_move_the_upper_bound",
         f"{_S}::test_a_range_that_changes_nothing_is_consumed_all_the_same",
     ),
     rule(
         "an audited candidate is never rebased: replacing",
         DELTA,
-        '            schema_mode=None if predicate else "overwrite",\n'
+        '            schema_mode=("merge" if extra else None) if predicate else "overwrite",\n'
         "            commit_properties=_properties(transactions, 0),",
-        '            schema_mode=None if predicate else "overwrite",\n'
+        '            schema_mode=("merge" if extra else None) if predicate else "overwrite",\n'
         "            commit_properties=_properties(transactions, 15),",
         f"{_GOLD}::test_a_stale_replacement_is_refused_without_a_number_in_common_too_since_it_is_never_rebased",
     ),
@@ -205,7 +204,7 @@ RULES = (
     rule(
         "a window is a stream of its own",
         NAMES,
-        '    return f"{check_dataset(dataset)}@w{_stamp(window.start)}-{_stamp(window.end)}-{attempt}"',
+        '    return f"{check_dataset(dataset)}@w{_stamp(window.start)}-{_stamp(window.end)}-{reading}"',
         "    return check_dataset(dataset)",
         f"{_W}::test_a_window_never_moves_the_live_position",
     ),
@@ -290,7 +289,7 @@ RULES = (
         "a product does not go back to versions that were replaced",
         PRODUCTS,
         "        _refuse_older(lake, current, tables)\n",
-        "        pass\n",
+        "",
         f"{_P}::test_a_zombie_does_not_name_versions_that_were_replaced_meanwhile",
     ),
     rule(

@@ -102,6 +102,6 @@ def _publish(options: argparse.Namespace, product: str) -> None:
         print(f"{product} is not published to any database.")
         return
     with local_stack():
-        database = load_database(options.database or target.database)
+        database = load_database(options.database or target.database, postgres=True)
     report = publish_postgres(lake, database, target.schema, version, target.tables)
     print(f"{report.target} shows it.")

@@ -10,6 +10,7 @@
     │   ├── SourceMissing          the table, resource or column is not there
     │   ├── LakeUnusable           the lake's location cannot be read or written, or a table in it is refused
     │   ├── SchemaChanged          the columns do not fit what is there already
+    │   ├── ValueRefused           a value came that its column's type cannot hold
     │   ├── PublicationRefused     the consumer's side cannot take the publication as it is
     │   ├── AddressRefused         a link or redirect leads to where our credentials must not go
     │   ├── ResponseTooLarge       an answer is larger than is allowed
@@ -89,6 +90,10 @@ class LakeUnusable(StopError):
 
 class SchemaChanged(StopError):
     """The columns that came do not fit the columns that are there."""
+
+
+class ValueRefused(StopError):
+    """A value came that the type of its column cannot hold, and nobody said where such values go."""
 
 
 class PublicationRefused(StopError):

@@ -17,10 +17,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class LakeSettings(Settings):
-    """Where the lake is: a local folder or an object store's URI with its storage options."""
+class PlaceSettings(Settings):
+    """A place for files: a local folder or an object store's URI with its storage options."""
 
-    root: str = Field(description="A local path, or a URI such as s3://bucket/lake.")
+    root: str = Field(description="A local path, or a URI such as s3://bucket/folder.")
     storage_options: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="Options of the object store, by the names that delta-rs uses.",
@@ -31,19 +31,27 @@ class LakeSettings(Settings):
     def _absolute(cls, root: str) -> str:
         root = root.rstrip("/")
         if not root:
-            raise ValueError("the lake's root must not be empty")
+            raise ValueError("the root must not be empty")
         if "://" in root:
             return root
         return str(Path(root).expanduser().absolute())
 
     @property
     def is_local(self) -> bool:
-        """Tell whether the lake is a folder of this machine."""
+        """Tell whether the place is a folder of this machine."""
         return "://" not in self.root
 
     def options(self) -> dict[str, str] | None:
         """Return the storage options in clear, for the storage libraries alone."""
         return {name: value.get_secret_value() for name, value in self.storage_options.items()} or None
+
+
+class LakeSettings(PlaceSettings):
+    """Where the lake is."""
+
+
+class FilesSettings(PlaceSettings):
+    """Where files are that a source reads."""
 
 
 class DatabaseSettings(Settings):
@@ -53,7 +61,10 @@ class DatabaseSettings(Settings):
     statement_timeout_s: int = Field(
         default=600, ge=1, description="Longest time of one statement, in seconds."
     )
-    connect_timeout_s: int = Field(default=10, ge=1, description="Longest time to connect, in seconds.")
+    lock_timeout_s: int = Field(
+        default=60, ge=1, description="Longest time that a statement waits for another's lock, in seconds."
+    )
+    connect_timeout_s: int = Field(default=8, ge=1, description="Longest time to connect, in seconds.")
 
     def libpq_url(self) -> str:
         """Return the URL as libpq reads it, that is without SQLAlchemy's driver name."""

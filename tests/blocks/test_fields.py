@@ -14,11 +14,18 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import SecretStr
 
 import blocks
-from blocks import ApiCredentials, LakeLocation, database_connector, database_settings
+from blocks import (
+    AlertChannel,
+    ApiCredentials,
+    FileLocation,
+    LakeLocation,
+    database_connector,
+    database_settings,
+)
 from headworks.settings import DatabaseSettings
 
 CANARY = "canary-7f3a-secret"
-OURS = [ApiCredentials, LakeLocation]
+OURS = [AlertChannel, ApiCredentials, FileLocation, LakeLocation]
 
 MAKERS: dict[str, Callable[[], Block]] = {
     "api": lambda: ApiCredentials(base_url="https://api.example.com", token=SecretStr(CANARY)),
@@ -27,6 +34,9 @@ MAKERS: dict[str, Callable[[], Block]] = {
             "root": "s3://bucket/lake",
             "storage_options": {"AWS_SECRET_ACCESS_KEY": CANARY, "AWS_ACCESS_KEY_ID": CANARY},
         }
+    ),
+    "files": lambda: FileLocation.model_validate(
+        {"root": "s3://bucket/in", "storage_options": {"AWS_SECRET_ACCESS_KEY": CANARY}}
     ),
     "database": lambda: database_connector(
         SecretStr(f"postgresql://reader:{CANARY}@db.example.com:5432/shop?sslmode=require")
@@ -37,7 +47,7 @@ MAKERS: dict[str, Callable[[], Block]] = {
 def settings_of(block: Block) -> Any:
     if isinstance(block, SqlAlchemyConnector):
         return database_settings(block)
-    assert isinstance(block, ApiCredentials | LakeLocation)
+    assert isinstance(block, ApiCredentials | FileLocation | LakeLocation)
     return block.to_settings()
 
 
@@ -55,11 +65,16 @@ def test_every_field_of_a_block_is_described(kind: type[Block]) -> None:
 @pytest.mark.parametrize("kind", OURS)
 def test_new_fields_have_defaults_so_that_saved_blocks_still_load(kind: type[Block]) -> None:
     required = [name for name, field in kind.model_fields.items() if field.is_required()]
-    assert required == (["base_url"] if kind is ApiCredentials else ["root"])
+    assert required == [{AlertChannel: "kind", ApiCredentials: "base_url"}.get(kind, "root")]
 
 
 def test_slugs_are_those_that_saved_blocks_have() -> None:
-    assert [kind.get_block_type_slug() for kind in OURS] == ["headworks-api", "headworks-lake"]
+    assert [kind.get_block_type_slug() for kind in OURS] == [
+        "headworks-alerts",
+        "headworks-api",
+        "headworks-files",
+        "headworks-lake",
+    ]
 
 
 def test_the_package_hands_out_every_block() -> None:
@@ -87,7 +102,8 @@ def test_no_secret_is_in_what_a_block_or_its_settings_show(name: str) -> None:
 def test_the_secret_is_there_for_those_who_need_it(name: str) -> None:
     settings = settings_of(MAKERS[name]())
     clear = {
-        "api": lambda: settings.token.get_secret_value(),
+        "api": lambda: settings.auth.token.get_secret_value(),
+        "files": lambda: settings.options()["AWS_SECRET_ACCESS_KEY"],
         "lake": lambda: settings.options()["AWS_SECRET_ACCESS_KEY"],
         "database": lambda: settings.libpq_url(),
     }[name]()

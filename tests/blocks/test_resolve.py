@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic import SecretStr
 from blocks import ApiCredentials, LakeLocation, api_settings, lake_settings, load_database
 from deployments.register_blocks import register
 from headworks.errors import SettingsError
+from headworks.sources.api.auth import BearerAuth
 
 CANARY = "canary-9b1c-secret"
 
@@ -54,7 +56,9 @@ def test_each_kind_of_block_comes_back_from_the_server_as_it_was_written(
     for name in ("kept-lake", "kept-api", "kept-database"):
         register(name, found)
     assert lake_settings("kept-lake").options() == {"AWS_SECRET_ACCESS_KEY": CANARY}
-    token = api_settings("kept-api").token
+    auth = api_settings("kept-api").auth
+    assert isinstance(auth, BearerAuth)
+    token = auth.token
     assert token is not None
     assert token.get_secret_value() == CANARY
     assert load_database("kept-database").libpq_url() == f"postgresql://u:{CANARY}@h:5432/d"
@@ -92,7 +96,12 @@ WRONG = {
     "an empty root": (lake_settings, "LAKE_ROOT", "/", "root"),
     "an address without http": (api_settings, "API_BASE_URL", f"ftp://{CANARY}", "base_url"),
     "a URL that cannot be read": (load_database, "DATABASE_URL", f"{CANARY}", "URL cannot be read"),
-    "another kind of database": (load_database, "DATABASE_URL", f"mysql://u:{CANARY}@h/d", "mysql"),
+    "another kind of database to publish to": (
+        partial(load_database, postgres=True),
+        "DATABASE_URL",
+        f"mysql+pymysql://u:{CANARY}@h/d",
+        "mysql",
+    ),
 }
 
 

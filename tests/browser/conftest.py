@@ -40,6 +40,7 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 _PATIENCE_MS = 90_000
 _START_S = 300
 _PORT = 8531
+_TALLEST = 4000
 
 Screen = Callable[["Page", str], None]
 
@@ -88,7 +89,12 @@ def screen(tmp_path_factory: pytest.TempPathFactory) -> Screen:
     folder.mkdir(parents=True, exist_ok=True)
 
     def keep(page: Page, name: str) -> None:
-        page.screenshot(path=folder / f"{name}.png", full_page=True)
+        """Both Streamlit and Prefect scroll inside the page, so the window is made as tall as what is in it."""
+        seen = page.viewport_size or {"width": 1366, "height": 860}
+        tallest = page.evaluate("Math.max(...[...document.querySelectorAll('*')].map(e => e.scrollHeight))")
+        page.set_viewport_size({"width": seen["width"], "height": min(int(tallest), _TALLEST)})
+        page.screenshot(path=folder / f"{name}.png")
+        page.set_viewport_size(seen)
 
     return keep
 

@@ -34,6 +34,7 @@ from headworks.sources.api.settings import ApiSettings
 from headworks.sources.api.source import ApiSource
 from headworks.sources.intakes import ResourceIntake, TableIntake
 from headworks.sources.sql.postgres import PostgresTable
+from headworks.sources.sql.table import Table
 from shop import datasets, gold
 from tests.chaos.breaking import BREAKS, break_engine
 from tests.chaos.marking import Voice, mark_engine
@@ -110,7 +111,15 @@ def _extracts(work: Pass) -> list[Callable[[], None]]:
     """Return the taking-in of each source, in an order of chance: none depends on another."""
     tables: dict[str, Intake] = {
         dataset.name: TableIntake(
-            PostgresTable(work.database, table.schema_name, table.table, table.cursor, batch_rows=BATCH_ROWS)
+            PostgresTable(
+                work.database,
+                Table(
+                    schema_name=table.schema_name,
+                    name=table.table,
+                    cursor=table.cursor,
+                    batch_rows=BATCH_ROWS,
+                ),
+            )
         )
         for dataset, table in datasets.TABLES
     }

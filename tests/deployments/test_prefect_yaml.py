@@ -130,22 +130,41 @@ def _variables(document: Document) -> Document:
     return variables
 
 
-@pytest.mark.parametrize(
-    ("name", "flow_name"),
-    [("sales-daily", "sales"), ("sales-daily-docker", "sales"), ("ingest-shop-rates", "ingest-api")],
-)
-def test_the_entrypoint_is_the_flow_by_its_modules_name_and_takes_the_parameters(
-    name: str, flow_name: str
-) -> None:
+FLOWS = {
+    "sales-daily": "sales",
+    "sales-daily-docker": "sales",
+    "ingest-shop-rates": "ingest-api",
+    "orders-hourly": "ingest-database",
+    "orders-keys-nightly": "ingest-database",
+    "receipts": "ingest-files",
+    "backfill-sales": "backfill",
+    "maintenance-nightly": "maintenance",
+    "freshness-hourly": "freshness",
+}
+
+BY_HAND = {"ingest-shop-rates", "receipts", "backfill-sales"}
+"""Patterns, and what a person starts: they have no schedule."""
+
+
+def test_what_is_started_by_hand_has_no_schedule_and_all_else_has_one() -> None:
+    assert {name for name, each in _deployments().items() if not each["schedules"]} == BY_HAND
+
+
+def test_each_deployment_is_judged_here() -> None:
+    assert set(_deployments()) == set(FLOWS)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_the_entrypoint_is_the_flow_by_its_modules_name_and_takes_the_parameters(name: str) -> None:
     deployment = _deployments()[name]
     assert "/" not in deployment["entrypoint"], "a path loads a second copy of the module"
     flow: Flow[..., Any] = load_flow_from_entrypoint(deployment["entrypoint"])
-    assert flow.name == flow_name
+    assert flow.name == FLOWS[name]
     assert set(deployment["parameters"]) <= set(inspect.signature(flow.fn).parameters)
     flow.validate_parameters(deployment["parameters"])
 
 
-@pytest.mark.parametrize("name", ["sales-daily", "sales-daily-docker"])
+@pytest.mark.parametrize("name", sorted(set(FLOWS) - BY_HAND))
 def test_a_schedule_can_be_paused_for_good_and_says_its_time_zone(name: str) -> None:
     (schedule,) = _deployments()[name]["schedules"]
     RawScheduleConfig.model_validate(schedule)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from blocks import api_settings, lake_settings, load_database
+from blocks import api_settings, files_settings, lake_settings, load_database
 from deployments.register_blocks import main, register
 from tests.deployments.conftest import Demo
 
@@ -13,11 +13,13 @@ pytestmark = pytest.mark.server
 _FOUND = {
     "HEADWORKS_SPARE_LAKE_ROOT": "s3://bucket/lake",
     "HEADWORKS_SPARE_LAKE_STORAGE_OPTIONS": '{"AWS_SECRET_ACCESS_KEY": "very-secret"}',
+    "HEADWORKS_SPARE_FILES_ROOT": "s3://bucket/in",
+    "HEADWORKS_SPARE_FILES_STORAGE_OPTIONS": '{"AWS_SECRET_ACCESS_KEY": "very-secret"}',
     "HEADWORKS_SPARE_API_BASE_URL": "https://api.example.com",
     "HEADWORKS_SPARE_API_TOKEN": "very-secret",
     "HEADWORKS_SPARE_DATABASE_URL": "postgresql://reader:p%40ss@db.example.com:5432/shop",
 }
-_NAMES = ("spare-lake", "spare-api", "spare-database")
+_NAMES = ("spare-lake", "spare-api", "spare-database", "spare-files")
 
 
 @pytest.fixture
@@ -31,13 +33,16 @@ def server(demo: Demo) -> object:
 
 @pytest.mark.usefixtures("server")
 def test_blocks_are_registered_once_and_updated_only_by_a_change() -> None:
-    assert [register(name, _FOUND) for name in _NAMES] == ["registered"] * 3
-    assert [register(name, _FOUND) for name in _NAMES] == ["unchanged"] * 3
+    assert [register(name, _FOUND) for name in _NAMES] == ["registered"] * 4
+    assert [register(name, _FOUND) for name in _NAMES] == ["unchanged"] * 4
     rotated = {**_FOUND, "HEADWORKS_SPARE_API_TOKEN": "another-secret"}
-    assert [register(name, rotated) for name in _NAMES] == ["unchanged", "updated", "unchanged"]
+    assert [register(name, rotated) for name in _NAMES] == ["unchanged", "updated", "unchanged", "unchanged"]
     token = api_settings("spare-api").token
     assert token is not None
     assert token.get_secret_value() == "another-secret"
+    files = files_settings("spare-files")
+    assert (files.root, files.options()) == ("s3://bucket/in", {"AWS_SECRET_ACCESS_KEY": "very-secret"})
+    assert "very-secret" not in repr(files)
     assert lake_settings("spare-lake").options() == {"AWS_SECRET_ACCESS_KEY": "very-secret"}
     assert (
         load_database("spare-database").libpq_url() == "postgresql://reader:p%40ss@db.example.com:5432/shop"

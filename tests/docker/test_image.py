@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -96,10 +97,11 @@ print(len(names))
     assert int(_python(image, program)) > 50
 
 
-def test_the_size_is_told_and_bounded(image: str, record_property: pytest.RecordProperty) -> None:
+def test_the_size_is_told_and_bounded(
+    image: str, record_testsuite_property: Callable[[str, object], None]
+) -> None:
     size = int(docker("image", "inspect", "--format", "{{.Size}}", image))
-    record_property("image_size_mb", size // 1_000_000)
-    print(f"{image}: {size / 1e6:.0f} MB")
+    record_testsuite_property("image_size_mb", size // 1_000_000)
     assert size < _LARGEST_BYTES
 
 

@@ -36,10 +36,6 @@ BROKEN: dict[str, tuple[Breaking, str]] = {
         lambda text: f"dataset: {_dataset(text)}\ncolumns:\n- name: day\n",
         "no check of the contract was evaluated",
     ),
-    "a column that is not there": (
-        lambda text: text.replace("columns:", "columns:\n  - name: gone\n    checks:\n      - missing:", 1),
-        "gone",
-    ),
     "bad YAML": (lambda text: f"{text}\n  - row_count: [", "Error"),
     "an unknown check": (lambda text: text.replace("row_count:", "rowcount:"), "rowcount"),
     "another dataset": (
@@ -100,13 +96,12 @@ def assert_kept(place: Place, scope: str, said: str) -> RunReport:
 def assert_next_run_publishes(place: Place) -> None:
     assert place.run().status == "published"
     place.assert_true()
-    assert place.run().status == "unchanged"
 
 
 @pytest.mark.parametrize(
     ("scope", "how"),
-    # At silver a few: the unit tests of contracts show all of them, and it is the same scan.
-    [(GOLD, how) for how in BROKEN] + [(SILVER, how) for how in (*BROKEN,)[:2]],
+    # At silver one of them: the unit tests of contracts show many more, and it is the same scan.
+    [*((GOLD, how) for how in BROKEN), (SILVER, "no evaluated check")],
 )
 def test_a_broken_contract_keeps_the_last_good_version(
     place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scope: str, how: str

@@ -17,16 +17,14 @@ def test_a_first_load_is_the_shops_truth(published_place: Place) -> None:
     assert sum(landing.landed for landing in report.landings) > 300
 
 
-def test_a_day_more_is_taken_in_alone_and_is_the_shops_truth(place: Place) -> None:
+def test_a_day_more_is_taken_in_alone_and_is_the_shops_truth_and_a_second_run_changes_nothing(
+    place: Place,
+) -> None:
     report = place.run()
     place.assert_true()
     assert report.status == "published"
     landed = {landing.dataset: landing.landed for landing in report.landings}
     assert 0 < landed["shop.orders"] < 100, "more than a day was read"
-
-
-def test_a_second_run_changes_nothing_that_consumers_see(place: Place) -> None:
-    place.run()
     before = place.seen()
     silver = place.bytes_of("silver/shop/orders")
     report = place.run()

@@ -16,7 +16,7 @@ from prefect.client.orchestration import get_client
 from headworks.lake.store import Lake
 from headworks.observe.report import LandingReport
 from headworks.quality import contracts
-from headworks.refine.curation import GoldTable
+from headworks.refine.curation import GoldTable, stage
 from tasks import gold as gold_tasks
 from tasks.extract import Run, extract_table
 from tasks.gold import audit_gold, commit_gold, pin_silver, stage_gold
@@ -121,8 +121,8 @@ def test_an_open_gate_is_remembered_and_a_closed_one_is_not(
     assert len(scans) == 2
 
 
-def test_another_text_of_the_contract_is_another_audit(run: Run, each: GoldTable) -> None:
-    staged = stage_gold.fn(run, each, pin_silver.fn(run, (NAME,)))
+def test_another_text_of_the_contract_is_another_audit(run: Run, lake: Lake, each: GoldTable) -> None:
+    staged = stage(lake, each, pin_silver.fn(run, (NAME,)))
     key = lambda: gold_tasks._audit_key(None, {"run": run, "gold": each, "staged": staged})  # type: ignore[arg-type] # noqa: E731
     first = key()
     assert first is not None

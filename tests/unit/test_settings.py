@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from headworks.settings import ApiSettings, DatabaseSettings, LakeSettings, RejectLimits, Settings
+from headworks.settings import DatabaseSettings, LakeSettings, RejectLimits, Settings
+from headworks.sources.api.auth import BearerAuth
+from headworks.sources.api.settings import ApiSettings
 
 CANARY = "canary-4d2e"
 ALL: list[type[Settings]] = [LakeSettings, DatabaseSettings, ApiSettings, RejectLimits]
@@ -82,7 +84,7 @@ def test_no_secret_is_shown() -> None:
     shown = [
         LakeSettings(root="/x", storage_options={"AWS_SECRET_ACCESS_KEY": SecretStr(CANARY)}),
         DatabaseSettings(url=SecretStr(f"postgresql://u:{CANARY}@h/d")),
-        ApiSettings(base_url="https://x", token=SecretStr(CANARY)),
+        ApiSettings(base_url="https://x", auth=BearerAuth(token=SecretStr(CANARY))),
     ]
     for settings in shown:
         assert CANARY not in f"{settings} {settings!r} {settings.model_dump_json()} {settings.model_dump()}"

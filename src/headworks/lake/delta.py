@@ -13,13 +13,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import cast
 
 import polars as pl
+import pyarrow as pa
 from deltalake import (
+    ColumnProperties,
     CommitProperties,
     DeltaTable,
     PostCommitHookProperties,
     Transaction,
+    WriterProperties,
     write_deltalake,
 )
 from deltalake.exceptions import (
@@ -38,9 +42,17 @@ Transactions = Mapping[str, int]
 # 32 parallel writers exceed the default of 15; an append of another stream is always safe to rebase.
 APPEND_RETRIES = 100
 
+# Rows that are in memory at once while a table is written anew.
+_REWRITE_ROWS = 100_000
 _NO_HOUSEKEEPING = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 _CARE = {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "CREATE TABLE"}
 _LOG_RETENTION = "delta.logRetentionDuration"
+_PLAIN = WriterProperties(compression="SNAPPY")
+# A column of running numbers takes longest to write of all, unless as differences.
+_NUMBERED = WriterProperties(
+    compression="SNAPPY",
+    column_properties={"_row": ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")},
+)
 _FORBIDDEN = "delta.setTransactionRetentionDuration"
 
 
@@ -74,6 +86,12 @@ class Table:
         """The names of the table's columns."""
         return [field.name for field in self._delta.schema().fields]
 
+    @property
+    def schema(self) -> pl.Schema:
+        """The table's columns and their types."""
+        arrow = pa.schema(self._delta.schema().to_arrow())
+        return cast(pl.DataFrame, pl.from_arrow(arrow.empty_table())).schema
+
     def transaction(self, app_id: str) -> int:
         """Return the version committed under ``app_id``, or 0 where there is none."""
         return int(self._delta.transaction_version(app_id) or 0)
@@ -87,6 +105,14 @@ class Table:
         """Return the number of rows of this version."""
         return int(self.scan().select(pl.len()).collect().item())
 
+    def files(self) -> tuple[str, ...]:
+        """Return where the data files of this version lie."""
+        return tuple(str(uri) for uri in self._delta.file_uris())
+
+    def live_count(self) -> int:
+        """Return the number of rows of this version that are no tombstones."""
+        return int(self.scan().filter(~pl.col("_deleted")).select(pl.len()).collect().item())
+
     def streams(self) -> list[str]:
         """Return the streams that have rows in a table partitioned by ``_stream``, sorted."""
         actions = pl.DataFrame(self._delta.get_add_actions(flatten=True))
@@ -96,18 +122,20 @@ class Table:
 
     def append(
         self,
-        frame: pl.DataFrame,
+        frame: pl.DataFrame | pa.RecordBatchReader,
         transactions: Transactions,
         *,
         retries: int = APPEND_RETRIES,
     ) -> None:
         """Append ``frame`` with its transactions in one commit; an empty frame carries the transactions alone."""
-        extra = set(frame.columns) - set(self.columns)
+        names = frame.columns if isinstance(frame, pl.DataFrame) else frame.schema.names
+        differ = set(names) ^ set(self.columns)
         write_deltalake(
             self._delta,
             frame,
             mode="append",
-            schema_mode="merge" if extra else None,
+            schema_mode="merge" if differ else None,
+            writer_properties=_NUMBERED if "_row" in names else _PLAIN,
             commit_properties=_properties(transactions, retries),
             post_commithook_properties=_NO_HOUSEKEEPING,
         )
@@ -127,6 +155,28 @@ class Table:
             mode="overwrite",
             predicate=predicate,
             schema_mode=("merge" if extra else None) if predicate else "overwrite",
+            commit_properties=_properties(transactions, 0),
+            post_commithook_properties=_NO_HOUSEKEEPING,
+        )
+
+    def widen(self, types: Mapping[str, pl.DataType], transactions: Transactions) -> None:
+        """Give columns wider types: every row is written anew, a batch at a time, in one commit that is never rebased.
+
+        Delta's own widening is a table feature that delta-rs does not write, and a mix of types in the files of one
+        column is not read alike by all readers.
+        """
+        wide = self.scan().with_columns(pl.col(name).cast(dtype) for name, dtype in types.items())
+        schema = pl.DataFrame(schema=wide.collect_schema()).to_arrow().schema
+        batches = (
+            batch
+            for frame in wide.collect_batches(chunk_size=_REWRITE_ROWS, maintain_order=True)
+            for batch in frame.to_arrow().cast(schema).to_batches()
+        )
+        write_deltalake(
+            self._delta,
+            pa.RecordBatchReader.from_batches(schema, batches),
+            mode="overwrite",
+            schema_mode="overwrite",
             commit_properties=_properties(transactions, 0),
             post_commithook_properties=_NO_HOUSEKEEPING,
         )

@@ -28,12 +28,18 @@ _LARGEST_PROBE = 10_000
 
 @dataclass(frozen=True)
 class Generation:
-    """A full read: its number, its stream, and the moment before its first record was read."""
+    """A full read: its number, its stream, and the moment before its first record was read.
+
+    ``keys`` is the object that holds all keys, where keys alone were read. ``largest_share`` is the largest share of
+    the known keys that may vanish by it, None for any.
+    """
 
     dataset: str
     number: int
     stream: str
     started_at: datetime
+    keys: str | None = None
+    largest_share: float | None = None
 
 
 def begin_generation(landing: Landing, schema: pl.Schema) -> Generation:
@@ -75,6 +81,8 @@ def complete_generation(landing: Landing, generation: Generation) -> None:
             "started_at": generation.started_at.isoformat(),
             "streams": {stream: table.transaction(stream) for stream in table.streams()},
             "run_id": landing.run_id,
+            "keys": generation.keys,
+            "largest_share": generation.largest_share,
         },
     )
     _mark(
@@ -104,7 +112,14 @@ def newest_complete(lake: Lake, table: Table, dataset: str) -> Generation | None
                 do="run a full read again.",
             )
     started_at = datetime.fromisoformat(mark["started_at"])
-    return Generation(dataset, number, generation_stream(dataset, number), started_at)
+    return Generation(
+        dataset,
+        number,
+        generation_stream(dataset, number),
+        started_at,
+        keys=mark.get("keys"),
+        largest_share=mark.get("largest_share"),
+    )
 
 
 def window_reading(lake: Lake, dataset: str, window: Window) -> str:
@@ -124,6 +139,11 @@ def window_reading(lake: Lake, dataset: str, window: Window) -> str:
         f"The window was read {_LARGEST_PROBE} times already.",
         where=f"bronze.{dataset}",
     )
+
+
+def keys_path(generation: Generation, token: int) -> str:
+    """Return where the keys of a full read of keys alone are kept, beside its end mark."""
+    return _mark_path(generation.dataset, generation.number, token).removesuffix(".json") + ".parquet"
 
 
 def ended_id(dataset: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from headworks.lake.drift import Policy
 from headworks.lake.generations import (
     begin_generation,
     complete_generation,
@@ -30,8 +31,8 @@ Mode = Literal["incremental", "full"]
 class Intake(Protocol):
     """A source in its three variants."""
 
-    def live(self) -> Source:
-        """Return the source as it is read incrementally."""
+    def live(self) -> Source | None:
+        """Return the source as it is read incrementally; None where it can only be read whole."""
         ...
 
     def whole(self) -> Source:
@@ -53,26 +54,34 @@ class TakeIn:
     mode: Mode = "incremental"
     window: Window | None = None
     dry_run: bool = False
+    drift: Policy = "evolve"
+    largest_vanishing_share: float | None = None
     clock: Clock = system_clock
     token: TokenMaker = random_token
+
+    def landing(self) -> Landing:
+        """Return the landing in the live stream."""
+        return Landing(
+            self.lake,
+            self.dataset,
+            self.dataset,
+            self.run_id,
+            clock=self.clock,
+            token=self.token,
+            drift=self.drift,
+        )
 
 
 def take_in(request: TakeIn, intake: Intake, on_batch: OnBatch | None = None) -> tuple[LandingReport, ...]:
     """Take a source in as requested, and return a report for each stream that was read."""
-    landing = Landing(
-        request.lake,
-        request.dataset,
-        request.dataset,
-        request.run_id,
-        clock=request.clock,
-        token=request.token,
-    )
+    landing = request.landing()
     if request.window is not None:
         source = intake.within(request.window)
         stream = window_reading(request.lake, request.dataset, request.window)
         return (_land(request, replace(landing, stream=stream), source, on_batch),)
-    if request.mode == "incremental":
-        return (_land(request, landing, intake.live(), on_batch),)
+    live = intake.live()
+    if request.mode == "incremental" and live is not None:
+        return (_land(request, landing, live, on_batch),)
     return _full(request, landing, intake, on_batch)
 
 
@@ -84,9 +93,9 @@ def _full(
         return (_preview(landing, whole),)
     generation = begin_generation(landing, whole.schema)
     report = land(replace(landing, stream=generation.stream), whole, on_batch=on_batch)
-    catching_up = land(landing, live, on_batch=on_batch)
-    complete_generation(landing, generation)
-    return (report.model_copy(update={"generation": generation.number}), catching_up)
+    caught_up = () if live is None else (land(landing, live, on_batch=on_batch),)
+    complete_generation(landing, replace(generation, largest_share=request.largest_vanishing_share))
+    return (report.model_copy(update={"generation": generation.number}), *caught_up)
 
 
 def _land(request: TakeIn, landing: Landing, source: Source, on_batch: OnBatch | None) -> LandingReport:
@@ -110,6 +119,8 @@ def _preview(landing: Landing, source: Source) -> LandingReport:
     )
     for batch in source.read(head.position, None):
         read, repeated = report.read + batch.read, report.repeated + batch.repeated
-        counts = {"read": read, "repeated": repeated, "would_land": read - repeated}
+        refused = report.refused + batch.refused
+        counts = {"read": read, "repeated": repeated, "refused": refused}
+        counts["would_land"] = read - repeated - refused
         report = report.model_copy(update={**counts, **told(report, batch)})
     return report

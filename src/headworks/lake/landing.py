@@ -19,21 +19,19 @@ import polars as pl
 
 from headworks.errors import CommitUnclear, ConcurrentRun, LakeUnusable
 from headworks.lake.delta import Table
+from headworks.lake.drift import Policy, check, drift_of
+from headworks.lake.stamping import METADATA, Metadata, conforming, stamped
 from headworks.lake.store import Lake
 from headworks.names import check_dataset, check_stream, checkpoints_folder
 from headworks.observe.report import LandingReport, TableRef
 from headworks.ports import Clock, TokenMaker, random_token, system_clock
 from headworks.sources.base import Batch, Position, Source
 
-METADATA = pl.Schema(
-    {
-        "_stream": pl.String(),
-        "_sequence": pl.Int64(),
-        "_row": pl.Int64(),
-        "_ingested_at": pl.Datetime("us", "UTC"),
-    }
-)
 COMMIT_ATTEMPTS = 3
+_WIDENED = "widened"
+MOST_WARNINGS = 50
+"""As many as a person would read."""
+
 
 OnBatch = Callable[[LandingReport], None]
 
@@ -57,6 +55,7 @@ class Landing:
     run_id: str
     clock: Clock = system_clock
     token: TokenMaker = random_token
+    drift: Policy = "evolve"
 
 
 def checkpoint_id(stream: str) -> str:
@@ -86,6 +85,29 @@ def open_bronze(lake: Lake, dataset: str, schema: pl.Schema) -> Table:
     return lake.ensure("bronze", dataset, pl.Schema({**schema, **METADATA}), partition_by="_stream")
 
 
+def prepare_bronze(landing: Landing, schema: pl.Schema) -> Table:
+    """Open a bronze table as its source's columns need it: made where there is none, widened where types grew.
+
+    Raises `SchemaChanged` for a change that the drift policy refuses.
+    """
+    table = open_bronze(landing.lake, landing.dataset, schema)
+    drift = drift_of(schema, _received(table))
+    check(drift, landing.drift, table.name)
+    if not drift.widened:
+        return table
+    try:
+        table.widen({name: after for name, (_, after) in drift.widened.items()}, {_WIDENED: landing.token()})
+    except Exception as problem:
+        fresh = landing.lake.must_open("bronze", landing.dataset)
+        if drift_of(schema, _received(fresh)).widened:
+            raise CommitUnclear(
+                f"The columns {', '.join(drift.widened)} could not be given their wider types: {problem}",
+                where=table.name,
+                do="nothing: the step is repeated. If that does not help, check the lake's storage.",
+            ) from problem
+    return landing.lake.must_open("bronze", landing.dataset)
+
+
 def land(
     landing: Landing,
     source: Source,
@@ -104,7 +126,7 @@ def land(
     report = LandingReport(dataset=landing.dataset, stream=landing.stream, table=_no_table(landing))
     failures = 0
     while True:
-        table = open_bronze(landing.lake, landing.dataset, source.schema)
+        table = prepare_bronze(landing, source.schema)
         head = read_head(landing.lake, table, landing.dataset, landing.stream)
         if report.last_sequence and head.sequence != report.last_sequence:
             raise _moved(landing, head)
@@ -145,7 +167,7 @@ def _land_batches(
     batches = source.read(head.position, until)
     try:
         for batch in batches:
-            if batch.frame.is_empty() and batch.position == head.position:
+            if batch.height == 0 and batch.position == (head.position or {}):
                 report = _counted(report, batch, head.sequence, committed=False)
                 yield report
                 continue
@@ -167,13 +189,14 @@ def _land_batches(
 
 def _commit(landing: Landing, table: Table, batch: Batch, sequence: int, token: int) -> None:
     """Append a batch with its sequence and token: this is the moment in which it happens."""
-    frame = batch.frame.with_columns(
-        pl.lit(landing.stream).alias("_stream"),
-        pl.lit(sequence, dtype=pl.Int64).alias("_sequence"),
-        pl.int_range(pl.len(), dtype=pl.Int64).alias("_row"),
-        pl.lit(landing.clock(), dtype=pl.Datetime("us", "UTC")).alias("_ingested_at"),
-    )
-    table.append(frame, {landing.stream: sequence, checkpoint_id(landing.stream): token})
+    meta = Metadata(landing.stream, sequence, landing.clock())
+    rows = stamped(conforming(batch.frame, table.schema, landing.drift), meta)
+    table.append(rows, {landing.stream: sequence, checkpoint_id(landing.stream): token})
+
+
+def _received(table: Table) -> pl.Schema:
+    """Return the columns of a bronze table that its source gave."""
+    return pl.Schema({name: dtype for name, dtype in table.schema.items() if name not in METADATA})
 
 
 def _resolve(
@@ -211,9 +234,11 @@ def _counted(report: LandingReport, batch: Batch, sequence: int, *, committed: b
         "read": report.read + batch.read,
         "repeated": report.repeated + batch.repeated,
         **told(report, batch),
+        "unplaced": report.unplaced + batch.unplaced,
     }
     if committed:
-        update["landed"] = report.landed + batch.frame.height
+        update["landed"] = report.landed + batch.landed
+        update["refused"] = report.refused + batch.refused
         update["batches"] = report.batches + 1
         update["last_sequence"] = sequence
         update["position"] = batch.position
@@ -228,7 +253,7 @@ def told(report: LandingReport, batch: Batch) -> dict[str, Any]:
         "retries": report.retries + batch.effort.retries,
         "expected": batch.expected if batch.expected is not None else report.expected,
         "shown": batch.shown if batch.shown is not None else report.shown,
-        "warnings": tuple(dict.fromkeys((*report.warnings, *batch.remarks))),
+        "warnings": tuple(dict.fromkeys((*report.warnings, *batch.remarks)))[:MOST_WARNINGS],
     }
 
 

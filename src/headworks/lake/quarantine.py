@@ -17,6 +17,7 @@ import polars as pl
 
 from headworks.lake.delta import Table, refused_when_stale
 from headworks.lake.store import Lake
+from headworks.sources.base import PLACE
 
 SCHEMA = pl.Schema(
     {
@@ -24,6 +25,7 @@ SCHEMA = pl.Schema(
         "_sequence": pl.Int64(),
         "_row": pl.Int64(),
         "_ingested_at": pl.Datetime("us", "UTC"),
+        **PLACE,
         "key": pl.String(),
         "reasons": pl.List(pl.String()),
         "record": pl.String(),

@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import polars as pl
+import pyarrow as pa
 from deltalake.fs import DeltaStorageHandler
 from pyarrow import fs as arrow_fs
+from pyarrow import parquet
 
 from headworks.errors import LakeUnusable
 from headworks.lake.delta import Table, create_table, open_table, translated
@@ -156,6 +159,33 @@ class Lake:
             except FileNotFoundError:
                 return
 
+    def put_rows(self, path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
+        """Write rows as one Parquet object, and return their number; a reader sees all of it or nothing."""
+        target = Path(self.settings.root) / path
+        with translated(path):
+            if not self.settings.is_local:
+                with tempfile.TemporaryFile() as file:
+                    count = _write_rows(file, schema, tables)
+                    file.seek(0)
+                    self._objects().write(path, file.read())
+                return count
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=target.parent)
+            with os.fdopen(handle, "wb") as file:
+                count = _write_rows(file, schema, tables)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        return count
+
+    def get_rows(self, path: str) -> pl.LazyFrame:
+        """Return the rows of a Parquet object; raise `LakeUnusable` where it is not there."""
+        with translated(path):
+            if self.settings.is_local:
+                return pl.scan_parquet(Path(self.settings.root) / path)
+            with self._remote().open_input_file(path) as stream:
+                return cast(pl.DataFrame, pl.from_arrow(parquet.read_table(stream))).lazy()
+
     def check_writable(self) -> None:
         """Write, read and keep one small object, to fail early and clearly where the lake cannot be written."""
         self.put_object("_headworks/writable.json", {"writable": True})
@@ -197,3 +227,12 @@ class _Objects(DeltaStorageHandler):
         """Read an object."""
         with self.open_input_file(path) as stream:
             return bytes(stream.readall())
+
+
+def _write_rows(target: IO[bytes] | pa.NativeFile, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
+    count = 0
+    with parquet.ParquetWriter(target, schema) as writer:
+        for table in tables:
+            writer.write_table(table)
+            count += table.num_rows
+    return count

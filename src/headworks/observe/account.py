@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from headworks.observe.report import RunReport
 
-_LANDED = ("dataset", "read", "landed", "read again")
+_LANDED = ("dataset", "read", "landed", "refused", "read again")
 _REFINED = (
     "dataset",
     "in range",
@@ -25,6 +25,17 @@ _REFINED = (
 )
 _CHECKED = ("candidate", "gate", "passed", "not passed", "why")
 _PUBLISHED = ("table", "rows", "rows written", "rows removed", "publication")
+
+_REPLAYED = (
+    "dataset",
+    "judged",
+    "released",
+    "superseded",
+    "unchanged",
+    "still rejected",
+)
+_ANOMALIES = ("candidate", "check", "outcome", "what was found")
+_FINE = {"passed", "warned", "accepted", "cold start"}
 
 Row = tuple[str, ...]
 
@@ -77,7 +88,7 @@ def _headline(report: RunReport) -> list[str]:
 def _sections(report: RunReport) -> list[Section]:
     sections: list[Section] = []
     if report.landings:
-        note = "read again: seen before, and recognised before landing"
+        note = "read again: seen before, and recognised before landing; refused: fits no row, kept with its reason"
         sections.append(Section("Bronze: read and landed", _LANDED, _landed(report), note))
     told: list[Row] = [(each.stream, warning) for each in report.landings for warning in each.warnings]
     if told:
@@ -89,8 +100,14 @@ def _sections(report: RunReport) -> list[Section]:
         if reasons:
             title, note = "Quarantine: rejected rows by reason", "a row may have several reasons"
             sections.append(Section(title, ("dataset", "reason", "rows"), reasons, note))
+    if report.replays:
+        sections.append(Section("Quarantine: judged again", _REPLAYED, _replayed(report)))
     if report.gates:
         sections.append(Section("Gate: checks", _CHECKED, _gates(report)))
+        anomalies = _anomalies(report)
+        if anomalies:
+            note = "cold start: too few good runs to compare with, so nothing was compared"
+            sections.append(Section("Anomalies", _ANOMALIES, anomalies, note))
     if report.gold:
         sections.append(Section("Gold", ("table", "rows", "changed", "version"), _gold(report)))
     if report.publications:
@@ -113,12 +130,13 @@ def _equation(report: RunReport) -> str:
 
 
 def _landed(report: RunReport) -> list[Row]:
-    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for landing in report.landings:
-        for place, number in enumerate((landing.read, landing.landed, landing.repeated)):
+        numbers = (landing.read, landing.landed, landing.refused, landing.repeated)
+        for place, number in enumerate(numbers):
             totals[landing.dataset][place] += number
-    rows = [(name, *map(_number, numbers)) for name, numbers in totals.items()]
-    return [*rows, _sum_row([tuple(numbers) for numbers in totals.values()])]
+    rows = [(name, *map(_number, summed)) for name, summed in totals.items()]
+    return [*rows, _sum_row([tuple(summed) for summed in totals.values()])]
 
 
 def _refined(report: RunReport) -> list[Row]:
@@ -151,17 +169,38 @@ def _gates(report: RunReport) -> list[Row]:
     rows: list[Row] = []
     for gate in report.gates:
         passed = sum(check.outcome in {"passed", "warned"} for check in gate.checks)
+        objecting = sum(check.outcome not in _FINE for check in gate.checks)
         state = "open" if gate.open else "CLOSED"
         rows.append(
             (
                 gate.scope,
                 state,
                 str(passed),
-                str(len(gate.checks) - passed),
+                str(objecting),
                 "; ".join(gate.reasons),
             )
         )
     return rows
+
+
+def _replayed(report: RunReport) -> list[Row]:
+    return [
+        (
+            one.dataset,
+            *map(_number, (one.judged, one.released, one.superseded, one.unchanged, one.still_rejected)),
+        )
+        for one in report.replays
+    ]
+
+
+def _anomalies(report: RunReport) -> list[Row]:
+    """Tell each anomaly, and where there is too little to compare with: that is not the same as fine."""
+    return [
+        (check.scope, check.name, check.outcome, check.detail)
+        for gate in report.gates
+        for check in gate.checks
+        if check.kind == "anomaly" and check.outcome != "passed"
+    ]
 
 
 def _gold(report: RunReport) -> list[Row]:

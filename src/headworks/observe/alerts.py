@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from headworks.observe.freshness import FreshnessReport
 from headworks.observe.report import Report, RunReport
 
 Kind = Literal[
@@ -74,6 +75,19 @@ def alert_of(report: RunReport, quarantined: tuple[str, ...] = ()) -> Alert | No
 def incident_of(report: RunReport) -> str:
     """Name the incident of a flow on a lake: whatever stops it, it is one until it runs well again."""
     return f"flow {report.flow}"
+
+
+def freshness_alert(report: FreshnessReport, incident: str) -> Alert | None:
+    """Return the alert that late tables call for; None where every promise is kept."""
+    if not report.late:
+        return None
+    return Alert(
+        incident=incident,
+        kind="freshness missed",
+        title=f"{len(report.late)} of {len(report.tables)} tables are older than promised",
+        details=tuple(f"{each.table}: {each.why}" for each in report.late),
+        do="look at the newest runs of the flows that fill them, and at their sources.",
+    )
 
 
 def healed(incident: str, kind: Kind, link: str = "") -> Alert:

@@ -31,6 +31,9 @@ CHECKS = pl.Schema(
         "kind": pl.String(),
         "outcome": pl.String(),
         "detail": pl.String(),
+        "severity": pl.String(),
+        "value": pl.Float64(),
+        "expected": pl.Float64(),
     }
 )
 

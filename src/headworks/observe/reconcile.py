@@ -13,15 +13,22 @@ def differences(report: RunReport) -> list[str]:
     """Return each equation of the account that does not hold, with its numbers; empty where all hold."""
     found = []
     for landing in report.landings:
-        if landing.read != landing.landed + landing.repeated + landing.would_land:
+        if landing.read != landing.landed + landing.refused + landing.repeated + landing.would_land:
             found.append(
-                f"{landing.stream}: read {landing.read}, but landed {landing.landed} + read again {landing.repeated}"
+                f"{landing.stream}: read {landing.read}, but landed {landing.landed} + refused {landing.refused} "
+                f"+ read again {landing.repeated}"
             )
     for refined in report.refinements:
         came = refined.landed + refined.released
         went = refined.accepted + refined.rejected + refined.superseded + refined.unchanged
         if came != went:
             found.append(f"{refined.dataset}: {came} rows came into silver's range, {went} went")
+    for replayed in report.replays:
+        went = replayed.released + replayed.superseded + replayed.unchanged + replayed.still_rejected
+        if replayed.judged != went:
+            found.append(
+                f"{replayed.dataset}: {replayed.judged} rejected rows were judged again, {went} went"
+            )
     gold = sum(table.rows for table in report.gold)
     for publication in report.publications:
         if publication.rows != gold:

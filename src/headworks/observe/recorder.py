@@ -15,6 +15,7 @@ from headworks.observe.report import (
     LandingReport,
     PublishReport,
     RefineReport,
+    ReplayReport,
     RunReport,
     RunStatus,
 )
@@ -33,6 +34,7 @@ class Recorder:
     clock: Clock = system_clock
     landings: list[LandingReport] = field(default_factory=list)
     refinements: list[RefineReport] = field(default_factory=list)
+    replays: list[ReplayReport] = field(default_factory=list)
     gates: list[GateReport] = field(default_factory=list)
     gold: list[CurateReport] = field(default_factory=list)
     publications: list[PublishReport] = field(default_factory=list)
@@ -52,13 +54,18 @@ class Recorder:
         """Tell whether anything that consumers see changed."""
         return any(table.changed for table in self.gold) or any(p.changed for p in self.publications)
 
+    def landed(self) -> bool:
+        """Tell whether a run that makes no gold landed anything, or changed silver."""
+        grew = any(landing.landed + landing.refused for landing in self.landings)
+        return not self.gold and (grew or any(refined.changed for refined in self.refinements))
+
     def has_silver(self) -> bool:
         """Tell whether every refined dataset has a silver table, which a dry run on a new lake does not make."""
         return all(refined.table.uri for refined in self.refinements)
 
     def report(self, status: RunStatus, message: str = "") -> RunReport:
         """Return the report of the run as it stands."""
-        window = self.window.model_dump(mode="json") if self.window else None
+        window = self.window.model_dump(mode="json", exclude_none=True) if self.window else None
         return RunReport.model_validate(
             {
                 "run_id": self.run_id,
@@ -72,6 +79,7 @@ class Recorder:
                 "window": window,
                 "landings": tuple(self.landings),
                 "refinements": tuple(self.refinements),
+                "replays": tuple(self.replays),
                 "gates": tuple(self.gates),
                 "gold": tuple(self.gold),
                 "publications": tuple(self.publications),

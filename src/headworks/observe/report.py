@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RunStatus = Literal["published", "unchanged", "dry run", "gate closed", "refused", "failed"]
+RunStatus = Literal["published", "landed", "unchanged", "dry run", "gate closed", "refused", "failed"]
 
 RUN_LINK = "This run in the Prefect UI"
 """The name of the link to a run's page, where a run has one."""
@@ -43,12 +43,18 @@ class LandingReport(Report):
     table: TableRef
     read: int = 0
     landed: int = 0
+    refused: int = Field(default=0, description="Fit no row: kept in bronze with the reason and their bytes.")
     repeated: int = Field(default=0, description="Read again and recognised before landing.")
     would_land: int = Field(default=0, description="Read by a dry run, which lands nothing.")
     batches: int = 0
     first_sequence: int = 0
     last_sequence: int = 0
     generation: int = Field(default=0, description="Number of the full read, 0 for an incremental one.")
+    keys_noted: int = Field(default=0, description="Keys of the source that were noted to find deletions by.")
+    missing: int = Field(default=0, description="Of these keys, those that bronze has never seen.")
+    unplaced: int = Field(
+        default=0, description="Rows without a cursor value, which only a full read takes; seen by this run."
+    )
     position: dict[str, Any] | None = None
     pages: int = Field(default=0, description="Pages or files that were read.")
     requests: int = Field(default=0, description="Requests that it took.")
@@ -73,6 +79,10 @@ class RefineReport(Report):
         default_factory=dict,
         description="Rejected rows by reason; a row may have several.",
     )
+    warned: dict[str, int] = Field(
+        default_factory=dict,
+        description="Accepted rows that break a rule which only warns, by rule.",
+    )
     superseded: int = 0
     unchanged: int = 0
     inserted: int = 0
@@ -92,14 +102,41 @@ class RefineReport(Report):
         return self.accepted + self.deleted > 0
 
 
+class ReplayReport(Report):
+    """What a replay did: each kept row that was judged again became exactly one thing."""
+
+    dataset: str
+    table: TableRef
+    judged: int = Field(default=0, description="Kept rows that were judged again.")
+    inserted: int = 0
+    updated: int = 0
+    superseded: int = Field(
+        default=0, description="Passed, and silver or another of them has a newer version."
+    )
+    unchanged: int = Field(default=0, description="Passed, and silver has the same values already.")
+    still_rejected: int = 0
+    reasons: dict[str, int] = Field(default_factory=dict, description="Why rows are still rejected.")
+    committed: bool = False
+
+    @property
+    def released(self) -> int:
+        """Rows that became part of silver."""
+        return self.inserted + self.updated
+
+
 class CheckReport(Report):
     """One check and its outcome, as kept in ``ops.checks``."""
 
     scope: str = Field(description="The table that the candidate was for.")
     name: str
-    kind: str = Field(description="contract, limit, total, account or key.")
-    outcome: Literal["passed", "failed", "warned", "not evaluated", "error"]
+    kind: str = Field(description="contract, limit, total, account, vanished, key or anomaly.")
+    outcome: Literal["passed", "failed", "warned", "not evaluated", "error", "cold start", "accepted"]
     detail: str = ""
+    severity: Literal["critical", "warning"] = Field(
+        default="critical", description="What a failure of it does: critical stops the run, warning alerts."
+    )
+    value: float | None = Field(default=None, description="What was measured, where it is one number.")
+    expected: float | None = Field(default=None, description="What was expected in its place.")
 
 
 class GateReport(Report):
@@ -162,6 +199,7 @@ class RunReport(Report):
     window: dict[str, str] | None = None
     landings: tuple[LandingReport, ...] = ()
     refinements: tuple[RefineReport, ...] = ()
+    replays: tuple[ReplayReport, ...] = ()
     gates: tuple[GateReport, ...] = ()
     gold: tuple[CurateReport, ...] = ()
     publications: tuple[PublishReport, ...] = ()

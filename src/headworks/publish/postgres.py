@@ -20,7 +20,8 @@ from headworks.lake.products import ProductVersion
 from headworks.lake.store import Lake
 from headworks.observe.report import PublishedRows, PublishReport
 from headworks.settings import DatabaseSettings
-from headworks.sources.sql.connect import Connection, connected, describe
+from headworks.sources.sql.address import describe
+from headworks.sources.sql.connect import Connection, connected
 
 _LEDGER = "_headworks_products"
 _TYPES: dict[Any, str] = {

@@ -23,12 +23,12 @@ from threading import Lock
 from typing import Any, Literal
 
 import duckdb
-import polars as pl
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from headworks.observe.report import CheckReport
+from headworks.quality.views import Candidate, show
 
 # Else each process tries to reach a collector, and hangs for seconds where there is no internet.
 os.environ.setdefault("SODA_CORE_TELEMETRY_ENABLED", "false")
@@ -48,8 +48,8 @@ _one_scan = Lock()
 _CONTRACT_SCHEMA = "soda_data_contract_json_schema_1_0_0.json"
 
 
-def run_contract(contract: Path, candidate: Path | pl.DataFrame, scope: str) -> list[CheckReport]:
-    """Run a contract over a candidate, a Parquet file or a frame, and return one report for each check.
+def run_contract(contract: Path, candidate: Candidate, scope: str) -> list[CheckReport]:
+    """Run a contract over a candidate, and return one report for each check.
 
     The contract's ``dataset`` is ``lake/<schema>/<table>``; the candidate is what it sees under that name. A contract
     that cannot be read, a scan that raises or logs errors, and a scan without a single check each give a report with
@@ -94,17 +94,11 @@ def _validator() -> Draft202012Validator:
 
 
 @contextmanager
-def _view(candidate: Path | pl.DataFrame, schema: str, table: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def _view(candidate: Candidate, schema: str, table: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """Show a candidate to SQL under the contract's name, without copying it."""
     connection = duckdb.connect()
     try:
-        connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
-        if isinstance(candidate, Path):
-            source = connection.from_parquet(str(candidate))
-        else:
-            source = connection.from_arrow(candidate.to_arrow())
-        source.create_view("candidate_rows")
-        connection.execute(f'CREATE VIEW "{schema}"."{table}" AS SELECT * FROM candidate_rows')
+        show(connection, candidate, schema, table)
         yield connection
     finally:
         connection.close()

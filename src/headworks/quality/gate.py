@@ -14,6 +14,8 @@ from headworks.observe.report import CheckReport, GateReport, RefineReport
 from headworks.settings import RejectLimits
 
 _FINE = {"passed", "warned"}
+_NO_OBJECTION = _FINE | {"cold start", "accepted"}
+"""Cold start: nothing to compare with yet. Accepted: a person said that this is known. Neither is a check passed."""
 
 
 def decide(scope: str, checks: Sequence[CheckReport], *, contract_required: bool) -> GateReport:
@@ -21,7 +23,7 @@ def decide(scope: str, checks: Sequence[CheckReport], *, contract_required: bool
     reasons = [
         f"{check.name}: {check.outcome}{f' ({check.detail})' if check.detail else ''}"
         for check in checks
-        if check.outcome not in _FINE
+        if check.outcome not in _NO_OBJECTION
     ]
     evaluated = [
         check for check in checks if check.kind == "contract" and check.outcome in _FINE | {"failed"}

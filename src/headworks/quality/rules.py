@@ -5,7 +5,9 @@ What belongs here: the judging of rows. What does not: what is done with rejecte
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
 import dataframely as dy
@@ -14,25 +16,59 @@ import polars as pl
 _INDEX = "_index"
 REASONS = "_reasons"
 
+_OF_ONE_ROW = frozenset(
+    {
+        "abs", "cast", "ceil", "col", "dt", "eq_missing", "fill_null", "floor", "is_between", "is_finite", "is_in",
+        "is_infinite", "is_nan", "is_not_nan", "is_not_null", "is_null", "ne_missing", "not", "otherwise", "round",
+        "sign", "str", "strict_cast", "then", "when",
+    }
+)  # fmt: skip
+"""Functions of expressions that give each row its value whatever the other rows are."""
+
+_PIECE = 250_000
+"""Rows that are judged at once: larger pieces are no faster and need more memory."""
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """Rows divided: ``good`` and ``rejected``, the latter with a column ``_reasons``, a list of rule names."""
+    """Rows divided: ``good`` and ``rejected``, the latter with a column ``_reasons``, a list of rule names.
+
+    ``warned`` counts the good rows that break a rule which only warns.
+    """
 
     good: pl.DataFrame
     rejected: pl.DataFrame
+    warned: dict[str, int] = field(default_factory=dict)
 
 
-def judge(rows: pl.DataFrame, schema: type[dy.Schema], unreadable: str) -> Verdict:
+def judge(
+    rows: pl.DataFrame, schema: type[dy.Schema], unreadable: str, warnings: Sequence[str] = ()
+) -> Verdict:
     """Divide ``rows`` by the rules of ``schema`` and by the reasons that the column ``unreadable`` has already.
 
-    A row that has such reasons is rejected for them and for every other rule that it breaks.
+    A row that has such reasons is rejected for them and for every other rule that it breaks. Rules named in
+    ``warnings`` reject nothing: the good rows that break them are counted. Rows are judged piece by piece, so that
+    memory stays small, unless a rule looks at several rows at once.
     """
     numbered = rows.with_row_index(_INDEX)
-    typed = numbered.select(*schema.column_names(), _INDEX)
-    _, failure = _indexed(schema).filter(typed)
+    pieces = list(numbered.iter_slices(_PIECE)) if _row_by_row(schema) else []
+    told = pl.concat([_told(piece, schema, unreadable) for piece in pieces or [numbered]])
+    warned: dict[str, int] = {}
+    if warnings:
+        only_warns = pl.col(REASONS).list.set_difference(list(warnings)).list.len() == 0
+        warned, told = _counted(told.filter(only_warns)), told.filter(~only_warns)
+    # Most rows are good: they are picked by a mask, and reasons are made for the others alone.
+    is_good = pl.repeat(True, rows.height, eager=True, dtype=pl.Boolean).scatter(
+        told.get_column(_INDEX), False
+    )
+    return Verdict(rows.filter(is_good), told.select(*rows.columns, REASONS), warned)
+
+
+def _told(piece: pl.DataFrame, schema: type[dy.Schema], unreadable: str) -> pl.DataFrame:
+    """Return the rows of a piece that break a rule or could not be read, each with its reasons."""
+    _, failure = _indexed(schema).filter(piece.select(*schema.column_names(), _INDEX))
     details = failure.details()
-    rules = [column for column in details.columns if column not in typed.columns]
+    rules = [column for column in details.columns if column not in {*schema.column_names(), _INDEX}]
     broken = details.select(
         _INDEX,
         pl.concat_list(
@@ -42,12 +78,30 @@ def judge(rows: pl.DataFrame, schema: type[dy.Schema], unreadable: str) -> Verdi
         .list.drop_nulls()
         .alias("_rules"),
     )
-    told = numbered.join(broken, on=_INDEX, how="left", maintain_order="left").with_columns(
-        _readable_first(unreadable).alias(REASONS)
-    )
-    is_good = pl.col(REASONS).list.len() == 0
-    kept = rows.columns
-    return Verdict(told.filter(is_good).select(kept), told.filter(~is_good).select(*kept, REASONS))
+    is_told = pl.col(_INDEX).is_in(broken.get_column(_INDEX).implode()) | (pl.col(unreadable).list.len() > 0)
+    told = piece.filter(is_told).join(broken, on=_INDEX, how="left", maintain_order="left")
+    return told.with_columns(_readable_first(unreadable).alias(REASONS)).drop("_rules")
+
+
+def _counted(rows: pl.DataFrame) -> dict[str, int]:
+    counted = rows.select(pl.col(REASONS).explode(empty_as_null=False).alias("rule")).group_by("rule").len()
+    return {rule: int(count) for rule, count in sorted(counted.iter_rows())}
+
+
+@cache
+def _row_by_row(schema: type[dy.Schema]) -> bool:
+    """Tell whether every rule of a schema can be judged for one row at a time: no primary key, no window, no sum.
+
+    Polars does not say so of an expression (`is_row_separable` is true for windows too), so the functions that it is
+    written with are looked up; one that is not known here may look at several rows.
+    """
+    rules = schema._validation_rules(with_cast=False).values()
+    return all(_functions(str(rule.expr)) <= _OF_ONE_ROW for rule in rules)
+
+
+def _functions(expression: str) -> set[str]:
+    names = re.findall(r"([a-z_][a-z_0-9.]*)\(", expression)
+    return {name if name in {"str.join", "str.concat"} else name.partition(".")[0] for name in names}
 
 
 def _readable_first(unreadable: str) -> pl.Expr:

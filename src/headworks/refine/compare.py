@@ -2,33 +2,44 @@
 
 The newest version of a key has the largest (source cursor, read time, stream, sequence, row number), so the order in
 which versions arrive does not matter. Pure functions from frames to frames.
+
+What belongs here: comparing one version of each key with what is there. What does not: histories (``history.py``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 
 import polars as pl
 
-from headworks.refine.dataset import PROVENANCE
+from headworks.refine.dataset import DELETED, PROVENANCE
 
 _LOWEST = -(2**63)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a range means for silver: rows to insert and to update, and how many change nothing."""
+    """What a range means for silver: rows to insert and to update, and how many change nothing.
+
+    ``closings`` are rows that keep their values: they were read again later, or the end of their time moved.
+    """
 
     inserts: pl.DataFrame
     updates: pl.DataFrame
     superseded: int
     unchanged: int
+    closings: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    @property
+    def fresh(self) -> pl.DataFrame:
+        """The rows whose values silver does not have."""
+        return pl.concat([self.inserts, self.updates])
 
     @property
     def changes(self) -> pl.DataFrame:
         """The rows that a merge has to carry."""
-        return pl.concat([self.inserts, self.updates])
+        return pl.concat([self.inserts, self.updates, *([self.closings] if self.closings.height else [])])
 
 
 def newest(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
@@ -37,30 +48,50 @@ def newest(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
     return rows.sort(order, nulls_last=False).unique(subset=list(key), keep="last", maintain_order=True)
 
 
-def compare(candidates: pl.DataFrame, silver: pl.LazyFrame, key: tuple[str, ...]) -> Comparison:
+def compare(
+    candidates: pl.DataFrame,
+    silver: pl.LazyFrame,
+    key: tuple[str, ...],
+    *,
+    keep_first: bool = False,
+    as_versions: bool = False,
+) -> Comparison:
     """Compare candidates, one for each key, with silver's rows of the same keys.
 
-    Superseded: silver has a newer version. Unchanged: silver has the same values. Both leave silver as it is.
+    Superseded: silver has a newer version. Unchanged: silver has the same values. Both leave silver as it is. With
+    ``keep_first`` a key that silver has is never changed again. A candidate that is a tombstone takes over the values
+    that silver has. ``as_versions`` compares for a history, whose tombstones have no values. Rows that are the same and
+    were read later are unchanged, and returned as ``closings`` too: where something may yet come that lies between both
+    readings, silver has to know of the later one, or the older would win.
     """
+    if DELETED not in candidates.columns:
+        candidates = candidates.with_columns(pl.lit(False).alias(DELETED))
     values = [name for name in candidates.columns if name not in PROVENANCE]
     keys = candidates.lazy().select(key)
-    there = silver.join(keys, on=list(key), how="semi").select(*values, *PROVENANCE, "_deleted").collect()
+    there = silver.join(keys, on=list(key), how="semi").select(*values, *PROVENANCE).collect()
     joined = candidates.join(there, on=list(key), how="left", suffix="_there", maintain_order="left")
-    known = pl.col("_deleted").is_not_null()
-    older = known & ~_not_older()
-    compared = [name for name in values if name not in key]
-    # Begun with a literal, since a dataset that is all key has nothing to compare.
-    equal = reduce(
-        lambda rest, name: rest & pl.col(name).eq_missing(pl.col(f"{name}_there")), compared, pl.lit(True)
+    compared = [name for name in values if name not in {*key, DELETED}]
+    known = pl.col(f"{DELETED}_there").is_not_null()
+    if not as_versions:
+        joined = joined.with_columns(
+            pl.when(known & pl.col(DELETED)).then(pl.col(f"{name}_there")).otherwise(pl.col(name)).alias(name)
+            for name in compared
+        )
+    equal = pl.all_horizontal(
+        pl.col(name).eq_missing(pl.col(f"{name}_there")) for name in [*compared, DELETED]
     )
-    same = known & ~older & ~pl.col("_deleted") & equal
-    marked = joined.select(*candidates.columns, known=known, older=older, same=same)
+    older = known & ~(equal if keep_first else _not_older())
+    same = known & ~older & equal
+    provenance = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_there")) for name in PROVENANCE)
+    later = same & ~provenance & pl.lit(not keep_first)
+    marked = joined.select(*candidates.columns, known=known, older=older, same=same, later=later)
     fresh = marked.filter(~pl.col("older") & ~pl.col("same"))
     return Comparison(
         inserts=fresh.filter(~pl.col("known")).select(candidates.columns),
         updates=fresh.filter(pl.col("known")).select(candidates.columns),
         superseded=int(marked.get_column("older").sum()),
         unchanged=int(marked.get_column("same").sum()),
+        closings=marked.filter("later").select(candidates.columns),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -29,8 +29,11 @@ from headworks.lake.gold import (
 from headworks.lake.store import Lake
 from headworks.names import check_dataset
 from headworks.observe.report import CheckReport, CurateReport, GateReport
+from headworks.ports import Clock, system_clock
 from headworks.quality.contracts import run_contract
 from headworks.quality.gate import decide
+from headworks.quality.limits import AnomalyLimits
+from headworks.refine.screening import screen_gold
 
 Inputs = Mapping[str, pl.LazyFrame]
 
@@ -49,6 +52,7 @@ class GoldTable:
     key: tuple[str, ...]
     contract: Path
     totals: Callable[[Inputs], pl.LazyFrame] | None = None
+    anomalies: AnomalyLimits = field(default_factory=AnomalyLimits)
 
     def __post_init__(self) -> None:
         """Check the names."""
@@ -96,8 +100,13 @@ def stage(lake: Lake, gold: GoldTable, pins: Pins) -> Staged:
     )
 
 
-def audit(lake: Lake, gold: GoldTable, staged: Staged) -> GateReport | None:
-    """Check a staged candidate and decide about it; None where nothing new was staged."""
+def audit(
+    lake: Lake, gold: GoldTable, staged: Staged, run_id: str = "", clock: Clock = system_clock
+) -> GateReport | None:
+    """Check a staged candidate and decide about it; None where nothing new was staged.
+
+    With a ``run_id`` the candidate's profile is kept; a dry run gives none.
+    """
     if not staged.fresh:
         return None
     scope = f"gold.{gold.name}"
@@ -108,7 +117,11 @@ def audit(lake: Lake, gold: GoldTable, staged: Staged) -> GateReport | None:
         *_check_totals(scope, candidate, staged.totals),
     ]
     checks += run_contract(gold.contract, Path(uri) if lake.settings.is_local else candidate, scope)
-    return decide(scope, checks, contract_required=True)
+    screened = screen_gold(lake, gold.name, candidate, gold.key, run_id, clock(), gold.anomalies)
+    gate = decide(scope, [*checks, *screened.checks], contract_required=True)
+    if run_id:
+        screened.keep(lake, gate)
+    return gate
 
 
 def curate(lake: Lake, staged: Staged, gate: GateReport | None) -> CurateReport:

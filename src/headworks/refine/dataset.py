@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import dataframely as dy
 import polars as pl
 
 from headworks.errors import SettingsError
 from headworks.names import check_dataset
+from headworks.quality.limits import AnomalyLimits
 from headworks.settings import RejectLimits
 
 PROVENANCE = pl.Schema(
@@ -29,6 +31,15 @@ PROVENANCE = pl.Schema(
 
 ORIGIN = ("_stream", "_sequence", "_row")
 """What names one row of bronze."""
+
+DELETED = "_deleted"
+"""Marks tombstones in silver, and in bronze where the source says that a record was deleted."""
+
+VALID_FROM, VALID_TO, CURRENT = "valid_from", "valid_to", "current"
+"""The columns that a history has beside the declared ones."""
+
+Keeping = Literal["newest", "first", "history"]
+"""What silver keeps of the versions of a key: the newest one, the first one that came, or every one with its time."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,15 @@ class Dataset:
     ``columns`` maps each silver column to an expression over bronze's columns, or over ``fields`` for API records. A
     value that is there and becomes null by its expression is rejected as ``<column>|unreadable``. ``schema`` holds the
     types and rules, ``cursor`` the column whose larger value is newer.
+
+    ``contract`` must hold for each batch of accepted rows, ``table_contract`` for the table as it would be with them;
+    it sees the silver tables of ``contract_sees`` beside it, as ``silver.shop_orders``.
+
+    ``keeps`` says what silver keeps of the versions of a key: ``newest`` merges by key, ``first`` appends and never
+    changes a row again, ``history`` keeps every version with the time in which it was valid (SCD type 2); it needs a
+    cursor, which says from when on. ``deleted_when`` is true for a record that says its key is gone; such a
+    tombstone needs nothing but its key, and the last values are kept. ``warnings`` names rules that a row may break:
+    it is counted and told, and goes through. ``told`` says for people what a rule means.
     """
 
     name: str
@@ -58,11 +78,24 @@ class Dataset:
     cursor: str | None = None
     references: tuple[Reference, ...] = ()
     contract: Path | None = None
+    table_contract: Path | None = None
+    contract_sees: tuple[str, ...] = ()
     limits: RejectLimits = field(default_factory=RejectLimits)
+    anomalies: AnomalyLimits = field(default_factory=AnomalyLimits)
+    keeps: Keeping = "newest"
+    deleted_when: pl.Expr | None = None
+    warnings: tuple[str, ...] = ()
+    told: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the declaration against itself, so that a slip shows at import and not in the night."""
         check_dataset(self.name)
+        if self.keeps == "history" and self.cursor is None:
+            raise SettingsError(
+                "A history needs to know from when on a version is valid.",
+                where=self.name,
+                do="name the column as cursor.",
+            )
         missing = set(self.schema.column_names()) ^ set(self.columns)
         wrong_keys = set(self.key) - set(self.columns)
         if missing or wrong_keys or not self.key:
@@ -81,4 +114,15 @@ class Dataset:
     def silver_schema(self) -> pl.Schema:
         """Return the columns of the silver table: the typed ones, provenance, and the tombstone's mark."""
         typed = {name: column.dtype for name, column in self.schema.columns().items()}
-        return pl.Schema({**typed, **PROVENANCE, "_deleted": pl.Boolean()})
+        return pl.Schema({**typed, **self._validity(), **PROVENANCE, DELETED: pl.Boolean()})
+
+    @property
+    def row_key(self) -> tuple[str, ...]:
+        """The columns that name one row of silver: the key, and in a history the version's beginning."""
+        return (*self.key, VALID_FROM) if self.keeps == "history" else self.key
+
+    def _validity(self) -> dict[str, pl.DataType]:
+        if self.keeps != "history" or self.cursor is None:
+            return {}
+        moment = self.schema.columns()[self.cursor].dtype
+        return {VALID_FROM: moment, VALID_TO: moment, CURRENT: pl.Boolean()}

@@ -14,7 +14,7 @@ from headworks.refine.dataset import Dataset
 
 def split_orphans(lake: Lake, dataset: Dataset, rows: pl.DataFrame) -> Verdict:
     """Divide ``rows`` into those whose parents are all in silver, and those with the reasons of the missing ones."""
-    if not dataset.references:
+    if not dataset.references or rows.is_empty():
         return Verdict(
             rows,
             rows.head(0).with_columns(pl.lit([], dtype=pl.List(pl.String)).alias(REASONS)),

@@ -8,12 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import polars as pl
+import pyarrow as pa
 
 Position = dict[str, Any]
 """Where a source was read up to: JSON, opaque to everything but the source."""
+
+REFUSED, RAW = "_refused", "_raw"
+REFUSAL = pl.Schema({REFUSED: pl.String(), RAW: pl.Binary()})
+"""Columns of a source that can meet records which fit no row: why one was refused, and the bytes that it had.
+
+A refused record is a row of its batch, so that one commit holds it together with the good ones; all columns but these
+two, and those that tell where it came from, are null in it.
+"""
+
+PLACE = pl.Schema({"_file": pl.String(), "_line": pl.Int64()})
+"""Columns that say where in a file a record stands: its path, and the line that it begins on, or its number."""
+
+
+Rows: TypeAlias = pl.DataFrame | pa.Table
+"""Records as a Polars frame, or as the Arrow table that a fast source has them in: turning one into the other costs."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +51,11 @@ class Batch:
     ``remarks`` are what people should know about the source. ``shown`` tells, with the last batch of a reading,
     whether it is shown to be complete; None where the source has nothing to say. ``expected`` is the number of
     records of the whole reading, where that is announced.
+    ``unplaced`` counts rows that this way of reading cannot take. ``refused`` counts the rows of the frame
+    that have the columns of `REFUSAL` filled and no others: these are not landed as good ones.
     """
 
-    frame: pl.DataFrame
+    frame: Rows
     position: Position
     read: int
     repeated: int = 0
@@ -45,6 +63,18 @@ class Batch:
     shown: bool | None = None
     expected: int | None = None
     effort: Effort = Effort()
+    refused: int = 0
+    unplaced: int = 0
+
+    @property
+    def height(self) -> int:
+        """The number of new records."""
+        return self.frame.height if isinstance(self.frame, pl.DataFrame) else int(self.frame.num_rows)
+
+    @property
+    def landed(self) -> int:
+        """The number of good rows in the frame."""
+        return self.frame.height - self.refused
 
 
 class Source(Protocol):

@@ -10,29 +10,30 @@ from dataclasses import dataclass, replace
 from headworks.errors import SettingsError
 from headworks.names import Window
 from headworks.sources.api.source import ApiSource
-from headworks.sources.sql.postgres import PostgresTable
+from headworks.sources.files.source import FileSource
+from headworks.sources.sql.reader import DatabaseTable
 
 
 @dataclass(frozen=True)
 class TableIntake:
-    """A Postgres table: by its cursor column, whole, or between two values of the cursor."""
+    """A table of a database: by its cursor column, whole, or between two values of the cursor."""
 
-    table: PostgresTable
+    table: DatabaseTable
 
-    def live(self) -> PostgresTable:
-        """Return the table as it is read incrementally."""
-        return self.table
+    def live(self) -> DatabaseTable | None:
+        """Return the table as it is read incrementally; None without a cursor column to read by."""
+        return self.table if self.table.table.cursor is not None else None
 
-    def whole(self) -> PostgresTable:
+    def whole(self) -> DatabaseTable:
         """Return the table as it is read from beginning to end."""
         return replace(self.table, whole=True)
 
-    def within(self, window: Window) -> PostgresTable:
+    def within(self, window: Window) -> DatabaseTable:
         """Return the table bounded to a window of its cursor column."""
-        if self.table.cursor is None:
+        if self.table.table.cursor is None:
             raise SettingsError(
                 "A table that is read without a cursor column has no window.",
-                where=f"{self.table.schema_name}.{self.table.table}",
+                where=self.table.where,
                 do="name its cursor column, or run without a window.",
             )
         return replace(self.table, window=window)
@@ -55,3 +56,22 @@ class ResourceIntake:
     def within(self, window: Window) -> ApiSource:
         """Return the resource bounded to a window; raises `SettingsError` where the API takes no end."""
         return self.source.within(window)
+
+
+@dataclass(frozen=True)
+class FileIntake:
+    """Files: those that were not taken yet, all that are there, or those that were modified in a window."""
+
+    source: FileSource
+
+    def live(self) -> FileSource:
+        """Return the files as they are read incrementally."""
+        return self.source
+
+    def whole(self) -> FileSource:
+        """Return all files that are there: the stream of a full read has taken none yet."""
+        return replace(self.source, whole=True)
+
+    def within(self, window: Window) -> FileSource:
+        """Return the files that were modified in a window, whether they were taken before or not."""
+        return replace(self.source, window=window)

@@ -1,6 +1,7 @@
-"""The conformance kit: a hostile API server, known data, and a pytest suite that any source must pass.
+"""What users of headworks test their own work with: a hostile API server, checks that any source must pass, and rules.
 
-It ships with headworks, so that who writes a source or a paginator tests it as ours are tested. See docs/testing.md.
+It ships with headworks, so that who writes a source, a paginator or a dataset tests it as ours are tested. See
+docs/testing.md and docs/quality.md.
 
 What belongs here: servers, data whose truth is known, and checks. What does not: sources, and what a run needs.
 Only ``suite`` imports pytest.

@@ -16,7 +16,8 @@ from typing import Any
 import polars as pl
 
 from headworks.errors import HeadworksError
-from headworks.lake.landing import METADATA, Landing, land
+from headworks.lake.landing import Landing, land
+from headworks.lake.stamping import METADATA
 from headworks.lake.store import Lake
 from headworks.observe.report import LandingReport
 from headworks.sources.base import Batch, Position, Source

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import soda_core.contracts
 
 from headworks.observe.report import CheckReport, GateReport
 from headworks.quality import contracts
@@ -205,21 +206,21 @@ def test_scans_side_by_side_do_not_mix_up_their_contracts(
     """A flow audits its tables in threads. That Soda is entered by one at a time is seen; also with the rule out."""
     inside, most = 0, 0
     met = threading.Barrier(2)
-    real = contracts._verify
+    real = soda_core.contracts.verify_contract_locally
 
-    def scan(*arguments: Any) -> Any:
+    def scan(**arguments: Any) -> Any:
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
         try:
             if one_at_a_time:
-                return real(*arguments)
+                return real(**arguments)
             met.wait(timeout=30)
             return None
         finally:
             inside -= 1
 
-    monkeypatch.setattr(contracts, "_verify", scan)
+    monkeypatch.setattr(soda_core.contracts, "verify_contract_locally", scan)
     if not one_at_a_time:
         monkeypatch.setattr(contracts, "_one_scan", nullcontext())
     contract = tmp_path / "contract.yml"

@@ -1,0 +1,1 @@
+"""Databases: tables of TPC-H to committed Delta bronze, beside COPY to nowhere and beside other tools."""

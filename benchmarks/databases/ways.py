@@ -1,0 +1,33 @@
+"""Our way: a table to committed Delta bronze, through the whole landing protocol.
+
+What belongs here: that. What does not: peers, which run in environments of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from headworks.lake.intake import TakeIn, take_in
+from headworks.lake.store import Lake
+from headworks.settings import DatabaseSettings, LakeSettings
+from headworks.sources.intakes import TableIntake
+from headworks.sources.sql.postgres import PostgresTable
+from headworks.sources.sql.table import Table
+
+
+def main(dsn: str, table: str, lake: str, report: str, ranges: str) -> None:
+    """Take a table in whole, and write how long it took."""
+    database = DatabaseSettings(url=SecretStr(dsn))
+    intake = TableIntake(PostgresTable(database, Table(name=table, ranges=int(ranges))))
+    began = time.monotonic()
+    take_in(TakeIn(Lake(LakeSettings(root=lake)), f"tpch.{table}", "bench", mode="full"), intake)
+    Path(report).write_text(json.dumps({"seconds": time.monotonic() - began}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

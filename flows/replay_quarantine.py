@@ -1,0 +1,69 @@
+"""The replay_quarantine flow: rejected rows judged again after a fix, and what passes shown to the consumers.
+
+What belongs here: the story. What does not: how rows are judged and merged (``headworks.refine.replay``).
+"""
+
+from __future__ import annotations
+
+import sys
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from flows.console import run_as_program
+from flows.datasets import DATASETS, dataset_named
+from flows.running import THREADS, OnConflict, Story, begin, tell
+from flows.sales import curate, publish
+from headworks.observe.report import RunReport
+from headworks.refine.replay import Selection
+from tasks.replay import replay_dataset
+
+
+@flow(
+    name="replay_quarantine",
+    flow_run_name="replay {dataset}",
+    task_runner=THREADS,
+    result_serializer="json",
+    persist_result=True,
+)
+def replay_quarantine(
+    dataset: str = "",
+    reasons: list[str] | None = None,
+    keys: list[str] | None = None,
+    by: str = "",
+    note: str = "",
+    dry_run: bool = False,
+    on_conflict: OnConflict = "refuse",
+    lake: str = "lake",
+    analytics_database: str = "analytics-database",
+) -> RunReport | State[RunReport]:
+    """Judge rejected rows again by the rules as they are now, merge those that pass, and publish.
+
+    Args:
+        dataset: Whose rejected rows, such as shop.orders; empty for all datasets.
+        reasons: Only rows that were rejected for one of these reasons.
+        keys: Only rows with these keys, as the quarantine shows them.
+        by: Who asked for this; it is kept with each row.
+        note: Why; it is kept with each row.
+        dry_run: Say what would become of the rows, but change nothing.
+        on_conflict: When another run is at work, refuse ends this one, and wait tries again for some minutes.
+        lake: Block of the lake that holds all tables.
+        analytics_database: Block of the database that the dashboard's tables are published to.
+    """
+    chosen = [dataset_named(dataset)] if dataset else list(DATASETS.values())
+    selection = Selection(reasons=tuple(reasons or ()), keys=tuple(keys or ()))
+
+    def story(told: Story) -> None:
+        # One after another: what is released may be what rows of the next dataset wait for.
+        for each in chosen:
+            outcome = replay_dataset(told.run, each, selection, by, note)
+            told.recorder.replays.append(outcome.report)
+            told.require_open(outcome.gate)
+        curate(told)
+        publish(told, analytics_database)
+
+    return tell("replay_quarantine", begin(lake, "incremental", dry_run=dry_run), None, on_conflict, story)
+
+
+if __name__ == "__main__":
+    sys.exit(run_as_program(replay_quarantine))

@@ -1,0 +1,81 @@
+"""What the lake adds to alerts: examples of rejected rows, and warnings that stopped nothing but are to be seen.
+
+What belongs here: reading these for one run. What does not: the words of alerts (``headworks.observe.alerts``), and
+who is told how often (``incidents.py``).
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from headworks.lake.quarantine import pending_rows, rejected_rows
+from headworks.lake.store import Lake
+from headworks.observe.alerts import Alert, masked
+from headworks.observe.report import GateReport, RunReport
+
+EXAMPLES = 3
+
+
+def rejected_examples(lake: Lake, report: RunReport) -> tuple[str, ...]:
+    """Return up to three raw records that a run rejected, of the dataset whose gate closed if one did."""
+    closed = {gate.scope for gate in report.gates if not gate.open}
+    refined = sorted(report.refinements, key=lambda one: f"silver.{one.dataset}" not in closed)
+    found: list[str] = []
+    for one in refined:
+        if one.rejected and len(found) < EXAMPLES:
+            found += _records(lake, one.dataset, report.run_id)
+    return tuple(found[:EXAMPLES])
+
+
+def warnings(lake: Lake, report: RunReport) -> tuple[Alert, ...]:
+    """Return an alert for each table whose candidate was let through with warnings: one incident a table."""
+    return tuple(
+        _warning(lake, report, gate)
+        for gate in report.gates
+        if gate.open and any(check.outcome == "warned" for check in gate.checks)
+    )
+
+
+def quiet_tables(report: RunReport) -> tuple[str, ...]:
+    """Return the incidents of tables that a run checked without a warning: they are over, if they were open."""
+    return tuple(
+        incident_of(gate.scope)
+        for gate in report.gates
+        if gate.open and all(check.outcome != "warned" for check in gate.checks)
+    )
+
+
+def incident_of(scope: str) -> str:
+    """Name the incident of warnings about a table: whatever warns, it is one until a run passes without."""
+    return f"warnings of {scope}"
+
+
+def _warning(lake: Lake, report: RunReport, gate: GateReport) -> Alert:
+    warned = [check for check in gate.checks if check.outcome == "warned"]
+    layer, _, dataset = gate.scope.partition(".")
+    rejected = next((one.rejected for one in report.refinements if one.dataset == dataset), 0)
+    details = [f"{check.name}: {check.detail}" for check in warned]
+    if layer == "silver" and rejected:
+        details.append(f"{rejected:,} rows were rejected")
+    return Alert(
+        incident=incident_of(gate.scope),
+        kind="anomaly warned",
+        title=f"{report.flow}: {gate.scope} was let through, but is not as usual",
+        details=tuple(details),
+        examples=tuple(masked(record) for record in _records(lake, dataset, report.run_id))
+        if layer == "silver" and rejected
+        else (),
+        do=f"look at it. If it is known, say so: headworks anomaly accept {gate.scope} --check {warned[0].name!r} "
+        "--from DAY --to DAY --reason WHY --by YOU. If it is a fault, label it: headworks anomaly label.",
+        link=next(iter(report.links.values()), ""),
+    )
+
+
+def _records(lake: Lake, dataset: str, run_id: str) -> list[str]:
+    """Return raw records that a run rejected, whether silver named its try or not."""
+    silver, found = lake.open("silver", dataset), []
+    for rows in (pending_rows(lake, dataset, silver), rejected_rows(lake, dataset, silver)):
+        if rows is not None:
+            mine = rows.filter(pl.col("run_id") == run_id).select("record").head(EXAMPLES).collect()
+            found += [record or "" for record in mine.get_column("record")]
+    return found[:EXAMPLES]

@@ -1,0 +1,287 @@
+"""Anomalies of a candidate: its profile against those of the good runs before it.
+
+Too few good runs are told as ``cold start``, which is neither passed nor failed. A check that needs no history (a full
+read that deletes much, a day without rows) is made then, too.
+
+What belongs here: the checks of whole candidates, and the order of all. What does not: columns (``columns.py``),
+profiles, baselines, the gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from math import exp, log, sqrt
+from statistics import median
+
+from headworks.observe.report import CheckReport
+from headworks.quality import columns
+from headworks.quality.baselines import Baseline
+from headworks.quality.findings import Compared, Finding, report_findings, share_finding
+from headworks.quality.limits import AnomalyLimits
+from headworks.quality.profiles import Profile
+from headworks.quality.statistics import grown, growth_a_day
+
+Family = Callable[[Compared], Iterable[Finding]]
+_DAY_S = 86_400.0
+
+
+def check_anomalies(profile: Profile, baseline: Baseline, limits: AnomalyLimits) -> list[CheckReport]:
+    """Compare a candidate with the good runs before it: a report for each family of checks, and for each finding."""
+    if not limits.enabled:
+        return []
+    compared = Compared(profile, baseline, limits)
+    runs = len(baseline.profiles)
+    reports: list[CheckReport] = []
+    for family, findings in _ALWAYS.items():
+        reports += report_findings(compared, family, list(findings(compared)), runs)
+    if runs < limits.good_runs:
+        return [*reports, _cold_start(profile, runs, limits)]
+    for family, findings in _COMPARED.items():
+        reports += report_findings(compared, family, list(findings(compared)), runs)
+    return reports
+
+
+def check_idle(
+    scope: str, newest: datetime | None, moment: datetime, baseline: Baseline, limits: AnomalyLimits
+) -> CheckReport | None:
+    """Compare how old the newest data is, where nothing new came, with how old it usually gets.
+
+    None where nothing can be said, since it is too early, or where nobody wants to know.
+    """
+    gaps = _gaps(baseline.profiles)
+    if limits.when_idle == "fine" or not limits.enabled or newest is None or len(gaps) < limits.good_runs:
+        return None
+    # Week-ends are among the usual gaps; one outage in twenty runs is not.
+    usual_gap = sorted(gaps)[-1 - len(gaps) // 20]
+    usual_age = median((one.moment - one.as_of).total_seconds() for one in baseline.profiles)
+    allowed, age = 0.9 * usual_gap + usual_age, (moment - newest).total_seconds()
+    accepted = baseline.accepted("nothing new", moment)
+    stale = "accepted" if accepted else "failed" if limits.when_idle == "stop" else "warned"
+    return CheckReport.model_validate(
+        {
+            "scope": scope,
+            "name": "nothing new",
+            "kind": "anomaly",
+            "outcome": stale if age > allowed else "passed",
+            "severity": "critical" if limits.when_idle == "stop" else "warning",
+            "detail": f"the newest row is {age / 3600:.1f} h old, usually at most {allowed / 3600:.1f} h",
+            "value": age,
+            "expected": allowed,
+        }
+    )
+
+
+def _cold_start(profile: Profile, runs: int, limits: AnomalyLimits) -> CheckReport:
+    return CheckReport(
+        scope=profile.scope,
+        name="anomalies",
+        kind="anomaly",
+        outcome="cold start",
+        severity="warning",
+        detail=f"{runs} good runs of kind {profile.kind} of the {limits.good_runs} needed: nothing was compared",
+    )
+
+
+def volume_findings(compared: Compared) -> Iterator[Finding]:
+    """Compare rows a day of the source with runs of the same weekday or hour, grown to the candidate's day."""
+    profile, limits = compared.profile, compared.limits
+    good = compared.good("volume")
+    if good and (profile.kind in {"whole", "full"} or _listed_anew(good)):
+        yield _size_finding(profile, [float(one.landed) for one in good], float(profile.landed), limits)
+        return
+    seen = [(one, rate) for one in good if (rate := _rate(one)) is not None and rate > 0]
+    rate = _rate(profile)
+    if rate is None or len(seen) < limits.good_runs:
+        return
+    today = _day(profile)
+    growth = growth_a_day([(_day(one), value) for one, value in seen])
+    now = [(one, grown(value, growth, today - _day(one))) for one, value in seen]
+    same = [(one, value) for one, value in now if _same_time(one, profile)]
+    chosen = same if len(same) >= limits.same_time_runs else now
+    expected = median(value for _, value in chosen)
+    apart = [abs(value / _group_median(now, one) - 1) for one, value in now]
+    chance = 1 / sqrt(max(expected * (profile.days or 1), 1))
+    odd_span = 2.0 if _odd_span(profile, [one for one, _ in seen]) else 1.0
+    warn = min(0.9, odd_span * max(limits.volume, 1.25 * max(apart), 4 * chance))
+    stop = min(0.95, max(odd_span * limits.volume_stop, 1.3 * warn))
+    named = f"runs of {profile.as_of:%A}s" if chosen is same else "runs"
+    yield Finding(
+        "volume", rate, expected, rate / expected - 1, warn, stop,
+        f"{rate:,.0f} rows a day, usually {expected:,.0f} "
+        f"({rate / expected - 1:+.0%} against {len(chosen)} good {named})",
+    )  # fmt: skip
+
+
+def _size_finding(profile: Profile, seen: Sequence[float], rows: float, limits: AnomalyLimits) -> Finding:
+    """Compare the size of a whole table with that of the newest good run, and with the steps that it usually takes."""
+    steps = [log(b / a) for a, b in pairwise(seen)]
+    expected = seen[-1] * exp(median(steps[-limits.good_runs :]))
+    usual = max((abs(step) for step in steps[-limits.good_runs :]), default=0.0)
+    warn = max(limits.volume, 1.5 * usual, 4 / sqrt(expected))
+    told = f"{rows:,.0f} rows, expected {expected:,.0f} after {seen[-1]:,.0f} in the newest good run"
+    stop = max(limits.volume_stop, 1.5 * warn)
+    return Finding("volume", rows, expected, rows / expected - 1, min(warn, 0.9), min(stop, 0.95), told)
+
+
+def reject_findings(compared: Compared) -> Iterator[Finding]:
+    """Compare the share of rejected rows, in all and by reason, and of rows that silver had already."""
+    here = compared.profile
+    if here.landed < compared.limits.rows or "landed" not in here.counts:
+        return
+    for check, hits, counted in (
+        ("rejected rows", here.counts.get("rejected", 0), lambda one: one.counts.get("rejected", 0)),
+        ("rows read again", _again(here), _again),
+    ):
+        if seen := [counted(one) / one.landed for one in compared.good(check) if one.landed]:
+            yield share_finding(check, hits, here.landed, seen, compared.limits, check)
+    for reason in here.reasons:
+        check = f"rejected as {reason}"
+        if seen := [one.reasons.get(reason, 0) / one.landed for one in compared.good(check) if one.landed]:
+            yield share_finding(check, here.reasons[reason], here.landed, seen, compared.limits, check)
+
+
+def field_findings(compared: Compared) -> Iterator[Finding]:
+    """Compare how often the source gives each field: a new one warns, a missing one counts as nulls in all rows."""
+    here = compared.profile
+    good = [one for one in compared.good("fields") if one.fields and one.landed >= compared.limits.rows]
+    if len(good) < compared.limits.good_runs or here.landed < compared.limits.rows:
+        return
+    known = {name for one in good for name in one.fields}
+    for name in sorted(known | set(here.fields)):
+        check, hits = f"field {name}", here.fields.get(name, 0)
+        rows = _asked(here)
+        if name not in known:
+            yield Finding(check, hits / rows, 0.0, 1.0, 0.0, 2.0, f"{name} is new in the source")
+            continue
+        seen = [one.fields.get(name, 0) / _asked(one) for one in good]
+        yield share_finding(check, hits, rows, seen, compared.limits, f"{name} given")
+
+
+def freshness_findings(compared: Compared) -> Iterator[Finding]:
+    """Compare how old the newest row is when it is read."""
+    here, good = compared.profile, compared.good("freshness")
+    ages = [_age(one) for one in good if one.newest is not None]
+    if here.newest is None or len(ages) < compared.limits.good_runs:
+        return
+    gaps = _gaps(good)
+    usual_gap = median(gaps) if gaps else 0.0
+    expected, age = median(ages), _age(here)
+    warn = max(3 * max(ages), 0.25 * usual_gap) - expected
+    told = f"the newest row was {age / 3600:.1f} h old, usually {expected / 3600:.1f} h"
+    # Old data is late, fresh data is not too early: one side only.
+    yield Finding(
+        "freshness", age, expected, max(0.0, age - expected), warn, max(0.9 * usual_gap, 1.5 * warn), told
+    )
+
+
+def gap_findings(compared: Compared) -> Iterator[Finding]:
+    """Look for days without rows, or with several times as many as the others, inside a range of several days."""
+    here = compared.profile
+    inner = list(here.by_day.items())[1:-1]
+    if here.kind not in {"live", "window"} or len(inner) < 1 or len(here.by_day) < 3:
+        return
+    usual = median(here.by_day.values())
+    if usual < compared.limits.rows:
+        return
+    for day, rows in inner:
+        ratio = rows / max(usual, 1)
+        distance = 1 - ratio if ratio < 1 else (ratio - 1) / 2
+        yield Finding(
+            f"rows of {day}",
+            rows,
+            usual,
+            distance,
+            0.7,
+            0.9,
+            f"{rows:,} rows of {day}, other days have {usual:,.0f}",
+        )
+
+
+def delete_findings(compared: Compared) -> Iterator[Finding]:
+    """Compare the keys that a full read deletes with all that silver had: a read cut short looks like this."""
+    here, limits = compared.profile, compared.limits
+    before = here.counts.get("before", 0)
+    if here.kind != "full" or before < limits.rows:
+        return
+    share = here.counts.get("deleted", 0) / before
+    yield Finding(
+        "deleted by a full read", share, 0.0, share, limits.deleted, limits.deleted_stop,
+        f"a full read does not show {share:.1%} of the {before:,} rows in silver",
+    )  # fmt: skip
+
+
+_ALWAYS: dict[str, Family] = {
+    "deleted by a full read": delete_findings,
+    "days inside the range": gap_findings,
+}
+_COMPARED: dict[str, Family] = {
+    "volume": volume_findings,
+    "freshness": freshness_findings,
+    "rejected rows": reject_findings,
+    "fields of the source": field_findings,
+    "nulls": columns.null_findings,
+    "damaged text": columns.damage_findings,
+    "distinct values": columns.distinct_findings,
+    "constant columns": columns.constant_findings,
+    "commonest values": columns.prevalence_findings,
+    "means": columns.mean_findings,
+    "outliers": columns.outlier_findings,
+    "distributions": columns.shift_findings,
+    "new values": columns.novelty_findings,
+}
+
+
+def _rate(profile: Profile) -> float | None:
+    if profile.kind in {"live", "window"}:
+        return profile.landed / profile.days if profile.days else None
+    return float(profile.rows if profile.kind == "whole" else profile.landed)
+
+
+def _listed_anew(seen: Sequence[Profile]) -> bool:
+    """Tell whether each run reads a whole list again, most of it known: then its size counts, and not rows a day."""
+    return median(_again(one) / max(one.landed, 1) for one in seen) > 0.5
+
+
+def _again(profile: Profile) -> int:
+    return profile.counts.get("superseded", 0) + profile.counts.get("unchanged", 0)
+
+
+def _asked(profile: Profile) -> int:
+    return max(profile.counts.get("asked", profile.landed), 1)
+
+
+def _age(profile: Profile) -> float:
+    return max(0.0, (profile.moment - profile.as_of).total_seconds())
+
+
+def _day(profile: Profile) -> float:
+    return profile.as_of.timestamp() / _DAY_S
+
+
+def _same_time(one: Profile, other: Profile) -> bool:
+    """Tell whether two runs are of the same weekday, and of about the same hour where there are several a day."""
+    if other.kind == "whole" or (other.days or 1.0) > 1.5:
+        return True
+    if one.as_of.weekday() != other.as_of.weekday():
+        return False
+    return (other.days or 1.0) > 0.5 or abs(one.as_of.hour - other.as_of.hour) <= 1
+
+
+def _group_median(points: Sequence[tuple[Profile, float]], one: Profile) -> float:
+    """Return the median of the other runs of about the same time; of all others where there are too few."""
+    others = [(other, value) for other, value in points if other is not one]
+    group = [value for other, value in others if _same_time(other, one)]
+    return median(group) if len(group) >= 2 else median(value for _, value in others)
+
+
+def _odd_span(profile: Profile, seen: Sequence[Profile]) -> bool:
+    """Tell whether a range covers another time than usual: of a row changed twice in it only the last version comes."""
+    usual = median([one.days for one in seen if one.days] or [1.0])
+    return profile.days is not None and not usual / 1.5 <= profile.days <= usual * 1.5
+
+
+def _gaps(profiles: Sequence[Profile]) -> list[float]:
+    moments = sorted(one.as_of for one in profiles)
+    return [(b - a) / timedelta(seconds=1) for a, b in pairwise(moments)]

@@ -1,0 +1,126 @@
+"""What people say about anomalies: this one is accepted, that one was an incident. Kept in ``ops.judgements``.
+
+Nothing is changed or deleted: a judgement is taken back by another one that withdraws it, with a name and a reason.
+
+What belongs here: the judgements and keeping them. What does not: anomalies.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import polars as pl
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from headworks.errors import SettingsError
+from headworks.lake.delta import refused_when_stale
+from headworks.lake.store import Lake
+from headworks.observe.report import Report
+
+JUDGEMENTS = pl.Schema(
+    {
+        "number": pl.Int64(),
+        "verdict": pl.String(),
+        "scope": pl.String(),
+        "check": pl.String(),
+        "start": pl.Datetime("us", "UTC"),
+        "end": pl.Datetime("us", "UTC"),
+        "reason": pl.String(),
+        "by": pl.String(),
+        "decided_at": pl.Datetime("us", "UTC"),
+        "withdraws": pl.Int64(),
+    }
+)
+_SEQUENCE = "judgements"
+ANY = "*"
+
+
+class Judgement(Report):
+    """One judgement: an accepted anomaly, an incident that leaves the baseline, or the withdrawal of an earlier one."""
+
+    number: int = 0
+    verdict: Literal["accept", "incident", "withdraw"]
+    scope: str = Field(description="The table, such as silver.shop.orders.")
+    check: str = Field(default=ANY, description="The check's name, or * for all of the table.")
+    start: datetime = Field(description="First moment of the data that this is about.")
+    end: datetime = Field(description="First moment that it is not about any more.")
+    reason: str = Field(min_length=3)
+    by: str = Field(min_length=1, description="Who says so.")
+    decided_at: datetime
+    withdraws: int | None = None
+
+    @field_validator("start", "end", "decided_at")
+    @classmethod
+    def _zoned(cls, moment: datetime) -> datetime:
+        if moment.tzinfo is None:
+            raise ValueError("a judgement's times have a time zone")
+        return moment
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Judgement:
+        if self.start >= self.end:
+            raise ValueError(f"the start ({self.start}) must lie before the end ({self.end})")
+        return self
+
+    def accepts(self, check: str, moment: datetime) -> bool:
+        """Tell whether an anomaly that a check finds in data of a moment is accepted by this."""
+        return self.verdict == "accept" and self.check in {ANY, check} and self.start <= moment < self.end
+
+    def labels(self, moment: datetime) -> bool:
+        """Tell whether data of a moment belongs to an incident, and so not to the baseline."""
+        return self.verdict == "incident" and self.start <= moment < self.end
+
+
+def judgement(**values: object) -> Judgement:
+    """Make a judgement out of what a person typed; raises `SettingsError` where that makes no sense."""
+    try:
+        return Judgement.model_validate(values)
+    except ValidationError as problem:
+        wrong = "; ".join(str(error["msg"]) for error in problem.errors())
+        raise SettingsError(f"The judgement makes no sense: {wrong}.", do="correct the options.") from problem
+
+
+def withdraw(lake: Lake, number: int, by: str, reason: str, moment: datetime) -> Judgement:
+    """Withdraw a judgement: from now on it does not hold; it and its withdrawal are kept."""
+    found = next((one for one in all_judgements(lake) if one.number == number), None)
+    if found is None:
+        raise SettingsError(
+            f"There is no judgement {number} that could be withdrawn.",
+            where="ops.judgements",
+            do="list them: headworks anomaly list.",
+        )
+    said = found.model_dump() | {"verdict": "withdraw", "withdraws": number, "by": by, "reason": reason}
+    return record_judgement(lake, judgement(**(said | {"decided_at": moment})))
+
+
+def record_judgement(lake: Lake, said: Judgement) -> Judgement:
+    """Append a judgement and return it with its number."""
+    table = lake.ensure("ops", "judgements", JUDGEMENTS)
+    numbered = said.model_copy(update={"number": table.transaction(_SEQUENCE) + 1})
+    # The number is a transaction too: of two judgements at once one is refused, and no two have the same number.
+    with refused_when_stale(table.name):
+        table.append(
+            pl.DataFrame([numbered.model_dump()], schema=JUDGEMENTS), {_SEQUENCE: numbered.number}, retries=0
+        )
+    return numbered
+
+
+def all_judgements(lake: Lake) -> tuple[Judgement, ...]:
+    """Return every judgement that was ever made, the withdrawn ones and the withdrawals included, oldest first."""
+    table = lake.open("ops", "judgements")
+    if table is None:
+        return ()
+    rows = table.scan().sort("number").collect()
+    return tuple(Judgement.model_validate(row) for row in rows.iter_rows(named=True))
+
+
+def judgements(lake: Lake, scope: str) -> tuple[Judgement, ...]:
+    """Return the judgements about a table that hold: neither withdrawn nor a withdrawal."""
+    said = all_judgements(lake)
+    withdrawn = {one.withdraws for one in said}
+    return tuple(
+        one
+        for one in said
+        if one.scope == scope and one.verdict != "withdraw" and one.number not in withdrawn
+    )

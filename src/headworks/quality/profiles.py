@@ -1,0 +1,230 @@
+"""The profile of a candidate: what it looks like in numbers, small enough to be kept for ever and compared later.
+
+Histograms have fixed bins that grow by a quarter each, so that any two can be compared bin by bin and added up.
+Values of text columns are kept only where there are few different ones: names and addresses are not.
+
+What belongs here: making a profile of a frame. What does not: comparing (``columns.py``), keeping (``baselines.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+import polars as pl
+from pydantic import Field
+
+from headworks.observe.report import Report
+
+MOST_CATEGORIES = 60
+"""A column with more different values than this is no set of categories, and its values are not kept."""
+
+_STEP = 1.25
+_ZERO = 1_000
+"""Bins of positive numbers are above this, those of negative ones below -1,000; so each bin is one whole number."""
+
+_MOJIBAKE = r"Ã[\x{0080}-\x{00BF}]|Â[\x{0080}-\x{00BF}]|â€|Ã\w|ï¿½|ðŸ"
+_PLACEHOLDERS = ("n/a", "na", "null", "none", "nan", "unknown", "undefined", "-", "?", "tbd", "test", "xxx")
+
+Kind = Literal["number", "text", "moment", "day", "flag", "other"]
+Histogram = dict[int, int]
+
+
+class ColumnProfile(Report):
+    """One column of a candidate in numbers."""
+
+    name: str
+    dtype: str
+    kind: Kind
+    identifier: bool = Field(
+        default=False, description="A key or a reference: its values have no distribution."
+    )
+    nulls: int = 0
+    distinct: int = 0
+    top: int = Field(default=0, description="Rows with the commonest value.")
+    low: float | None = None
+    high: float | None = None
+    mean: float | None = None
+    quantiles: tuple[float, ...] = Field(default=(), description="At 1, 5, 25, 50, 75, 95 and 99 %.")
+    bins: Histogram = Field(
+        default_factory=dict,
+        description="Of numbers, of the lengths of text, or of the hours before the cursor.",
+    )
+    hours: tuple[int, ...] = Field(default=(), description="Rows in each hour of the day, for moments.")
+    categories: dict[str, int] | None = Field(default=None, description="Rows by value, where there are few.")
+    damage: dict[str, int] = Field(
+        default_factory=dict, description="Rows with damaged text, or in the future."
+    )
+
+
+class Profile(Report):
+    """A candidate in numbers, and what the range that it was made from was like."""
+
+    scope: str = Field(description="The table that the candidate was for.")
+    kind: str = Field(description="live, full, window, initial or whole: only equal kinds are compared.")
+    run_id: str
+    moment: datetime = Field(description="When the candidate was made.")
+    newest: datetime | None = Field(default=None, description="The newest cursor that is not in the future.")
+    days: float | None = Field(default=None, description="How many days of the source the range covers.")
+    rows: int = Field(description="Rows of the candidate.")
+    counts: dict[str, int] = Field(default_factory=dict, description="What became of the rows of the range.")
+    reasons: dict[str, int] = Field(default_factory=dict, description="Rejected rows by reason.")
+    fields: dict[str, int] = Field(
+        default_factory=dict, description="Rows in which the source gave each field."
+    )
+    by_day: dict[str, int] = Field(
+        default_factory=dict, description="Rows by day of the cursor, if not too many."
+    )
+    columns: tuple[ColumnProfile, ...] = ()
+
+    @property
+    def as_of(self) -> datetime:
+        """The moment that the data is of: the newest cursor, or else when it was read."""
+        return self.newest or self.moment
+
+    @property
+    def landed(self) -> int:
+        """Rows that came in, whatever became of them."""
+        return self.counts.get("landed", self.rows)
+
+    def column(self, name: str) -> ColumnProfile | None:
+        """Return a column's profile; None where there is no such column."""
+        return next((column for column in self.columns if column.name == name), None)
+
+
+def profile_columns(
+    rows: pl.DataFrame,
+    identifiers: Sequence[str],
+    moment: datetime,
+    future: timedelta,
+    cursor: str | None = None,
+) -> tuple[ColumnProfile, ...]:
+    """Profile the columns of ``rows`` that are not metadata.
+
+    ``cursor`` names a column of moments: other moments are measured by how many hours they lie before it.
+    """
+    latest = moment + future
+    names = [name for name in rows.columns if not name.startswith("_")]
+    if cursor is not None and not isinstance(rows.schema.get(cursor), pl.Datetime):
+        cursor = None
+    return tuple(_column(rows, name, name in identifiers, latest, cursor) for name in names)
+
+
+def _column(
+    rows: pl.DataFrame, name: str, identifier: bool, latest: datetime, cursor: str | None
+) -> ColumnProfile:
+    values = rows.get_column(name)
+    kind = _kind(values.dtype)
+    distinct = 0 if kind == "other" else values.drop_nulls().n_unique()
+    base: dict[str, object] = {
+        "name": name,
+        "dtype": str(values.dtype),
+        "kind": kind,
+        "identifier": identifier,
+        "nulls": values.null_count(),
+        "distinct": distinct,
+    }
+    there = values.drop_nulls()
+    if not there.is_empty() and kind != "other":
+        base["top"] = there.to_frame("v").group_by("v").len().get_column("len").max()
+    if there.is_empty() or kind == "other":
+        return ColumnProfile.model_validate(base)
+    if kind == "number":
+        base |= _numbers(there.cast(pl.Float64))
+    elif kind == "text":
+        base |= _texts(there.cast(pl.String), few=distinct <= MOST_CATEGORIES and not identifier)
+    elif kind == "flag":
+        base["categories"] = _counted(there.cast(pl.String))
+    else:
+        base |= _moments(rows, name, latest, cursor)
+    return ColumnProfile.model_validate(base)
+
+
+def _kind(dtype: pl.DataType) -> Kind:
+    if dtype.is_numeric() or isinstance(dtype, pl.Decimal):
+        return "number"
+    if isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
+        return "text"
+    if isinstance(dtype, pl.Datetime):
+        return "moment"
+    if isinstance(dtype, pl.Date):
+        return "day"
+    return "flag" if isinstance(dtype, pl.Boolean) else "other"
+
+
+def _numbers(values: pl.Series) -> dict[str, object]:
+    finite = values.filter(values.is_finite())
+    if finite.is_empty():
+        return {}
+    points = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+    return {
+        "low": finite.min(),
+        "high": finite.max(),
+        "mean": finite.mean(),
+        "quantiles": tuple(finite.quantile(point, "nearest") for point in points),
+        "bins": _histogram(finite),
+    }
+
+
+def _histogram(values: pl.Series) -> Histogram:
+    """Count values by bins that grow by a quarter each."""
+    size = pl.col("v").abs()
+    bin_ = (size.log(_STEP).floor().clip(-_ZERO + 1, None).cast(pl.Int32) + _ZERO) * pl.col("v").sign().cast(
+        pl.Int32
+    )
+    binned = pl.select(v=values).select(pl.when(size > 0).then(bin_).otherwise(0).alias("bin"))
+    counted = binned.group_by("bin").len()
+    return dict(zip(counted["bin"].to_list(), counted["len"].to_list(), strict=True))
+
+
+def bin_of(value: float) -> int:
+    """Return the bin that a number is counted in."""
+    return next(iter(_histogram(pl.Series([value], dtype=pl.Float64))))
+
+
+def _texts(values: pl.Series, *, few: bool) -> dict[str, object]:
+    text = pl.col("v")
+    folded = text.str.strip_chars().str.to_lowercase()
+    damage = pl.select(v=values).select(
+        blank=(folded == "").sum(),
+        padded=((text != text.str.strip_chars()) & (folded != "")).sum(),
+        mojibake=text.str.contains(_MOJIBAKE).sum(),
+        replaced=text.str.contains("\ufffd|\\?\\?", literal=False).sum(),
+        numeric=folded.str.contains(r"^[+-]?\d+([.,]\d+)?$").sum(),
+        placeholder=folded.is_in(_PLACEHOLDERS).sum(),
+    )
+    return {
+        "bins": _histogram(values.str.len_chars().cast(pl.Float64)),
+        "categories": _counted(values) if few else None,
+        "damage": {name: int(count) for name, count in damage.row(0, named=True).items()},
+    }
+
+
+def _moments(rows: pl.DataFrame, name: str, latest: datetime, cursor: str | None) -> dict[str, object]:
+    values = rows.get_column(name)
+    found: dict[str, object] = {}
+    if isinstance(values.dtype, pl.Datetime):
+        zone = values.dtype.time_zone
+        limit = latest.astimezone() if zone else latest.replace(tzinfo=None)
+        found["damage"] = {"future": int((values > limit).sum())}
+        counted = dict(values.drop_nulls().dt.hour().value_counts().iter_rows())
+        found["hours"] = tuple(int(counted.get(hour, 0)) for hour in range(24))
+    else:
+        found["damage"] = {"future": int((values > latest.date()).sum())}
+    if cursor is not None and cursor != name:
+        here = (
+            pl.col(name).cast(pl.Datetime("us"))
+            if values.dtype == pl.Date
+            else pl.col(name).dt.replace_time_zone(None)
+        )
+        there = pl.col(cursor).dt.replace_time_zone(None)
+        lag = rows.select(((there - here).dt.total_seconds() / 3600).alias("lag")).to_series().drop_nulls()
+        # Lags within an hour are one bin: their logarithm would tell seconds apart.
+        found["bins"] = _histogram(lag.sign() * (lag.abs() + 1))
+    return found
+
+
+def _counted(values: pl.Series) -> dict[str, int]:
+    counted = values.value_counts(sort=True)
+    return {str(value): int(count) for value, count in counted.iter_rows()}

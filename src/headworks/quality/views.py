@@ -1,0 +1,80 @@
+"""What a contract sees: a candidate under its table's name, in DuckDB, over the files there are. Nothing is copied.
+
+A contract's scope is the batch, or the table as it would be: its rows without those whose keys the batch has, plus the
+batch. Other tables may be seen beside it, for checks across datasets.
+
+What belongs here: making these views. What does not: scanning them (``contracts.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+Rows = tuple[str, ...] | pl.DataFrame
+"""The rows of a table that is there: its Parquet files, or a frame where the files cannot be reached by DuckDB."""
+
+_DELETED = "_deleted"
+
+
+@dataclass(frozen=True)
+class AsItWouldBe:
+    """A table with a batch merged into it, and the tables beside it by the names under which they are seen."""
+
+    there: Rows
+    batch: pl.DataFrame
+    key: tuple[str, ...]
+    beside: Mapping[str, Rows] = field(default_factory=dict)
+
+
+Candidate = Path | pl.DataFrame | AsItWouldBe
+
+
+def show(connection: duckdb.DuckDBPyConnection, candidate: Candidate, schema: str, table: str) -> None:
+    """Make a view named ``schema.table`` of a candidate, and one for each table beside it."""
+    connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+    if isinstance(candidate, AsItWouldBe):
+        connection.execute(f'CREATE VIEW "{schema}"."{table}" AS {_merged(connection, candidate)}')
+        for name, rows in candidate.beside.items():
+            live = _live(connection, rows, f"beside_{name}")
+            connection.execute(f'CREATE VIEW "{schema}"."{name}" AS {live}')
+        return
+    if isinstance(candidate, Path):
+        connection.from_parquet(str(candidate)).create_view("candidate_rows")
+    else:
+        connection.from_arrow(candidate.to_arrow()).create_view("candidate_rows")
+    connection.execute(f'CREATE VIEW "{schema}"."{table}" AS SELECT * FROM candidate_rows')
+
+
+def _merged(connection: duckdb.DuckDBPyConnection, candidate: AsItWouldBe) -> str:
+    """Return SQL for the rows that are there without the batch's keys, and the batch."""
+    connection.from_arrow(candidate.batch.to_arrow()).create_view("batch_rows")
+    alive = [name for name in candidate.batch.columns if not name.startswith("_")]
+    columns = ", ".join(f'"{name}"' for name in alive)
+    batch = f"SELECT {columns} FROM batch_rows"
+    if _DELETED in candidate.batch.columns:
+        batch += f" WHERE NOT {_DELETED}"
+    there = _live(connection, candidate.there, "rows_there")
+    if there == _NOTHING:
+        return batch
+    same = " AND ".join(f'batch_rows."{name}" = kept."{name}"' for name in candidate.key)
+    kept = f"SELECT {columns} FROM ({there}) AS kept WHERE NOT EXISTS (SELECT 1 FROM batch_rows WHERE {same})"
+    return f"{kept} UNION ALL BY NAME {batch}"
+
+
+_NOTHING = ""
+
+
+def _live(connection: duckdb.DuckDBPyConnection, rows: Rows, name: str) -> str:
+    """Return SQL for the rows of a table that are no tombstones, without metadata."""
+    if isinstance(rows, pl.DataFrame):
+        connection.from_arrow(rows.to_arrow()).create_view(name)
+    elif rows:
+        connection.from_parquet(list(rows), union_by_name=True).create_view(name)
+    else:
+        return _NOTHING
+    return f"SELECT COLUMNS(lambda c: NOT starts_with(c, '_')) FROM {name} WHERE NOT {_DELETED}"

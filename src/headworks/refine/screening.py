@@ -1,0 +1,220 @@
+"""Screening a candidate: what it looks like, and whether that is how the good runs before it looked.
+
+What belongs here: making the profile of a candidate for silver or gold out of what the step knows, and having it
+compared. What does not: the comparisons (``quality/anomalies.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+import msgspec
+import polars as pl
+
+from headworks.lake.delta import Table
+from headworks.lake.silver import Pending
+from headworks.lake.store import Lake
+from headworks.observe.report import CheckReport, GateReport, RefineReport
+from headworks.quality.anomalies import check_anomalies, check_idle
+from headworks.quality.baselines import baseline, keep_profile
+from headworks.quality.gate import decide
+from headworks.quality.limits import AnomalyLimits
+from headworks.quality.profiles import Profile, profile_columns
+from headworks.refine.dataset import Dataset
+
+_MOST_DAYS = 100
+_FIELDS_ASKED = 2_000
+_DAY_S = 86_400.0
+
+_record = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@dataclass(frozen=True)
+class Screened:
+    """A candidate's profile and what its comparison gave; no profile where there was nothing to profile."""
+
+    profile: Profile | None = None
+    checks: tuple[CheckReport, ...] = ()
+
+    def keep(self, lake: Lake, gate: GateReport) -> None:
+        """Keep the profile, with what the gate said about it."""
+        if self.profile is not None:
+            keep_profile(lake, self.profile, gate_open=gate.open)
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a refinement knows of its range: the pending streams, bronze's rows, the candidate, and the account."""
+
+    todo: Pending
+    rows: pl.DataFrame
+    candidate: pl.DataFrame
+    report: RefineReport
+
+
+def screen_silver(
+    lake: Lake, dataset: Dataset, silver: Table, taken: Range, run_id: str, moment: datetime
+) -> Screened:
+    """Profile a candidate for silver and compare it; rows that were only released have no profile."""
+    if not taken.todo.ranges or not dataset.anomalies.enabled:
+        return Screened()
+    watermark = _newest(silver.scan(), dataset)
+    profile = _silver_profile(dataset, silver, taken, run_id, moment, watermark)
+    found = baseline(lake, profile.scope, [profile.kind], run_id, moment, dataset.anomalies)
+    return Screened(profile, tuple(check_anomalies(profile, found, dataset.anomalies)))
+
+
+def screen_gold(
+    lake: Lake,
+    name: str,
+    candidate: pl.DataFrame,
+    key: tuple[str, ...],
+    run_id: str,
+    moment: datetime,
+    limits: AnomalyLimits,
+) -> Screened:
+    """Profile a candidate for gold, the whole table as it would be, and compare it."""
+    if not limits.enabled:
+        return Screened()
+    profile = Profile(
+        scope=f"gold.{name}",
+        kind="whole",
+        run_id=run_id,
+        moment=moment,
+        rows=candidate.height,
+        columns=profile_columns(candidate, key, moment, timedelta(hours=limits.future_hours)),
+    )
+    found = baseline(lake, profile.scope, ["whole"], run_id, moment, limits)
+    return Screened(profile, tuple(check_anomalies(profile, found, limits)))
+
+
+def screen_idle(
+    lake: Lake, dataset: Dataset, silver: Table, run_id: str, moment: datetime
+) -> GateReport | None:
+    """Say whether it is usual that nothing new came; None where nothing can be said."""
+    limits = dataset.anomalies
+    if not limits.enabled or limits.when_idle == "fine":
+        return None
+    scope = f"silver.{dataset.name}"
+    found = baseline(lake, scope, ["live"], run_id, moment, limits)
+    newest = max((one.as_of for one in found.profiles), default=None)
+    check = check_idle(scope, newest, moment, found, limits)
+    return None if check is None else decide(scope, [check], contract_required=False)
+
+
+def _silver_profile(
+    dataset: Dataset, silver: Table, taken: Range, run_id: str, moment: datetime, watermark: datetime | None
+) -> Profile:
+    future = timedelta(hours=dataset.anomalies.future_hours)
+    newest = _newest(taken.candidate.lazy(), dataset)
+    kind = _kind(taken.todo, watermark, silver)
+    references = [column for reference in dataset.references for column in reference.columns]
+    report = taken.report
+    fields, asked = _fields(taken.rows, dataset)
+    return Profile(
+        scope=f"silver.{dataset.name}",
+        kind=kind,
+        run_id=run_id,
+        moment=moment,
+        newest=newest,
+        days=_days(taken, kind, dataset, newest, watermark, silver),
+        rows=taken.candidate.height,
+        counts={
+            "landed": report.landed,
+            "rejected": report.rejected,
+            "superseded": report.superseded,
+            "unchanged": report.unchanged,
+            "deleted": report.deleted,
+            "before": silver.live_count() if kind == "full" else 0,
+            "asked": asked,
+        },
+        reasons=report.reasons,
+        fields=fields,
+        by_day=_by_day(taken.candidate, dataset, watermark if kind == "live" else None),
+        columns=profile_columns(taken.candidate, [*dataset.key, *references], moment, future, dataset.cursor),
+    )
+
+
+def _kind(todo: Pending, watermark: datetime | None, silver: Table) -> str:
+    suffixes = {stream.stream.partition("@")[2][:1] for stream in todo.ranges}
+    if todo.generation or "g" in suffixes:
+        return "full"
+    if suffixes - {""}:
+        return "window"
+    return "live" if watermark is not None or silver.row_count() else "initial"
+
+
+def _days(
+    taken: Range,
+    kind: str,
+    dataset: Dataset,
+    newest: datetime | None,
+    watermark: datetime | None,
+    silver: Table,
+) -> float | None:
+    """Return how many days of the source a range covers: by its cursor if it has one, else from reading to reading."""
+    if kind not in {"live", "window"} or taken.rows.is_empty():
+        return None
+    if newest is not None and kind == "window":
+        oldest = _utc(taken.candidate.get_column(str(dataset.cursor)).min())
+        seconds = (newest - oldest).total_seconds() if oldest else 0.0
+    elif newest is not None and watermark is not None:
+        seconds = (newest - watermark).total_seconds()
+    elif dataset.cursor is None:
+        before = silver.scan().select(pl.col("_ingested_at").max()).collect().item()
+        after = taken.rows.get_column("_ingested_at").max()
+        seconds = (after - before).total_seconds() if before and isinstance(after, datetime) else 0.0
+    else:
+        return None
+    days = seconds / _DAY_S
+    # A daily run covers 0.96 days once and 1.03 another time, depending on when the last row was written.
+    whole = round(days)
+    return float(whole) if whole and abs(days - whole) < 0.25 else (days if days > 1e-3 else None)
+
+
+def _newest(rows: pl.LazyFrame, dataset: Dataset) -> datetime | None:
+    if dataset.cursor is None or not isinstance(
+        dataset.schema.columns()[dataset.cursor].dtype, pl.Datetime | pl.Date
+    ):
+        return None
+    return _utc(rows.select(pl.col(dataset.cursor).max()).collect().item())
+
+
+def _utc(value: object) -> datetime | None:
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return datetime.combine(value, time(), tzinfo=UTC) if isinstance(value, date) else None
+
+
+def _by_day(candidate: pl.DataFrame, dataset: Dataset, after: datetime | None) -> dict[str, int]:
+    """Count rows by day of their cursor; late ones, from before the range, belong to none of its days."""
+    if candidate.is_empty() or _newest(candidate.head(1).lazy(), dataset) is None:
+        return {}
+    days = candidate.select(pl.col(str(dataset.cursor)).cast(pl.Date).alias("day")).drop_nulls()
+    if after is not None:
+        days = days.filter(pl.col("day") >= after.date())
+    first, last = days["day"].min(), days["day"].max()
+    if not isinstance(first, date) or not isinstance(last, date) or (last - first).days >= _MOST_DAYS:
+        return {}
+    counted = dict(days.group_by("day").len().iter_rows())
+    calendar = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    return {day.isoformat(): int(counted.get(day, 0)) for day in calendar}
+
+
+def _fields(rows: pl.DataFrame, dataset: Dataset) -> tuple[dict[str, int], int]:
+    """Return in how many rows the source gave each field, and of how many rows that was asked."""
+    if not dataset.fields:
+        columns = [name for name in rows.columns if not name.startswith("_")]
+        given = rows.select(pl.col(columns).count()).row(0, named=True) if columns else {}
+        return {name: int(count) for name, count in given.items() if count}, rows.height
+    counted: dict[str, int] = {}
+    records = rows.get_column("record").head(_FIELDS_ASKED).drop_nulls().to_list()
+    for record in records:
+        try:
+            values = _record.decode(record)
+        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+            continue
+        for name, value in values.items():
+            counted[name] = counted.get(name, 0) + (bytes(value) != b"null")
+    return {name: count for name, count in counted.items() if count}, len(records)

@@ -1,0 +1,83 @@
+"""Keys that vanished from a source: which they are, and whether so many may vanish at once.
+
+What belongs here: comparing silver with a complete generation. What does not: completing one (``lake/generations.py``),
+and the merge that makes the tombstones count.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from headworks.errors import SettingsError
+from headworks.lake.delta import Table
+from headworks.lake.generations import Generation
+from headworks.lake.store import Lake
+from headworks.observe.report import CheckReport
+from headworks.refine.dataset import Dataset
+from headworks.refine.parse import parse, readable
+
+
+def find_deletes(
+    lake: Lake, dataset: Dataset, bronze: Table, after: pl.LazyFrame, generation: Generation | None
+) -> pl.DataFrame:
+    """Return tombstones for the keys that a complete full read does not show, and that were not seen since it began.
+
+    Looked for in ``after``, the rows as they would be: a key that waited in bronze until now can be gone already, too.
+    """
+    schema = dataset.silver_schema()
+    if generation is None:
+        return pl.DataFrame(schema=schema)
+    began = pl.lit(generation.started_at, dtype=pl.Datetime("us", "UTC"))
+    seen = parse(readable(bronze.scan()).filter(pl.col("_ingested_at") >= began).collect(), dataset).select(
+        dataset.key
+    )
+    gone = after.filter(~pl.col("_deleted") & (pl.col("_ingested_at") < began)).join(
+        seen.lazy(), on=list(dataset.key), how="anti"
+    )
+    if generation.keys is not None:
+        gone = gone.join(_shown(lake, dataset, generation.keys), on=list(dataset.key), how="anti")
+    return (
+        gone.with_columns(
+            pl.lit(True).alias("_deleted"),
+            began.alias("_ingested_at"),
+            pl.lit(generation.stream).alias("_stream"),
+            pl.lit(0, dtype=pl.Int64).alias("_sequence"),
+            pl.lit(0, dtype=pl.Int64).alias("_row"),
+        )
+        .select(list(schema))
+        .collect()
+    )
+
+
+def check_vanished(
+    scope: str, deletes: pl.DataFrame, after: pl.LazyFrame, generation: Generation | None
+) -> tuple[CheckReport, ...]:
+    """Compare the share of keys that vanish with the largest allowed; no check where any share is."""
+    if generation is None or generation.largest_share is None:
+        return ()
+    alive = int(after.filter(~pl.col("_deleted")).select(pl.len()).collect().item())
+    allowed = generation.largest_share * alive
+    return (
+        CheckReport(
+            scope=scope,
+            name="vanished keys",
+            kind="vanished",
+            outcome="failed" if deletes.height > allowed else "passed",
+            detail=f"{deletes.height} of {alive} keys vanished, allowed are {generation.largest_share:.0%}. If that "
+            "is right, run again with a larger largest_vanishing_share",
+        ),
+    )
+
+
+def _shown(lake: Lake, dataset: Dataset, path: str) -> pl.LazyFrame:
+    """Return the keys of a key set as silver has them; raises `SettingsError` where a key is made of other columns."""
+    keys = lake.get_rows(path)
+    known = set(keys.collect_schema())
+    needed = {name for column in dataset.key for name in dataset.columns[column].meta.root_names()}
+    if needed - known:
+        raise SettingsError(
+            f"Silver's key is made of {', '.join(sorted(needed))}, and the source's key is {', '.join(sorted(known))}.",
+            where=dataset.name,
+            do="find deletions by full reads, or declare the table's key with the columns that silver's is made of.",
+        )
+    return keys.select(dataset.columns[column].alias(column) for column in dataset.key)

@@ -1,0 +1,1 @@
+"""Folders and object stores of files as sources: CSV, JSON and Parquet, each file exactly once."""

@@ -1,0 +1,122 @@
+"""Pieces of files packed into batches: many small files into one, a big one into several.
+
+What belongs here: that. What does not: reading, and what has been taken before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from headworks.sources.base import RAW, REFUSED, Batch
+from headworks.sources.files.content import FileDamaged
+from headworks.sources.files.progress import START, FileVersion, Progress
+from headworks.sources.files.text import LINE, Piece, refused_frame
+
+FILE_COLUMNS = pl.Schema(
+    {
+        "_file": pl.String(),
+        "_file_version": pl.String(),
+        LINE: pl.Int64(),
+        REFUSED: pl.String(),
+        RAW: pl.Binary(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How much a batch held at some moment."""
+
+    batches: int
+    frames: int
+    refused: int
+    rows: int
+    size_bytes: int
+
+
+@dataclass
+class Packer:
+    """Collects pieces until there are enough for a batch."""
+
+    most_bytes: int
+    most_rows: int
+    most_files: int
+    remarks: list[str] = field(default_factory=list)
+    _frames: list[pl.DataFrame] = field(default_factory=list)
+    _refused: int = 0
+    _rows: int = 0
+    _size_bytes: int = 0
+    _files: int = 0
+    _batches: int = 0
+
+    def add(self, file: FileVersion, piece: Piece, size_bytes: int) -> None:
+        """Add some records of a file."""
+        if piece.frame.height:
+            self._frames.append(_told(file, piece.frame))
+        self._refused += piece.refused
+        self._rows += piece.frame.height
+        self._size_bytes += size_bytes
+
+    def refuse(self, file: FileVersion, line: int, damage: FileDamaged) -> None:
+        """Add a refused record that stands for what could not be read of a file."""
+        frame = refused_frame([(line, damage.reason, damage.rest)])
+        self.add(file, Piece(frame, 1, START), len(damage.rest))
+
+    def finish_file(self) -> None:
+        """Count a file that was read to its end."""
+        self._files += 1
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether there is enough for a batch."""
+        return (
+            self._size_bytes >= self.most_bytes
+            or self._rows >= self.most_rows
+            or self._files >= self.most_files
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing to say at all."""
+        return not self._frames and not self._files and not self.remarks
+
+    def mark(self) -> Mark:
+        """Return a mark that `back_to` goes back to."""
+        return Mark(self._batches, len(self._frames), self._refused, self._rows, self._size_bytes)
+
+    def back_to(self, mark: Mark) -> None:
+        """Forget the records that were added since a mark and are in no batch yet."""
+        same = mark.batches == self._batches
+        del self._frames[mark.frames if same else 0 :]
+        self._refused = mark.refused if same else 0
+        self._rows = mark.rows if same else 0
+        self._size_bytes = mark.size_bytes if same else 0
+
+    def batch(self, progress: Progress) -> Batch:
+        """Return a batch of all that was collected, and begin anew."""
+        frame = (
+            pl.concat(self._frames, how="diagonal_relaxed")
+            if self._frames
+            else pl.DataFrame(schema=FILE_COLUMNS)
+        )
+        batch = Batch(
+            frame, progress.position(), read=self._rows, refused=self._refused, remarks=tuple(self.remarks)
+        )
+        self.remarks, self._frames = [], []
+        self._refused = self._rows = self._size_bytes = self._files = 0
+        self._batches += 1
+        return batch
+
+
+def _told(file: FileVersion, frame: pl.DataFrame) -> pl.DataFrame:
+    """Add a file's columns to its records."""
+    missing = [
+        pl.lit(None, dtype=FILE_COLUMNS[name]).alias(name)
+        for name in (REFUSED, RAW)
+        if name not in frame.columns
+    ]
+    return frame.with_columns(
+        pl.lit(file.path).alias("_file"), pl.lit(file.version).alias("_file_version"), *missing
+    )

@@ -1,0 +1,152 @@
+"""Blocks of Postgres' COPY text as Arrow tables, without Python for any single row.
+
+A block is whole lines. A raw newline always ends a row and a raw tab a value, since COPY writes both with a backslash
+where they are part of a value; NULL is ``\\N``, which no value is. So the lines are read as they are by Arrow's CSV
+reader with the columns' own types, and values are unescaped only in blocks that have a backslash.
+
+What belongs here: from bytes to a table. What does not: where blocks come from, and what is made of them.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from headworks.errors import ReadIncomplete, ValueRefused
+from headworks.sources.sql.columns import TEXT_SUFFIX, Column, schema_of
+from headworks.sources.sql.table import Extremes
+
+_ESCAPED = ("\\\\", "\\n", "\\t", "\\r", "\\b", "\\f", "\\v")
+_MEANT = ("\\", "\n", "\t", "\r", "\b", "\f", "\v")
+# What COPY prints for values that no date, timestamp or decimal of ours holds.
+_EXTREME = r"^-?infinity$|^-?Infinity$|^NaN$| BC$|^\d{5,}-"
+
+
+class BlockReader:
+    """Reads blocks of rows with known columns."""
+
+    def __init__(self, columns: list[Column], extremes: Extremes, where: str) -> None:
+        self._columns = columns
+        self._extremes = extremes
+        self._where = where
+        self.schema = schema_of(columns, extremes)
+        self._native = _convert({column.name: column.arrow for column in columns})
+        self._cautious = _convert(
+            {column.name: pa.string() if column.bounded else column.arrow for column in columns}
+        )
+
+    def table(self, block: bytes) -> pa.Table:
+        """Return the rows of a block.
+
+        Raises `ValueRefused` for a value that its column's type does not hold, unless such values go beside it.
+        """
+        beside: dict[str, pa.ChunkedArray] = {}
+        try:
+            table = self._read(block, self._native)
+        except pa.ArrowInvalid:
+            table, beside = self._apart(self._read_cautiously(block))
+        lines = block.count(b"\n")
+        if table.num_rows != lines:
+            raise ReadIncomplete(
+                f"{lines} rows came and {table.num_rows} were understood.",
+                where=self._where,
+                do="keep the lake as it is and report this; nothing of the batch was landed.",
+            )
+        return self._finished(table, beside, escaped=block.count(b"\\") != block.count(b"\\N"))
+
+    def _read(self, block: bytes, convert: csv.ConvertOptions) -> pa.Table:
+        return csv.read_csv(
+            pa.py_buffer(block),
+            read_options=csv.ReadOptions(
+                column_names=[column.name for column in self._columns],
+                use_threads=False,
+                block_size=len(block) + 1,
+            ),
+            parse_options=csv.ParseOptions(
+                delimiter="\t",
+                quote_char=False,
+                double_quote=False,
+                escape_char=False,
+                newlines_in_values=False,
+                ignore_empty_lines=False,
+            ),
+            convert_options=convert,
+        )
+
+    def _read_cautiously(self, block: bytes) -> pa.Table:
+        try:
+            return self._read(block, self._cautious)
+        except pa.ArrowInvalid as problem:
+            raise ReadIncomplete(
+                f"Rows came that are not as the database described them: {problem}.",
+                where=self._where,
+                do="check the database's encoding (it has to convert to UTF-8); nothing of the batch was landed.",
+            ) from problem
+
+    def _apart(self, table: pa.Table) -> tuple[pa.Table, dict[str, pa.ChunkedArray]]:
+        """Take the values that no type holds out of a block that was read as text, and type the others."""
+        beside = {}
+        for place, column in enumerate(self._columns):
+            if not column.bounded:
+                continue
+            texts = table.column(place)
+            extreme = pc.match_substring_regex(texts, _EXTREME)
+            if pc.any(extreme).as_py():
+                if self._extremes == "refuse":
+                    raise self._refused(column, pc.filter(texts, extreme)[0].as_py())
+                beside[column.name] = pc.if_else(extreme, texts, None)
+                texts = pc.if_else(extreme, None, texts)
+            table = table.set_column(place, column.name, self._typed(texts, column))
+        return table, beside
+
+    def _typed(self, texts: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
+        try:
+            return texts.cast(column.arrow)
+        except pa.ArrowInvalid as problem:
+            raise ReadIncomplete(
+                f"A value of column {column.name} is not the {column.sql_type} that was described: {problem}.",
+                where=self._where,
+                do="report this with the value; nothing of the batch was landed.",
+            ) from problem
+
+    def _refused(self, column: Column, value: str) -> ValueRefused:
+        return ValueRefused(
+            f"Column {column.name} ({column.sql_type}) has the value {value}, which no {column.dtype} holds.",
+            where=self._where,
+            do='set the table\'s extremes to "beside": such values then land as text in '
+            f"{column.name}{TEXT_SUFFIX}. Or correct the value at the source.",
+        )
+
+    def _finished(self, table: pa.Table, beside: dict[str, pa.ChunkedArray], *, escaped: bool) -> pa.Table:
+        for place, column in enumerate(self._columns):
+            if column.hexadecimal:
+                binary = _series(table.column(place)).str.decode("hex").to_arrow().cast(pa.binary())
+                table = table.set_column(place, column.name, binary)
+            elif escaped and column.dtype == pl.String:
+                text = _series(table.column(place)).str.replace_many(list(_ESCAPED), list(_MEANT))
+                table = table.set_column(place, column.name, text.to_arrow().cast(pa.string()))
+        if self._extremes == "beside":
+            for column in self._columns:
+                if column.bounded:
+                    twin = beside.get(column.name, pa.nulls(table.num_rows, pa.string()))
+                    table = table.append_column(f"{column.name}{TEXT_SUFFIX}", twin)
+        return table
+
+
+def _series(values: pa.ChunkedArray) -> pl.Series:
+    return cast(pl.Series, pl.from_arrow(values))
+
+
+def _convert(types: dict[str, pa.DataType]) -> csv.ConvertOptions:
+    return csv.ConvertOptions(
+        column_types=types,
+        null_values=["\\N"],
+        true_values=["t"],
+        false_values=["f"],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )

@@ -1,0 +1,317 @@
+"""A table of any database that SQLAlchemy knows, as a source: incremental by a cursor column, whole, or its keys alone.
+
+The same `Table` as for Postgres, with the same positions; rows are fetched by the driver in bounded numbers, through a
+cursor that leaves the rest on the server. What only Postgres can tell, which transactions still run, is replaced by the
+commit lag; what commits later than that is found by the next whole reading or comparison of keys.
+
+What belongs here: which statements read what. What does not: engines, types and values, in the modules beside this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+from sqlalchemy import ColumnElement, and_, func, literal, literal_column, or_, select
+from sqlalchemy.engine import Connection
+
+from headworks.errors import SettingsError
+from headworks.names import Window
+from headworks.settings import DatabaseSettings
+from headworks.sources.base import Batch, Position
+from headworks.sources.prefetch import prefetched
+from headworks.sources.sql.engines import run_on, shared_engine, snapshot, streaming_cursor, where_is
+from headworks.sources.sql.failures import translated_dialect
+from headworks.sources.sql.marks import Marker, value_of
+from headworks.sources.sql.reflection import Reflected, reflect
+from headworks.sources.sql.rows import RowReader
+from headworks.sources.sql.table import Table
+
+_CURSORS = (pl.Datetime, pl.Date, pl.Int64)
+_FETCH_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class DialectTable:
+    """A `Table` of a database that has no reader of its own.
+
+    ``window`` bounds an incremental reading to values of the cursor and ``whole`` makes it read everything, whatever
+    the position; either needs a stream of its own. Without a cursor column every reading is whole. Of the `Table`,
+    ``ranges`` and ``batch_bytes`` have no meaning here.
+    """
+
+    database: DatabaseSettings
+    table: Table
+    window: Window | None = None
+    whole: bool = False
+    run_id: str = ""
+
+    @property
+    def schema(self) -> pl.Schema:
+        """The columns of every batch's frame."""
+        return self._reflected.schema(self.table.extremes)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that tell rows apart: those that were declared, else the primary key's, else none."""
+        return self._reflected.key
+
+    @property
+    def where(self) -> str:
+        """Say which table of which database, for errors."""
+        return f"{self.table.label} in {where_is(self.database)}"
+
+    def read(self, position: Position | None, until: datetime | None) -> Iterator[Batch]:
+        """Yield the batches after ``position``, read ahead of whoever takes them.
+
+        Raises the errors of ``failures.py``, and `ValueRefused` for a value that no type holds.
+        """
+        if position is not None and position.get("done"):
+            return iter(())
+        if self.whole or self.table.cursor is None:
+            return prefetched(self._read_whole())
+        return prefetched(self._read_onwards(position or {}, until))
+
+    def read_keys(self) -> Iterator[pa.Table]:
+        """Yield the keys of all rows; raises `SettingsError` where there is no key."""
+        if not self.key:
+            raise SettingsError(
+                "Rows without a key cannot be compared.",
+                where=self.where,
+                do="name the columns of the table's key.",
+            )
+        columns = tuple(column for column in self._reflected.columns if column.name in self.key)
+        schema = pl.Schema({column.name: column.dtype for column in columns})
+        reader = RowReader(columns, schema, "refuse", self.where)
+        statement = select(*(self._reflected.table.c[column.name] for column in columns))
+        with _reading(self) as connection:
+            for frame in self._frames(connection, statement, reader):
+                yield frame.to_arrow()
+
+    def _read_whole(self) -> Iterator[Batch]:
+        # Described first, so that a reading holds one connection alone.
+        schema = self.schema
+        with _reading(self) as connection:
+            for frame in self._frames(connection, self._select(), self._reader):
+                yield Batch(frame, {}, read=frame.height)
+        yield Batch(pl.DataFrame(schema=schema), {"done": True}, read=0)
+
+    def _read_onwards(self, start: Position, until: datetime | None) -> Iterator[Batch]:
+        marker, position = self._marker, start
+        known, newest = marker.known(start), marker.newest(start)
+        with _reading(self) as connection:
+            conditions = self._conditions(connection, start, until)
+            unplaced = self._count_unplaced(connection)
+            order = [self._column(name) for name in dict.fromkeys([self._cursor, *marker.key])]
+            statement = self._select().where(and_(*conditions)).order_by(*order)
+            for frame in self._frames(connection, statement, self._reader):
+                fresh = marker.fresh(frame, known, newest)
+                position = marker.after(frame, position, fresh)
+                yield Batch(fresh, position, read=frame.height, repeated=frame.height - fresh.height)
+        done = {"done": True} if self.window is not None else {}
+        yield Batch(pl.DataFrame(schema=self.schema), {**position, **done}, read=0, unplaced=unplaced)
+
+    def _frames(self, connection: Connection, statement: Any, reader: RowReader) -> Iterator[pl.DataFrame]:
+        """Yield the rows of a statement in frames of at most `Table.batch_rows`."""
+        cursor = streaming_cursor(connection)
+        try:
+            cursor.arraysize = min(_FETCH_ROWS, self.table.batch_rows)
+            run_on(cursor, connection, statement)
+            waiting: list[pl.DataFrame] = []
+            room = self.table.batch_rows
+            while rows := cursor.fetchmany(min(_FETCH_ROWS, room)):
+                waiting.append(reader.frame(rows))
+                room -= len(rows)
+                if not room:
+                    yield pl.concat(waiting)
+                    waiting, room = [], self.table.batch_rows
+            if waiting:
+                yield pl.concat(waiting)
+        finally:
+            cursor.close()
+
+    def _select(self) -> Any:
+        return select(*self._reflected.selected()).select_from(self._reflected.table)
+
+    def _conditions(
+        self, connection: Connection, start: Position, until: datetime | None
+    ) -> list[ColumnElement[bool]]:
+        cursor = self._column(self._cursor)
+        conditions: list[ColumnElement[bool]] = [cursor.is_not(None)]
+        if "key" in start:
+            conditions.append(self._behind(start))
+        elif start:
+            conditions.append(cursor >= self._literal(connection, self._marker.begin(start)))
+        upper = [self.window.end] if self.window is not None else []
+        if self.window is not None:
+            conditions.append(cursor >= self._literal(connection, self.window.start))
+        if until is not None:
+            upper.append(until)
+        conditions += [cursor < self._literal(connection, moment) for moment in upper]
+        if self.window is None and not isinstance(self._cursor_type, pl.Int64):
+            present = _present(connection, zoned=self._is_zoned)
+            conditions.append(
+                cursor < self._literal(connection, present - timedelta(seconds=self.table.commit_lag_s))
+            )
+        return conditions
+
+    def _behind(self, start: Position) -> ColumnElement[bool]:
+        """Return the condition for rows behind the last (cursor, key), in words that every database knows."""
+        names = [self._cursor, *self.key]
+        values = [value_of(start["cursor"]), *self._key_values(start["key"])]
+        several = []
+        for place, name in enumerate(names):
+            same = [self._column(names[n]) == _value(values[n]) for n in range(place)]
+            several.append(and_(*same, self._column(name) > _value(values[place])))
+        return or_(*several)
+
+    def _key_values(self, texts: list[str]) -> list[Any]:
+        """Return a key's values from a position's text."""
+        types = self.schema
+        return [
+            int(text) if types[name] == pl.Int64() else text
+            for name, text in zip(self.key, texts, strict=True)
+        ]
+
+    def _literal(self, connection: Connection, value: Any) -> ColumnElement[Any]:
+        """Return a cursor value as the database compares it."""
+        if isinstance(value, datetime):
+            if isinstance(self._cursor_type, pl.Date):
+                value = value.date()
+            else:
+                value = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+        if connection.dialect.name == "sqlite" and isinstance(value, date):
+            return literal(_shortest(value, self._separator(connection)))
+        return _value(value)
+
+    def _separator(self, connection: Connection) -> str:
+        """Return what stands between date and time where a database keeps moments as text."""
+        cursor = self._column(self._cursor)
+        text = connection.execute(
+            select(literal_column(str(cursor.compile(dialect=connection.dialect))))
+            .select_from(self._reflected.table)
+            .where(cursor.is_not(None))
+            .limit(1)
+        ).scalar()
+        return "T" if isinstance(text, str) and text[10:11] == "T" else " "
+
+    def _count_unplaced(self, connection: Connection) -> int:
+        """Count the rows without a place in the cursor's order, which only a whole reading takes."""
+        if self.window is not None:
+            return 0
+        empty = self._column(self._cursor).is_(None)
+        counted = select(func.count()).select_from(self._reflected.table).where(empty)
+        return int(connection.execute(counted).scalar_one())
+
+    def _column(self, name: str) -> ColumnElement[Any]:
+        return self._reflected.table.c[name]
+
+    @property
+    def _cursor(self) -> str:
+        assert self.table.cursor is not None, "only a table with a cursor is read onwards"
+        return self.table.cursor
+
+    @property
+    def _cursor_type(self) -> pl.DataType:
+        return self.schema[self._cursor]
+
+    @property
+    def _is_zoned(self) -> bool:
+        kind = self._cursor_type
+        return isinstance(kind, pl.Datetime) and kind.time_zone is not None
+
+    @cached_property
+    def _reader(self) -> RowReader:
+        return RowReader(self._reflected.columns, self.schema, self.table.extremes, self.where)
+
+    @cached_property
+    def _marker(self) -> Marker:
+        names = tuple(column.name for column in self._reflected.columns)
+        # A position by key needs keys that are equal as text; elsewhere marks of the rows do.
+        key = self.key if self._has_plain_key else ()
+        return Marker(self._cursor, key, names, self.table.lookback_s)
+
+    @property
+    def _has_plain_key(self) -> bool:
+        is_text = self.database.url.get_secret_value().startswith("sqlite")
+        plain = all(self.schema[name] in {pl.Int64(), pl.String()} for name in self.key)
+        return plain and not (is_text and not isinstance(self._cursor_type, pl.Int64))
+
+    @cached_property
+    def _reflected(self) -> Reflected:
+        """The table's columns and key, asked of the database once."""
+        with _reading(self) as connection:
+            found = reflect(connection, self.table, self.where)
+        _check_cursor(found, self)
+        return found
+
+
+@contextmanager
+def _reading(source: DialectTable) -> Iterator[Connection]:
+    """Hand out a connection of the run's pool; errors of the driver come out of it as ours."""
+    with (
+        shared_engine(source.database, source.run_id) as engine,
+        translated_dialect(engine, source.where),
+        snapshot(engine) as connection,
+    ):
+        yield connection
+
+
+def _check_cursor(found: Reflected, source: DialectTable) -> None:
+    if source.table.cursor is None:
+        return
+    kind = next(column.dtype for column in found.columns if column.name == source.table.cursor)
+    where = f"{source.table.cursor} of {source.where}"
+    if not isinstance(kind, _CURSORS):
+        raise SettingsError(
+            f"A column of type {kind} cannot be read by.",
+            where=where,
+            do="choose a column of timestamps, dates or whole numbers.",
+        )
+    if isinstance(kind, pl.Int64) and (source.table.lookback_s or source.window is not None):
+        raise SettingsError(
+            "A cursor of whole numbers has no window of time and no time to look back.",
+            where=where,
+            do="run without a window, and leave the lookback at 0.",
+        )
+
+
+def _present(connection: Connection, *, zoned: bool) -> datetime:
+    """Return the database's present: in UTC for moments with a zone, else on the clock that it writes others by."""
+    if zoned or connection.dialect.name == "sqlite":
+        expression = (
+            "UTC_TIMESTAMP(6)" if connection.dialect.name in {"mysql", "mariadb"} else "CURRENT_TIMESTAMP"
+        )
+    else:
+        expression = _LOCAL.get(connection.dialect.name, "CURRENT_TIMESTAMP")
+    found = connection.exec_driver_sql(
+        f"SELECT {expression}{_FROM.get(connection.dialect.name, '')}"
+    ).scalar_one()
+    present = datetime.fromisoformat(found) if isinstance(found, str) else found
+    assert isinstance(present, datetime), "the present is a moment"
+    if present.tzinfo:
+        return present.astimezone(UTC).replace(tzinfo=None) if zoned else present.replace(tzinfo=None)
+    return present
+
+
+# The session reads in UTC; moments without a zone were written by the server's own clock.
+_LOCAL = {name: "CONVERT_TZ(UTC_TIMESTAMP(6), '+00:00', @@GLOBAL.time_zone)" for name in ("mysql", "mariadb")}
+_FROM = {"oracle": " FROM DUAL"}
+
+
+def _value(value: Any) -> ColumnElement[Any]:
+    return literal(value)
+
+
+def _shortest(value: date, separator: str) -> str:
+    """Return the shortest text of a moment: any longer one of the same moment is not before it."""
+    if not isinstance(value, datetime):
+        return value.isoformat()
+    text = value.isoformat(separator)
+    return text.rstrip("0") if value.microsecond else text

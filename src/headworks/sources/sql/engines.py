@@ -1,0 +1,155 @@
+"""Engines for databases that have no reader of their own: one pool of connections for all that a run reads of one.
+
+What belongs here: making engines, sharing them, and what each driver has to be told first. What does not: queries, and
+Postgres, which is read through COPY (``postgres.py``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from headworks.errors import SettingsError, SourceMissing
+from headworks.settings import DatabaseSettings
+
+_MOST_CONNECTIONS = 8
+
+_shared: dict[tuple[str, str], tuple[Engine, int]] = {}
+_sharing = threading.Lock()
+
+
+@contextmanager
+def shared_engine(settings: DatabaseSettings, run_id: str) -> Iterator[Engine]:
+    """Hand out the engine that all readings of a run share while any of them goes on; the last one closes it."""
+    name = (settings.url.get_secret_value(), run_id)
+    with _sharing:
+        engine, users = _shared.get(name) or (_engine(settings), 0)
+        _shared[name] = (engine, users + 1)
+    try:
+        yield engine
+    finally:
+        with _sharing:
+            engine, users = _shared[name]
+            if users > 1:
+                _shared[name] = (engine, users - 1)
+            else:
+                del _shared[name]
+                engine.dispose()
+
+
+def address(settings: DatabaseSettings) -> URL:
+    """Return a database's URL; raises `SettingsError`, without showing it, where it is not one."""
+    try:
+        return make_url(settings.url.get_secret_value())
+    except ArgumentError:
+        raise SettingsError(
+            "The database's URL cannot be read.",
+            do="write it as dialect+driver://user:password@host:port/database, special characters percent-encoded.",
+        ) from None
+
+
+def where_is(settings: DatabaseSettings) -> str:
+    """Say where a database is, without password and options."""
+    return address(settings).set(password=None, query={}).render_as_string()
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """Hand out a connection whose statements see one state of the database, as far as its kind can."""
+    levels = {"mysql": "REPEATABLE READ", "mariadb": "REPEATABLE READ", "oracle": "SERIALIZABLE"}
+    level = levels.get(engine.dialect.name)
+    with engine.connect() as connection:
+        yield connection.execution_options(isolation_level=level) if level else connection
+
+
+def streaming_cursor(connection: Connection) -> Any:
+    """Return a cursor of the driver whose rows stay on the server until they are fetched."""
+    raw = connection.connection.dbapi_connection
+    assert raw is not None, "a connection that is checked out has its driver's"
+    make = _STREAMING.get(connection.dialect.driver)
+    return make(raw) if make else raw.cursor()
+
+
+def run_on(cursor: Any, connection: Connection, statement: Any) -> None:
+    """Run a statement of SQLAlchemy on a driver's own cursor, with its values written into the text."""
+    text = str(statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
+    if connection.dialect.paramstyle in {"format", "pyformat"}:
+        # The text has its percent signs doubled, as for values to come.
+        cursor.execute(text, ())
+    else:
+        cursor.execute(text)
+
+
+def _engine(settings: DatabaseSettings) -> Engine:
+    url = address(settings)
+    if url.get_backend_name() == "sqlite":
+        url = _existing(url)
+    try:
+        return create_engine(
+            url,
+            connect_args=_connect_arguments(url.get_driver_name(), settings),
+            pool_size=_MOST_CONNECTIONS,
+            max_overflow=0,
+            pool_pre_ping=True,
+        )
+    except (NoSuchModuleError, ImportError) as problem:
+        raise SettingsError(
+            f"There is no driver for {url.drivername} here: {problem}.",
+            where=where_is(settings),
+            do="install the driver's package, or name another as dialect+driver.",
+        ) from problem
+
+
+def _connect_arguments(driver: str, settings: DatabaseSettings) -> dict[str, Any]:
+    make = _CONNECTING.get(driver)
+    return make(settings) if make else {}
+
+
+def _existing(url: URL) -> URL:
+    """Open a file of SQLite for reading alone: it would be made where there is none."""
+    if not url.database or url.database == ":memory:" or not Path(url.database).is_file():
+        raise SourceMissing(
+            "There is no such file of SQLite.", where=f"{url.database}", do="correct the path in the URL."
+        )
+    path = Path(url.database).absolute().as_uri()
+    return url.set(database=path, query={"mode": "ro", "uri": "true"})
+
+
+def _pymysql(settings: DatabaseSettings) -> dict[str, Any]:
+    return {
+        "connect_timeout": settings.connect_timeout_s,
+        "read_timeout": settings.statement_timeout_s,
+        # Moments come in UTC, and the server waits as long for a slow reader as for a statement.
+        "init_command": f"SET SESSION time_zone = '+00:00', net_write_timeout = {settings.statement_timeout_s}, "
+        f"innodb_lock_wait_timeout = {settings.lock_timeout_s}",
+        "charset": "utf8mb4",
+    }
+
+
+_CONNECTING: dict[str, Callable[[DatabaseSettings], dict[str, Any]]] = {
+    "pymysql": _pymysql,
+    "mysqldb": _pymysql,
+    "pysqlite": lambda settings: {"timeout": settings.lock_timeout_s},
+    "pyodbc": lambda settings: {"timeout": settings.connect_timeout_s},
+    "oracledb": lambda settings: {"tcp_connect_timeout": settings.connect_timeout_s},
+}
+
+
+def _server_side(module: str) -> Callable[[Any], Any]:
+    return lambda raw: raw.cursor(importlib.import_module(module).SSCursor)
+
+
+_STREAMING: dict[str, Callable[[Any], Any]] = {
+    "pymysql": _server_side("pymysql.cursors"),
+    "mysqldb": _server_side("MySQLdb.cursors"),
+    "mariadbconnector": lambda raw: raw.cursor(buffered=False),
+}
+"""Drivers that would fetch everything at once if not told otherwise."""

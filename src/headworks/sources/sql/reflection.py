@@ -1,0 +1,133 @@
+"""Columns of any database as SQLAlchemy reflects them, as columns of Polars: faithfully or as text.
+
+What belongs here: which type becomes which, and the key. What does not: values (``rows.py``), and Postgres
+(``columns.py``).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from sqlalchemy import MetaData, cast, inspect, types
+from sqlalchemy import Table as SqlTable
+from sqlalchemy.dialects import mysql, oracle
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SAWarning
+from sqlalchemy.sql.elements import ColumnElement
+
+from headworks.errors import SettingsError, SourceMissing
+from headworks.sources.sql.table import Extremes, Table
+
+_LONGEST_DECIMAL = 38
+_UTC = pl.Datetime("us", "UTC")
+_EXTREME = (pl.Date, pl.Datetime, pl.Decimal)
+
+
+@dataclass(frozen=True)
+class DialectColumn:
+    """A column: its name, its type in Polars, and whether the database has to write it as text."""
+
+    name: str
+    dtype: pl.DataType
+    as_text: bool
+
+    @property
+    def can_be_extreme(self) -> bool:
+        """Tell whether the database may hold values of it that the type in Polars has not."""
+        return isinstance(self.dtype, _EXTREME)
+
+
+@dataclass(frozen=True)
+class Reflected:
+    """A table as the database describes it."""
+
+    table: SqlTable
+    columns: tuple[DialectColumn, ...]
+    key: tuple[str, ...]
+
+    def schema(self, extremes: Extremes) -> pl.Schema:
+        """Return the columns of every frame, with those for extreme values beside them where they are wanted."""
+        schema: dict[str, pl.DataType] = {}
+        for column in self.columns:
+            schema[column.name] = column.dtype
+            if extremes == "beside" and column.can_be_extreme:
+                schema[f"{column.name}_text"] = pl.String()
+        return pl.Schema(schema)
+
+    def selected(self) -> list[ColumnElement[Any]]:
+        """Return the columns as they stand in a select list."""
+        return [
+            cast(self.table.c[column.name], types.String(4000)).label(column.name)
+            if column.as_text
+            else self.table.c[column.name]
+            for column in self.columns
+        ]
+
+
+def reflect(connection: Connection, table: Table, where: str) -> Reflected:
+    """Describe a table; raises `SourceMissing` where it, or a column that is named, is not there."""
+    if table.name is None:
+        raise SettingsError(
+            "Only of Postgres can a query be read.", where=where, do="make a view of it, and name that."
+        )
+    if not inspect(connection).has_table(table.name, schema=table.schema_name):
+        raise SourceMissing(
+            f"There is no table {table.label}.", where=where, do="correct its name and its schema."
+        )
+    with warnings.catch_warnings():
+        # It warns of types that it does not know, which come as text.
+        warnings.simplefilter("ignore", SAWarning)
+        found = SqlTable(
+            table.name,
+            MetaData(),
+            schema=table.schema_name,
+            autoload_with=connection,
+            resolve_fks=False,
+        )
+    columns = tuple(_column(column.name, column.type) for column in found.columns)
+    key = table.key or tuple(column.name for column in found.primary_key.columns)
+    names = {column.name for column in columns}
+    for name in (*key, *([table.cursor] if table.cursor else [])):
+        if name not in names:
+            raise SourceMissing(
+                f"There is no column {name!r}.", where=where, do=f"choose among {', '.join(names)}."
+            )
+    return Reflected(found, columns, key)
+
+
+def _column(name: str, kind: types.TypeEngine[object]) -> DialectColumn:
+    dtype = _dtype(kind)
+    return DialectColumn(name, dtype, as_text=isinstance(kind, types.Time | types.Interval))
+
+
+def _dtype(kind: types.TypeEngine[object]) -> pl.DataType:
+    if isinstance(kind, types.Boolean):
+        return pl.Boolean()
+    if isinstance(kind, mysql.BIGINT) and kind.unsigned:
+        return pl.Decimal(20, 0)
+    if isinstance(kind, types.Integer | mysql.YEAR):
+        return pl.Int64()
+    if isinstance(kind, types.Float):
+        return pl.Float64()
+    if isinstance(kind, types.Numeric):
+        return _decimal(kind.precision, kind.scale)
+    # Before dates: what Oracle calls a date has a time of day.
+    if isinstance(kind, types.DateTime | oracle.DATE):
+        zoned = getattr(kind, "timezone", False) or isinstance(kind, mysql.TIMESTAMP)
+        return _UTC if zoned else pl.Datetime("us")
+    if isinstance(kind, types.Date):
+        return pl.Date()
+    if isinstance(kind, types.LargeBinary | types.BINARY | types.VARBINARY | mysql.BIT):
+        return pl.Binary()
+    return pl.String()
+
+
+def _decimal(precision: int | None, scale: int | None) -> pl.DataType:
+    """Return a decimal of exactly these digits; text where it has none to declare, or more than fit."""
+    digits = scale or 0
+    if precision is None or not 1 <= precision <= _LONGEST_DECIMAL or not 0 <= digits <= precision:
+        return pl.String()
+    return pl.Decimal(precision, digits)

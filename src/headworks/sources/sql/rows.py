@@ -1,0 +1,214 @@
+"""Rows of a driver as frames: as they are where they fit, value by value where they do not.
+
+What belongs here: values. What does not: which type a column has (``reflection.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from functools import cache
+from typing import Any
+
+import polars as pl
+
+from headworks.errors import ValueRefused
+from headworks.sources.sql.reflection import DialectColumn
+from headworks.sources.sql.table import Extremes
+
+_LARGEST = 2**63
+_MOST_DIGITS = 38
+_FLOAT_DIGITS = 1e15
+_PYTHON: dict[type[pl.DataType], type] = {
+    pl.Int64: int,
+    pl.Float64: float,
+    pl.Boolean: bool,
+    pl.String: str,
+    pl.Binary: bytes,
+    pl.Date: date,
+    pl.Datetime: datetime,
+    pl.Decimal: Decimal,
+}
+
+
+@cache
+def _contexts(digits: int) -> Context:
+    return Context(prec=digits, traps=[InvalidOperation, Inexact])
+
+
+@dataclass(frozen=True)
+class RowReader:
+    """Makes frames of rows."""
+
+    columns: tuple[DialectColumn, ...]
+    schema: pl.Schema
+    extremes: Extremes
+    where: str
+
+    def frame(self, rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
+        """Return a frame of rows; raises `ValueRefused` for a value that its column's type cannot hold."""
+        if not rows:
+            return pl.DataFrame(schema=self.schema)
+        series: dict[str, pl.Series] = {}
+        for place, column in enumerate(self.columns):
+            # Faster than zip(*rows), which has as many iterators at work as there are rows.
+            values = [row[place] for row in rows]
+            quick = _as_they_are(values, column.dtype)
+            if quick is None:
+                series.update(self._series(column, values))
+                continue
+            series[column.name] = quick
+            if f"{column.name}_text" in self.schema and column.can_be_extreme:
+                series[f"{column.name}_text"] = pl.repeat(None, len(rows), dtype=pl.String(), eager=True)
+        return pl.DataFrame(series, schema=self.schema)
+
+    def _series(self, column: DialectColumn, values: Sequence[Any]) -> dict[str, pl.Series]:
+        fitted: list[Any] = []
+        texts: list[str | None] = []
+        for value in values:
+            try:
+                fitted.append(None if value is None else fit(value, column.dtype))
+                texts.append(None)
+            except (ValueError, TypeError, ArithmeticError) as problem:
+                if self.extremes == "refuse" or not column.can_be_extreme:
+                    raise ValueRefused(
+                        f"The value {_shown(value)} does not fit the type {column.dtype}.",
+                        where=f"{column.name} of {self.where}",
+                        do="correct it there, select it otherwise in a view, or keep extremes beside the column.",
+                    ) from problem
+                fitted.append(None)
+                texts.append(str(value))
+        made = {column.name: pl.Series(column.name, fitted, dtype=column.dtype)}
+        if f"{column.name}_text" in self.schema and column.can_be_extreme:
+            made[f"{column.name}_text"] = pl.Series(texts, dtype=pl.String())
+        return made
+
+
+def _as_they_are(values: Sequence[Any], dtype: pl.DataType) -> pl.Series | None:
+    """Return values that all are of the type that a column's values have in Python; None where some are not.
+
+    Polars turns other values into the column's type without a word: 1.5 into 1, and a third of a cent into none.
+    """
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds == {str} and isinstance(dtype, pl.Date | pl.Datetime):
+        return _read_moments(values, dtype)
+    if kinds and kinds <= {int, float} and isinstance(dtype, pl.Decimal):
+        return _of_floats(values, dtype)
+    if not kinds <= {_PYTHON.get(type(dtype))}:
+        return None
+    if isinstance(dtype, pl.Decimal):
+        return _decimals(values, dtype)
+    if isinstance(dtype, pl.Datetime) and any(value.tzinfo for value in values if value is not None):
+        return None
+    try:
+        return pl.Series(values, dtype=dtype, strict=True)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        return None
+
+
+def _decimals(values: Sequence[Any], dtype: pl.Decimal) -> pl.Series | None:
+    """Return decimals with all of their digits; None where a value has more than the type."""
+    if not all(value is None or value.is_finite() for value in values):
+        return None
+    try:
+        # Without a type Polars takes as many digits as the longest has.
+        found = (
+            pl.Series(values)
+            if any(value is not None for value in values)
+            else pl.Series(values, dtype=dtype)
+        )
+        if isinstance(found.dtype, pl.Decimal) and found.dtype.scale <= dtype.scale:
+            return found.cast(dtype, strict=True)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        return None
+    return None
+
+
+def _read_moments(values: Sequence[Any], dtype: pl.DataType) -> pl.Series | None:
+    """Return dates or moments that a database keeps as text; None where not all of them are plainly written."""
+    texts = pl.Series(values, dtype=pl.String())
+    if isinstance(dtype, pl.Date):
+        read = texts.str.to_date("%Y-%m-%d", strict=False)
+    else:
+        iso = texts.str.replace("T", " ", literal=True)
+        read = iso.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
+    return read.cast(dtype) if read.null_count() == texts.null_count() else None
+
+
+def _of_floats(values: Sequence[Any], dtype: pl.Decimal) -> pl.Series | None:
+    """Return the decimals that a database keeps as floats; None unless each float is that of one such decimal.
+
+    Up to fifteen digits a decimal and the float next to it name each other.
+    """
+    floats = pl.Series([None if value is None else float(value) for value in values], dtype=pl.Float64())
+    whole = (floats * 10.0**dtype.scale).round()
+    if not (whole.abs() < _FLOAT_DIGITS).all():
+        return None
+    number = whole.cast(pl.Int64())
+    digits = number.abs().cast(pl.String()).str.zfill(dtype.scale + 1)
+    sign = (number < 0).cast(pl.Int64()).replace_strict({0: "", 1: "-"}, return_dtype=pl.String())
+    text = sign + (
+        digits.str.head(-dtype.scale) + "." + digits.str.tail(dtype.scale) if dtype.scale else digits
+    )
+    try:
+        # Read back, since dividing again would not be exact.
+        return text.cast(dtype, strict=True) if (text.cast(pl.Float64()) == floats).all() else None
+    except pl.exceptions.PolarsError:
+        return None
+
+
+def fit(value: Any, dtype: pl.DataType) -> Any:
+    """Return a driver's value as one of a column's type; raises `ValueError` or `TypeError` where it is none."""
+    if isinstance(dtype, pl.Decimal):
+        return _decimal(value, dtype)
+    if isinstance(dtype, pl.Datetime):
+        return _moment(value, zoned=dtype.time_zone is not None)
+    if isinstance(dtype, pl.Date):
+        return _day(value)
+    if isinstance(dtype, pl.Boolean):
+        if value in (0, 1):
+            return bool(value)
+        raise ValueError(value)
+    if isinstance(dtype, pl.Int64):
+        if isinstance(value, int) and -_LARGEST <= value < _LARGEST:
+            return int(value)
+        raise ValueError(value)
+    if isinstance(dtype, pl.Float64):
+        if isinstance(value, str | bytes):
+            raise ValueError(value)
+        return float(value)
+    if isinstance(dtype, pl.Binary):
+        return value.encode() if isinstance(value, str) else bytes(value)
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _decimal(value: Any, dtype: pl.Decimal) -> Decimal:
+    # By way of its shortest text, since a float of 0.1 means a tenth.
+    exact = value if isinstance(value, Decimal) else Decimal(str(value))
+    if not exact.is_finite():
+        raise ValueError(value)
+    # Inexact and too long both raise.
+    return exact.quantize(Decimal(1).scaleb(-dtype.scale), context=_contexts(dtype.precision or _MOST_DIGITS))
+
+
+def _moment(value: Any, *, zoned: bool) -> datetime:
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(moment, datetime):
+        raise ValueError(value)
+    if zoned:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _day(value: Any) -> date:
+    day = date.fromisoformat(value) if isinstance(value, str) else value
+    if isinstance(day, datetime) or not isinstance(day, date):
+        raise ValueError(value)
+    return day
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"

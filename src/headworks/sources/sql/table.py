@@ -1,0 +1,111 @@
+"""What to read of a database: one table or SELECT, its key, its cursor, and the policies for what may go wrong.
+
+The model is a deployment parameter and a form in the UI, so each field is described here and nowhere else. What belongs
+here: the declaration. What does not: any reading; each kind of database has a reader of its own beside this module.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from headworks.settings import Settings
+
+Drift = Literal["evolve", "freeze", "ignore"]
+"""What happens where the source's columns are not those of bronze; see `Table.drift`."""
+
+Extremes = Literal["refuse", "beside"]
+"""What happens to values that no column type holds; see `Table.extremes`."""
+
+_MIB = 2**20
+
+
+class Table(Settings):
+    """A table or a SELECT of a database, and how it is read.
+
+    Without a cursor column it is read whole in each run; with one, incrementally in the order of (cursor, key).
+    """
+
+    name: str | None = Field(default=None, description="The table or view. Either this or a query is given.")
+    schema_name: str | None = Field(
+        default=None,
+        description="The table's schema; without one, the first that the user's search path finds.",
+    )
+    query: str | None = Field(
+        default=None,
+        description="A SELECT in place of a table, without a semicolon. Each of its columns needs a name of its own.",
+    )
+    key: tuple[str, ...] = Field(
+        default=(),
+        description="The columns that tell rows apart. Left empty, the table's primary key is used if it has one.",
+    )
+    cursor: str | None = Field(
+        default=None,
+        description="The column that grows with each change: a timestamp, a date or a whole number. None reads "
+        "everything each time.",
+    )
+    lookback_s: float = Field(
+        default=0.0,
+        ge=0,
+        description="How far before the last cursor value a run begins again, in seconds (for dates in begun days), "
+        "for sources that write late. Rows landed before are recognised.",
+    )
+    commit_lag_s: float = Field(
+        default=5.0,
+        ge=0,
+        description="How far a run stays behind the present, in seconds, so that rows which commit late are not "
+        "skipped. Postgres also waits for its oldest running transaction, however old.",
+    )
+    batch_rows: int = Field(
+        default=500_000,
+        ge=1,
+        description="Largest number of rows in one commit. A killed run reads one batch again.",
+    )
+    batch_bytes: int = Field(
+        default=48 * _MIB,
+        ge=1,
+        description="Largest size of the rows of one commit in memory, in bytes. Bounds the memory.",
+    )
+    ranges: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="How many parts of a whole read are read at the same time, all from one snapshot.",
+    )
+    largest_vanishing_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Largest share of the known keys that may vanish at once when keys are compared. More closes the "
+        "gate, since an emptied table is more often an accident than a wish.",
+    )
+    drift: Drift = Field(
+        default="evolve",
+        description="What happens when columns change. evolve: new columns are added, dropped ones stay empty, a "
+        "changed type is refused. freeze: every change is refused. ignore: new columns are left out. Wider types are "
+        "taken by evolve and ignore.",
+    )
+    extremes: Extremes = Field(
+        default="refuse",
+        description="What happens to infinite dates, years before 1 or after 9999, and numerics that are NaN. refuse: "
+        "the run stops and names the value. beside: the column stays empty and the value goes as text into a column "
+        "<name>_text beside it.",
+    )
+
+    @model_validator(mode="after")
+    def _table_or_query(self) -> Table:
+        if (self.name is None) == (self.query is None):
+            raise ValueError("give either a table's name or a query")
+        if self.query is not None and self.schema_name is not None:
+            raise ValueError("a query names its schemas itself; leave schema_name out")
+        if self.query is not None and self.query.rstrip().endswith(";"):
+            raise ValueError("write the query without a semicolon")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The table's name as errors and logs show it."""
+        if self.name is None:
+            return "the query"
+        return f"{self.schema_name}.{self.name}" if self.schema_name else self.name

@@ -1,0 +1,185 @@
+"""A test kit for rules and transforms: given these rows, expect those, and these rejected for that reason.
+
+Rows go through the real engine, in a lake in a temporary folder: landed, parsed, judged, deduplicated and merged as in
+production, but that nothing is compared with good runs and no share of rejects closes the gate.
+
+::
+
+    def test_an_order_in_an_unknown_currency_is_rejected():
+        tried = try_rows(ORDERS, [order(order_id=1), order(order_id=2, currency="XXX")], parents=CUSTOMERS)
+        tried.expect([{"order_id": 1, "currency": "EUR"}])
+        tried.expect_rejected("unknown_currency", [{"order_id": 2}])
+
+What belongs here: trying and comparing. What does not: test frameworks, fixtures.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from headworks.lake.landing import Landing, land
+from headworks.lake.quarantine import pending_rows, rejected_rows
+from headworks.lake.store import Lake
+from headworks.observe.report import GateReport, RefineReport
+from headworks.quality.limits import AnomalyLimits
+from headworks.refine.curation import GoldTable
+from headworks.refine.dataset import DELETED, Dataset
+from headworks.refine.refinement import Refinement, refine
+from headworks.settings import LakeSettings, RejectLimits
+from headworks.testing.sources import Rows
+
+Row = Mapping[str, Any]
+
+PRESENT = datetime(2099, 1, 1, tzinfo=UTC)
+"""The moment at which rows are judged, unless another one is given: after every cursor that a test may use."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What became of rows: silver's live rows, rejected records by reason, and what the step reported."""
+
+    accepted: tuple[dict[str, Any], ...]
+    rejected: dict[str, tuple[dict[str, Any], ...]]
+    report: RefineReport
+    gate: GateReport | None = field(default=None)
+
+    def expect(self, rows: Sequence[Row]) -> None:
+        """Expect exactly these rows in silver, in any order; only the columns that a row names are compared.
+
+        Raises `AssertionError` with what is missing and what is there instead.
+        """
+        _compare("accepted", rows, self.accepted)
+
+    def expect_rejected(self, reason: str, rows: Sequence[Row]) -> None:
+        """Expect exactly these records rejected for ``reason``; only the fields that a row names are compared."""
+        known = ", ".join(self.rejected) or "none"
+        if rows and reason not in self.rejected:
+            raise AssertionError(f"nothing was rejected for {reason!r}; the reasons are: {known}")
+        _compare(f"rejected for {reason}", rows, self.rejected.get(reason, ()))
+
+    def expect_nothing_rejected(self) -> None:
+        """Expect that every row passed."""
+        if self.rejected:
+            raise AssertionError(f"rows were rejected: {self.rejected}")
+
+
+def try_rows(
+    dataset: Dataset,
+    rows: Sequence[Row],
+    *,
+    parents: Mapping[str, Sequence[Row]] | None = None,
+    types: Mapping[str, pl.DataType] | None = None,
+    present: datetime = PRESENT,
+) -> Tried:
+    """Take raw rows through a dataset's rules, as its source would give them, and return what became of them.
+
+    ``parents`` gives the rows of the datasets that this one refers to, by name. ``types`` gives the source's types of
+    columns where the values do not show them. A dataset with ``fields`` gets each row as a JSON record.
+    """
+    with tempfile.TemporaryDirectory(prefix="headworks-try-") as folder:
+        lake = Lake(LakeSettings(root=str(Path(folder) / "lake")))
+        for reference in dataset.references:
+            _put_parents(
+                lake, reference.parent, reference.parent_columns, (parents or {}).get(reference.parent, ())
+            )
+        land(
+            Landing(lake, dataset.name, dataset.name, "try", clock=lambda: present),
+            Rows(_raw(dataset, rows, types)),
+        )
+        lenient = replace(dataset, limits=RejectLimits(share=1.0), anomalies=AnomalyLimits(enabled=False))
+        outcome = refine(Refinement(lake, "try", clock=lambda: present), lenient)
+        return Tried(_accepted(lake, dataset), _rejected(lake, dataset), outcome.report, outcome.gate)
+
+
+def try_transform(
+    gold: GoldTable, inputs: Mapping[str, Sequence[Row]], datasets: Sequence[Dataset]
+) -> list[dict[str, Any]]:
+    """Make a gold table from rows of silver and return its rows, ordered by its key.
+
+    ``datasets`` declare the inputs, so that columns which the rows leave out are null and all have their types.
+    """
+    declared = {dataset.name: dataset for dataset in datasets}
+    frames = {name: _typed(declared[name], inputs.get(name, ())).lazy() for name in gold.inputs}
+    return gold.transform(frames).collect().sort(gold.key).to_dicts()
+
+
+def _typed(dataset: Dataset, rows: Sequence[Row]) -> pl.DataFrame:
+    schema = pl.Schema(
+        {name: type_ for name, type_ in dataset.silver_schema().items() if not name.startswith("_")}
+    )
+    return pl.DataFrame([dict(row) for row in rows], schema=schema)
+
+
+def _raw(dataset: Dataset, rows: Sequence[Row], types: Mapping[str, pl.DataType] | None) -> pl.DataFrame:
+    if dataset.fields:
+        records = [json.dumps(row, default=str, ensure_ascii=False).encode() for row in rows]
+        return pl.DataFrame({"record": records}, schema={"record": pl.Binary()})
+    frame = pl.DataFrame(
+        [dict(row) for row in rows],
+        infer_schema_length=None,
+        schema_overrides=dict(types or {}),
+        strict=False,
+    )
+    return frame.with_columns(pl.col(pl.Null).cast(pl.String))
+
+
+def _put_parents(lake: Lake, parent: str, key: tuple[str, ...], rows: Sequence[Row]) -> None:
+    """Put the keys of the parents into silver; a test tells only those."""
+    frame = pl.DataFrame([{name: row[name] for name in key} for row in rows], infer_schema_length=None)
+    if frame.is_empty():
+        frame = pl.DataFrame(schema={name: pl.Int64() for name in key})
+    frame = frame.with_columns(pl.lit(False).alias(DELETED))
+    lake.ensure("silver", parent, frame.schema).append(frame, {})
+
+
+def _accepted(lake: Lake, dataset: Dataset) -> tuple[dict[str, Any], ...]:
+    rows = lake.must_open("silver", dataset.name).scan().filter(~pl.col(DELETED)).collect()
+    business = [name for name in rows.columns if not name.startswith("_")]
+    return tuple(rows.select(business).sort(dataset.key).to_dicts())
+
+
+def _rejected(lake: Lake, dataset: Dataset) -> dict[str, tuple[dict[str, Any], ...]]:
+    silver = lake.open("silver", dataset.name)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for kept in (rejected_rows(lake, dataset.name, silver), pending_rows(lake, dataset.name, silver)):
+        if kept is None:
+            continue
+        for reasons, record in kept.select("reasons", "record").collect().iter_rows():
+            for reason in reasons:
+                found.setdefault(reason, []).append(_record(record))
+    return {reason: tuple(records) for reason, records in sorted(found.items())}
+
+
+def _record(text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = None
+    return content if isinstance(content, dict) else {"record": text}
+
+
+def _compare(what: str, expected: Sequence[Row], found: Sequence[Row]) -> None:
+    left = list(found)
+    missing = []
+    for row in expected:
+        match = next(
+            (one for one in left if all(name in one and one[name] == row[name] for name in row)), None
+        )
+        if match is None:
+            missing.append(row)
+        else:
+            left.remove(match)
+    if missing or left:
+        lines = [
+            *(f"  missing: {dict(row)}" for row in missing),
+            *(f"  not expected: {dict(row)}" for row in left),
+        ]
+        raise AssertionError("\n".join([f"{what} rows are not as expected:", *lines]))

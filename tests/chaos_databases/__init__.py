@@ -1,0 +1,1 @@
+"""A reader killed, and a Postgres restarted, at seeded moments: every row lands exactly once."""

@@ -1,0 +1,46 @@
+"""A sample of the corruption campaign: kinds of each severity, and clean days, on a short history.
+
+What belongs here: the sample, and that the campaign can fail. What does not: the whole campaign (``make corruption``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headworks.quality import anomalies
+from tests.corruption.campaign import Results, run, told
+from tests.corruption.kinds import KINDS
+
+SAMPLE = (
+    "null customer", "rows lost", "yesterday again", "price × 100", "columns shifted", "names as mojibake",
+    "catalogue × 100", "rates × 100",
+)  # fmt: skip
+WARM_UP = 12
+
+
+def sampled(folder: Path, clean: int, names: tuple[str, ...] = SAMPLE) -> Results:
+    kinds = [kind for kind in KINDS if kind.name in names]
+    return run(folder, seed=2, clean=clean, kinds=kinds, warm_up=WARM_UP, strengths=1)
+
+
+def test_the_sample_is_caught_before_gold_and_clean_days_are_quiet(tmp_path: Path) -> None:
+    results = sampled(tmp_path, clean=3)
+    assert len(results.verdicts) == len(SAMPLE)
+    assert results.succeeded(), told(results)
+
+
+def test_without_the_comparison_with_good_runs_the_campaign_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What rules on rows cannot see gets out, and the campaign says so."""
+    monkeypatch.setattr(anomalies, "_COMPARED", {})
+    results = sampled(tmp_path, clean=1, names=("price × 100", "rows lost"))
+    assert not results.succeeded()
+    assert "not safe: price × 100" in told(results)
+
+
+def test_every_kind_has_a_name_of_its_own_and_there_are_forty_at_least() -> None:
+    assert len({kind.name for kind in KINDS}) == len(KINDS) >= 40
+    assert {kind.severity for kind in KINDS} == {"critical", "warning"}

@@ -1,0 +1,100 @@
+"""What an operator does by hand about rejected rows and anomalies, on a lake that flows work on."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.deployments.conftest import Command, Demo
+
+pytestmark = pytest.mark.server
+
+
+def headworks(demo: Demo, *arguments: str) -> Command:
+    return demo.run("deployments.cli", *arguments)
+
+
+def account(demo: Demo) -> dict[str, list[dict[str, int]]]:
+    read: dict[str, list[dict[str, int]]] = json.loads((demo.stack.root / "account.json").read_text())
+    return read
+
+
+def test_rejected_rows_are_listed_shown_judged_again_and_discarded(demo: Demo) -> None:
+    listed = headworks(demo, "quarantine", "list")
+    assert listed.code == 0, listed.err
+    assert "malformed_email" in listed.out
+    waiting = next(line for line in listed.out.splitlines() if "orphan_line" in line)
+    assert waiting.split()[-1] == "waits"
+
+    shown = headworks(
+        demo, "quarantine", "show", "shop.customers", "--reason", "malformed_email", "--limit", "1"
+    )
+    assert "malformed_email" in shown.out
+    assert "from shop.customers, sequence" in shown.out
+    key = shown.out.partition(":")[0]
+
+    released = headworks(
+        demo,
+        "quarantine",
+        "release",
+        "shop.customers",
+        "--key",
+        key,
+        "--by",
+        "ada",
+        "--note",
+        "the source was mended",
+    )
+    assert released.code == 0, released.err
+    assert "1 are still rejected: malformed_email" in released.out
+
+    discarded = headworks(
+        demo,
+        "quarantine",
+        "discard",
+        "shop.customers",
+        "--key",
+        key,
+        "--by",
+        "ada",
+        "--note",
+        "a test customer",
+    )
+    assert "1 rows are discarded" in discarded.out
+    assert "0 shown" in headworks(demo, "quarantine", "show", "shop.customers", "--key", key).out
+
+
+def test_the_flow_judges_the_whole_quarantine_again_and_accounts_for_each_row(demo: Demo) -> None:
+    """No rule was mended, so no row passes: all are judged, all are still rejected, and nothing changes."""
+    run = demo.run("flows.replay_quarantine", "--param", 'by="ada"', "--param", 'note="after the fix"')
+    assert run.code == 0, run.err
+    assert "Quarantine: judged again" in run.out
+    replays = account(demo)["replays"]
+    assert sum(one["judged"] for one in replays) > 50
+    assert sum(one["still_rejected"] for one in replays) == sum(one["judged"] for one in replays)
+    assert account(demo)["status"] == "unchanged"
+
+
+def test_an_unknown_dataset_is_refused_with_those_that_there_are(demo: Demo) -> None:
+    refused = headworks(demo, "quarantine", "show", "shop.nothing")
+    assert refused.code == 1
+    assert "use one of shop.customers" in refused.err
+
+
+def test_an_anomaly_is_accepted_listed_and_taken_back(demo: Demo) -> None:
+    said = headworks(
+        demo, "anomaly", "accept", "silver.shop.orders", "--check", "volume", "--from", "2026-11-27",
+        "--to", "2026-11-28", "--reason", "Black Friday", "--by", "ada",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    number = said.out.split()[1]
+    assert "Black Friday" in headworks(demo, "anomaly", "list").out
+    assert headworks(demo, "anomaly", "withdraw", number, "--reason", "wrong day", "--by", "ada").code == 0
+    assert "accept (withdrawn)" in headworks(demo, "anomaly", "list").out
+    wrong = headworks(
+        demo, "anomaly", "label", "silver.shop.orders", "--from", "2026-11-28", "--to", "2026-11-27",
+        "--reason", "typo", "--by", "ada",
+    )  # fmt: skip
+    assert wrong.code == 1
+    assert "must lie before the end" in wrong.err

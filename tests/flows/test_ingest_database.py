@@ -1,0 +1,118 @@
+"""The database flow, run as a person runs it: a table, a schema, its keys, and what is wrong in one message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psycopg
+import pytest
+from prefect.settings import (
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_RESULTS_LOCAL_STORAGE_PATH,
+    temporary_settings,
+)
+from prefect.testing.utilities import prefect_test_harness
+
+from flows.ingest_database import ingest_database
+from headworks.errors import GateClosed, SettingsError, SourceMissing
+from headworks.lake.store import Lake
+from headworks.settings import LakeSettings
+from tests.conftest import PostgresServer
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A Prefect server of the module's own, with results in a folder of their own."""
+    updates: dict[Any, Any] = {
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+        PREFECT_RESULTS_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("results"),
+    }
+    with temporary_settings(updates), prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """An empty lake, known to the flow by its variable."""
+    monkeypatch.setenv("HEADWORKS_LAKE_ROOT", str(tmp_path / "lake"))
+    return Lake(LakeSettings(root=str(tmp_path / "lake")))
+
+
+@pytest.fixture
+def connection(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
+    """A database with three tables, known to the flow by its variable."""
+    dsn = postgres.new_database()
+    monkeypatch.setenv("HEADWORKS_SHOP_DATABASE_URL", dsn)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE orders (id int PRIMARY KEY, at timestamptz DEFAULT now() - interval '1 hour', "
+            "total numeric(9,2));"
+            'CREATE TABLE "Order Lines" (id int, line int, PRIMARY KEY (id, line));'
+            "CREATE TABLE scratch_1 (x int);"
+            "INSERT INTO orders (id, total) SELECT n, n FROM generate_series(1, 20) n;"
+            'INSERT INTO "Order Lines" SELECT n, 1 FROM generate_series(1, 30) n'
+        )
+        yield connection
+
+
+def silver(lake: Lake, dataset: str) -> int:
+    """Count the rows that silver shows."""
+    rows = lake.must_open("silver", dataset).scan().filter(~pl.col("_deleted"))
+    return int(rows.select(pl.len()).collect().item())
+
+
+def test_a_schema_lands_table_by_table_and_stays_current(lake: Lake, connection: psycopg.Connection) -> None:
+    tables = {"include": ["*"], "exclude": ["scratch*"], "cursor": "at"}
+    asked: dict[str, Any] = {"database": "shop-database", "dataset": "raw", "tables": tables, "silver": True}
+    report = ingest_database(**asked)
+    assert report.status == "landed"
+    assert {landing.dataset: landing.landed for landing in report.landings} == {
+        "raw.orders": 20,
+        "raw.order_lines": 30,
+    }
+    assert (silver(lake, "raw.orders"), silver(lake, "raw.order_lines")) == (20, 30)
+    connection.execute("INSERT INTO orders VALUES (21, now() - interval '30 minutes', 1)")
+    connection.execute('DELETE FROM "Order Lines" WHERE id = 1')
+    again = ingest_database(**asked)
+    by_stream = {landing.stream: landing.landed for landing in again.landings}
+    assert by_stream["raw.orders"] == 1
+    assert (silver(lake, "raw.orders"), silver(lake, "raw.order_lines")) == (21, 29)
+
+
+def test_keys_are_compared_and_a_table_that_was_emptied_closes_the_gate(
+    lake: Lake, connection: psycopg.Connection
+) -> None:
+    table = {"name": "orders", "cursor": "at"}
+    asked: dict[str, Any] = {"database": "shop-database", "dataset": "raw.orders", "silver": True}
+    ingest_database(**asked, table=table)
+    connection.execute("DELETE FROM orders WHERE id <= 2")
+    report = ingest_database(**asked, table=table, compare_keys=True)
+    assert report.refinements[0].deleted == 2
+    connection.execute("TRUNCATE orders")
+    with pytest.raises(GateClosed, match="18 of 18 keys vanished"):
+        ingest_database(**asked, table=table, compare_keys=True)
+    assert silver(lake, "raw.orders") == 18
+    ingest_database(**asked, table={**table, "largest_vanishing_share": 1}, compare_keys=True)
+    assert silver(lake, "raw.orders") == 0
+
+
+def test_a_dry_run_counts_and_lands_nothing(lake: Lake, connection: psycopg.Connection) -> None:
+    report = ingest_database("shop-database", "raw.orders", table={"name": "orders"}, dry_run=True)  # type: ignore[arg-type]
+    assert report.landings[0].would_land == 20
+    assert lake.open("bronze", "raw.orders") is None
+
+
+def test_what_is_wrong_is_said_in_one_message(lake: Lake, connection: psycopg.Connection) -> None:
+    with pytest.raises(SourceMissing, match='relation "no_such" does not exist'):
+        ingest_database("shop-database", "raw.orders", table={"name": "no_such"})  # type: ignore[arg-type]
+    with pytest.raises(
+        SourceMissing, match=r"No table is chosen.*its tables are: Order Lines, orders, scratch_1"
+    ):
+        ingest_database("shop-database", "raw", tables={"include": ["x*"]})  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="either a table, or tables"):
+        ingest_database("shop-database", "raw")

@@ -1,0 +1,213 @@
+"""Candidates are compared with good runs only, and what a person says about an anomaly counts and is kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import dataframely as dy
+import polars as pl
+import pytest
+
+from headworks.errors import SettingsError
+from headworks.lake.landing import Landing, land
+from headworks.lake.store import Lake
+from headworks.observe.ledger import record_run
+from headworks.observe.recorder import Recorder
+from headworks.observe.report import RunStatus
+from headworks.quality.baselines import Baseline, baseline
+from headworks.quality.judgements import Judgement, all_judgements, judgement, record_judgement, withdraw
+from headworks.quality.limits import AnomalyLimits
+from headworks.refine.dataset import Dataset
+from headworks.refine.refinement import Refinement, RefineOutcome, refine
+from headworks.settings import RejectLimits
+from tests.support.sources import Frames
+
+NAME, SCOPE = "t.sales", "silver.t.sales"
+START = datetime(2026, 3, 2, 23, tzinfo=UTC)
+
+
+class SaleSchema(dy.Schema):
+    """A sale in silver."""
+
+    id = dy.Int64(nullable=False)
+    price = dy.Float64(nullable=True)
+    at = dy.Datetime(nullable=False, time_unit="us", time_zone="UTC")
+
+
+SALES = Dataset(
+    name=NAME,
+    key=("id",),
+    schema=SaleSchema,
+    columns={name: pl.col(name) for name in SaleSchema.column_names()},
+    cursor="at",
+    limits=RejectLimits(share=1.0),
+    anomalies=AnomalyLimits(good_runs=3, same_time_runs=2),
+)
+
+
+def day(number: int) -> datetime:
+    return START + timedelta(days=number)
+
+
+def sales(number: int, rows: int = 60, factor: float = 1.0) -> pl.DataFrame:
+    """Make a day's sales, an hour before its end at the latest."""
+    begin = day(number) - timedelta(hours=1)
+    return pl.DataFrame(
+        {
+            "id": [number * 1000 + place for place in range(rows)],
+            "price": [(10 + place % 17) * factor for place in range(rows)],
+            "at": [begin - timedelta(minutes=10 * (place % 60)) for place in range(rows)],
+        },
+        schema_overrides={"at": pl.Datetime("us", "UTC")},
+    )
+
+
+class Life:
+    """A lake whose sales are landed, refined and recorded day by day."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self._frames: list[pl.DataFrame] = []
+
+    def lives(
+        self,
+        number: int,
+        frame: pl.DataFrame,
+        status: RunStatus | None = "published",
+        dataset: Dataset = SALES,
+    ) -> RefineOutcome:
+        """Take a day in at its end; without a status the run never came to its end."""
+        self._frames.append(frame)
+        moment, run_id = day(number), f"run-{number}"
+        land(Landing(self.lake, NAME, NAME, run_id, clock=lambda: moment), Frames(self._frames))
+        outcome = refine(Refinement(self.lake, run_id, clock=lambda: moment), dataset)
+        recorder = Recorder(run_id, "t", "incremental", "", clock=lambda: moment)
+        recorder.gate(outcome.gate)
+        if status is not None:
+            record_run(self.lake, recorder.report(status))
+        return outcome
+
+    def baseline(self, number: int, run_id: str = "another") -> list[str]:
+        """Return the runs that a candidate of a day would be compared with."""
+        found: Baseline = baseline(self.lake, SCOPE, ["live"], run_id, day(number), SALES.anomalies)
+        return [one.run_id for one in found.profiles]
+
+
+@pytest.fixture
+def life(lake: Lake) -> Life:
+    """A lake after its first load and four good days."""
+    told = Life(lake)
+    for number in range(5):
+        told.lives(number, sales(number))
+    return told
+
+
+def said(number: int, **changes: object) -> Judgement:
+    values: dict[str, object] = {
+        "verdict": "accept", "scope": SCOPE, "check": "mean of price", "start": day(number) - timedelta(hours=23),
+        "end": day(number), "reason": "a price rise", "by": "ada", "decided_at": day(number),
+    }  # fmt: skip
+    return judgement(**(values | changes))
+
+
+def test_the_first_load_and_the_own_run_are_not_compared_with(life: Life) -> None:
+    assert life.baseline(5) == ["run-1", "run-2", "run-3", "run-4"]
+    assert life.baseline(5, "run-3") == ["run-1", "run-2", "run-4"]
+
+
+def test_failed_unfinished_and_stopped_runs_are_not_compared_with(life: Life) -> None:
+    life.lives(5, sales(5), "failed")
+    life.lives(6, sales(6), None)
+    life.lives(7, sales(7), "gate closed")
+    assert life.lives(8, sales(8, factor=100)).gate.open is False  # type: ignore[union-attr]
+    assert life.baseline(9) == ["run-1", "run-2", "run-3", "run-4"]
+
+
+def test_a_labelled_incident_leaves_the_baseline_until_the_label_is_withdrawn(life: Life) -> None:
+    record_judgement(life.lake, said(3, verdict="incident", check="*"))
+    assert life.baseline(5) == ["run-1", "run-2", "run-4"]
+    withdraw(life.lake, 1, "grace", "it was the right price", day(5))
+    assert life.baseline(5) == ["run-1", "run-2", "run-3", "run-4"]
+    assert [(one.verdict, one.by) for one in all_judgements(life.lake)] == [
+        ("incident", "ada"),
+        ("withdraw", "grace"),
+    ]
+
+
+def test_a_candidate_unlike_the_good_runs_is_stopped_and_silver_stays(life: Life) -> None:
+    before = life.lake.must_open("silver", NAME).version
+    outcome = life.lives(5, sales(5, factor=100), "gate closed")
+    assert outcome.gate is not None
+    assert not outcome.gate.open
+    assert any(reason.startswith("mean of price: failed") for reason in outcome.gate.reasons)
+    assert life.lake.must_open("silver", NAME).version == before
+
+
+def test_what_was_stopped_is_taken_in_once_it_is_accepted(life: Life) -> None:
+    life.lives(5, sales(5, factor=1.6), "gate closed")
+    for check in ("mean of price", "distribution of price"):
+        record_judgement(life.lake, said(5, check=check))
+    moment = day(5) + timedelta(hours=1)
+    again = refine(Refinement(life.lake, "run-5b", clock=lambda: moment), SALES)
+    assert again.report.committed
+    assert again.gate is not None
+    told = {check.name: (check.outcome, check.detail) for check in again.gate.checks}
+    assert told["mean of price"][0] == "accepted"
+    assert "ada: a price rise" in told["mean of price"][1]
+
+
+def test_every_candidate_leaves_one_profile_and_a_dry_run_none(life: Life) -> None:
+    profiles = life.lake.must_open("ops", "profiles").scan().collect()
+    assert profiles.get_column("gate_open").to_list() == [True] * 5
+    life.lives(5, sales(5, factor=100), "gate closed")
+    moment = day(6)
+    refine(Refinement(life.lake, "dry", clock=lambda: moment), SALES, dry_run=True)
+    kept = life.lake.must_open("ops", "profiles").scan().sort("profiled_at").collect()
+    assert kept.select("run_id", "gate_open").rows()[5:] == [("run-5", False)]
+
+
+def test_checks_are_kept_with_what_was_measured_and_expected(life: Life) -> None:
+    life.lives(5, sales(5, rows=6), "gate closed")
+    rows = life.lake.must_open("ops", "checks").scan().filter(pl.col("name") == "volume").collect()
+    last = rows.filter(pl.col("run_id") == "run-5").row(0, named=True)
+    assert (last["kind"], last["outcome"], last["severity"], last["value"]) == (
+        "anomaly",
+        "failed",
+        "critical",
+        6,
+    )
+    assert last["expected"] == 60
+
+
+def test_a_cursor_in_the_future_is_rejected_since_it_would_win_for_ever(life: Life) -> None:
+    frame = sales(5).with_columns(
+        pl.when(pl.col("id") == 5000)
+        .then(pl.lit(datetime(2999, 1, 1, tzinfo=UTC)))
+        .otherwise("at")
+        .alias("at")
+    )
+    outcome = life.lives(5, frame)
+    assert (outcome.report.committed, outcome.report.reasons) == (True, {"cursor|future": 1})
+    newest = life.lake.must_open("silver", NAME).scan().select(pl.col("at").max()).collect().item()
+    assert newest < day(5)
+
+
+def test_a_judgement_that_makes_no_sense_is_refused(life: Life) -> None:
+    with pytest.raises(SettingsError, match="must lie before the end"):
+        said(5, end=day(0))
+    with pytest.raises(SettingsError, match="no judgement 7"):
+        withdraw(life.lake, 7, "ada", "never made", day(5))
+
+
+def test_nothing_new_for_too_long_is_told_and_stops_where_that_is_asked(life: Life) -> None:
+    moment = day(7)
+    outcome = refine(Refinement(life.lake, "idle", clock=lambda: moment), SALES)
+    assert outcome.gate is not None
+    assert (outcome.gate.open, [check.outcome for check in outcome.gate.checks]) == (True, ["warned"])
+    strict = SALES.anomalies.model_copy(update={"when_idle": "stop"})
+    stopped = refine(
+        Refinement(life.lake, "idle", clock=lambda: moment),
+        Dataset(**{**SALES.__dict__, "anomalies": strict}),
+    )
+    assert stopped.gate is not None
+    assert not stopped.gate.open

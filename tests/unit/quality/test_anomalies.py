@@ -1,0 +1,212 @@
+"""Anomalies: each kind of damage is found and named, ordinary days are not, and what cannot be compared says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import polars as pl
+import pytest
+
+from headworks.observe.report import CheckReport
+from headworks.quality.anomalies import check_anomalies, check_idle
+from headworks.quality.baselines import Baseline
+from headworks.quality.gate import decide
+from headworks.quality.judgements import Judgement
+from headworks.quality.limits import AnomalyLimits
+from headworks.quality.profiles import Profile, profile_columns
+
+MONDAY = datetime(2026, 3, 2, 23, 45, tzinfo=UTC)
+LIMITS = AnomalyLimits()
+WEEK = (1.0, 0.9, 1.0, 1.1, 1.2, 0.7, 0.5)
+
+
+def day_rows(number: int, rows: int | None = None) -> pl.DataFrame:
+    """Make an ordinary day's rows: 400 on a Monday, fewer at the week-end, growing by half a percent a day."""
+    chance = Random(number)
+    count = (
+        rows if rows is not None else int(400 * WEEK[number % 7] * 1.005**number * chance.uniform(0.95, 1.05))
+    )
+    begin = MONDAY + timedelta(days=number) - timedelta(hours=23)
+    at = [begin + timedelta(hours=chance.betavariate(4, 3) * 22) for _ in range(count)]
+    return pl.DataFrame(
+        {
+            "id": [number * 10_000 + place for place in range(count)],
+            "price": [round(chance.lognormvariate(3, 0.8), 2) for _ in range(count)],
+            "city": [chance.choice(["Köln", "Delft", "Leeds", "Malmö"]) for _ in range(count)],
+            "name": [f"customer {chance.randrange(10**6)} of the shop" for _ in range(count)],
+            "born": [None if chance.random() < 0.1 else chance.randrange(1940, 2005) for _ in range(count)],
+            "ordered_at": [moment - timedelta(minutes=chance.randrange(50)) for moment in at],
+            "at": at,
+        },
+        schema_overrides={"ordered_at": pl.Datetime("us", "UTC"), "at": pl.Datetime("us", "UTC")},
+    )
+
+
+def profile(number: int, rows: pl.DataFrame, **changes: object) -> Profile:
+    moment = MONDAY + timedelta(days=number)
+    columns = profile_columns(rows, ["id"], moment, timedelta(days=1), "at")
+    made = Profile(
+        scope="silver.t.sales", kind="live", run_id=str(number), moment=moment, rows=rows.height, days=1.0,
+        newest=moment - timedelta(minutes=40), counts={"landed": rows.height, "rejected": 0},
+        fields={name: rows.height for name in rows.columns}, columns=columns,
+    )  # fmt: skip
+    return made.model_copy(update=changes)
+
+
+GOOD = tuple(profile(number, day_rows(number)) for number in range(28))
+
+
+def found(candidate: Profile, good: tuple[Profile, ...] = GOOD, *said: Judgement) -> list[CheckReport]:
+    return check_anomalies(candidate, Baseline(good, said), LIMITS)
+
+
+def alarms(reports: list[CheckReport]) -> dict[str, str]:
+    return {one.name: one.outcome for one in reports if one.outcome not in {"passed", "cold start"}}
+
+
+def test_ordinary_days_raise_no_alarm() -> None:
+    """Week-ends and growth are usual; three weeks of days, each against the ones before it."""
+    days = [profile(number, day_rows(number)) for number in range(49)]
+    loud = [
+        number for number in range(28, 49) if alarms(found(days[number], tuple(days[number - 28 : number])))
+    ]
+    assert loud == []
+
+
+Damage = Callable[[pl.DataFrame], pl.DataFrame]
+CASES: dict[str, tuple[Damage, str, str]] = {
+    "half of the rows are lost": (lambda rows: rows.head(rows.height // 2), "volume", "failed"),
+    "a quarter is lost": (lambda rows: rows.head(rows.height * 7 // 10), "volume", "warned"),
+    "the day is doubled": (lambda rows: pl.concat([rows, rows]), "volume", "failed"),
+    "prices in cents": (lambda rows: rows.with_columns(pl.col("price") * 100), "mean of price", "failed"),
+    "a few prices in cents": (
+        lambda rows: rows.with_columns(pl.when(pl.int_range(pl.len()) % 15 == 0).then(pl.col("price") * 1e4)
+                                       .otherwise("price").alias("price")), "outliers in price", "failed"),
+    "one city": (lambda rows: rows.with_columns(city=pl.lit("Köln")), "one value in city", "failed"),
+    "a new city": (
+        lambda rows: rows.with_columns(pl.when(pl.int_range(pl.len()) % 5 == 0).then(pl.lit("Oz"))
+                                       .otherwise("city").alias("city")), "new values of city", "failed"),
+    "cities drift": (
+        lambda rows: rows.with_columns(pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("Delft"))
+                                       .otherwise("city").alias("city")), "distribution of city", "failed"),
+    "births are missing": (lambda rows: rows.with_columns(born=pl.lit(None, pl.Int64)), "nulls in born", "failed"),
+    "more births are missing": (
+        lambda rows: rows.with_columns(pl.when(pl.int_range(pl.len()) % 6 != 0).then("born").alias("born")),
+        "nulls in born", "failed"),
+    "mojibake": (
+        lambda rows: rows.with_columns(pl.col("city").str.replace("ö", "Ã¶", literal=True)),
+        "mojibake in city", "failed"),
+    "names are cut off": (lambda rows: rows.with_columns(pl.col("name").str.head(4)), "distribution of name", "failed"),
+    "names are placeholders": (lambda rows: rows.with_columns(name=pl.lit("n/a")), "placeholder in name", "failed"),
+    "another time zone": (
+        lambda rows: rows.with_columns(pl.col("ordered_at") - pl.duration(hours=6)),
+        "distribution of ordered_at", "failed"),
+    "all in another time zone": (
+        lambda rows: rows.with_columns(pl.col("at", "ordered_at") - pl.duration(hours=9)), "hours of at", "failed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_damage_is_found_and_named(case: str) -> None:
+    damage, name, outcome = CASES[case]
+    assert alarms(found(profile(28, damage(day_rows(28))))).get(name) == outcome
+
+
+def test_a_finding_says_what_was_measured_what_was_expected_and_by_how_much() -> None:
+    report = next(one for one in found(profile(28, day_rows(28).head(200))) if one.name == "volume")
+    assert (report.kind, report.severity, report.scope) == ("anomaly", "critical", "silver.t.sales")
+    assert report.value == 200
+    assert report.expected is not None
+    assert 400 < report.expected < 520
+    assert "4 good runs of Mondays" in report.detail
+
+
+def test_a_missing_field_and_a_new_one_are_told() -> None:
+    rows = day_rows(28)
+    fields = {name: rows.height for name in rows.columns if name != "born"} | {"colour": rows.height}
+    assert alarms(found(profile(28, rows, fields=fields))) == {
+        "field born": "failed",
+        "field colour": "warned",
+    }
+
+
+def test_more_rejected_rows_than_usual_are_told_though_they_are_under_the_limit() -> None:
+    rows = day_rows(28)
+    counts, reasons = (
+        {"landed": rows.height, "rejected": rows.height // 8},
+        {"unknown_city": rows.height // 8},
+    )
+    assert set(alarms(found(profile(28, rows, counts=counts, reasons=reasons)))) == {
+        "rejected rows", "rejected as unknown_city",
+    }  # fmt: skip
+
+
+def test_stale_data_is_told() -> None:
+    old = MONDAY + timedelta(days=28) - timedelta(hours=12)
+    assert alarms(found(profile(28, day_rows(28), newest=old))) == {"freshness": "warned"}
+
+
+def test_too_little_history_is_told_as_cold_start_and_is_not_a_passed_check() -> None:
+    reports = found(profile(28, day_rows(28).head(10)), GOOD[:6])
+    assert [(one.outcome, one.name) for one in reports] == [("cold start", "anomalies")]
+    assert "6 good runs of kind live of the 7 needed" in reports[0].detail
+    assert decide("silver.t.sales", reports, contract_required=False).open
+    assert not decide("silver.t.sales", reports, contract_required=True).open
+
+
+def test_a_full_read_that_deletes_much_needs_no_history_to_be_stopped() -> None:
+    counts = {"landed": 60, "before": 100, "deleted": 40}
+    reports = found(profile(28, day_rows(28, 60), kind="full", counts=counts), ())
+    assert alarms(reports) == {"deleted by a full read": "failed"}
+
+
+def test_a_day_without_rows_inside_a_range_needs_no_history_to_be_stopped() -> None:
+    by_day = {"2026-03-02": 400, "2026-03-03": 0, "2026-03-04": 410, "2026-03-05": 390}
+    assert alarms(found(profile(28, day_rows(28), by_day=by_day), ())) == {"rows of 2026-03-03": "failed"}
+
+
+def accepted(check: str, day: int, verdict: str = "accept") -> Judgement:
+    start = MONDAY + timedelta(days=day) - timedelta(hours=23)
+    return Judgement.model_validate(
+        {
+            "verdict": verdict, "scope": "silver.t.sales", "check": check, "start": start,
+            "end": start + timedelta(days=1), "reason": "Black Friday", "by": "ada", "decided_at": MONDAY,
+        }
+    )  # fmt: skip
+
+
+def test_an_accepted_anomaly_does_not_stop_and_says_who_accepted_it_and_why() -> None:
+    candidate = profile(28, day_rows(28, 2000))
+    report = next(one for one in found(candidate, GOOD, accepted("volume", 28)) if one.name == "volume")
+    assert report.outcome == "accepted"
+    assert "accepted by ada: Black Friday" in report.detail
+    assert alarms(found(candidate, GOOD, accepted("volume", 27)))["volume"] == "failed"
+    assert alarms(found(candidate, GOOD, accepted("nulls in born", 28)))["volume"] == "failed"
+
+
+def test_an_accepted_day_is_no_measure_for_the_days_after_it() -> None:
+    """With only Mondays of Black Friday's size to compare with, an ordinary Monday would be an alarm."""
+    loud = [profile(number, day_rows(number, 2000 if number % 7 == 0 else None)) for number in range(28)]
+    said = [accepted("volume", number) for number in range(0, 28, 7)]
+    candidate = profile(28, day_rows(28))
+    assert alarms(found(candidate, tuple(loud)))["volume"] == "failed"
+    assert "volume" not in alarms(found(candidate, tuple(loud), *said))
+
+
+def test_nothing_new_for_longer_than_usual_is_told() -> None:
+    newest = GOOD[-1].as_of
+    baseline = Baseline(GOOD)
+    usual = check_idle("silver.t.sales", newest, newest + timedelta(hours=12), baseline, LIMITS)
+    late = check_idle("silver.t.sales", newest, newest + timedelta(hours=25), baseline, LIMITS)
+    strict = check_idle(
+        "silver.t.sales", newest, newest + timedelta(hours=25), baseline, AnomalyLimits(when_idle="stop")
+    )
+    assert [one.outcome if one else None for one in (usual, late, strict)] == ["passed", "warned", "failed"]
+    assert check_idle("silver.t.sales", newest, newest, Baseline(GOOD[:5]), LIMITS) is None
+
+
+def test_switched_off_nothing_is_compared() -> None:
+    candidate = profile(28, day_rows(28).head(3))
+    assert check_anomalies(candidate, Baseline(GOOD), AnomalyLimits(enabled=False)) == []
