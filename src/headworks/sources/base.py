@@ -74,7 +74,7 @@ class Batch:
     @property
     def landed(self) -> int:
         """The number of good rows in the frame."""
-        return self.frame.height - self.refused
+        return self.height - self.refused
 
 
 class Source(Protocol):
