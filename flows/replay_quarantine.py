@@ -20,7 +20,7 @@ from tasks.replay import replay_dataset
 
 
 @flow(
-    name="replay_quarantine",
+    name="replay-quarantine",
     flow_run_name="replay {dataset}",
     task_runner=THREADS,
     result_serializer="json",

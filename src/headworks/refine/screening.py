@@ -45,12 +45,16 @@ class Screened:
 
 @dataclass(frozen=True)
 class Range:
-    """What a refinement knows of its range: the pending streams, bronze's rows, the candidate, and the account."""
+    """What a refinement knows of its range: the pending streams, bronze's rows, the candidate, and the account.
+
+    ``deletes_limited`` says that the full read brings a limit of its own for what it may delete.
+    """
 
     todo: Pending
     rows: pl.DataFrame
     candidate: pl.DataFrame
     report: RefineReport
+    deletes_limited: bool = False
 
 
 def screen_silver(
@@ -126,7 +130,7 @@ def _silver_profile(
             "superseded": report.superseded,
             "unchanged": report.unchanged,
             "deleted": report.deleted,
-            "before": silver.live_count() if kind == "full" else 0,
+            "before": silver.live_count() if kind == "full" and not taken.deletes_limited else 0,
             "asked": asked,
         },
         reasons=report.reasons,

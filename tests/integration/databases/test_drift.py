@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headworks.errors import CommitUnclear, SchemaChanged
@@ -161,6 +161,7 @@ _TYPES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(_TYPES, _TYPES)
 def test_the_wider_of_two_types_holds_the_extremes_of_both(one: pl.DataType, other: pl.DataType) -> None:
     common = wider(one, other)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headworks.sources.prefetch import Channel, prefetched
@@ -32,6 +32,7 @@ class Counted:
             self.closed.set()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 40), st.integers(1, 5))
 def test_all_items_come_in_order(count: int, depth: int) -> None:
     counted = Counted(count)

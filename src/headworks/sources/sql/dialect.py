@@ -111,9 +111,11 @@ class DialectTable:
             order = [self._column(name) for name in dict.fromkeys([self._cursor, *marker.key])]
             statement = self._select().where(and_(*conditions)).order_by(*order)
             for frame in self._frames(connection, statement, self._reader):
-                fresh = marker.fresh(frame, known, newest)
-                position = marker.after(frame, position, fresh)
-                yield Batch(fresh, position, read=frame.height, repeated=frame.height - fresh.height)
+                rows = frame.to_arrow()
+                fresh = marker.fresh(rows, known, newest)
+                position = marker.after(rows, position, fresh)
+                new = frame if fresh is rows else pl.DataFrame(fresh, schema=frame.schema)
+                yield Batch(new, position, read=frame.height, repeated=frame.height - new.height)
         done = {"done": True} if self.window is not None else {}
         yield Batch(pl.DataFrame(schema=self.schema), {**position, **done}, read=0, unplaced=unplaced)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headworks.errors import ReadIncomplete
@@ -28,6 +28,7 @@ def written(value: str | None) -> str:
     return "\\N" if value is None else "".join(_ESCAPES.get(letter, letter) for letter in value)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.none() | _TEXT, st.none() | _TEXT), min_size=1))
 def test_every_text_comes_back(rows: list[tuple[str | None, str | None]]) -> None:
     block = "".join(f"{written(one)}\t{written(other)}\n" for one, other in rows).encode()
@@ -35,6 +36,7 @@ def test_every_text_comes_back(rows: list[tuple[str | None, str | None]]) -> Non
     assert list(zip(table["a"].to_pylist(), table["b"].to_pylist(), strict=True)) == rows
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | _TEXT, min_size=1))
 def test_a_single_column_has_empty_lines_that_are_empty_texts(values: list[str | None]) -> None:
     block = "".join(f"{written(value)}\n" for value in values).encode()
