@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from headworks.settings import DatabaseSettings
 from headworks.sources.sql.postgres import PostgresTable
+from headworks.sources.sql.table import Table
 from headworks.testing.suite import Failing, Making, Manners, SourceSuite
 from tests.conftest import PostgresServer
 
@@ -38,7 +39,8 @@ class PostgresSuite(SourceSuite):
     @pytest.fixture
     def make_source(self, table: DatabaseSettings) -> Making:
         """Make the source in batches of ten."""
-        return lambda: PostgresTable(table, "public", "things", cursor="at", batch_rows=10, whole=self.whole)
+        described = Table(name="things", cursor="at", batch_rows=10)
+        return lambda: PostgresTable(table, described, whole=self.whole)
 
     @pytest.fixture
     def connections(self, table: DatabaseSettings) -> Iterator[Callable[[], int]]:
@@ -49,7 +51,7 @@ class PostgresSuite(SourceSuite):
                 deadline = time.monotonic() + QUIET_S
                 while True:
                     row = connection.execute(
-                        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'headworks'"
+                        "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'headworks%'"
                     ).fetchone()
                     assert row is not None
                     if row[0] == 0 or time.monotonic() > deadline:
@@ -63,7 +65,9 @@ class PostgresSuite(SourceSuite):
         address = psycopg.conninfo.conninfo_to_dict(table.libpq_url())
         parts = {name: value for name, value in address.items() if value is not None}
         wrong = psycopg.conninfo.make_conninfo(**{**parts, "user": "nobody", "password": PASSWORD})
-        return Failing(PostgresTable(DatabaseSettings(url=SecretStr(wrong)), "public", "things"), [PASSWORD])
+        return Failing(
+            PostgresTable(DatabaseSettings(url=SecretStr(wrong)), Table(name="things")), [PASSWORD]
+        )
 
 
 class TestTableByCursor(PostgresSuite):

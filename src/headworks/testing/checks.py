@@ -20,14 +20,14 @@ from headworks.lake.landing import Landing, land
 from headworks.lake.stamping import METADATA
 from headworks.lake.store import Lake
 from headworks.observe.report import LandingReport
-from headworks.sources.base import Batch, Position, Source
+from headworks.sources.base import Batch, Position, Rows, Source
 
 LEAST_BATCHES = 3
 """With fewer batches there is nothing to resume between."""
 DATASET = "t.conformance"
 
 Making = Callable[[], Source]
-Rows = Counter[str]
+Held = Counter[str]
 
 
 @dataclass(frozen=True)
@@ -59,22 +59,30 @@ def read_all(source: Source, position: Position | None = None) -> list[Batch]:
         _close(batches)
 
 
+def as_frame(rows: Rows) -> pl.DataFrame:
+    """Return a batch's rows as a frame, whichever of the two kinds they are."""
+    if isinstance(rows, pl.DataFrame):
+        return rows
+    frame = pl.from_arrow(rows)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
 def check_batches(make: Making) -> None:
     """Each batch has the source's columns and counts what it gives; there are enough of them to resume between."""
     source = make()
     batches = read_all(source)
-    held = [batch for batch in batches if not batch.frame.is_empty()]
+    held = [batch for batch in batches if batch.height]
     assert len(held) >= LEAST_BATCHES, (
         f"the source gave {len(held)} batches with records; make them smaller, or its data larger, so that there are "
         f"{LEAST_BATCHES}"
     )
     for number, batch in enumerate(batches, start=1):
-        assert batch.frame.schema == source.schema, (
-            f"batch {number} has {batch.frame.schema}, not {source.schema}"
-        )
-        assert batch.read == batch.frame.height + batch.repeated, (
+        schema = as_frame(batch.frame).schema
+        assert schema == source.schema, f"batch {number} has {schema}, not {source.schema}"
+        assert batch.read == batch.height + batch.repeated, (
             f"batch {number} says it read {batch.read} records, {batch.repeated} of them again, and gives "
-            f"{batch.frame.height}"
+            f"{batch.height}"
         )
 
 
@@ -218,17 +226,17 @@ class _Stopping:
             _close(batches)
 
 
-def _landed(landing: Landing, manners: Manners) -> Rows:
+def _landed(landing: Landing, manners: Manners) -> Held:
     table = landing.lake.must_open("bronze", DATASET)
     rows = table.scan().filter(pl.col("_stream") == landing.stream).collect()
     return Counter(_texts(rows.drop(list(METADATA)), manners))
 
 
 def _listed(batches: Sequence[Batch], manners: Manners) -> list[str]:
-    return [text for batch in batches for text in _texts(batch.frame, manners)]
+    return [text for batch in batches for text in _texts(as_frame(batch.frame), manners)]
 
 
-def _counted(batches: Sequence[Batch], manners: Manners) -> Rows:
+def _counted(batches: Sequence[Batch], manners: Manners) -> Held:
     return Counter(_listed(batches, manners))
 
 
@@ -237,7 +245,7 @@ def _texts(frame: pl.DataFrame, manners: Manners) -> list[str]:
     return [repr(row) for row in frame.select(kept).rows()]
 
 
-def _first(rows: Rows) -> str:
+def _first(rows: Held) -> str:
     return next(iter(rows))[:200]
 
 
