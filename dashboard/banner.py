@@ -111,9 +111,12 @@ def _told(run: RunReport | None, product: ProductVersion, now: datetime) -> tupl
         )
     when = ago(now - run.finished_at)
     last_good = f"The numbers below are the last good version, from {_moment(product.published_at)}."
-    if run.status in {"published", "unchanged"}:
+    if run.status in {"published", "landed", "unchanged"}:
         checks = sum(len(gate.checks) for gate in run.gates)
-        news = "found something new" if run.status == "published" else "found nothing new to publish"
+        news = {
+            "published": "found something new",
+            "landed": "took something in, and had nothing to publish",
+        }.get(run.status, "found nothing new to publish")
         passed = f", and all of its {checks:,} checks passed" if checks else ""
         return "good", "Gate open", f"The newest run, {when}, {news}{passed}."
     if run.status == "gate closed":

@@ -51,7 +51,7 @@ def replay_quarantine(
         analytics_database: Block of the database that the dashboard's tables are published to.
     """
     chosen = [dataset_named(dataset)] if dataset else list(DATASETS.values())
-    selection = Selection(reasons=tuple(reasons or ()), keys=tuple(keys or ()))
+    selection = Selection(reasons=tuple(reasons or ()), row_keys=tuple(keys or ()))
 
     def story(told: Story) -> None:
         # One after another: what is released may be what rows of the next dataset wait for.

@@ -155,7 +155,7 @@ def _dataset(options: argparse.Namespace) -> Dataset:
 def _selection(options: argparse.Namespace) -> Selection:
     from headworks.refine.replay import Selection
 
-    return Selection(reasons=tuple(options.reason), keys=tuple(options.key), runs=tuple(options.run))
+    return Selection(reasons=tuple(options.reason), row_keys=tuple(options.key), runs=tuple(options.run))
 
 
 def _run_id() -> str:

@@ -68,7 +68,7 @@ def test_a_wrong_password_of_the_database(
     message = fails(capsys, "--param", "shop_database=locked-database")
     assert message.startswith("CredentialsRefused: The database refuses: ")
     assert f"[postgresql://headworks@127.0.0.1:{port}/shop]" in message
-    assert "check user and password" in message
+    assert "check user, password and grants" in message
 
 
 @pytest.mark.server
@@ -81,7 +81,7 @@ def test_a_wrong_token_of_the_api(
     monkeypatch.setenv("HEADWORKS_LOCKED_API_TOKEN", WRONG)
     message = fails(capsys, "--param", "shop_api=locked-api")
     assert message.startswith("CredentialsRefused: The API answered 401")
-    assert "check the token in the API's block" in message
+    assert "check the credentials in the API's block" in message
 
 
 @pytest.mark.server

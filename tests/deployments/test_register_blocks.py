@@ -6,6 +6,7 @@ import pytest
 
 from blocks import api_settings, files_settings, lake_settings, load_database
 from deployments.register_blocks import main, register
+from headworks.sources.api.auth import BearerAuth
 from tests.deployments.conftest import Demo
 
 pytestmark = pytest.mark.server
@@ -37,8 +38,9 @@ def test_blocks_are_registered_once_and_updated_only_by_a_change() -> None:
     assert [register(name, _FOUND) for name in _NAMES] == ["unchanged"] * 4
     rotated = {**_FOUND, "HEADWORKS_SPARE_API_TOKEN": "another-secret"}
     assert [register(name, rotated) for name in _NAMES] == ["unchanged", "updated", "unchanged", "unchanged"]
-    token = api_settings("spare-api").token
-    assert token is not None
+    auth = api_settings("spare-api").auth
+    assert isinstance(auth, BearerAuth)
+    token = auth.token
     assert token.get_secret_value() == "another-secret"
     files = files_settings("spare-files")
     assert (files.root, files.options()) == ("s3://bucket/in", {"AWS_SECRET_ACCESS_KEY": "very-secret"})

@@ -141,7 +141,7 @@ def test_a_dry_run_says_what_would_come_of_it_and_writes_nothing(lake: Lake) -> 
 def test_only_the_selected_rows_are_judged_again(lake: Lake) -> None:
     land_items(lake, [*bad_items(1, 3), ("4", "zz", 1)])
     refine_items(lake, "monday")
-    assert replay(work(lake), FIXED, Selection(keys=("2",))).report.judged == 1
+    assert replay(work(lake), FIXED, Selection(row_keys=("2",))).report.judged == 1
     assert set(silver(lake)) == {2}
     assert replay(work(lake), FIXED, Selection(reasons=("v|unreadable",))).report.judged == 1
     assert replay(work(lake), FIXED, Selection(runs=("tuesday",))).report.judged == 0
@@ -152,7 +152,7 @@ def test_only_the_selected_rows_are_judged_again(lake: Lake) -> None:
 def test_discarded_rows_are_not_judged_again_and_keep_their_story(lake: Lake) -> None:
     land_items(lake, bad_items(1, 2))
     refine_items(lake)
-    assert discard(work(lake), NAME, Selection(keys=("1",)), by="ada", note="a test order") == 1
+    assert discard(work(lake), NAME, Selection(row_keys=("1",)), by="ada", note="a test order") == 1
     replay(work(lake), FIXED)
     assert silver(lake) == {2: (-2, 1)}
     assert resolved(lake) == [("1", "discarded"), ("2", "released")]

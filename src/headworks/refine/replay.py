@@ -49,7 +49,8 @@ class Selection(Report):
     reasons: tuple[str, ...] = Field(
         default=(), description="Rows rejected for at least one of these reasons."
     )
-    keys: tuple[str, ...] = Field(
+    # Not `keys`: Prefect takes whatever has an attribute of that name for a mapping.
+    row_keys: tuple[str, ...] = Field(
         default=(), description="Rows with these keys, as the quarantine shows them."
     )
     runs: tuple[str, ...] = Field(default=(), description="Rows rejected by these runs.")
@@ -60,8 +61,8 @@ class Selection(Report):
         """Return the selected ones of rejected rows."""
         if self.reasons:
             rows = rows.filter(pl.col("reasons").list.eval(pl.element().is_in(list(self.reasons))).list.any())
-        if self.keys:
-            rows = rows.filter(pl.col("key").is_in(list(self.keys)))
+        if self.row_keys:
+            rows = rows.filter(pl.col("key").is_in(list(self.row_keys)))
         if self.runs:
             rows = rows.filter(pl.col("run_id").is_in(list(self.runs)))
         if self.since is not None:
