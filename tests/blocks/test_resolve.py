@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from blocks import ApiCredentials, LakeLocation, api_settings, lake_settings, load_database
 from deployments.register_blocks import register
 from headworks.errors import SettingsError
+from headworks.sources.api.auth import BearerAuth
 
 CANARY = "canary-9b1c-secret"
 
@@ -54,7 +55,9 @@ def test_each_kind_of_block_comes_back_from_the_server_as_it_was_written(
     for name in ("kept-lake", "kept-api", "kept-database"):
         register(name, found)
     assert lake_settings("kept-lake").options() == {"AWS_SECRET_ACCESS_KEY": CANARY}
-    token = api_settings("kept-api").token
+    auth = api_settings("kept-api").auth
+    assert isinstance(auth, BearerAuth)
+    token = auth.token
     assert token is not None
     assert token.get_secret_value() == CANARY
     assert load_database("kept-database").libpq_url() == f"postgresql://u:{CANARY}@h:5432/d"
