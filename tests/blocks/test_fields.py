@@ -29,6 +29,19 @@ OURS = [AlertChannel, ApiCredentials, FileLocation, LakeLocation]
 
 MAKERS: dict[str, Callable[[], Block]] = {
     "api": lambda: ApiCredentials(base_url="https://api.example.com", token=SecretStr(CANARY)),
+    "oauth": lambda: ApiCredentials(
+        base_url="https://api.example.com",
+        auth="oauth2",
+        token_url="https://login.example.com/token",
+        client_id="reader",
+        client_secret=SecretStr(CANARY),
+    ),
+    "custom": lambda: ApiCredentials(
+        base_url="https://api.example.com",
+        auth="custom",
+        auth_class="company.auth:Signed",
+        auth_arguments={"key": SecretStr(CANARY)},
+    ),
     "lake": lambda: LakeLocation.model_validate(
         {
             "root": "s3://bucket/lake",
@@ -104,6 +117,8 @@ def test_the_secret_is_there_for_those_who_need_it(name: str) -> None:
     clear = {
         "api": lambda: settings.auth.token.get_secret_value(),
         "files": lambda: settings.options()["AWS_SECRET_ACCESS_KEY"],
+        "oauth": lambda: settings.auth.client_secret.get_secret_value(),
+        "custom": lambda: settings.auth.arguments["key"].get_secret_value(),
         "lake": lambda: settings.options()["AWS_SECRET_ACCESS_KEY"],
         "database": lambda: settings.libpq_url(),
     }[name]()

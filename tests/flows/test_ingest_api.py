@@ -13,7 +13,6 @@ from uuid import UUID
 
 import pytest
 import yaml
-from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import PrefectHTTPStatusError
@@ -84,9 +83,9 @@ def test_a_described_resource_is_landed_and_the_next_run_lands_nothing_twice(api
     assert landed() == []
     assert ingest(deployed()["resource"]) == OK
     assert sorted(landed()) == sorted(RATES)
-    progress = Artifact.get("progress-raw-shop-rates")
-    assert progress is not None
-    assert "1 pages, 56 records" in str(progress.description)
+    with get_client(sync_client=True) as client:
+        shown = [each for each in client.read_artifacts() if each.key == "progress-raw-shop-rates"]
+    assert "1 pages, 56 records" in str(shown[-1].description)
     before = len(api.asked)
     assert ingest(deployed()["resource"]) == OK
     assert [asked.query.get("since") for asked in api.asked[before:]] == ["2026-01-28"]
