@@ -57,7 +57,7 @@ def run_as_program(flow: Callable[..., Any], arguments: Sequence[str] | None = N
     except (ValidationError, ParameterTypeError) as problem:
         print(f"\nA parameter is wrong: {problem}", file=sys.stderr)
         return FAILED
-    return _told(report, getattr(options, "account", ACCOUNT))
+    return _told(report, options.account)
 
 
 def _told(report: Any, account: Path) -> int:
@@ -142,6 +142,9 @@ def _parser(flow: Callable[..., Any]) -> argparse.ArgumentParser:
     known = inspect.signature(flow).parameters
     if "mode" in known:
         _add_data_options(parser)
+    parser.add_argument(
+        "--account", type=Path, default=ACCOUNT, help=f"where the account goes (default {ACCOUNT})"
+    )
     if "dry_run" in known:
         parser.add_argument("--dry-run", action="store_true", help="look and tell, but change nothing")
     parser.add_argument(
@@ -163,9 +166,6 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--end", metavar="TIME", help="with --start: read only what changed before this")
     parser.add_argument(
         "--on-conflict", choices=["refuse", "wait"], help="what to do when another run is at work"
-    )
-    parser.add_argument(
-        "--account", type=Path, default=ACCOUNT, help=f"where the account goes (default {ACCOUNT})"
     )
 
 

@@ -24,6 +24,7 @@ _LONGEST_S = 300
 LANDING, GENERATIONS, SILVER = (
     f"src/headworks/lake/{name}.py" for name in ("landing", "generations", "silver")
 )
+VANISHING = "src/headworks/refine/vanishing.py"
 GOLD, PRODUCTS, DELTA = (f"src/headworks/lake/{name}.py" for name in ("gold", "products", "delta"))
 QUARANTINE, NAMES = "src/headworks/lake/quarantine.py", "src/headworks/names.py"
 COMPARE, CURATION, REFINEMENT = (
@@ -60,8 +61,8 @@ RULES = (
     rule(
         "a batch is committed through the table object whose transactions were read",
         LANDING,
-        "    table.append(frame, {landing.stream",
-        '    landing.lake.must_open("bronze", landing.dataset).append(frame, {landing.stream',
+        "    table.append(rows, {landing.stream",
+        '    landing.lake.must_open("bronze", landing.dataset).append(rows, {landing.stream',
         f"{_R}::test_of_two_runs_on_one_stream_one_wins_and_the_other_ends",
     ),
     rule(
@@ -182,7 +183,7 @@ RULES = (
     rule(
         "an older version does not replace a newer one",
         COMPARE,
-        "    older = known & ~_not_older()",
+        "    older = known & ~(equal if keep_first else _not_older())",
         "    older = known & pl.lit(False)",
         f"{_O}::test_an_old_backfill_does_not_overwrite_the_new",
         f"{_C}::test_any_order_and_any_portions_show_the_values_of_the_newest_versions",
@@ -197,8 +198,8 @@ RULES = (
     rule(
         "a deleted key that comes back lives again",
         COMPARE,
-        ' & ~pl.col("_deleted") & equal',
-        " & equal",
+        'pl.col(name).eq_missing(pl.col(f"{name}_there")) for name in [*compared, DELETED]',
+        'pl.col(name).eq_missing(pl.col(f"{name}_there")) for name in compared',
         f"{_G}::test_a_key_that_the_source_shows_again_unchanged_lives_again",
     ),
     rule(
@@ -238,11 +239,11 @@ RULES = (
     ),
     Rule(
         "a full read deletes only keys that were last seen before it began",
-        REFINEMENT,
+        VANISHING,
         (
             (
-                'bronze.scan().filter(pl.col("_ingested_at") >= began)',
-                'bronze.scan().filter(pl.col("_stream") == generation.stream)',
+                'readable(bronze.scan()).filter(pl.col("_ingested_at") >= began)',
+                'readable(bronze.scan()).filter(pl.col("_stream") == generation.stream)',
             ),
             (' & (pl.col("_ingested_at") < began)', ""),
         ),
@@ -324,7 +325,7 @@ RULES = (
     rule(
         "whatever did not pass closes the gate",
         GATE,
-        "        if check.outcome not in _FINE\n",
+        "        if check.outcome not in _NO_OBJECTION\n",
         '        if check.outcome == "failed"\n',
         f"{_GATE}::test_it_is_open_exactly_if_all_passed_and_one_of_the_contract_was_evaluated",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_rejected_rows_are_listed_shown_judged_again_and_discarded(demo: Demo) -
         demo, "quarantine", "show", "shop.customers", "--reason", "malformed_email", "--limit", "1"
     )
     assert "malformed_email" in shown.out
-    assert "from shop.customers, sequence" in shown.out
+    assert re.search(r"from shop\.customers(@g\d+)?, sequence", shown.out)
     key = shown.out.partition(":")[0]
 
     released = headworks(
@@ -66,13 +67,15 @@ def test_rejected_rows_are_listed_shown_judged_again_and_discarded(demo: Demo) -
 
 
 def test_the_flow_judges_the_whole_quarantine_again_and_accounts_for_each_row(demo: Demo) -> None:
-    """No rule was mended, so no row passes: all are judged, all are still rejected, and nothing changes."""
+    """No rule was mended, so no row passes: each is still rejected, or known in a newer version; nothing changes."""
     run = demo.run("flows.replay_quarantine", "--param", 'by="ada"', "--param", 'note="after the fix"')
     assert run.code == 0, run.err
     assert "Quarantine: judged again" in run.out
     replays = account(demo)["replays"]
     assert sum(one["judged"] for one in replays) > 50
-    assert sum(one["still_rejected"] for one in replays) == sum(one["judged"] for one in replays)
+    for one in replays:
+        assert one["released"] == 0
+        assert one["judged"] == one["still_rejected"] + one["superseded"] + one["unchanged"], one
     assert account(demo)["status"] == "unchanged"
 
 

@@ -15,12 +15,18 @@ from headworks.observe.report import RefineReport
 from headworks.refine.refinement import Refinement, refine
 from headworks.settings import DatabaseSettings, LakeSettings
 from headworks.sources.sql.postgres import PostgresTable
+from headworks.sources.sql.table import Table
 from tests.conftest import PostgresServer
 from tests.support import flights
 
 FLIGHTS = 336_776
 COUNTS = {"flights": FLIGHTS, "weather": 26_115, "planes": 3_322, "airports": 1_458, "airlines": 16}
 CURSORS = {"flights": "updated_at", "weather": "time_hour"}
+
+
+def reader(database: DatabaseSettings, name: str) -> PostgresTable:
+    """Return the reader of one table."""
+    return PostgresTable(database, Table(schema_name="nyc", name=name, cursor=CURSORS.get(name)))
 
 
 class Loaded:
@@ -33,7 +39,7 @@ class Loaded:
 
     def take_in(self, name: str) -> None:
         """Land and refine one table."""
-        source = PostgresTable(self.database, "nyc", name, CURSORS.get(name))
+        source = reader(self.database, name)
         dataset = flights.dataset(name, source.schema, CURSORS.get(name))
         landed = land(Landing(self.lake, dataset.name, dataset.name, "run"), source)
         assert (landed.read, landed.landed) == (COUNTS[name], COUNTS[name])
@@ -116,7 +122,7 @@ def test_each_decimal_and_each_moment_is_the_one_in_postgres(loaded: Loaded) -> 
 
 @pytest.mark.parametrize("name", ["weather", "planes", "airports", "airlines"])
 def test_every_value_of_the_other_tables_is_the_one_in_postgres(loaded: Loaded, name: str) -> None:
-    source = PostgresTable(loaded.database, "nyc", name)
+    source = reader(loaded.database, name)
     rows = loaded.connection.execute(f"SELECT * FROM nyc.{name} ORDER BY id".encode()).fetchall()
     expected = pl.DataFrame(rows, schema=source.schema, orient="row")
     silver = loaded.layer("silver", name).sort("id").select(list(source.schema)).collect()
@@ -125,7 +131,7 @@ def test_every_value_of_the_other_tables_is_the_one_in_postgres(loaded: Loaded, 
 
 
 def test_landing_again_finds_nothing_new(loaded: Loaded) -> None:
-    source = PostgresTable(loaded.database, "nyc", "flights", "updated_at")
+    source = reader(loaded.database, "flights")
     report = land(Landing(loaded.lake, "nyc.flights", "nyc.flights", "again"), source)
     assert report.landed == 0
     assert loaded.layer("bronze", "flights").select(pl.len()).collect().item() == FLIGHTS

@@ -51,7 +51,7 @@ def test_everything_from_landing_to_postgres(
     report = publish_postgres(remote, database, "analytics", version, PUBLISHED)
     assert report.rows == 9
     kinds = {key.split("/")[0] for key in store.keys(remote)}
-    assert kinds == {"bronze", "silver", "gold", "quarantine", "products", "_headworks"}
+    assert kinds == {"bronze", "silver", "gold", "quarantine", "ops", "products", "_headworks"}
 
 
 def test_a_commit_that_happened_and_is_reported_as_failed_lands_once(remote: Lake) -> None:

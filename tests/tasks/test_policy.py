@@ -14,10 +14,10 @@ from prefect.states import Failed
 
 from headworks import errors
 from headworks.errors import HeadworksError, RetryError
-from tasks import extract, gold, publish, refine, report
+from tasks import alerting, backfill, care, database, extract, gold, publish, refine, replay, report
 from tasks.policy import RETRIES, heals, without_thread_warnings
 
-MODULES = (extract, gold, publish, refine, report)
+MODULES = (alerting, backfill, care, database, extract, gold, publish, refine, replay, report)
 TASKS: list[Task[Any, Any]] = [
     value for module in MODULES for value in vars(module).values() if isinstance(value, Task)
 ]
@@ -55,6 +55,15 @@ def test_the_text_of_an_error_decides_nothing() -> None:
 
 def test_there_are_the_tasks_that_are_looked_at_here() -> None:
     assert {task.name for task in TASKS} == {
+        "alert",
+        "alert-freshness",
+        "plan-backfill",
+        "maintain-lake",
+        "measure-freshness",
+        "choose-tables",
+        "ingest-table",
+        "replay",
+        "extract-files",
         "extract-table",
         "extract-resource",
         "refine",

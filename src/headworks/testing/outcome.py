@@ -9,6 +9,7 @@ import dataframely as dy
 import polars as pl
 
 from headworks.lake.store import Lake
+from headworks.quality.limits import AnomalyLimits
 from headworks.refine.dataset import Dataset
 from headworks.refine.expressions import utc_moment, whole_number
 from headworks.refine.refinement import Refinement, refine
@@ -37,6 +38,8 @@ THINGS = Dataset(
     },
     cursor="updated_at",
     limits=RejectLimits(share=1.0),
+    # Stamps far in the future are one of the afflictions: here the reading is judged, and not the gate.
+    anomalies=AnomalyLimits(future_hours=24 * 365 * 1000),
 )
 
 

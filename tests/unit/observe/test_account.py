@@ -47,5 +47,5 @@ def test_the_account_says_in_one_sum_where_every_row_went() -> None:
 def test_on_a_page_the_mode_is_told_and_numbers_are_set_to_the_right() -> None:
     page = account_markdown(_REPORT)
     assert "full · 4.2 s" in page
-    assert "| dataset | read | landed | read again |\n|---|---:|---:|---:|" in page
+    assert "| dataset | read | landed | refused | read again |\n|---|---:|---:|---:|---:|" in page
     assert r"order_id\|nullability" in page

@@ -180,7 +180,7 @@ def test_columns_are_as_wide_as_their_widest_cell_and_numbers_stand_right() -> N
     lines = account_text(full()).splitlines()
     at = lines.index("Bronze: read and landed")
     header, rule, *rows = lines[at + 1 : at + 5]
-    assert [len(part) for part in rule.split()] == [7, 5, 6, 10]
+    assert [len(part) for part in rule.split()] == [7, 5, 6, 7, 10]
     assert header.rstrip().endswith("read again")
     assert all(row.endswith("34") for row in rows)
 
