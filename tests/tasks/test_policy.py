@@ -62,6 +62,7 @@ def test_there_are_the_tasks_that_are_looked_at_here() -> None:
         "measure-freshness",
         "choose-tables",
         "ingest-table",
+        "mirror-table",
         "replay",
         "extract-files",
         "extract-table",
