@@ -51,7 +51,8 @@ def judge_end(verdict: Verdict, evidence: Evidence, count: int, where: str) -> E
     if outcome in verdict.earlier:
         return End(
             shown=False,
-            remark=f"The API announces {total} records and gave the same {count} in two scans: its total is wrong.",
+            remark=f"The API announces {total} records and gave the same {count} different ones in two scans: some come "
+            "twice, or its total is wrong.",
         )
     if verdict.scans >= _MOST_SCANS:
         raise ReadIncomplete(
@@ -64,7 +65,7 @@ def judge_end(verdict: Verdict, evidence: Evidence, count: int, where: str) -> E
     return End(
         again=True,
         shown=False,
-        remark=f"The API announced {total} records and gave {count}; it is scanned once more.",
+        remark=f"The API announced {total} records and gave {count} different ones; it is scanned once more.",
     )
 
 
