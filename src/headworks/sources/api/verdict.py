@@ -51,8 +51,8 @@ def judge_end(verdict: Verdict, evidence: Evidence, count: int, where: str) -> E
     if outcome in verdict.earlier:
         return End(
             shown=False,
-            remark=f"The API announces {total} records and gave the same {count} different ones in two scans: some come "
-            "twice, or its total is wrong.",
+            remark=f"The API announces {total} records and gave the same {count} different ones in two scans: some "
+            "come twice, or its total is wrong.",
         )
     if verdict.scans >= _MOST_SCANS:
         raise ReadIncomplete(
