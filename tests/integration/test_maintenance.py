@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from headworks.lake.delta import Table
-from headworks.lake.generations import begin_generation, complete_generation, window_reading
+from headworks.lake.generations import begin_generation, complete_generation, keys_path, window_reading
 from headworks.lake.gold import gold_reference
 from headworks.lake.landing import Landing, land
 from headworks.lake.maintenance import MaintenanceSettings, TableCare, maintain
@@ -133,6 +134,23 @@ def test_checkpoints_that_the_table_does_not_name_are_collected_and_the_named_on
     assert care.objects_removed == 4 + 2 + 2
     assert head(lake).position == {"n": 9}
     assert window_reading(lake, NAME, window) != stream, "that the window was read is still known"
+
+
+def test_the_keys_of_the_newest_full_read_stay_until_a_later_one_is_complete(lake: Lake) -> None:
+    """Silver may take them days later: it finds by them what was deleted."""
+
+    def noted_keys() -> list[str]:
+        folder = Path(lake.settings.root) / "_headworks/checkpoints/t/items/generations"
+        return sorted(path.name.partition("-")[0] for path in folder.glob("*.parquet"))
+
+    landing = Landing(lake, NAME, NAME, "run")
+    for _ in range(2):
+        generation = begin_generation(landing, ITEMS)
+        path = keys_path(generation, landing.token())
+        lake.put_rows(path, pl.DataFrame(schema={"id": pl.String}).to_arrow().schema, [])
+        complete_generation(landing, replace(generation, keys=path))
+    care_for(lake)
+    assert noted_keys() == ["2"]
 
 
 def test_a_stream_whose_rows_are_gone_keeps_its_checkpoint(lake: Lake) -> None:

@@ -28,7 +28,7 @@ from headworks.ports import Clock, system_clock
 from headworks.settings import Settings
 
 LAYERS: tuple[Layer, ...] = ("bronze", "silver", "gold", "quarantine", "ops")
-_CHECKPOINT = re.compile(r"(?P<stream>[^/]+)/(?P<sequence>\d+)-(?P<token>\d+)\.[a-z]+")
+_CHECKPOINT = re.compile(r"(?P<stream>[^/]+)/(?P<sequence>\d+)-(?P<token>\d+)\.(?P<kind>[a-z]+)")
 
 
 class MaintenanceSettings(Settings):
@@ -223,6 +223,9 @@ def _is_unnamed(table: Table, dataset: str, folder: str, each: StoredObject) -> 
     if found is None:
         return False
     stream = ended_id(dataset) if found["stream"] == GENERATIONS else found["stream"]
+    if found["kind"] == "parquet":
+        # The keys of a full read have a token of their own; the end mark of the same number names them.
+        return int(found["sequence"]) < table.transaction(stream)
     named = (table.transaction(stream), table.transaction(checkpoint_id(stream)))
     return (int(found["sequence"]), int(found["token"])) != named
 
