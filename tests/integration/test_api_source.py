@@ -239,7 +239,7 @@ def test_a_total_that_two_scans_contradict_is_reported(lake: Lake, client: Openi
     with served(lies) as api:
         report = land_things(lake, client(api.url), BY_PAGE)
     assert report.shown is False
-    assert "gave the same 1 in two scans" in report.warnings[-1]
+    assert "gave the same 1 different ones in two scans" in report.warnings[-1]
     assert landed_records(lake) == [thing(1)]
 
 
