@@ -1,20 +1,20 @@
 """Bronze beside the sources: each record of each reading exactly once, though the shop lived on between the kills.
 
 A Postgres table is compared row by row: all that a finished pass could read has to be there, and nothing more often
-than the shop ever showed it. An API's stream is walked page by page: each page must hold what a reader that never
-forgets and never repeats would have got there, in the state that the shop was in. The one repetition that is right is
-the page before the cut, where pages are counted by number.
+than the shop ever showed it. So is an API that is read by cursor. Where pages are counted by number, each reading may
+scan them twice, since the catalogue announces more records than it has different ones, and one that goes on after a
+kill remembers nothing of what came before: there a record may be landed once by each reading, and one that cannot be
+recognised, since it has no readable key or its key is listed twice, by each scan.
 
 What belongs here: those two. What does not: silver and everything behind it (``lake_check.py``).
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -24,22 +24,10 @@ from headworks.lake.generations import ended_id
 from headworks.names import generation_stream
 from shop import datasets
 from tests.chaos.comparing import Compared, Witness, compared, summed
-from tests.chaos.living import LivingShop, rate_of
+from tests.chaos.living import State, rate_of
 
-_PAGE_ROWS = 100
+_SCANS = 2
 _NOTHING: Counter[Any] = Counter()
-
-
-@dataclass(frozen=True)
-class _Page:
-    """A page as it lies in bronze: its number in its reading, when it was landed, and its records."""
-
-    number: int
-    landed_at: datetime
-    records: tuple[bytes, ...]
-
-
-_Walk = Callable[[str, LivingShop, Sequence[_Page], bool], Compared]
 
 
 def compare_bronze(witness: Witness) -> list[Compared]:
@@ -52,15 +40,11 @@ def compare_bronze(witness: Witness) -> list[Compared]:
             for stream, part, whole in _streams(dataset.name, table, rows)
         ]
         found.append(_with_addresses(witness, table, rows, parts))
-    walks: tuple[tuple[str, _Walk], ...] = (
-        (datasets.PRODUCTS.name, _walk_products),
-        (datasets.RATES.name, _walk_rates),
-    )
-    for name, walk in walks:
+    for name, compare in ((datasets.PRODUCTS.name, _compare_products), (datasets.RATES.name, _compare_rates)):
         table, rows = _bronze(witness, name)
         parts = [
-            walk(name, witness.shop, list(_pages(part)), whole)
-            for _, part, whole in _streams(name, table, rows)
+            compare(witness, name, stream, part, whole=whole)
+            for stream, part, whole in _streams(name, table, rows)
         ]
         found.append(_with_addresses(witness, table, rows, parts))
     return found
@@ -90,52 +74,74 @@ def _compare_rows(witness: Witness, name: str, stream: str, part: pl.DataFrame, 
     return compared(name, found, shown if whole else _NOTHING, shown)
 
 
-def _pages(part: pl.DataFrame) -> Iterator[_Page]:
-    """Yield a stream's pages in the order in which they were landed."""
-    rows = part.select("_sequence", "_page", "_ingested_at", "record").rows()
-    for (_, number), page in groupby(rows, key=lambda row: (row[0], row[1])):
-        listed = list(page)
-        yield _Page(number, listed[0][2], tuple(record for _, _, _, record in listed))
+def _compare_products(
+    witness: Witness, name: str, stream: str, part: pl.DataFrame, *, whole: bool
+) -> Compared:
+    """Compare a stream of the catalogue: each record that a whole reading saw, and no more often than it was read."""
+    found = Counter(part.get_column("record").to_list())
+    least, shown = _shown(witness, name, stream, part, whole=whole)
+    readings, alike = _readings(part), _recognisable(witness)
+    most = Counter(
+        {record: readings * (1 if record in alike else _SCANS * times) for record, times in shown.items()}
+    )
+    return compared(name, found, least, most)
 
 
-def _walk_products(name: str, shop: LivingShop, pages: Sequence[_Page], whole: bool) -> Compared:
-    """Walk the pages by number: a cut reading goes on with the page before the cut, a finished one begins anew."""
-    parts, following, ended = [], 1, False
-    for page in pages:
-        shown = shop.state_at(page.landed_at).products
-        if page.number == 1:
-            following = 1 if ended else max(1, following - 1)
-        right = shown[(following - 1) * _PAGE_ROWS : following * _PAGE_ROWS]
-        parts.append(_exactly(name, page.records, right))
-        ended = following * _PAGE_ROWS >= len(shown)
-        following += 1
-    if whole and not ended:
-        parts.append(_exactly(name, (), shop.now.products[(following - 1) * _PAGE_ROWS :]))
-    return summed(name, parts)
+def _compare_rates(witness: Witness, name: str, stream: str, part: pl.DataFrame, *, whole: bool) -> Compared:
+    """Compare a stream of the rates, of which each reading goes on exactly where the last one stood."""
+    found = Counter(map(rate_of, part.get_column("record").to_list()))
+    least, shown = _shown(witness, name, stream, part, whole=whole)
+    return compared(name, found, least, Counter(dict.fromkeys(shown, 1)))
 
 
-def _walk_rates(name: str, shop: LivingShop, pages: Sequence[_Page], whole: bool) -> Compared:
-    """Walk the pages by cursor: a cut reading goes on behind the cut, a finished one begins with the last day."""
-    parts, ended = [], False
-    since, newest, last = "", "", ("", "")
-    for page in pages:
-        if page.number == 1 and ended:
-            since, last = newest, ("", "")
-        shown = shop.state_at(page.landed_at).rates
-        rest = [rate for rate in shown if rate[0] >= since and rate[:2] > last]
-        right = rest[:_PAGE_ROWS]
-        parts.append(_exactly(name, [rate_of(record) for record in page.records], right))
-        ended = len(rest) <= _PAGE_ROWS
-        if right:
-            last, newest = right[-1][:2], max(newest, right[-1][0])
-    if whole and not ended:
-        parts.append(_exactly(name, (), [rate for rate in shop.now.rates if rate[:2] > last]))
-    return summed(name, parts)
+def _shown(
+    witness: Witness, name: str, stream: str, part: pl.DataFrame, *, whole: bool
+) -> tuple[Counter[Any], Counter[Any]]:
+    """Return what must be in a stream of an API, each once at least, and all that the shop ever showed there."""
+    ever: Counter[Any] = Counter()
+    for state in witness.shop.states:
+        ever |= Counter(_listed(name, state))
+    if stream == name:
+        return Counter(dict.fromkeys(witness.must.get(name, _NOTHING), 1)), ever
+    if part.is_empty() or not whole:
+        return Counter(), ever
+    # A full read is never resumed, so it saw a single state of the shop.
+    state = witness.shop.state_at(part.get_column("_ingested_at")[0])
+    return Counter(dict.fromkeys(_listed(name, state), 1)), Counter(_listed(name, state))
 
 
-def _exactly(name: str, found: Sequence[Any], right: Sequence[Any]) -> Compared:
-    expected = Counter(right)
-    return compared(name, Counter(found), expected, expected)
+def _listed(name: str, state: State) -> Sequence[Any]:
+    return state.products if name == datasets.PRODUCTS.name else state.rates
+
+
+def _readings(part: pl.DataFrame) -> int:
+    """Count the readings of a stream that landed anything: the pages of each are numbered from 1."""
+    pages = part.select("_sequence", "_page").unique(maintain_order=True).get_column("_page").to_list()
+    return 1 + sum(after <= before for before, after in pairwise(pages))
+
+
+def _recognisable(witness: Witness) -> set[bytes]:
+    """Return the records that are recognised when a reading gets them again: the only ones of their key, and with one.
+
+    Of a key that the catalogue lists in two versions, the one that comes is never the one that came last.
+    """
+    alike: set[bytes] = set()
+    torn: set[bytes] = set()
+    for state in witness.shop.states:
+        by_key: dict[Any, set[bytes]] = {}
+        for record in state.products:
+            by_key.setdefault(_key(record), set()).add(record)
+        for key, records in by_key.items():
+            (torn if key is None or len(records) > 1 else alike).update(records)
+    return alike - torn
+
+
+def _key(record: bytes) -> Any:
+    """Return a record's key, or None where it has none that can be read."""
+    try:
+        return json.loads(record)["product_id"]
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _with_addresses(witness: Witness, table: Table, rows: pl.DataFrame, parts: list[Compared]) -> Compared:

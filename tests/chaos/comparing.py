@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headworks.lake.store import Lake
-from tests.chaos.living import LivingShop, Row
+from tests.chaos.living import LivingShop
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Witness:
 
     lake: Lake
     shop: LivingShop
-    must: dict[str, Counter[Row]] = field(default_factory=dict)
-    """Rows of each Postgres table that some pass read to the end."""
+    must: dict[str, Counter[Any]] = field(default_factory=dict)
+    """Rows of each table, and records of each resource, that some pass read to the end."""
     acknowledged: dict[str, int] = field(default_factory=dict)
     """The last sequence of each stream that a worker reported as landed, killed later or not."""
 
@@ -44,6 +44,8 @@ class Witness:
         """Note that a pass came to its end: all that the shop shows now was there to read."""
         for name, rows in self.shop.now.tables.items():
             self.must[name] = self.must.get(name, Counter()) | rows
+        for name, listed in (("shop.products", self.shop.now.products), ("shop.rates", self.shop.now.rates)):
+            self.must[name] = self.must.get(name, Counter()) | Counter(listed)
 
     def hear(self, acknowledged: Mapping[str, int]) -> None:
         """Note what a worker reported."""
