@@ -1,4 +1,4 @@
-"""An asynchronous iterator as a plain one: it runs in a thread of its own, a few items ahead of whoever takes them.
+"""An asynchronous iterator as a plain one: it runs in a thread of its own, one item ahead of whoever takes them.
 
 So fetching goes on while the last batch is decoded and committed. Closing the plain iterator cancels what is on
 its way, closes the asynchronous one, and ends the thread.
@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_AHEAD = 1
+_AHEAD = 0
+"""Items that may lie ready beside the one being made: more would be read again after a kill, and held in memory."""
 
 
 @dataclass(frozen=True)
