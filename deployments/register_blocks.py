@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from prefect.blocks.core import Block
 from prefect.exceptions import ObjectNotFound
+from pydantic import BaseModel, Secret, SecretStr
 
 from blocks.profiles import Profile
 from blocks.resolve import from_variables, prefix, variables
@@ -71,8 +72,18 @@ def saved_block(kind: type[B], name: str) -> B | None:
 
 def _content(block: Block) -> dict[str, Any]:
     """Return all that a block holds, secrets in clear, for comparing alone."""
-    fields = set(type(block).model_fields)
-    return block.model_dump(mode="json", context={"include_secrets": True}, include=fields)
+    # Not model_dump: Prefect makes the schema of the block anew for each of its fields.
+    return {name: _clear(getattr(block, name)) for name in type(block).model_fields}
+
+
+def _clear(value: Any) -> Any:
+    if isinstance(value, Secret | SecretStr):
+        return _clear(value.get_secret_value())
+    if isinstance(value, BaseModel):
+        return {name: _clear(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return {name: _clear(inner) for name, inner in value.items()}
+    return [_clear(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -41,14 +41,20 @@ def bring_deployment(client: SyncPrefectClient, declared: Declared, *, dry_run: 
     except ObjectNotFound:
         if not dry_run:
             made.apply(schedules=schedules)
+            _bring_triggers(client, client.read_deployment_by_name(made.full_name).id, declared)
         yield Outcome("deployment", made.full_name, "created")
-    else:
-        same = _same(found, made, declared)
-        if not same and not dry_run:
-            made.apply(schedules=schedules)
-        removed = _remove_schedules(client, found, declared, dry_run=dry_run)
-        yield Outcome("deployment", made.full_name, "unchanged" if same and not removed else "updated")
-    yield from _triggers(client, made, declared, dry_run=dry_run)
+        yield from (Outcome("trigger", _trigger_name(declared, one), "created") for one in declared.triggers)
+        return
+    same = _same(found, made, declared)
+    triggers = _compared(client, found.id, declared)
+    if not same and not dry_run:
+        # Prefect takes away the deployment's triggers whenever it writes the deployment.
+        made.apply(schedules=schedules)
+        _remove_schedules(client, found, declared)
+    if not dry_run and (not same or any(one.became != "unchanged" for one in triggers)):
+        _bring_triggers(client, found.id, declared)
+    yield Outcome("deployment", made.full_name, "unchanged" if same else "updated")
+    yield from triggers
 
 
 def _made(declared: Declared) -> RunnerDeployment:
@@ -125,49 +131,51 @@ def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
-def _remove_schedules(
-    client: SyncPrefectClient, found: DeploymentResponse, declared: Declared, *, dry_run: bool
-) -> bool:
+def _remove_schedules(client: SyncPrefectClient, found: DeploymentResponse, declared: Declared) -> None:
     """Take away schedules that are no longer declared, which Prefect itself leaves."""
     slugs = {one.slug for one in declared.schedules}
-    old = [one for one in found.schedules if one.slug not in slugs]
-    for one in old:
-        if not dry_run and one.id is not None:
+    for one in found.schedules:
+        if one.slug not in slugs and one.id is not None:
             client.delete_deployment_schedule(found.id, one.id)
-    return bool(old)
 
 
-def _triggers(
-    client: SyncPrefectClient, made: RunnerDeployment, declared: Declared, *, dry_run: bool
-) -> Iterator[Outcome]:
-    """Make the automations that start the deployment; they belong to it, as those that ``prefect deploy`` makes."""
-    mine = f"{declared.name}: "
-    try:
-        deployment = client.read_deployment_by_name(made.full_name)
-    except ObjectNotFound:
-        # A dry run.
-        yield from (Outcome("trigger", mine + each["name"], "created") for each in declared.triggers)
-        return
-    owner = f"prefect.deployment.{deployment.id}"
-    wanted = [_automation(each, mine, deployment.id) for each in declared.triggers]
-    found = [one for one in client.read_resource_related_automations(owner) if one.name.startswith(mine)]
-    became = [_became(one, found) for one in wanted]
+def _compared(client: SyncPrefectClient, deployment_id: UUID, declared: Declared) -> list[Outcome]:
+    """Compare the automations that start a deployment with those that are declared."""
+    mine = _trigger_name(declared, {"name": ""})
+    related = client.read_resource_related_automations(_owner(deployment_id))
+    found = [one for one in related if one.name.startswith(mine)]
+    wanted = _automations(deployment_id, declared)
     names = {one.name for one in wanted}
-    old = [one for one in found if one.name not in names]
+    old = [one.name for one in found if one.name not in names]
+    return [
+        *(Outcome("trigger", one.name, _became(one, found)) for one in wanted),
+        *(Outcome("trigger", name, "removed") for name in old),
+    ]
+
+
+def _bring_triggers(client: SyncPrefectClient, deployment_id: UUID, declared: Declared) -> None:
+    """Make the automations that start a deployment; they belong to it, as those that ``prefect deploy`` makes."""
     # The server does not tell which of them belong to the deployment, but takes away all that do.
-    if (old or set(became) - {"unchanged"}) and not dry_run:
-        client.delete_resource_owned_automations(owner)
-        for one in wanted:
-            client.create_automation(one)
-    yield from (Outcome("trigger", one.name, what) for one, what in zip(wanted, became, strict=True))
-    yield from (Outcome("trigger", one.name, "removed") for one in old)
+    client.delete_resource_owned_automations(_owner(deployment_id))
+    for one in _automations(deployment_id, declared):
+        client.create_automation(one)
 
 
-def _automation(trigger: Mapping[str, Any], prefix: str, deployment_id: UUID) -> AutomationCore:
-    made = _trigger.validate_python({**trigger, "name": prefix + trigger["name"]})
-    made.set_deployment_id(deployment_id)
-    automation: AutomationCore = made.as_automation()
-    return automation
+def _automations(deployment_id: UUID, declared: Declared) -> list[AutomationCore]:
+    made = []
+    for trigger in declared.triggers:
+        named = _trigger.validate_python({**trigger, "name": _trigger_name(declared, trigger)})
+        named.set_deployment_id(deployment_id)
+        made.append(named.as_automation())
+    return made
+
+
+def _owner(deployment_id: UUID) -> str:
+    return f"prefect.deployment.{deployment_id}"
+
+
+def _trigger_name(declared: Declared, trigger: Mapping[str, Any]) -> str:
+    return f"{declared.name}: {trigger['name']}"
 
 
 def _became(wanted: AutomationCore, found: Sequence[Automation]) -> Became:
