@@ -51,7 +51,7 @@ def ingest_api(
     def story(told: Story) -> None:
         told.recorder.landings.extend(extract_resource(told.run, api, resource, dataset, told.window))
 
-    return tell("ingest_api", begin(lake, mode, dry_run=dry_run), window, on_conflict, story)
+    return tell("ingest_api", begin(lake, mode, dry_run=dry_run), window, on_conflict, story, on=dataset)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def ingest_database(
 
     if (table is None) == (tables is None):
         raise SettingsError("Nothing tells what to read.", do="give either a table, or tables of a schema.")
-    return tell("ingest_database", begin(lake, mode, dry_run=dry_run), window, on_conflict, story)
+    return tell("ingest_database", begin(lake, mode, dry_run=dry_run), window, on_conflict, story, on=dataset)
 
 
 def extract(told: Story, database: str, chosen: list[Chosen], *, compare_keys: bool) -> list[Ingested]:

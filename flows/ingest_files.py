@@ -71,7 +71,7 @@ def ingest_files(
     def story(told: Story) -> None:
         told.recorder.landings.extend(extract_files(told.run, location, files, dataset, told.window))
 
-    return tell("ingest_files", begin(lake, mode, dry_run=dry_run), window, on_conflict, story)
+    return tell("ingest_files", begin(lake, mode, dry_run=dry_run), window, on_conflict, story, on=dataset)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,14 @@ def replay_quarantine(
         curate(told)
         publish(told, analytics_database)
 
-    return tell("replay_quarantine", begin(lake, "incremental", dry_run=dry_run), None, on_conflict, story)
+    return tell(
+        "replay_quarantine",
+        begin(lake, "incremental", dry_run=dry_run),
+        None,
+        on_conflict,
+        story,
+        on="quarantine",
+    )
 
 
 if __name__ == "__main__":

@@ -5,25 +5,36 @@ What belongs here: the frame around a story. What does not: any story.
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.exceptions import TerminationSignal
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from headworks.errors import CandidateStale, ConcurrentRun, GateClosed, HeadworksError
+from headworks.errors import (
+    CandidateStale,
+    ConcurrentRun,
+    GateClosed,
+    HeadworksError,
+    LakeUnusable,
+    RunStopped,
+)
+from headworks.lake.leases import PATIENCE_S, Leasing, keeping
 from headworks.names import Window
 from headworks.observe.reconcile import reconcile
 from headworks.observe.recorder import Recorder
 from headworks.observe.report import RUN_LINK, GateReport, RunReport, RunStatus
 from headworks.refine.refinement import RefineOutcome
+from tasks import stopping
 from tasks.alerting import alert_about
 from tasks.extract import Run
 from tasks.policy import without_thread_warnings
@@ -71,12 +82,38 @@ def tell(
     window: Window | None,
     on_conflict: OnConflict,
     story: Callable[[Story], None],
+    *,
+    on: str,
 ) -> RunReport | State[RunReport]:
     """Run a story, record what it did however it ends, and return its report.
 
-    A conflict with another run ends in the state ``Refused`` (completed: nothing was lost, the other run does the
-    work), or is waited out and begun again, as ``on_conflict`` says. Everything else that goes wrong is raised.
+    ``on`` names what the story works on, a dataset or a product: a lease on it keeps other runs from doing the same
+    work at the same time, where they read the same window. A conflict with another run ends in the state ``Refused``
+    (completed: nothing was lost, the other run does the work), or is waited out and begun again, as ``on_conflict``
+    says. Everything else that goes wrong is raised.
     """
+    try:
+        at_work = _lease(flow, run, window, on_conflict, on)
+    except ConcurrentRun as problem:
+        return _refused(Story(run, _recorder(flow, run, window), window), problem)
+    with at_work:
+        try:
+            return _told(flow, run, window, on_conflict, story)
+        except TerminationSignal:
+            # The lease is given back when nothing is at work any more.
+            get_run_logger().warning("Told to stop: batches in hand are finished, nothing else is begun.")
+            stopping.stop()
+            _drain()
+            raise
+
+
+def _told(
+    flow: str,
+    run: Run,
+    window: Window | None,
+    on_conflict: OnConflict,
+    story: Callable[[Story], None],
+) -> RunReport | State[RunReport]:
     for wait_s in (*_WAITS_S, None):
         told = Story(run, _recorder(flow, run, window), window)
         try:
@@ -85,18 +122,56 @@ def tell(
         except (ConcurrentRun, CandidateStale) as problem:
             if on_conflict == "wait" and wait_s is not None:
                 get_run_logger().warning("%s Trying again in %d s.", problem, wait_s)
-                time.sleep(wait_s)
+                stopping.sleep(wait_s)
                 continue
-            report = _closed(told, "refused", str(problem))
-            return Completed(name=REFUSED, message=problem.what, data=report)
+            return _refused(told, problem)
         except GateClosed as problem:
             _closed(told, "gate closed", str(problem))
+            raise
+        except RunStopped:
+            # Not a failure: the run's state says what became of it, and the next run goes on.
             raise
         except Exception as problem:
             _closed(told, "failed", f"{type(problem).__name__}: {problem}")
             raise
         return _finished(told)
     raise AssertionError("unreachable: the last round returns or raises")
+
+
+def _drain() -> None:
+    """Wait for tasks that are at work in threads, and let none begin."""
+    context = FlowRunContext.get()
+    if isinstance(runner := getattr(context, "task_runner", None), ThreadPoolTaskRunner):
+        runner.cancel_all()
+
+
+def _lease(
+    flow: str, run: Run, window: Window | None, on_conflict: OnConflict, on: str
+) -> AbstractContextManager[None]:
+    """Take the lease of what a run works on, and return what keeps it; a dry run changes nothing and needs none."""
+    if run.dry_run:
+        return nullcontext()
+    name = f"{on}@{window.start:%Y%m%dT%H%M%S}-{window.end:%Y%m%dT%H%M%S}" if window else on
+    patience_s = PATIENCE_S if on_conflict == "wait" else 0.0
+    what = f"{flow}, {flow_run.ui_url or run.run_id}"
+    logger = get_run_logger()
+    try:
+        lease = Leasing(run.open_lake(), sleep=stopping.sleep).take(
+            name, run.run_id, what, patience_s=patience_s
+        )
+    except LakeUnusable as problem:
+        logger.warning("The run goes on without a lease, which saves work and no more: %s", problem)
+        return nullcontext()
+
+    def lost() -> None:
+        logger.warning("Another run took the lease on %s, as if this one were dead.", name)
+
+    return keeping(lease, lost=lost)
+
+
+def _refused(told: Story, problem: HeadworksError) -> State[RunReport]:
+    report = _closed(told, "refused", str(problem))
+    return Completed(name=REFUSED, message=problem.what, data=report)
 
 
 def begin(lake: str, mode: Literal["incremental", "full"], *, dry_run: bool) -> Run:

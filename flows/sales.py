@@ -58,7 +58,7 @@ def sales(
         curate(told)
         publish(told, analytics_database)
 
-    return tell("sales", begin(lake, mode, dry_run=dry_run), window, on_conflict, story)
+    return tell("sales", begin(lake, mode, dry_run=dry_run), window, on_conflict, story, on=gold.PRODUCT)
 
 
 def extract(told: Story, database: str, api: str) -> None:

@@ -11,12 +11,14 @@ from uuid import UUID
 
 from prefect import Flow, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.exceptions import TerminationSignal
 
 from headworks.errors import ConcurrentRun, SettingsError
 from headworks.lake.backfills import PlannedWindow, plan, remember
 from headworks.names import Window
 from headworks.observe.report import RunReport
 from headworks.ports import system_clock
+from tasks import stopping
 from tasks.extract import Run
 from tasks.policy import EFFECT
 
@@ -48,15 +50,23 @@ def run_windows(
     def one(each: PlannedWindow) -> PlannedWindow:
         window = each.window.model_copy(update={"once": name})
         result = _run_one(target, window, {"lake": run.lake, "on_conflict": "wait", **parameters})
+        # A window that was cut short is not done, and has not failed.
+        stopping.go_on()
         told = each.model_copy(update={"state": "failed" if result else "done", "message": result})
         remember(run.open_lake(), name, flow, told, system_clock())
         progress.step()
         return told
 
-    with ThreadPoolExecutor(parallel) as pool:
+    pool = ThreadPoolExecutor(parallel)
+    try:
         # Each in a copy of this context, in which Prefect finds the run that the windows' runs belong to.
         futures = [pool.submit(copy_context().run, one, each) for each in open_windows]
         told = {each.window.start: each for each in (future.result() for future in futures)}
+    except TerminationSignal:
+        stopping.stop()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
     done = tuple(told.get(each.window.start, each) for each in planned)
     _show(name, done)
     return done

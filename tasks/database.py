@@ -19,6 +19,7 @@ from headworks.sources.sql.reader import reader_of
 from headworks.sources.sql.table import Table
 from tasks.extract import Run
 from tasks.policy import EFFECT
+from tasks.stopping import go_on
 
 
 class Chosen(Report):
@@ -96,7 +97,9 @@ def mirror_table(run: Run, ingested: Ingested) -> RefineOutcome:
 
 
 def _log_batch(report: LandingReport) -> None:
+    """Log a batch that was committed; where the process was told to stop, this is the moment to do so."""
     get_run_logger().info("%s: %d rows landed in %d batches", report.stream, report.landed, report.batches)
+    go_on()
 
 
 def _log_done(reports: tuple[LandingReport, ...]) -> None:

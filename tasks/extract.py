@@ -23,6 +23,7 @@ from headworks.sources.sql.table import Table
 from tasks.limits import shared_budget
 from tasks.policy import EFFECT
 from tasks.progress import Progress
+from tasks.stopping import go_on
 
 
 class Run(Report):
@@ -104,12 +105,14 @@ def _request(run: Run, dataset: str, window: Window | None) -> TakeIn:
 
 
 def _log_batch(report: LandingReport) -> None:
+    """Log a batch that was committed; where the process was told to stop, this is the moment to do so."""
     get_run_logger().debug(
         "%s: %d rows landed, sequence %d",
         report.stream,
         report.landed,
         report.last_sequence,
     )
+    go_on()
 
 
 def _log_done(reports: tuple[LandingReport, ...]) -> None:

@@ -17,6 +17,7 @@
     │   └── AccountMismatch        a row is unaccounted for
     ├── FreshnessMissed            a table is older than was promised: look at what fills it
     ├── GateClosed                 the data is not good enough: consumers keep the last good version
+    ├── RunStopped                 the process was told to end: the next run goes on after the last batch
     ├── ConcurrentRun              another run moved what this one was about to move: one wins, the other ends
     ├── WaitTooLong                the source asks for a longer wait than a run may sleep: run again after it
     ├── WindowTooLarge             the source gives no more than a part of the window: split it
@@ -118,6 +119,10 @@ class FreshnessMissed(HeadworksError):
 
 class GateClosed(HeadworksError):
     """The data is not good enough; consumers keep the last good version."""
+
+
+class RunStopped(HeadworksError):
+    """The process was told to end, and the run stopped after the batch in hand; the next one goes on there."""
 
 
 class ConcurrentRun(HeadworksError):

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,16 @@ import pytest
 
 import flows.sales
 from flows import running
+from headworks.errors import LakeUnusable
 from headworks.lake import landing
+from headworks.lake.leases import Leasing
+from headworks.lake.store import Json, Lake
+from headworks.names import Window
 from headworks.refine import refinement
-from shop import datasets
+from shop import datasets, gold
+from tasks import stopping
 from tests.flows.conftest import WORLD
+from tests.support.leases import bury
 from tests.support.sales import Place
 
 pytestmark = pytest.mark.server
@@ -34,9 +41,17 @@ POINTS: dict[str, tuple[Any, str, int, set[str]]] = {
 
 
 def interrupt(
-    monkeypatch: pytest.MonkeyPatch, module: Any, name: str, number: int, other: Callable[[], Any]
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    module: Any,
+    name: str,
+    number: int,
+    other: Callable[[], Any],
 ) -> list[Any]:
-    """Let something else happen before call ``number`` of a step; what it returned is in the list then."""
+    """Let something else happen before call ``number`` of a step, whose run counts as dead by then.
+
+    What it returned is in the list after that.
+    """
     real = getattr(module, name)
     calls, returned = [0], list[Any]()
 
@@ -44,6 +59,7 @@ def interrupt(
         calls[0] += 1
         if calls[0] == number:
             monkeypatch.setattr(module, name, real)
+            bury(place.lake, gold.PRODUCT)
             returned.append(other())
         return real(*arguments, **named)
 
@@ -71,7 +87,7 @@ def test_a_zombie_that_wakes_after_another_run_took_over(
         place.live(WORLD)
         return place.run().status
 
-    returned = interrupt(monkeypatch, module, name, number, takes_over)
+    returned = interrupt(place, monkeypatch, module, name, number, takes_over)
     report = place.run()
     assert returned == ["published"], "the run that took over did not win"
     assert report.status in ends
@@ -80,7 +96,7 @@ def test_a_zombie_that_wakes_after_another_run_took_over(
 
 def test_a_run_that_waits_begins_again_and_ends_well(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "_WAITS_S", (0,))
-    returned = interrupt(monkeypatch, flows.sales, "commit_gold", 1, lambda: place.run().status)
+    returned = interrupt(place, monkeypatch, flows.sales, "commit_gold", 1, lambda: place.run().status)
     assert place.run(on_conflict="wait").status == "unchanged"
     assert returned == ["published"]
     assert_exact(place)
@@ -89,11 +105,63 @@ def test_a_run_that_waits_begins_again_and_ends_well(place: Place, monkeypatch: 
 def test_a_refused_run_is_in_the_ledger_with_its_reason(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupt(monkeypatch, landing, "_commit", 1, place.run)
+    interrupt(place, monkeypatch, landing, "_commit", 1, place.run)
     report = place.run()
     assert report.status == "refused"
     assert "Another run moved the stream" in report.message
     assert place.last_run() == report
+
+
+def test_a_run_that_meets_another_at_work_is_refused_before_it_reads_anything(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = Leasing(place.lake).take(gold.PRODUCT, "another", "sales, http://prefect/runs/another")
+    before = place.seen()
+    extracted: list[Any] = []
+    monkeypatch.setattr(flows.sales, "extract", extracted.append)
+    report = place.run()
+    assert report.status == "refused"
+    assert "http://prefect/runs/another" in report.message
+    assert extracted == []
+    assert place.seen() == before
+    monkeypatch.undo()
+    others.release()
+    assert place.run().status == "published"
+    assert_exact(place)
+
+
+def test_a_run_that_waits_begins_when_the_other_one_is_done(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = Leasing(place.lake).take(gold.PRODUCT, "another", "sales")
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        others.release()
+
+    monkeypatch.setattr(stopping, "sleep", sleep)
+    assert place.run(on_conflict="wait").status == "published"
+    assert len(waited) == 1
+    assert_exact(place)
+
+
+def test_neither_a_window_nor_a_dry_run_waits_for_a_run_of_what_is_new(place: Place) -> None:
+    Leasing(place.lake).take(gold.PRODUCT, "another", "sales")
+    assert place.run(dry_run=True).status == "dry run"
+    day = Window(start=datetime(2025, 1, 6, tzinfo=UTC), end=datetime(2025, 1, 7, tzinfo=UTC))
+    assert place.run(window=day).status in {"published", "unchanged", "landed"}
+
+
+def test_a_lake_in_which_no_lease_can_be_taken_is_no_reason_not_to_run(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(self: Lake, path: str, content: Json) -> bool:
+        raise LakeUnusable("no conditional writes here")
+
+    monkeypatch.setattr(Lake, "create_object", refuses)
+    assert place.run().status == "published"
+    assert_exact(place)
 
 
 def test_two_processes_started_at_the_same_moment(place: Place, prefect_server: str, tmp_path: Path) -> None:

@@ -13,12 +13,15 @@ from pydantic import SecretStr
 
 from headworks.errors import CandidateStale, ConcurrentRun, LakeUnusable
 from headworks.lake.landing import Landing, land
+from headworks.lake.leases import Leasing
 from headworks.lake.products import open_product
 from headworks.lake.store import Lake
 from headworks.publish.postgres import publish_postgres
 from headworks.refine.curation import audit, curate
 from headworks.refine.refinement import Refinement, refine
 from headworks.settings import DatabaseSettings, LakeSettings
+from tests.integration.test_leases import NAME as LEASE
+from tests.integration.test_leases import taken_at_once
 from tests.support.faults import Crash, crash_after, happened_but_failed, writes
 from tests.support.golden import PRODUCT, PUBLISHED, committed, fill, named, rows, staged, tables
 from tests.support.items import ITEM, NAME, bronze, head, land_items, refine_items, rejected, silver
@@ -118,6 +121,23 @@ def test_of_many_runs_on_one_stream_at_once_one_wins(remote: Lake) -> None:
     with ThreadPoolExecutor(runs) as pool:
         assert any(pool.map(one, range(runs)))
     assert ids(bronze(remote)) == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_of_many_runs_at_once_one_takes_the_lease_and_the_next_one_takes_it_after_it(remote: Lake) -> None:
+    (lease,) = taken_at_once(remote)
+    assert lease.renew()
+    with pytest.raises(ConcurrentRun):
+        Leasing(remote).take(LEASE, "another", "")
+    lease.release()
+    assert Leasing(remote).take(LEASE, "another", "").number == lease.number + 1
+    assert len(remote.list_objects("_headworks/leases")) == 1
+
+
+def test_options_that_only_delta_knows_stand_in_no_leases_way(store: ObjectStore) -> None:
+    root = store.lake().settings.root
+    options = store.options(AWS_S3_ALLOW_UNSAFE_RENAME="true", max_retries="2", retry_timeout="5s")
+    lake = Lake(LakeSettings(root=root, storage_options=options))
+    assert Leasing(lake).take(LEASE, "first", "").renew()
 
 
 def test_a_bucket_that_is_not_there_is_said_in_one_message_without_the_secret(store: ObjectStore) -> None:

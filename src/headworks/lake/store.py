@@ -24,6 +24,7 @@ from pyarrow import parquet
 from headworks.errors import LakeUnusable
 from headworks.lake.delta import Table, create_table, open_table, translated
 from headworks.names import Layer, table_path
+from headworks.object_store import open_store, put_new
 from headworks.settings import LakeSettings
 
 Json = dict[str, Any]
@@ -110,6 +111,27 @@ class Lake:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, target)
+
+    def create_object(self, path: str, content: Json) -> bool:
+        """Write a small JSON object whole, unless one of that name is there; of several writers at once one wins.
+
+        Returns whether it was this one.
+        """
+        data = json.dumps(content, sort_keys=True).encode()
+        with translated(path):
+            if not self.settings.is_local:
+                return put_new(open_store(self.settings), path, data)
+            target = Path(self.settings.root) / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=target.parent) as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                try:
+                    os.link(file.name, target)
+                except FileExistsError:
+                    return False
+            return True
 
     def get_object(self, path: str) -> Json:
         """Read a small JSON object; raise `LakeUnusable` where it is not there or not JSON."""

@@ -22,16 +22,15 @@ from obstore.exceptions import (
     PreconditionError,
     UnknownConfigurationKeyError,
 )
-from obstore.store import LocalStore, from_url
+from obstore.store import LocalStore
 
 from headworks.errors import CredentialsRefused, SettingsError, SourceMissing, SourceUnavailable
+from headworks.object_store import open_store
 from headworks.settings import FilesSettings
 from headworks.sources.files.progress import FileVersion
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SCHEMES = {"s3", "s3a", "gs", "az", "abfs", "abfss"}
 _SECRET = "secret|token|password|key|sas"
-_CLIENT_OPTIONS = {"allow_http", "allow_invalid_certificates", "timeout", "connect_timeout", "proxy_url"}
 
 
 class FileMoved(Exception):
@@ -54,7 +53,7 @@ class Location:
             if re.search(_SECRET, name, re.IGNORECASE)
         ]
         with self._translated(""):
-            self._store: Any = _local(settings.root) if self.is_local else self._remote()
+            self._store: Any = _local(settings.root) if self.is_local else open_store(settings)
 
     def listed(self, folder: str = "") -> Iterator[FileVersion]:
         """List the files below a folder, in no order; a folder that is not there has none."""
@@ -96,19 +95,6 @@ class Location:
         by_tag = e_tag is not None and not self.is_local
         version = f"{e_tag}".strip('"') if by_tag else f"{size}-{modified_us}"
         return FileVersion(str(meta["path"]), version, size, modified_us, e_tag)
-
-    def _remote(self) -> Any:
-        options = {key.lower(): value for key, value in (self.settings.options() or {}).items()}
-        client: dict[str, Any] = {"timeout": "60s", "connect_timeout": "5s"}
-        for key in list(options):
-            name = key.removeprefix("aws_")
-            if name in _CLIENT_OPTIONS:
-                value = options.pop(key)
-                client[name] = value.lower() == "true" if value.lower() in {"true", "false"} else value
-        if self.settings.root.partition("://")[0] not in _SCHEMES:
-            raise ValueError(f"there is no reader for {self.settings.root.partition('://')[0]}://")
-        retries: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=8)}
-        return from_url(self.settings.root, config=options, client_options=client, retry_config=retries)  # type: ignore[call-overload]
 
     @contextmanager
     def _translated(self, path: str) -> Iterator[None]:

@@ -195,7 +195,7 @@ class DialectTable:
     def _separator(self, connection: Connection) -> str:
         """Return what stands between date and time where a database keeps moments as text."""
         cursor = self._column(self._cursor)
-        text = connection.execute(
+        text: Any = connection.execute(
             select(literal_column(str(cursor.compile(dialect=connection.dialect))))
             .select_from(self._reflected.table)
             .where(cursor.is_not(None))
