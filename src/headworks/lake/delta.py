@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 import polars as pl
 import pyarrow as pa
 from deltalake import (
-    ColumnProperties,
     CommitProperties,
     DeltaTable,
     PostCommitHookProperties,
@@ -47,11 +46,6 @@ _NO_HOUSEKEEPING = PostCommitHookProperties(create_checkpoint=True, cleanup_expi
 _CARE = {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "CREATE TABLE"}
 _LOG_RETENTION = "delta.logRetentionDuration"
 _PLAIN = WriterProperties(compression="SNAPPY")
-# A column of running numbers takes longest to write of all, unless as differences.
-_NUMBERED = WriterProperties(
-    compression="SNAPPY",
-    column_properties={"_row": ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")},
-)
 _FORBIDDEN = "delta.setTransactionRetentionDuration"
 
 
@@ -125,6 +119,7 @@ class Table:
         transactions: Transactions,
         *,
         retries: int = APPEND_RETRIES,
+        writer: WriterProperties | None = None,
     ) -> None:
         """Append ``frame`` with its transactions in one commit; an empty frame carries the transactions alone."""
         names = frame.columns if isinstance(frame, pl.DataFrame) else frame.schema.names
@@ -134,7 +129,7 @@ class Table:
             frame,
             mode="append",
             schema_mode="merge" if differ else None,
-            writer_properties=_NUMBERED if "_row" in names else _PLAIN,
+            writer_properties=writer or _PLAIN,
             commit_properties=_properties(transactions, retries),
             post_commithook_properties=_NO_HOUSEKEEPING,
         )

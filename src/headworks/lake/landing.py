@@ -20,6 +20,7 @@ import polars as pl
 from headworks.errors import CommitUnclear, ConcurrentRun, LakeUnusable
 from headworks.lake.delta import Table
 from headworks.lake.drift import Policy, check, drift_of
+from headworks.lake.encoding import Encoding
 from headworks.lake.stamping import METADATA, Metadata, conforming, stamped
 from headworks.lake.store import Lake
 from headworks.names import check_dataset, check_stream, checkpoints_folder
@@ -165,6 +166,7 @@ def _land_batches(
 ) -> Iterator[LandingReport]:
     """Commit batch after batch through one table object, and yield the report after each."""
     batches = source.read(head.position, until)
+    encoding = Encoding()
     try:
         for batch in batches:
             if batch.height == 0 and batch.position == (head.position or {}):
@@ -174,7 +176,7 @@ def _land_batches(
             token = landing.token()
             put_checkpoint(landing, head.sequence + 1, token, batch.position)
             try:
-                _commit(landing, table, batch, head.sequence + 1, token)
+                _commit(landing, table, batch, head.sequence + 1, token, encoding)
             except Exception as problem:
                 raise _CommitFailed(batch, head, token) from problem
             head = Head(head.sequence + 1, token, batch.position)
@@ -187,11 +189,19 @@ def _land_batches(
             close()
 
 
-def _commit(landing: Landing, table: Table, batch: Batch, sequence: int, token: int) -> None:
+def _commit(
+    landing: Landing,
+    table: Table,
+    batch: Batch,
+    sequence: int,
+    token: int,
+    encoding: Encoding,
+) -> None:
     """Append a batch with its sequence and token: this is the moment in which it happens."""
     meta = Metadata(landing.stream, sequence, landing.clock())
-    rows = stamped(conforming(batch.frame, table.schema, landing.drift), meta)
-    table.append(rows, {landing.stream: sequence, checkpoint_id(landing.stream): token})
+    rows = conforming(batch.frame, table.schema, landing.drift)
+    transactions = {landing.stream: sequence, checkpoint_id(landing.stream): token}
+    table.append(stamped(rows, meta), transactions, writer=encoding.of(rows))
 
 
 def _received(table: Table) -> pl.Schema:

@@ -46,7 +46,8 @@ class Metadata:
 
 def conforming(rows: Rows, bronze: pl.Schema, drift: Policy) -> Rows:
     """Return a batch's columns in bronze's types, which hold all their values; new ones by the drift policy."""
-    schema = rows.schema if isinstance(rows, pl.DataFrame) else _schema(rows)
+    # An Arrow schema is taken as it is: a table made for it would have pyarrow import pandas.
+    schema = pl.Schema(rows.schema)
     kept = [name for name in schema if drift != "ignore" or name in bronze]
     casts = [name for name in kept if bronze.get(name, schema[name]) != schema[name]]
     if not casts and len(kept) == len(schema):
@@ -58,33 +59,26 @@ def conforming(rows: Rows, bronze: pl.Schema, drift: Policy) -> Rows:
 def stamped(rows: Rows, meta: Metadata) -> pl.DataFrame | pa.RecordBatchReader:
     """Return rows with their metadata."""
     if isinstance(rows, pl.DataFrame):
-        return rows.with_columns(
-            pl.lit(meta.stream).alias("_stream"),
-            pl.lit(meta.sequence, dtype=pl.Int64).alias("_sequence"),
-            pl.int_range(pl.len(), dtype=pl.Int64).alias("_row"),
-            pl.lit(meta.ingested_at, dtype=pl.Datetime("us", "UTC")).alias("_ingested_at"),
-        )
+        return rows.with_columns(_metadata(meta, pl.len()))
     schema = pa.schema([*rows.schema, *_ARROW])
     return pa.RecordBatchReader.from_batches(schema, _stamped_batches(rows, schema, meta))
 
 
-def _stamped_batches(rows: pa.Table, schema: pa.Schema, meta: Metadata) -> Iterator[pa.RecordBatch]:
-    first = 0
-    common = [
-        pa.scalar(value, kind)
-        for value, kind in (
-            (meta.stream, pa.string()),
-            (meta.sequence, pa.int64()),
-            (meta.ingested_at, pa.timestamp("us", "UTC")),
-        )
+def _metadata(meta: Metadata, count: pl.Expr) -> list[pl.Expr]:
+    return [
+        pl.repeat(meta.stream, count, dtype=pl.String).alias("_stream"),
+        pl.repeat(meta.sequence, count, dtype=pl.Int64).alias("_sequence"),
+        pl.int_range(count, dtype=pl.Int64).alias("_row"),
+        pl.repeat(meta.ingested_at, count, dtype=pl.Datetime("us", "UTC")).alias("_ingested_at"),
     ]
-    for batch in rows.to_batches():
-        count = batch.num_rows
-        stream, sequence, moment = (pa.repeat(value, count) for value in common)
-        numbers = pl.int_range(first, first + count, eager=True).to_arrow()
-        yield pa.RecordBatch.from_arrays([*batch.columns, stream, sequence, numbers, moment], schema=schema)
-        first += count
 
 
-def _schema(rows: pa.Table) -> pl.Schema:
-    return cast(pl.DataFrame, pl.from_arrow(rows.schema.empty_table())).schema
+def _stamped_batches(rows: pa.Table, schema: pa.Schema, meta: Metadata) -> Iterator[pa.RecordBatch]:
+    # By way of Polars, since pyarrow imports pandas before it makes a single scalar.
+    made = pl.select(_metadata(meta, pl.lit(rows.num_rows))).to_arrow().cast(_ARROW)
+    first = 0
+    for batch in filter(len, rows.to_batches()):
+        parts = made.slice(first, batch.num_rows).combine_chunks()
+        columns = [column.chunk(0) for column in parts.columns]
+        yield pa.RecordBatch.from_arrays([*batch.columns, *columns], schema=schema)
+        first += batch.num_rows

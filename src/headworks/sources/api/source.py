@@ -39,7 +39,7 @@ class ApiSource:
 
     api: ApiClient
     resource: Resource
-    batch_pages: int = 50
+    batch_pages: int = 100
     batch_bytes: int = 16 * _MEGABYTE
     batch_s: float = 10.0
     window: Window | None = None

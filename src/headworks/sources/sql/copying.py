@@ -18,6 +18,7 @@ import asyncpg
 
 from headworks.errors import SourceUnavailable
 from headworks.settings import DatabaseSettings
+from headworks.sources import eventloop
 from headworks.sources.prefetch import Channel
 from headworks.sources.sql.address import asyncpg_arguments, describe
 from headworks.sources.sql.states import translated_copy
@@ -80,7 +81,7 @@ class _Receiver:
         """Receive everything; called in the thread."""
         self._waiting = list(reversed(self.copy.queries))
         with suppress(asyncio.CancelledError):
-            asyncio.run(self._receive())
+            eventloop.run(self._receive())
 
     def cancel(self) -> None:
         """End the receiving, from another thread, if it still goes on."""
