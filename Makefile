@@ -12,13 +12,17 @@ SEEDS ?= 20
 KILLED ?= 100
 BLOWS ?= 100
 BENCH ?=
+DEPLOY ?=
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos faults hostile corruption test-tables chaos-databases bench-databases bench-quality clean
+.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos faults hostile corruption test-tables chaos-databases bench-databases bench-quality deploy clean
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deploy: $(READY) ## Deploy to the Prefect server at PREFECT_API_URL; DEPLOY="--dry-run" tells what would change
+	@$(BIN)/python -m deployments.deploy $(DEPLOY)
 
 demo: $(READY) ## Run the sales flow on a local stack; DAYS=3 lets the shop live on first
 	@$(BIN)/python -m deployments.demo --days $(DAYS)

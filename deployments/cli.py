@@ -22,7 +22,13 @@ STACK_ROOT = Path(".headworks")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["deploy"]:
+        # It has a parser of its own, and takes long to import.
+        from deployments.deploy import main as deploy
+
+        return deploy(given[1:])
+    options = _parser().parse_args(given)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -79,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     blocks.add_argument("names", nargs="*", metavar="NAME")
     blocks.add_argument("--file", help="a file with the variables")
     blocks.set_defaults(command=_register_blocks)
+
+    commands.add_parser("deploy", help="make a Prefect server as the checkout says")
 
     for group in (product, stream, breaker, probe, quarantine, anomaly):
         group.add(commands)

@@ -47,6 +47,11 @@ def test_the_container_has_neither_rights_nor_secrets_that_it_does_not_need(
 ) -> None:
     inspected = docker("inspect", first.name)
     (container,) = json.loads(inspected)
+    assert container["HostConfig"]["ReadonlyRootfs"] is True
+    assert container["HostConfig"]["Privileged"] is False
+    assert container["HostConfig"]["Init"] is True
+    assert container["HostConfig"]["Memory"] > 0
+    assert set(container["HostConfig"]["Tmpfs"]) == {"/tmp", "/home/headworks"}
     assert container["HostConfig"]["CapDrop"] == ["ALL"]
     assert container["HostConfig"]["SecurityOpt"] == ["no-new-privileges:true"]
     assert container["Config"]["User"].partition(":")[0] not in {"", "0", "root"}
