@@ -15,7 +15,7 @@ BENCH ?=
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos hostile corruption test-tables chaos-databases bench-databases clean
+.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos faults hostile corruption test-tables chaos-databases bench-databases clean
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +48,10 @@ lock: $(READY) ## Write the locks anew from pyproject.toml
 	@$(BIN)/python tools/lock.py
 
 test-docker: $(READY) ## Build the image and run the flow in a container; needs a Docker engine
-	@$(BIN)/python -m pytest -m docker tests/docker $(PYTEST)
+	@$(BIN)/python -m pytest -m 'docker and not campaign' tests/docker tests/faults $(PYTEST)
+
+faults: $(READY) ## Break everything around a run in a container, and see that the next one makes all exact
+	@$(BIN)/python -m pytest -m docker tests/faults $(PYTEST)
 
 test-browser: $(READY) ## Look at the dashboard in a browser; needs Chromium
 	@$(BIN)/python -m pytest -m browser tests/browser $(PYTEST)

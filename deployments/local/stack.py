@@ -12,7 +12,7 @@ import os
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -57,8 +57,9 @@ class State(BaseModel):
 class Stack:
     """A Postgres, the shop's API and a Prefect server on this machine, all kept below one folder."""
 
-    def __init__(self, root: Path, say: Callable[[str], None] = print) -> None:
+    def __init__(self, root: Path, say: Callable[[str], None] = print, world: World | None = None) -> None:
         self.root = root.absolute()
+        self._world = world or World()
         self._say = say
         self._saving = threading.Lock()
 
@@ -115,7 +116,7 @@ class Stack:
     def live(self, days: int) -> str:
         """Let the shop live on for some days; returns what it lived through, in words."""
         with psycopg.connect(self._postgres(self._state()).admin_url(SHOP)) as connection:
-            lived = live_on(connection, World(), days)
+            lived = live_on(connection, self._world, days)
         return f"the shop lived {len(lived)} more days, from {lived[0]} to {lived[-1]}" if lived else ""
 
     def variables(self) -> dict[str, str]:
@@ -160,6 +161,7 @@ class Stack:
                 "PREFECT_API_URL": url,
                 "PREFECT_UI_API_URL": url,
                 "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+                **self._server_settings(),
             },
             log,
         )
@@ -168,12 +170,16 @@ class Stack:
         ready = partial(_answers_itself, process, port, f"{url}/health")
         wait_until(ready, process, "The Prefect server", log, _START_S)
 
+    def _server_settings(self) -> Mapping[str, str]:
+        """Return further settings of the Prefect server: another stack may keep its data elsewhere."""
+        return {}
+
     def _start_shop(self, state: State) -> None:
         postgres = self._postgres(state)
         if not self._runs(state, POSTGRES):
             self._started(state, POSTGRES, postgres.start())
         with psycopg.connect(postgres.admin_url(SHOP)) as connection:
-            history = found(connection, World())
+            history = found(connection, self._world)
             days = lived_days(connection)
         if history:
             postgres.grant_reading()

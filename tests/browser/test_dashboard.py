@@ -19,9 +19,10 @@ import pytest
 from dashboard.view import money, number
 from deployments.local.postgres import SHOP
 from shop.truth import DailyRow, Truth, truth
-from tests.browser.conftest import Dashboard, Screen, cells, metric, running_dashboard, settled
+from tests.browser.conftest import Dashboard, cells, metric, running_dashboard, settled
 from tests.support.demo import Demo
 from tests.support.pools import CHECKOUT
+from tests.support.screens import Screen
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.conftest import Screen
 from tests.support.demo import Demo
 from tests.support.pools import Operator, assert_published_equals_truth
+from tests.support.screens import Screen
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

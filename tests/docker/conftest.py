@@ -7,13 +7,20 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import httpx
 import pytest
 import yaml
 
-from deployments.local.stack import Stack
+from tests.support.operated import OperatedStack
 from tests.support.pools import CHECKOUT, Operator
+from tests.support.screens import chromium, page, screen
 
+__all__ = ["chromium", "page", "screen"]
+
+POOL = "headworks-docker"
+DEPLOYMENT = "sales/sales-daily-docker"
 _BUILD_S = 900
 _COMMAND_S = 120
 
@@ -84,8 +91,9 @@ class Pool:
     volume: str
 
     @property
-    def stack(self) -> Stack:
+    def stack(self) -> OperatedStack:
         """The stack whose server the pool belongs to."""
+        assert isinstance(self.operator.stack, OperatedStack)
         return self.operator.stack
 
     def run_flow(self, *arguments: str) -> Container:
@@ -93,28 +101,40 @@ class Pool:
         name = f"headworks-test-{uuid.uuid4().hex[:8]}"
         kept = ("volumes=" + f'["{self.volume}:/data"]', "auto_remove=false", f'name="{name}"')
         chosen = [word for variable in kept for word in ("--job-variable", variable)]
-        flow_run = self.operator.ask("sales/sales-daily-docker", *chosen, *arguments)
-        log = self.operator.work_once("headworks-docker")
+        flow_run = self.operator.ask(DEPLOYMENT, *chosen, *arguments)
+        log = self.operator.work_once(POOL)
         self.operator.assert_completed(flow_run, log)
         return Container(flow_run, name)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pool(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
-    """The flow deployed to a Docker pool; the stack is stopped, and containers and volume are removed at the end."""
+    """The flow deployed to a Docker pool of a server on Postgres; all of it is stopped and removed at the end."""
     folder = tmp_path_factory.mktemp("docker")
-    stack = Stack(folder / ".headworks", say=lambda line: None)
+    stack = OperatedStack(folder / ".headworks")
     volume = f"headworks-test-{uuid.uuid4().hex[:8]}"
     operator = Operator(stack, folder / "operator")
     try:
         stack.up()
         operator.register_blocks(HEADWORKS_LAKE_ROOT="/data/lake")
-        operator.prefect("work-pool", "create", "headworks-docker", "--type", "docker")
+        operator.prefect("work-pool", "create", POOL, "--type", "docker")
         operator.prefect("--no-prompt", "deploy", "--name", "sales-daily-docker")
         yield Pool(operator, volume)
     finally:
         stack.down()
-        left = docker("ps", "--all", "--quiet", "--filter", "name=headworks-test-").split()
+        left = docker("ps", "--all", "--quiet", "--filter", f"volume={volume}").split()
         if left:
             docker("rm", "--force", *left)
         docker("volume", "rm", "--force", volume)
+
+
+@pytest.fixture
+def deployment(pool: Pool) -> dict[str, Any]:
+    """The deployment, whose containers are called after their run and keep what they write in the test's volume."""
+    found: dict[str, Any] = pool.operator.read(f"deployments/name/{DEPLOYMENT}")
+    variables = {**found["job_variables"], "volumes": [f"{pool.volume}:/data"]}
+    answer = httpx.patch(
+        f"{pool.stack.api_url}/deployments/{found['id']}", json={"job_variables": variables}, timeout=10
+    )
+    answer.raise_for_status()
+    return found

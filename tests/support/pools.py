@@ -9,7 +9,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,12 +22,17 @@ from psycopg.rows import class_row
 from pydantic import BaseModel
 
 from deployments.local.postgres import ANALYTICS, SHOP
+from deployments.local.processes import Process, start, stop, wait_until
 from deployments.local.stack import Stack
 from shop.truth import CustomerValueRow, DailyRow, truth
 
 CHECKOUT = Path(__file__).parents[2]
 _COMMAND_S = 600
 _RUN_S = 600
+_POLL_S = 0.2
+FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+"""The types of states in which a flow run ends."""
+
 R = TypeVar("R", bound=BaseModel)
 _UUID = re.compile(r"UUID: ([0-9a-f-]{36})")
 
@@ -86,6 +93,46 @@ class Operator:
         """Let a worker do what is due in a pool; returns its log."""
         command = ["prefect", "worker", "start", "--pool", pool, "--run-once", "--install-policy", "never"]
         return self.run(*command, timeout_s=_RUN_S)
+
+    @contextmanager
+    def working(self, pool: str, *arguments: str) -> Iterator[Process]:
+        """Let a worker look after a pool as long as the block lasts, asking every second; its process."""
+        log = self.home / f"worker-{pool}-{len(self._worker_logs(pool)) + 1}.log"
+        clean = {name: "" for name in os.environ if name.startswith("HEADWORKS")}
+        settings = {**clean, **self.environment(), "PREFECT_WORKER_QUERY_SECONDS": "1"}
+        command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool]
+        process = start([*command, "--install-policy", "never", *arguments], settings, log)
+        try:
+            wait_until(lambda: "started!" in log.read_text(), process, "The worker", log, _COMMAND_S)
+            yield process
+        finally:
+            stop(process)
+
+    def workers_said(self, pool: str) -> str:
+        """Return what the workers of a pool wrote."""
+        return "\n".join(log.read_text() for log in self._worker_logs(pool))
+
+    def _worker_logs(self, pool: str) -> list[Path]:
+        return sorted(self.home.glob(f"worker-{pool}-*.log"))
+
+    def watch(self, flow_run_id: str, *ends: str, seconds: float = _RUN_S) -> dict[str, Any]:
+        """Return a flow run once it is in a state of one of these types, such as COMPLETED; any final one without.
+
+        Fails where it ends otherwise, or is not there in time.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            run: dict[str, Any] = self.read(f"flow_runs/{flow_run_id}")
+            if run["state_type"] in (ends or FINAL):
+                return run
+            assert run["state_type"] not in FINAL, f"{run['state']}\n{self.told(flow_run_id)}"
+            assert time.monotonic() < deadline, f"{run['state']}\n{self.told(flow_run_id)}"
+            time.sleep(_POLL_S)
+
+    def told(self, flow_run_id: str) -> str:
+        """Return the log of a flow run."""
+        asked = {"logs": {"flow_run_id": {"any_": [flow_run_id]}}, "sort": "TIMESTAMP_ASC", "limit": 200}
+        return "\n".join(line["message"] for line in self.post("logs/filter", asked))
 
     def read(self, path: str) -> Any:
         """Read something from the server's API."""

@@ -1,0 +1,158 @@
+"""The ground of the campaign: a stack as it is operated, runs in containers, somebody who hears alerts, and the truth.
+
+What belongs here: beginning a run, holding it at a place, breaking things, and looks at what came of it. What does
+not: which fault leads to what.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from deployments.local.postgres import ANALYTICS, SHOP, Postgres
+from deployments.local.processes import stop
+from deployments.local.stack import API, POSTGRES
+from headworks.lake.leases import Leasing
+from shop import datasets, gold
+from tests.docker.conftest import DEPLOYMENT, POOL, docker
+from tests.support.operated import OperatedStack
+from tests.support.pools import Operator
+from tests.support.sales import Place
+
+_PATIENCE_S = 180
+_POLL_S = 0.1
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A flow run that was asked for, and how its container is called."""
+
+    id: str
+    container: str
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where faults are made: the stack, the folder that containers write to, and what was heard of them."""
+
+    operator: Operator
+    data: Path
+    heard: list[str] = field(repr=False)
+
+    @property
+    def stack(self) -> OperatedStack:
+        """The stack whose parts are broken."""
+        assert isinstance(self.operator.stack, OperatedStack)
+        return self.operator.stack
+
+    @property
+    def place(self) -> Place:
+        """The lake and the two databases, as the engine's tests look at them."""
+        postgres = self._postgres()
+        return Place(self.data / "lake", postgres.admin_url(SHOP), postgres.admin_url(ANALYTICS), api="")
+
+    def begin(self, *arguments: str, deployment: str = DEPLOYMENT, **variables: Any) -> Begun:
+        """Ask for a run in a container of a known name, with these job variables over the deployment's."""
+        name = f"headworks-test-{uuid.uuid4().hex[:8]}"
+        given = {"volumes": [f"{self.data}:/data"], "auto_remove": False, "name": name, **variables}
+        chosen = [
+            word for key, value in given.items() for word in ("--job-variable", f"{key}={json.dumps(value)}")
+        ]
+        return Begun(self.operator.ask(deployment, *chosen, *arguments), name)
+
+    def run(self, *arguments: str, **variables: Any) -> dict[str, Any]:
+        """Let a run complete; returns it."""
+        return self.operator.watch(self.begin(*arguments, **variables).id, "COMPLETED")
+
+    def working(self) -> Any:
+        """Let a worker look after the pool, as a context."""
+        return self.operator.working(POOL)
+
+    @contextmanager
+    def held(self, database: str = SHOP, table: str = "shop.orders") -> Iterator[Callable[[], None]]:
+        """Lock a table, so that a run stops where it needs it; gives what waits until one does."""
+        with psycopg.connect(self._postgres().admin_url(database)) as connection:
+            connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")  # type: ignore[arg-type]
+            yield lambda: self.until(lambda: self._waiting(database), f"no run came to {table}")
+
+    def until(self, true: Callable[[], Any], otherwise: str, seconds: float = _PATIENCE_S) -> None:
+        """Wait until something is true; fails where it is not in time."""
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < deadline, otherwise
+            time.sleep(_POLL_S)
+
+    def until_heard(self, *words: str) -> None:
+        """Wait until an alert with all of these words arrives."""
+        self.until(
+            lambda: any(all(word in told for word in words) for told in self.heard),
+            f"nobody was told of {words}; heard: {self.heard}",
+        )
+
+    def exit_code(self, begun: Begun) -> int:
+        """Return how a run's container ended."""
+        return int(docker("inspect", "--format", "{{.State.ExitCode}}", begun.container))
+
+    def assert_exact(self) -> None:
+        """Compare all that consumers see with the shop's own truth, and insist that silver has each key once."""
+        self.place.assert_true()
+        for group in datasets.IN_ORDER:
+            for dataset in group:
+                silver = self.place.lake.must_open("silver", dataset.name).scan().select(dataset.key)
+                keys = silver.collect()
+                assert keys.n_unique() == keys.height, f"doubled keys in silver.{dataset.name}"
+
+    def assert_lease_is_free(self) -> None:
+        """Insist that nobody holds the lease of the sales."""
+        _, term = Leasing(self.place.lake).newest(gold.PRODUCT)
+        assert term is not None
+        assert term.released, f"still held by {term.what}"
+
+    def cancel(self, begun: Begun) -> None:
+        """Cancel a run as the button in the UI does."""
+        self.set_state(begun, {"type": "CANCELLING", "name": "Cancelling"})
+
+    def set_state(self, begun: Begun, state: dict[str, Any]) -> None:
+        """Ask the server to set a run's state."""
+        answer = httpx.post(
+            f"{self.stack.api_url}/flow_runs/{begun.id}/set_state",
+            json={"state": state, "force": False},
+            timeout=10,
+        )
+        answer.raise_for_status()
+
+    @contextmanager
+    def without_api(self) -> Iterator[None]:
+        """Let the shop's API be away as long as the block lasts."""
+        stop(self.stack._state().processes[API])
+        try:
+            yield
+        finally:
+            self.stack.up()
+
+    @contextmanager
+    def without_postgres(self) -> Iterator[None]:
+        """Let the shop's Postgres be away as long as the block lasts."""
+        Postgres.stop(self.stack._state().processes[POSTGRES])
+        try:
+            yield
+        finally:
+            self.stack.up()
+
+    def _waiting(self, database: str) -> bool:
+        with psycopg.connect(self._postgres().admin_url("postgres")) as connection:
+            row = connection.execute(_WAITING, (database,)).fetchone()
+        return row is not None and int(row[0]) > 0
+
+    def _postgres(self) -> Postgres:
+        return self.stack._postgres(self.stack._state())

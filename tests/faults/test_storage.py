@@ -1,0 +1,77 @@
+"""The disk is full, or results are gone: what is committed stays, and the next run goes on."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.docker.conftest import docker
+from tests.faults.ground import Ground
+
+pytestmark = [pytest.mark.docker, pytest.mark.server]
+
+_MARGIN_KB = 64
+
+
+def test_a_full_disk_fails_the_run_and_breaks_nothing(ground: Ground, image: str) -> None:
+    """The lake is moved to a small disk in memory, which a ballast then fills."""
+    volume, keeper = "headworks-test-small", "headworks-test-keeper"
+    options = ("type=tmpfs", "device=tmpfs", "o=size=64m,uid=10001,gid=10001,mode=777")
+    docker("volume", "create", *(word for option in options for word in ("--opt", option)), volume)
+    try:
+        # Such a volume lives as long as a container has it.
+        mounts = ("--volume", f"{volume}:/data", "--volume", f"{ground.data}:/old")
+        docker("run", "--detach", "--name", keeper, *mounts, image, "sleep", "infinity")
+        docker("exec", keeper, "cp", "-r", "/old/lake", "/data/lake")
+        fill = (
+            f"dd if=/dev/zero of=/data/ballast bs=1k; truncate -s -{_MARGIN_KB}k /data/ballast; df -k /data"
+        )
+        docker("exec", keeper, "sh", "-c", fill)
+        with ground.working():
+            begun = ground.begin(volumes=[f"{volume}:/data"])
+            run = ground.operator.watch(begun.id, "FAILED", "CRASHED")
+            assert "No space left" in ground.operator.told(begun.id), run["state"]
+            docker("exec", keeper, "rm", "/data/ballast")
+            ground.run(volumes=[f"{volume}:/data"])
+        shutil.rmtree(ground.data / "lake")
+        docker("exec", keeper, "cp", "-r", "/data/lake", "/old/lake")
+        ground.assert_exact()
+    finally:
+        docker("rm", "--force", keeper)
+        docker("volume", "rm", "--force", volume)
+
+
+def test_a_failed_run_is_retried_in_another_container_and_finds_what_was_done(ground: Ground) -> None:
+    begun = failed_at_the_api(ground)
+    with ground.working():
+        ground.operator.prefect("flow-run", "retry", begun.id)
+        ground.operator.watch(begun.id, "COMPLETED")
+    assert runs_of(ground, begun.id, "extract shop.orders") == 1, "what was read was read again"
+    ground.assert_exact()
+
+
+def test_results_that_are_lost_are_made_again(ground: Ground) -> None:
+    begun = failed_at_the_api(ground)
+    shutil.rmtree(ground.data / "results")
+    with ground.working():
+        ground.operator.prefect("flow-run", "retry", begun.id)
+        ground.operator.watch(begun.id, "COMPLETED")
+    assert runs_of(ground, begun.id, "extract shop.orders") == 2
+    ground.assert_exact()
+
+
+def failed_at_the_api(ground: Ground):  # type: ignore[no-untyped-def]
+    """Let a run fail for want of the API, whose tables are read by then."""
+    with ground.working(), ground.without_api():
+        begun = ground.begin()
+        ground.operator.watch(begun.id, "FAILED")
+    ground.operator.post("deployments/filter", {})
+    return begun
+
+
+def runs_of(ground: Ground, flow_run: str, task: str) -> int:
+    """Return how many times a task of a flow run was begun."""
+    asked = {"task_runs": {"flow_run_id": {"any_": [flow_run]}, "name": {"any_": [task]}}}
+    found = ground.operator.post("task_runs/filter", asked)
+    return sum(each["run_count"] for each in found)
