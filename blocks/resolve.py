@@ -1,7 +1,10 @@
 """Finds a block by its name: on the Prefect server, else filled from the environment or from ``.env``.
 
 The variables of a block are ``HEADWORKS_<NAME>_<FIELD>``, so the token of ``shop-api`` is ``HEADWORKS_SHOP_API_TOKEN``.
-So plain Python needs no set-up on any server. What belongs here: that search. What does not: the blocks.
+So plain Python needs no set-up on any server. A variable may be given as a file: ``HEADWORKS_SHOP_API_TOKEN_FILE``
+names one that holds the token. With a profile, the block's name begins with it (``profiles.py``).
+
+What belongs here: that search. What does not: the blocks.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from blocks.api import ApiCredentials
 from blocks.database import database_connector, database_settings
 from blocks.files import FileLocation
 from blocks.lake import LakeLocation
+from blocks.profiles import Profile
 from headworks.errors import SettingsError
 from headworks.observe.channels import Mail, Slack, Webhook
 from headworks.settings import DatabaseSettings, FilesSettings, LakeSettings
@@ -52,16 +56,47 @@ def load_database(name: str, *, postgres: bool = False) -> DatabaseSettings:
 
 def alert_channels(name: str = "alerts") -> tuple[Webhook | Slack | Mail, ...]:
     """Return the channel that the block ``name`` describes; none where there is no such block: nobody is told then."""
-    found = _saved(AlertChannel, name) or _alerts_from(name, variables())
+    given = variables()
+    name = Profile.of(given).name(name)
+    found = _saved(AlertChannel, name) or _alerts_from(name, given)
     if found is None:
         return ()
     return (_validated(found.to_settings, name),)
 
 
-def variables() -> dict[str, str]:
-    """Return the environment's variables over those of ``.env`` in the working directory."""
-    written = {name: value for name, value in dotenv_values(Path(".env")).items() if value is not None}
-    return {**written, **os.environ}
+def variables(file: Path | None = None) -> dict[str, str]:
+    """Return the environment's variables over those of a file, else of ``.env`` in the working directory.
+
+    Raises `SettingsError` where a named file is not there or cannot be read.
+    """
+    if file is not None and not file.exists():
+        raise SettingsError("The file of variables is not there.", where=str(file), do="correct --file.")
+    written = {
+        name: value for name, value in dotenv_values(file or Path(".env")).items() if value is not None
+    }
+    return _with_files({**written, **os.environ})
+
+
+def _with_files(given: dict[str, str]) -> dict[str, str]:
+    """Add what files hold that variables ending in ``_FILE`` name, as a secret manager mounts them."""
+    read: dict[str, str] = {}
+    for variable, path in given.items():
+        plain = variable.removesuffix("_FILE")
+        if plain == variable or not variable.startswith("HEADWORKS_") or not path:
+            continue
+        if given.get(plain):
+            raise SettingsError(
+                f"Both {plain} and {variable} are set.", where="variables", do="keep one of them."
+            )
+        try:
+            read[plain] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as problem:
+            raise SettingsError(
+                f"The file that {variable} names cannot be read: {type(problem).__name__}.",
+                where=path,
+                do="correct the path, or who may read it.",
+            ) from problem
+    return {**given, **read}
 
 
 def prefix(name: str) -> str:
@@ -91,10 +126,12 @@ def _find(
     main_field: str,
     make: Callable[[str, Mapping[str, str]], B | None],
 ) -> B:
+    given = variables()
+    name = Profile.of(given).name(name)
     saved = _saved(kind, name)
     if saved is not None:
         return saved
-    made = make(name, variables())
+    made = make(name, given)
     if made is not None:
         return made
     variable = f"{prefix(name)}{main_field}"

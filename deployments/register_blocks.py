@@ -7,35 +7,37 @@ a block is filled from variables, which is the same as without a server (``block
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from dotenv import dotenv_values
 from prefect.blocks.core import Block
 from prefect.exceptions import ObjectNotFound
+from pydantic import BaseModel, Secret, SecretStr
 
+from blocks.profiles import Profile
 from blocks.resolve import from_variables, prefix, variables
 from headworks.errors import HeadworksError, SettingsError
 
 NAMES = ("lake", "shop-api", "shop-database", "analytics-database")
 """The blocks that the flows use by default."""
 
+B = TypeVar("B", bound=Block)
 Outcome = Literal["registered", "updated", "unchanged"]
 
 
-def register(name: str, found: Mapping[str, str]) -> Outcome | None:
+def register(name: str, found: Mapping[str, str], *, dry_run: bool = False) -> Outcome | None:
     """Save the block that the variables describe, unless the saved one is the same; None where they describe none."""
     made = from_variables(name, found)
     if made is None:
         return None
-    saved = _saved(type(made), name)
+    saved = saved_block(type(made), name)
     if saved is not None and _content(saved) == _content(made):
         return "unchanged"
-    made.register_type_and_schema()
-    made.save(name, overwrite=True)
+    if not dry_run:
+        made.register_type_and_schema()
+        made.save(name, overwrite=True)
     return "registered" if saved is None else "updated"
 
 
@@ -43,8 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Register the named blocks, or those of the flows, and tell what became of each; the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        found = _variables(options.file)
-        for name in options.names or NAMES:
+        found = variables(options.file)
+        profile = Profile.of(found)
+        for name in map(profile.name, options.names or NAMES):
             outcome = register(name, found)
             if outcome is None:
                 raise SettingsError(
@@ -59,15 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _variables(file: Path | None) -> Mapping[str, str]:
-    if file is None:
-        return variables()
-    if not file.exists():
-        raise SettingsError("The file of variables is not there.", where=str(file), do="correct --file.")
-    return {**{key: value for key, value in dotenv_values(file).items() if value is not None}, **os.environ}
-
-
-def _saved(kind: type[Block], name: str) -> Block | None:
+def saved_block(kind: type[B], name: str) -> B | None:
+    """Return the block that the server has of a kind and a name, or None."""
     try:
         return kind.load(name)  # type: ignore[return-value]
     except (ValueError, ObjectNotFound):
@@ -76,8 +72,18 @@ def _saved(kind: type[Block], name: str) -> Block | None:
 
 def _content(block: Block) -> dict[str, Any]:
     """Return all that a block holds, secrets in clear, for comparing alone."""
-    fields = set(type(block).model_fields)
-    return block.model_dump(mode="json", context={"include_secrets": True}, include=fields)
+    # Not model_dump: Prefect makes the schema of the block anew for each of its fields.
+    return {name: _clear(getattr(block, name)) for name in type(block).model_fields}
+
+
+def _clear(value: Any) -> Any:
+    if isinstance(value, Secret | SecretStr):
+        return _clear(value.get_secret_value())
+    if isinstance(value, BaseModel):
+        return {name: _clear(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return {name: _clear(inner) for name, inner in value.items()}
+    return [_clear(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _parser() -> argparse.ArgumentParser:

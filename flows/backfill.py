@@ -16,6 +16,7 @@ from flows.console import run_as_program
 from flows.running import begin
 from headworks.errors import BackfillIncomplete
 from headworks.lake.backfills import Every, PlannedWindow, split
+from tasks.alerting import incident_of, well_again
 from tasks.backfill import plan_backfill, run_windows
 
 
@@ -59,6 +60,7 @@ def backfill(
             where=f"backfill {name}",
             do="mend what it says and run the same backfill again: only these windows are repeated.",
         )
+    well_again(run, incident_of("backfill"))
     return done
 
 

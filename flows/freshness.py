@@ -14,7 +14,7 @@ from flows.running import begin
 from headworks.errors import FreshnessMissed
 from headworks.observe.alerts import freshness_alert
 from headworks.observe.freshness import FreshnessPromise, FreshnessReport
-from tasks.alerting import alert_freshness
+from tasks.alerting import alert_freshness, incident_of
 from tasks.care import freshness_of
 
 
@@ -28,7 +28,7 @@ def freshness(promises: list[FreshnessPromise], lake: str = "lake") -> Freshness
     """
     run = begin(lake, "incremental", dry_run=False)
     report = freshness_of(run, promises)
-    incident = f"freshness of {lake}"
+    incident = incident_of("freshness")
     alert_freshness(run, incident, freshness_alert(report, incident))
     if report.late:
         raise FreshnessMissed(

@@ -12,6 +12,7 @@ from prefect import flow
 from flows.console import run_as_program
 from flows.running import begin
 from headworks.lake.maintenance import MaintenanceSettings, TableCare
+from tasks.alerting import incident_of, well_again
 from tasks.care import maintain_lake
 
 
@@ -28,7 +29,11 @@ def maintenance(
         settings: How long things are kept; the defaults are safe for flows that take up to a day.
         dry_run: Tell what would be taken away, but change nothing.
     """
-    return maintain_lake(begin(lake, "incremental", dry_run=dry_run), settings or MaintenanceSettings())
+    run = begin(lake, "incremental", dry_run=dry_run)
+    done = maintain_lake(run, settings or MaintenanceSettings())
+    if not dry_run:
+        well_again(run, incident_of("maintenance"))
+    return done
 
 
 if __name__ == "__main__":

@@ -2,59 +2,126 @@
 
 from __future__ import annotations
 
-from prefect import get_run_logger, task
+from collections.abc import Callable
+from uuid import UUID
 
-from blocks import alert_channels
-from headworks.errors import HeadworksError
-from headworks.lake.incidents import heal, tell
-from headworks.lake.quarantine import pending_rows
+from prefect import get_run_logger, task
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import deployment
+from prefect.settings import get_current_settings
+
+from blocks import alert_channels, lake_settings
+from headworks.errors import HeadworksError, LakeUnusable, SettingsError
+from headworks.lake.incidents import heal, open_incidents, tell
 from headworks.lake.store import Lake
-from headworks.observe.alerts import Alert, alert_of, incident_of
+from headworks.lake.telling import rejected_examples, seen
+from headworks.observe.alerts import Alert, alert_of, flow_incident, late_alert, lost_alert
+from headworks.observe.channels import Sends
 from headworks.observe.report import RunReport
 from tasks.extract import Run
 from tasks.policy import EFFECT
 
-_EXAMPLES = 3
+LATE = "Late"
 
 
 @task(name="alert", task_run_name="alert about {report.status}", **EFFECT)
 def alert_about(run: Run, report: RunReport) -> bool:
-    """Tell people how a run ended, where it calls for that; returns whether anybody was told.
+    """Tell people how a run ended and what it showed, where that calls for it; returns whether anybody was told.
 
     What a channel does not take is logged and tried again by the next run: an alert that fails must not hide the run's
     own end.
     """
-    alert = alert_of(report, _examples(run.open_lake(), report))
-    return _told(run, alert, incident_of(report))
-
-
-def _told(run: Run, alert: Alert | None, incident: str) -> bool:
     channels = alert_channels()
     if not channels:
         return False
-    try:
-        if alert is None:
-            return heal(run.open_lake(), channels, incident)
-        return tell(run.open_lake(), channels, alert)
-    except HeadworksError as problem:
-        get_run_logger().warning("nobody could be told: %s", problem)
-        return False
+    lake, incident = run.open_lake(), incident_of(report.flow)
+    alert = alert_of(report, rejected_examples(lake, report))
+    told = [_told(lake, channels, incident, alert and alert.model_copy(update={"incident": incident}))]
+    found = seen(lake, report)
+    told += [_told(lake, channels, each.incident, each) for each in found.alerts]
+    told += [_told(lake, channels, each, None) for each in found.over]
+    return any(told)
 
 
 @task(name="alert-freshness", task_run_name="alert about freshness", **EFFECT)
 def alert_freshness(run: Run, incident: str, alert: Alert | None) -> bool:
     """Tell people that a promise of freshness is broken, or that all are kept again."""
-    return _told(run, alert, incident)
+    channels = alert_channels()
+    return bool(channels) and _told(run.open_lake(), channels, incident, alert)
 
 
-def _examples(lake: Lake, report: RunReport) -> tuple[str, ...]:
-    """Return a few raw records of those that a closed gate was closed for; their shape alone is told."""
-    if report.status != "gate closed":
-        return ()
-    found: list[str] = []
-    for gate in report.gates:
-        layer, _, dataset = gate.scope.partition(".")
-        rows = pending_rows(lake, dataset, lake.open("silver", dataset)) if layer == "silver" else None
-        if rows is not None and not gate.open:
-            found += rows.head(_EXAMPLES).collect().get_column("record").drop_nulls().to_list()
-    return tuple(found[:_EXAMPLES])
+@task(name="well-again", task_run_name="well again: {incident}", **EFFECT)
+def well_again(run: Run, incident: str) -> bool:
+    """Tell people that a flow without an account does its work again, if they know that it did not."""
+    channels = alert_channels()
+    return bool(channels) and _told(run.open_lake(), channels, incident, None)
+
+
+@task(name="alert-flow-run", task_run_name="alert about {flow_run}", **EFFECT)
+def alert_flow_run(flow_run: UUID) -> str:
+    """Tell people of a run that could not do so itself; returns in words what was done.
+
+    Raises `SettingsError` where the server has no such run.
+    """
+    channels = alert_channels()
+    if not channels:
+        return "there is no block of alerts, so nobody is told"
+    with get_client(sync_client=True) as client:
+        run, incident, is_late = _read(client, flow_run)
+    if run.parameters.get("dry_run") is True:
+        return "it was a dry run"
+    if not (is_late or run.state is None or run.state.is_failed() or run.state.is_crashed()):
+        return f"it is {run.state.name} by now"
+    alert = _alert(run, incident, is_late)
+    try:
+        lake = Lake(lake_settings(str(run.parameters.get("lake", "lake"))))
+        failed = run.state is not None and run.state.is_failed()
+        if failed and any(each.incident == incident for each in open_incidents(lake)):
+            return "people know of it already"
+        return "told" if _told(lake, channels, incident, alert) else "people know of it already"
+    except (LakeUnusable, SettingsError) as problem:
+        # What was told is remembered in the lake. Without it, told twice is better than never.
+        get_run_logger().warning("the lake cannot be asked what people know already: %s", problem)
+        _send(lambda: [channel.send(alert) for channel in channels])
+        return "told, without the lake"
+
+
+def incident_of(flow: str) -> str:
+    """Name the incident of the flow that runs, in the deployment that it runs in."""
+    return flow_incident(flow, str(deployment.name or ""))
+
+
+def _read(client: SyncPrefectClient, flow_run: UUID) -> tuple[FlowRun, str, bool]:
+    try:
+        run = client.read_flow_run(flow_run)
+    except ObjectNotFound as problem:
+        raise SettingsError("There is no such flow run.", where=str(flow_run)) from problem
+    flow = client.read_flow(run.flow_id).name.replace("-", "_")
+    name = client.read_deployment(run.deployment_id).name if run.deployment_id else ""
+    return run, flow_incident(flow, name), run.state is not None and run.state.name == LATE
+
+
+def _alert(run: FlowRun, incident: str, is_late: bool) -> Alert:
+    ui_url = get_current_settings().ui_url
+    link = f"{ui_url}/runs/flow-run/{run.id}" if ui_url else ""
+    if is_late:
+        return late_alert(incident, run.name, f"{run.expected_start_time:%Y-%m-%d %H:%M:%S} UTC", link)
+    return lost_alert(incident, run.name, (run.state.message or "") if run.state else "", link)
+
+
+def _told(lake: Lake, channels: tuple[Sends, ...], incident: str, alert: Alert | None) -> bool:
+    if alert is None:
+        return _send(lambda: heal(lake, channels, incident))
+    return _send(lambda: tell(lake, channels, alert))
+
+
+def _send(send: Callable[[], object]) -> bool:
+    try:
+        return bool(send())
+    except LakeUnusable:
+        raise
+    except HeadworksError as problem:
+        get_run_logger().warning("nobody could be told: %s", problem)
+        return False

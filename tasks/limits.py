@@ -10,6 +10,8 @@ import math
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import rate_limit
 
+from blocks.profiles import Profile
+from blocks.resolve import variables
 from headworks.ports import RateBudget
 from headworks.sources.api.settings import ApiSettings
 
@@ -40,4 +42,9 @@ class PrefectBudget:
 def shared_budget(api: str, settings: ApiSettings) -> RateBudget | None:
     """Return the budget that all runs share for the API of a block, or None where its block sets none."""
     rate = settings.limits.requests_per_s
-    return PrefectBudget(f"headworks-{api}", rate) if rate else None
+    return PrefectBudget(budget_name(api), rate) if rate else None
+
+
+def budget_name(api: str) -> str:
+    """Return the name of an API's budget on the server, apart for each profile."""
+    return f"headworks-{Profile.of(variables()).name(api)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prefect import get_run_logger, task
+from prefect.events import emit_event
 
 from blocks import load_database
 from headworks.lake.products import ProductVersion, publish_product
@@ -10,6 +11,9 @@ from headworks.observe.report import PublishReport, TableRef
 from headworks.publish.postgres import PublishedTable, publish_postgres
 from tasks.extract import Run
 from tasks.policy import EFFECT
+
+PUBLISHED = "headworks.product.published"
+"""The event of a new publication; its resource is ``headworks.product.<name>``."""
 
 
 @task(name="name-product", task_run_name="name product {product}", **EFFECT)
@@ -33,7 +37,7 @@ def publish_tables(
     product: ProductVersion,
     tables: tuple[PublishedTable, ...],
 ) -> PublishReport:
-    """Make a schema of Postgres show the product, in one transaction."""
+    """Make a schema of Postgres show the product, in one transaction, and say so to whatever depends on it."""
     report = publish_postgres(
         run.open_lake(), load_database(database, postgres=True), schema_name, product, tables
     )
@@ -44,4 +48,20 @@ def publish_tables(
         sum(table.inserted for table in report.tables),
         sum(table.removed for table in report.tables),
     )
+    # Either: a run that was killed between the two steps is finished by the next one.
+    if product.changed or report.changed:
+        _announce(run, product, report.target)
     return report
+
+
+def _announce(run: Run, product: ProductVersion, target: str) -> None:
+    """Emit the event that deployments can be triggered by; told again where the publication is tried again."""
+    emit_event(
+        PUBLISHED,
+        resource={
+            "prefect.resource.id": f"headworks.product.{product.product}",
+            "prefect.resource.name": product.product,
+            "headworks.lake": run.lake,
+        },
+        payload={"sequence": product.sequence, "run_id": run.run_id, "target": target},
+    )

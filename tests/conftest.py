@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import socket
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import hypothesis
 import psycopg
 import pytest
@@ -37,9 +34,6 @@ hypothesis.settings.register_profile(
     "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("patient")
-
-# Generous: where everything else runs at the same time, a start takes minutes.
-_SERVER_START_S = 300
 
 
 @dataclass
@@ -95,26 +89,10 @@ def postgres() -> Iterator[PostgresServer]:
 def prefect_api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Prefect server of the session's own; whether a test talks to it is for `prefect_server`."""
     pytest.importorskip("psutil", reason="what starts and stops servers is absent: pip install -e .[demo]")
-    from deployments.local.processes import start, stop, wait_until
+    from tests.support.prefect_server import serving
 
-    home = tmp_path_factory.mktemp("prefect-server")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    log = home / "server.log"
-    url = f"http://127.0.0.1:{port}/api"
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    process = start(
-        command,
-        {"PREFECT_HOME": str(home), "PREFECT_API_URL": url, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"},
-        log,
-    )
-    try:
-        wait_until(
-            lambda: _answers(f"{url}/health"), process, "The tests' Prefect server", log, _SERVER_START_S
-        )
+    with serving(tmp_path_factory.mktemp("prefect-server")) as url:
         yield url
-    finally:
-        stop(process)
 
 
 @pytest.fixture
@@ -137,10 +115,3 @@ def prefect_server(prefect_api_url: str, tmp_path: Path) -> Iterator[str]:
     }
     with temporary_settings(chosen):
         yield prefect_api_url
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2).is_success
-    except httpx.HTTPError:
-        return False

@@ -23,16 +23,17 @@ from prefect.cli.deploy._models import (
     WorkPoolConfig,
 )
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 from prefect.flows import load_flow_from_entrypoint
-from prefect.workers.process import ProcessWorker
-from prefect_docker.worker import DockerWorker  # type: ignore[import-untyped]
 from pydantic import BaseModel
 
+from blocks.profiles import Profile
+from deployments.deploying.declared import read_server, template_of
 from tests.support.pools import CHECKOUT
 
 Document = dict[str, Any]
 
-_WORKERS = {"headworks-local": ProcessWorker, "headworks-docker": DockerWorker}
+_POOLS = ("headworks-local", "headworks-docker")
 _SECRET_KEY = re.compile(
     r"passw|token|secret|credential|api_?key|auth_string|connection_string", re.IGNORECASE
 )
@@ -55,12 +56,20 @@ def _deployment_faults(deployment: Document) -> list[str]:
     found += _unknown(f"{name}.work_pool", deployment["work_pool"], WorkPoolConfig)
     for schedule in deployment["schedules"]:
         found += _unknown(f"{name}.schedules", schedule, RawScheduleConfig)
+    for trigger in deployment.get("triggers", []):
+        found += _unknown(f"{name}.triggers", trigger, DeploymentEventTrigger)
     pool = deployment["work_pool"]["name"]
-    if pool not in _WORKERS:
+    if pool not in _POOLS:
         return [*found, f"{name}.work_pool: {pool} is a pool that nothing here tells how to make"]
-    variables = _WORKERS[pool].get_default_base_job_template()["variables"]["properties"]
+    variables = _template(pool)["variables"]["properties"]
     chosen = deployment["work_pool"].get("job_variables", {})
     return found + [f"{name}: no job variable {key!r} of {pool}" for key in chosen if key not in variables]
+
+
+def _template(pool: str) -> Document:
+    """Return the base job template that the pool is made with."""
+    (declared,) = [one for one in read_server(Profile()).work_pools if one.name == pool]
+    return template_of(declared, Profile())
 
 
 def _unknown(where: str, given: Mapping[str, Any], model: type[BaseModel]) -> list[str]:
@@ -85,7 +94,7 @@ def _text_faults(path: str, text: str) -> Iterator[str]:
         yield "this is the name of a secret, which belongs in a block"
     if _USER_IN_URL.search(text):
         yield "a URL with a user in it"
-    if "{{" in text:
+    if "{{" in text and not path.endswith(".triggers.parameters.flow_run.template"):
         yield "a template, which is filled in at deploy time and then read by all who see the deployment"
 
 
@@ -111,10 +120,11 @@ SPOILERS: dict[str, Callable[[Document], object]] = {
     "Prefect knows no 'time_zone'": lambda d: d["deployments"][0]["schedules"][0].update(time_zone="UTC"),
     "Prefect knows no 'strategy'": lambda d: d["deployments"][0]["concurrency_limit"].update(strategy="X"),
     "no job variable 'volume'": lambda d: _variables(d).update(volume="headworks-data:/data"),
+    "Prefect knows no 'expects'": lambda d: _triggers(d)[0].update(expects=[]),
     "a pool that nothing here tells": lambda d: d["deployments"][0]["work_pool"].update(name="other"),
-    "the name of a secret": lambda d: _variables(d)["env"].update(PREFECT_API_KEY="1234"),
-    "a URL with a user in it": lambda d: _variables(d)["env"].update(DATABASE="postgresql://me:pw@db/shop"),
-    "a template, which": lambda d: _variables(d)["env"].update(SHOP="{{ $SHOP }}"),
+    "the name of a secret": lambda d: _env(d).update(PREFECT_API_KEY="1234"),
+    "a URL with a user in it": lambda d: _env(d).update(DATABASE="postgresql://me:pw@db/shop"),
+    "a template, which": lambda d: _env(d).update(SHOP="{{ $SHOP }}"),
 }
 
 
@@ -130,9 +140,23 @@ def _variables(document: Document) -> Document:
     return variables
 
 
+def _env(document: Document) -> Document:
+    env: Document = _variables(document).setdefault("env", {})
+    return env
+
+
+def _triggers(document: Document) -> list[Document]:
+    triggers: list[Document] = document["deployments"][-1]["triggers"]
+    return triggers
+
+
+def twin(name: str) -> str:
+    """Return the name of the same deployment on the Docker pool."""
+    return f"{name}-docker"
+
+
 FLOWS = {
     "sales-daily": "sales",
-    "sales-daily-docker": "sales",
     "ingest-shop-rates": "ingest-api",
     "replay-quarantine": "replay-quarantine",
     "orders-hourly": "ingest-database",
@@ -141,21 +165,41 @@ FLOWS = {
     "backfill-sales": "backfill",
     "maintenance-nightly": "maintenance",
     "freshness-hourly": "freshness",
+    "alert": "alert",
 }
+"""The deployments of the process pool; each has a twin on the Docker pool."""
 
 BY_HAND = {"ingest-shop-rates", "receipts", "backfill-sales", "replay-quarantine"}
 """Patterns, and what a person starts: they have no schedule."""
 
-ASKED = {"backfill-sales": {"name": "january", "start": "2026-01-01", "end": "2026-02-01"}}
-"""What a person gives when starting a run."""
+BY_EVENT = {"alert", "freshness-hourly"}
+"""What a trigger starts; the freshness is looked at by schedule as well."""
+
+DROPPED = {"orders-hourly", "maintenance-nightly", "freshness-hourly"}
+"""Where the next run would do the same: it is dropped, and does not queue up."""
+
+ASKED = {
+    "backfill-sales": {"name": "january", "start": "2026-01-01", "end": "2026-02-01"},
+    "alert": {"flow_run": "00000000-0000-0000-0000-000000000000"},
+}
+"""What a person or a trigger gives when starting a run."""
 
 
 def test_what_is_started_by_hand_has_no_schedule_and_all_else_has_one() -> None:
-    assert {name for name, each in _deployments().items() if not each["schedules"]} == BY_HAND
+    without = {name for name, each in _deployments().items() if not each["schedules"]}
+    started = {*BY_HAND, "alert"}
+    assert without == started | {twin(name) for name in started}
 
 
 def test_each_deployment_is_judged_here() -> None:
-    assert set(_deployments()) == set(FLOWS)
+    assert set(_deployments()) == set(FLOWS) | {twin(name) for name in FLOWS}
+
+
+def test_every_flow_of_the_package_has_a_deployment() -> None:
+    modules = {path.stem for path in (CHECKOUT / "flows").glob("*.py")}
+    entrypoints = {each["entrypoint"].split(".")[1] for each in _deployments().values()}
+    helpers = {"__init__", "console", "running", "datasets", "products"}
+    assert entrypoints == modules - helpers
 
 
 @pytest.mark.parametrize("name", FLOWS)
@@ -168,7 +212,7 @@ def test_the_entrypoint_is_the_flow_by_its_modules_name_and_takes_the_parameters
     flow.validate_parameters({**deployment["parameters"], **ASKED.get(name, {})})
 
 
-@pytest.mark.parametrize("name", sorted(set(FLOWS) - BY_HAND))
+@pytest.mark.parametrize("name", sorted(set(FLOWS) - BY_HAND - {"alert"}))
 def test_a_schedule_can_be_paused_for_good_and_says_its_time_zone(name: str) -> None:
     (schedule,) = _deployments()[name]["schedules"]
     RawScheduleConfig.model_validate(schedule)
@@ -177,19 +221,49 @@ def test_a_schedule_can_be_paused_for_good_and_says_its_time_zone(name: str) -> 
     assert "active" not in schedule, "deploying again would begin a paused schedule anew"
 
 
-def test_both_deployments_are_one_definition_and_differ_only_in_name_and_work_pool() -> None:
-    process, docker = _deployments()["sales-daily"], _deployments()["sales-daily-docker"]
+@pytest.mark.parametrize("name", FLOWS)
+def test_each_deployment_has_a_twin_on_the_docker_pool_that_differs_only_in_name_and_work_pool(
+    name: str,
+) -> None:
+    process, docker = _deployments()[name], _deployments()[twin(name)]
     different = {key for key in process | docker if process.get(key) != docker.get(key)}
     assert different == {"name", "work_pool"}
-    assert "<<: *sales-daily" in (CHECKOUT / "prefect.yaml").read_text(encoding="utf-8")
+    queue = process["work_pool"].get("work_queue_name")
+    assert process["work_pool"].get("name") == "headworks-local"
+    assert docker["work_pool"] == {
+        "name": "headworks-docker",
+        "job_variables": _variables(_read()),
+        **({"work_queue_name": queue} if queue else {}),
+    }
+    assert f"<<: *{name}\n" in (CHECKOUT / "prefect.yaml").read_text(encoding="utf-8")
+
+
+def test_each_queue_that_a_deployment_names_is_made_with_its_pool() -> None:
+    known = {(pool.name, queue.name) for pool in read_server(Profile()).work_pools for queue in pool.queues}
+    used = {
+        (each["work_pool"]["name"], each["work_pool"].get("work_queue_name", "default"))
+        for each in _deployments().values()
+    }
+    assert used == known
 
 
 def test_one_run_at_a_time_and_nothing_is_pulled_built_or_pushed() -> None:
     document = _read()
     assert document["pull"] == []
-    for deployment in document["deployments"]:
-        assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
+    for name, deployment in _deployments().items():
+        dropped = name.removesuffix("-docker") in DROPPED
+        strategy = "CANCEL_NEW" if dropped else "ENQUEUE"
+        assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": strategy}
         assert (deployment["build"], deployment["push"]) == ([], [])
+
+
+def test_what_events_start_looks_at_our_own_runs_and_never_at_itself() -> None:
+    triggered = {name for name, each in _deployments().items() if each.get("triggers")}
+    assert triggered == BY_EVENT | {twin(name) for name in BY_EVENT}
+    for name, deployment in _deployments().items():
+        assert ("headworks" in deployment["tags"]) == (not name.startswith("alert")), "alerts about alerts"
+        for trigger in deployment.get("triggers", []):
+            assert trigger["match_related"]["prefect.resource.id"] == "prefect.tag.headworks"
 
 
 def test_the_image_has_the_version_of_this_checkout() -> None:

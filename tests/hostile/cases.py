@@ -57,7 +57,14 @@ def _catalogued(case: Case) -> Playing:
         def make(api: HostileApi) -> Source:
             return source_of(api, in_flight=in_flight, timeout_s=timeout_s)
 
-        return play(case, style, seed, make, folder, Allowed(in_flight=in_flight))
+        return play(
+            case,
+            style,
+            seed,
+            make,
+            folder,
+            Allowed(in_flight=in_flight, ready=in_flight if in_flight > 1 else 0),
+        )
 
     return playing
 

@@ -89,8 +89,8 @@ class Killed:
         return not self.lost and not self.doubled and self.again <= MOST_AGAIN
 
 
-MOST_AGAIN = 2 * BATCH_PAGES + IN_FLIGHT + 1
-"""The batch that is being committed, the one that was gathered meanwhile, what is under way, and a page of overlap."""
+MOST_AGAIN = 2 * BATCH_PAGES + 2 * IN_FLIGHT + 1
+"""The batch that is being committed, the one gathered meanwhile, what is under way or ready, and a page of overlap."""
 
 
 @contextmanager

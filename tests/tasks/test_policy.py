@@ -57,6 +57,8 @@ def test_there_are_the_tasks_that_are_looked_at_here() -> None:
     assert {task.name for task in TASKS} == {
         "alert",
         "alert-freshness",
+        "alert-flow-run",
+        "well-again",
         "plan-backfill",
         "maintain-lake",
         "measure-freshness",

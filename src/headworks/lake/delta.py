@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
 
 import polars as pl
 import pyarrow as pa
@@ -89,8 +88,8 @@ class Table:
     @property
     def schema(self) -> pl.Schema:
         """The table's columns and their types."""
-        arrow = pa.schema(self._delta.schema().to_arrow())
-        return cast(pl.DataFrame, pl.from_arrow(arrow.empty_table())).schema
+        # Straight from Rust to Rust: by way of pyarrow it costs half a second of imports.
+        return pl.Schema(self._delta.schema().to_arrow())
 
     def transaction(self, app_id: str) -> int:
         """Return the version committed under ``app_id``, or 0 where there is none."""

@@ -1,4 +1,6 @@
-"""What the lake adds to alerts: examples of rejected rows, and warnings that stopped nothing but are to be seen.
+"""What the lake adds to alerts: examples of rejected rows, and what stopped no run but is to be seen.
+
+That is: tables that are not as usual, a quarantine that grows, an API that is left in peace.
 
 What belongs here: reading these for one run. What does not: the words of alerts (``headworks.observe.alerts``), and
 who is told how often (``incidents.py``).
@@ -6,14 +8,48 @@ who is told how often (``incidents.py``).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import polars as pl
 
+from headworks.lake.breakers import LakeBreakers
 from headworks.lake.quarantine import pending_rows, rejected_rows
+from headworks.lake.resolutions import unresolved
 from headworks.lake.store import Lake
-from headworks.observe.alerts import Alert, masked
+from headworks.observe.alerts import (
+    Alert,
+    breaker_alert,
+    breaker_incident,
+    masked,
+    quarantine_alert,
+    quarantine_incident,
+)
 from headworks.observe.report import GateReport, RunReport
+from headworks.ports import Clock, system_clock
+from headworks.sources.api.breaking import read_breaker
 
 EXAMPLES = 3
+QUARANTINE_ROWS, QUARANTINE_SHARE = 100, 0.05
+"""More rejected rows than this, and than this share of silver's, are more than a few to be looked at some day."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a run shows beside its own end: what a person should be told of, and incidents that are over."""
+
+    alerts: tuple[Alert, ...]
+    over: tuple[str, ...]
+
+
+def seen(lake: Lake, report: RunReport, clock: Clock = system_clock) -> Seen:
+    """Return what a run shows of tables, quarantines and breakers."""
+    grown = [_quarantine(lake, one.dataset) for one in report.refinements]
+    breakers = [_breaker(LakeBreakers(lake), name, clock) for name in LakeBreakers(lake).names()]
+    both = [each for each in (*grown, *breakers) if each is not None]
+    return Seen(
+        (*warnings(lake, report), *(each for each in both if isinstance(each, Alert))),
+        (*quiet_tables(report), *(each for each in both if isinstance(each, str))),
+    )
 
 
 def rejected_examples(lake: Lake, report: RunReport) -> tuple[str, ...]:
@@ -48,6 +84,33 @@ def quiet_tables(report: RunReport) -> tuple[str, ...]:
 def incident_of(scope: str) -> str:
     """Name the incident of warnings about a table: whatever warns, it is one until a run passes without."""
     return f"warnings of {scope}"
+
+
+def _quarantine(lake: Lake, dataset: str) -> Alert | str:
+    """Return the alert about a dataset's quarantine, or the incident's name where it is small enough."""
+    silver = lake.open("silver", dataset)
+    rejected = rejected_rows(lake, dataset, silver)
+    if silver is None or rejected is None or _count(rejected) <= QUARANTINE_ROWS:
+        return quarantine_incident(dataset)
+    waiting, rows = _count(unresolved(lake, dataset, rejected)), _count(silver.scan())
+    if waiting <= max(QUARANTINE_ROWS, QUARANTINE_SHARE * rows):
+        return quarantine_incident(dataset)
+    return quarantine_alert(dataset, waiting, rows)
+
+
+def _breaker(store: LakeBreakers, api: str, clock: Clock) -> Alert | str | None:
+    """Return the alert about an open breaker, the incident's name of a closed one, and nothing of one in between."""
+    found = read_breaker(store, api)
+    stands = found.stands(clock())
+    if stands == "closed":
+        return breaker_incident(api)
+    if stands == "open" and found.closed_until is not None:
+        return breaker_alert(api, f"{found.closed_until:%Y-%m-%d %H:%M:%S}", found.reason)
+    return None
+
+
+def _count(rows: pl.LazyFrame) -> int:
+    return int(rows.select(pl.len()).collect().item())
 
 
 def _warning(lake: Lake, report: RunReport, gate: GateReport) -> Alert:

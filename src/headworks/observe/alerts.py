@@ -14,7 +14,13 @@ from headworks.observe.freshness import FreshnessReport
 from headworks.observe.report import Report, RunReport
 
 Kind = Literal[
-    "run failed", "gate closed", "freshness missed", "breaker open", "quarantine growing", "anomaly warned"
+    "run failed",
+    "run late",
+    "gate closed",
+    "freshness missed",
+    "breaker open",
+    "quarantine growing",
+    "anomaly warned",
 ]
 
 _LARGEST_EXAMPLE = 200
@@ -74,7 +80,69 @@ def alert_of(report: RunReport, quarantined: tuple[str, ...] = ()) -> Alert | No
 
 def incident_of(report: RunReport) -> str:
     """Name the incident of a flow on a lake: whatever stops it, it is one until it runs well again."""
-    return f"flow {report.flow}"
+    return flow_incident(report.flow)
+
+
+def flow_incident(flow: str, deployment: str = "") -> str:
+    """Name the incident of a flow that does not do its work; each deployment of a flow has incidents of its own."""
+    return f"flow {flow} of {deployment}" if deployment else f"flow {flow}"
+
+
+def quarantine_alert(dataset: str, waiting: int, rows: int) -> Alert:
+    """Return the alert about a quarantine that holds too much which nothing was decided about."""
+    return Alert(
+        incident=quarantine_incident(dataset),
+        kind="quarantine growing",
+        title=f"{waiting:,} rejected rows of {dataset} wait for a decision",
+        details=(f"silver has {rows:,} rows",),
+        do=f"see why: headworks quarantine show {dataset}. Mend the source or the rule, then headworks quarantine "
+        f"release {dataset}; or discard them.",
+    )
+
+
+def quarantine_incident(dataset: str) -> str:
+    """Name the incident of a dataset's quarantine."""
+    return f"quarantine of {dataset}"
+
+
+def lost_alert(incident: str, run_name: str, message: str, link: str) -> Alert:
+    """Return the alert about a run that could not tell of its own end: it crashed, or failed before it began."""
+    return Alert(
+        incident=incident,
+        kind="run failed",
+        title=f"{incident}: the run {run_name} failed",
+        details=(message or "It ended without a word.",),
+        do="look at its log. Nothing has to be cleaned up: run it again, and it goes on after its last commit.",
+        link=link,
+    )
+
+
+def late_alert(incident: str, run_name: str, due: str, link: str) -> Alert:
+    """Return the alert about a run that nobody has started, though it is due."""
+    return Alert(
+        incident=incident,
+        kind="run late",
+        title=f"{incident}: the run {run_name} is late",
+        details=(f"It should have begun at {due}.",),
+        do="see whether a worker serves its pool, and whether a limit of pool, queue or deployment is reached.",
+        link=link,
+    )
+
+
+def breaker_alert(api: str, until: str, reason: str) -> Alert:
+    """Return the alert about an API that is left in peace since it failed too often."""
+    return Alert(
+        incident=breaker_incident(api),
+        kind="breaker open",
+        title=f"{api} failed too often and is not asked before {until} UTC",
+        details=(reason,) if reason else (),
+        do=f"see what is wrong with it. It is asked again by itself; at once after: headworks breaker reset {api}",
+    )
+
+
+def breaker_incident(api: str) -> str:
+    """Name the incident of an API's breaker."""
+    return f"breaker of {api}"
 
 
 def freshness_alert(report: FreshnessReport, incident: str) -> Alert | None:

@@ -41,10 +41,19 @@ Making = Callable[[HostileApi], Source]
 
 @dataclass(frozen=True)
 class Allowed:
-    """What the source under test may do by its settings: requests at the same time, and pages in a batch."""
+    """What the source under test may do by its settings.
+
+    Requests at the same time, pages that were guessed well and lie ready beside them, and pages in a batch.
+    """
 
     in_flight: int = 1
+    ready: int = 0
     batch_pages: int = 3
+
+    @property
+    def beside(self) -> int:
+        """Requests that may have been made before the page that is being looked at was known."""
+        return self.in_flight + self.ready - 1
 
 
 @dataclass
@@ -163,7 +172,7 @@ def _fails(trial: _Trial) -> None:
     if not isinstance(problem, promise.errors):
         names = ", ".join(kind.__name__ for kind in promise.errors)
         trial.fault(f"failed with {type(problem).__name__}, not with {names}: {problem}")
-    beside = trial.allowed.in_flight - 1
+    beside = trial.allowed.beside
     if promise.most_after is not None and api.affliction.struck > promise.most_after + beside:
         trial.fault(f"{api.affliction.struck} requests of no use, more than {promise.most_after}")
     repeats = getattr(api.affliction, "repeats", 0)
@@ -181,7 +190,7 @@ def _fails(trial: _Trial) -> None:
         return
     _truth(trial)
     again = sum(count - 1 for count in api.pages.values())
-    if not promise.doubled and again > trial.allowed.batch_pages + trial.allowed.in_flight:
+    if not promise.doubled and again > trial.allowed.batch_pages + trial.allowed.beside + 1:
         trial.fault(f"the next run asked for {again} pages again, more than a batch")
 
 

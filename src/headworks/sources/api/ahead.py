@@ -17,11 +17,18 @@ Guess = Callable[[int], Request | None]
 """Returns the request so many pages ahead, or None where it cannot be guessed."""
 
 
+_WAITING = 2
+"""Pages under way or ready, for each request that may be under way: none stands idle while pages are looked at."""
+
+_GROWTH = 4
+
+
 class Ahead(Generic[F]):
-    """Up to ``most`` requests on their way; it begins with one, and doubles with each page that was guessed well."""
+    """Up to ``most`` requests on their way; it begins with one, and widens with each page that was guessed well."""
 
     def __init__(self, fetch: Callable[[Request], Awaitable[F]], most: int) -> None:
         self._fetch, self._most = fetch, most
+        self._way = asyncio.Semaphore(most)
         self._tasks: dict[Request, asyncio.Task[F]] = {}
         self._width = 1
 
@@ -52,10 +59,14 @@ class Ahead(Generic[F]):
             if request is None or request in self._tasks:
                 break
             self._tasks[request] = self._begin(request)
-        self._width = min(self._width * 2, self._most)
+        self._width = min(self._width * _GROWTH, self._most * _WAITING if self._most > 1 else 1)
+
+    async def _in_turn(self, request: Request) -> F:
+        async with self._way:
+            return await self._fetch(request)
 
     def _begin(self, request: Request) -> asyncio.Task[F]:
-        task = asyncio.ensure_future(self._fetch(request))
+        task = asyncio.ensure_future(self._in_turn(request))
         # A page past the end may fail and never be asked for; its error then means nothing.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task

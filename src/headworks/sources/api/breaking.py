@@ -12,6 +12,8 @@ from headworks.ports import BreakerStore, Clock
 from headworks.sources.api.breaker import Breaker
 from headworks.sources.api.settings import BreakerLimits
 
+_WELL = Breaker()
+
 
 class BreakerGuard:
     """The breaker of one API, as one reading sees it."""
@@ -46,7 +48,7 @@ class BreakerGuard:
 
     def succeeded(self) -> None:
         """Close it."""
-        if self._state == Breaker():
+        if self._state == _WELL:
             return
         was_open = self._state.closed_until is not None
         self._state = self._state.succeeded()

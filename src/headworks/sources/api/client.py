@@ -43,7 +43,8 @@ from headworks.sources.api.pacing import LocalBudget, Pacer
 from headworks.sources.api.request import Request, origin
 from headworks.sources.api.settings import ApiSettings
 from headworks.sources.api.signing import Redactor, Signer, TokenCache
-from headworks.sources.api.transport import make_client, read_body, translated
+from headworks.sources.api.translating import translated
+from headworks.sources.api.transport import Wire
 from headworks.sources.api.waiting import asked_wait_s, backoff_s, pause_s
 
 T = TypeVar("T")
@@ -107,7 +108,7 @@ class Session:
     async def __aenter__(self) -> Self:
         """Open the connections."""
         transport = self._api.transport() if self._api.transport else None
-        self._client = make_client(self._api.settings, transport)
+        self._wire = Wire(self._api.settings, transport)
         self._breaker.load()
         return self
 
@@ -119,7 +120,7 @@ class Session:
     ) -> None:
         """Close the connections, and keep how the API fared."""
         self._breaker.keep()
-        await self._client.aclose()
+        await self._wire.aclose()
 
     async def fetch(self, request: Request, rules: Rules, accept: Callable[[Reply], T]) -> T:
         """Ask until ``accept`` takes the reply, and return what it made of it.
@@ -223,14 +224,9 @@ class Session:
         auth: httpx.Auth | None = None,
     ) -> Reply:
         self.traffic.requests += 1
-        made = self._client.build_request(method, url, headers=dict(headers), content=content)
-        response = await self._client.send(made, stream=True, auth=auth)
-        try:
-            body = await read_body(response, self._limits.response_bytes)
-        finally:
-            await response.aclose()
-        self.traffic.bytes += len(body)
-        return Reply(response.status_code, response.reason_phrase, _lowered(response.headers), body)
+        reply = await self._wire.send(method, url, headers, content, auth)
+        self.traffic.bytes += len(reply.body)
+        return reply
 
     async def _deadlined(self, send: Callable[[], Awaitable[Reply]]) -> Reply:
         with translated(self._limits.timeout_s):
@@ -261,12 +257,3 @@ class Session:
             located.wait_s = problem.wait_s
         located.__cause__ = problem.__cause__
         return located
-
-
-def _lowered(headers: httpx.Headers) -> dict[str, str]:
-    """Return headers by lower-case name; of a name that comes twice both values, joined by a comma."""
-    found: dict[str, str] = {}
-    for raw_name, raw_value in headers.raw:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        found[name] = f"{found[name]}, {value}" if name in found else value
-    return found

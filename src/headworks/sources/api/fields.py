@@ -27,12 +27,21 @@ class RecordFields:
         )
 
     def keys(self, records: Sequence[bytes]) -> list[Key] | None:
-        """Return each record's key as raw JSON, or None where the resource has no key."""
-        return None if self._key is None else self._key.read(records)
+        """Return each record's key, or None where the resource has no key."""
+        if self._key is None:
+            return None
+        columns = self._key.columns(records)
+        if not any(None in column or b"null" in column for column in columns):
+            parts: Any = columns
+            return list(parts[0] if len(parts) == 1 else map(b",".join, zip(*parts, strict=True)))
+        return [
+            None if None in key or b"null" in key else b",".join(filter(None, key))
+            for key in zip(*columns, strict=True)
+        ]
 
     def cursors(self, records: Sequence[bytes]) -> list[bytes | None]:
         """Return each record's cursor value as raw JSON."""
-        return [] if self._cursor is None else [value for (value,) in self._cursor.read(records)]
+        return [] if self._cursor is None else self._cursor.columns(records)[0]
 
     def deleted(self, records: Sequence[bytes]) -> list[bool] | None:
         """Tell of each record whether it says that it was deleted; None where the resource has no tombstones."""

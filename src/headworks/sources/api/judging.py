@@ -98,6 +98,8 @@ def is_empty(reply: Reply, request: Request, rules: Rules) -> bool:
 def judge(reply: Reply, request: Request, rules: Rules) -> HeadworksError | None:
     """Return what is wrong with an answer, or None where nothing is."""
     status = reply.status
+    if status == 200 and status not in rules.capped and status not in rules.empty:
+        return _content(reply)
     said = f"The API answered {status} {reply.reason}".rstrip() + _excerpt(reply)
     if status in rules.capped:
         return WindowTooLarge(said)

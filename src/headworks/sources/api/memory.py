@@ -14,16 +14,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice, repeat
+from typing import Any
 
 MOST_KEYS = 100_000
 """Keys that are remembered, the latest ones: some 20 MB."""
 
+_MOST_SCANS = 16
+"""More scans than one reading makes of one span."""
+
 MOST_EXPECTED = 1_000
 """Digests that are kept in a position; more would make checkpoints large, and cost only that rows come twice."""
 
-Key = tuple[bytes | None, ...]
-
-_NULL = b"null"
+Key = bytes | None
+"""A record's key as raw JSON, its parts separated by commas; None where it is null or absent, and so is no key."""
 
 
 def digest(record: bytes) -> str:
@@ -45,7 +48,8 @@ class Memory:
     def __init__(self, expected: Iterable[str]) -> None:
         self._expected = Counter(expected)
         self._before: Counter[bytes] = Counter()
-        self._latest: dict[Key, tuple[int, int]] = {}
+        # Plain bytes and numbers, which the garbage collector does not walk through: there are very many.
+        self._latest: dict[bytes, int] = {}
         self._scan = 1
 
     def begin_scan(self) -> None:
@@ -65,22 +69,40 @@ class Memory:
         """Tell which records of a page are new; ``keys`` are theirs, None where records have no key."""
         if not self._expected and not self._before and keys is None:
             return Recognised([True] * len(records), len(records))
+        if keys is not None and self._all_new(records, keys):
+            return Recognised([True] * len(records), len(records))
         landing, fresh = [], 0
         for record, key in zip(records, keys or repeat(None), strict=False):
             again = bool(self._before) and self._before[record] > 0
             known = again or (bool(self._expected) and self._is_expected(record))
             if again:
                 self._before[record] -= 1
-            if key is not None and None not in key and _NULL not in key:
-                version, latest = (hash(record), self._scan), self._latest
+            if key is not None:
+                version, latest = self._version(record), self._latest
                 found = latest.pop(key, None)
                 latest[key] = version
                 if found is not None:
-                    known, again = known or found[0] == version[0], again or found == version
+                    known = known or found // _MOST_SCANS == version // _MOST_SCANS
+                    again = again or found == version
             landing.append(not known)
             fresh += not again
         self._forget()
         return Recognised(landing, fresh)
+
+    def _all_new(self, records: Sequence[bytes], keys: Sequence[Key]) -> bool:
+        """Remember a page at once where each record has a key that did not come before, as most pages' have."""
+        if self._expected or self._before or None in keys or not self._latest.keys().isdisjoint(keys):
+            return False
+        new: dict[Any, int] = dict(zip(keys, map(self._version, records), strict=True))
+        if len(new) != len(records):
+            return False
+        self._latest.update(new)
+        self._forget()
+        return True
+
+    def _version(self, record: bytes) -> int:
+        """Return a number that stands for a record's bytes, and in its last digits for the scan."""
+        return hash(record) * _MOST_SCANS + self._scan % _MOST_SCANS
 
     def _is_expected(self, record: bytes) -> bool:
         short = digest(record)

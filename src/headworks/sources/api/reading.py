@@ -116,12 +116,15 @@ class Reading:
         async def fetch(request: Request) -> Fetched:
             return await self._fetch(request, first=first)
 
-        ahead = Ahead(fetch, self._api.settings.limits.in_flight)
+        most = self._api.settings.limits.in_flight
+        ahead = Ahead(fetch, most)
         try:
             while True:
                 here = state
 
                 def guess(steps: int, here: dict[str, object] = here) -> Request | None:
+                    if steps >= most and not self._paginator.bounded(here):
+                        return None
                     following = self._paginator.ahead(here, steps)
                     return None if following is None else self._request(following, span)
 

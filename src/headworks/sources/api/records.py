@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -105,7 +106,7 @@ class _Quick:
         records = _walk(top, self._records)
         if records is None or any(fields[path] for path in self._envelope.errors):
             raise _NotThere
-        return Body([bytes(record) for record in records], fields)
+        return Body(list(map(bytes, records)), fields)
 
     def _grow(self, tree: dict[str, Any], steps: Sequence[str], leaf: Any) -> None:
         for step in steps[:-1]:
@@ -299,12 +300,26 @@ class FieldReader:
     def read(self, records: Sequence[bytes]) -> list[tuple[bytes | None, ...]]:
         """Return the raw JSON of each field of each record; all None where a record is no JSON object."""
         try:
-            found = self._many.decode(b"[" + b",".join(records) + b"]")
-            if self._flat and len(self._paths) == 1:
-                return [(bytes(held.f0) or None,) for held in found]
-            return [self._of(held) for held in found]
+            return [self._of(held) for held in self._many.decode(_joined(records))]
         except _STRICT:
             return [self._alone(record) for record in records]
+
+    def columns(self, records: Sequence[bytes]) -> list[list[bytes | None]]:
+        """Return the same by field: of each the raw JSON of all records."""
+        if self._flat:
+            try:
+                found = self._many.decode(_joined(records))
+            except _STRICT:
+                found = None
+            if found is not None:
+                return [self._column(found, at) for at in range(len(self._paths))]
+        rows = self.read(records)
+        return [[row[at] for row in rows] for at in range(len(self._paths))]
+
+    def _column(self, found: Sequence[Any], at: int) -> list[bytes | None]:
+        # No loop in Python: this is done for every record.
+        raws: list[Any] = list(map(bytes, map(attrgetter(f"f{at}"), found)))
+        return [raw or None for raw in raws] if b"" in raws else raws
 
     def _alone(self, record: bytes) -> tuple[bytes | None, ...]:
         try:
@@ -319,6 +334,10 @@ class FieldReader:
         return tuple(
             [_down(raws[at], steps[1:]) for at, steps in zip(self._places, self._paths, strict=True)]
         )
+
+
+def _joined(records: Sequence[bytes]) -> bytes:
+    return b"[" + b",".join(records) + b"]"
 
 
 def _down(raw: Any, steps: Sequence[str]) -> bytes | None:

@@ -50,6 +50,8 @@ class Composer:
     def __init__(self, settings: ApiSettings, resource: Resource) -> None:
         self._settings, self._resource = settings, resource
         self._origin = origin(settings.base_url)
+        base = urlsplit(settings.base_url)
+        self._site = f"{base.scheme}://{base.netloc}"
         auth = settings.auth
         self._secret = auth.name if isinstance(auth, ApiKeyAuth) and auth.send_in == "query" else None
         self._fixed = {name: _text(value) for name, value in resource.parameters.items()}
@@ -66,17 +68,21 @@ class Composer:
         content = self._content(ask)
         if content is not None:
             headers.setdefault("Content-Type", "application/json")
-        url = self.clean(ask.url) if ask.url is not None else self._url(ask)
-        self.check(url)
-        shown = urlsplit(url)
+        url = self._url(ask) if ask.url is None else self._given(ask.url)
         return Request(
             self._resource.method,
             url,
             tuple(headers.items()),
             content,
-            shown=urlunsplit(("", "", shown.path, shown.query, "")),
+            shown=_shown(url) if ask.url is not None or "#" in url else url.removeprefix(self._site),
             may_be_missing=ask.may_be_missing,
         )
+
+    def _given(self, url: str) -> str:
+        """Return an address that the API gave, without secrets and on its own origin."""
+        cleaned = self.clean(url)
+        self.check(cleaned)
+        return cleaned
 
     def check(self, url: str) -> None:
         """Raise `AddressRefused` where a URL leads to another scheme, host or port than the API's."""
@@ -122,6 +128,11 @@ class Composer:
         for path, value in ask.body.items():
             body = placed(body, path, value)
         return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _shown(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(("", "", parts.path, parts.query, ""))
 
 
 def _text(value: str | float | bool) -> str:

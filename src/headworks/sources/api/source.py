@@ -6,10 +6,12 @@ What belongs here: pages into batches and frames. What does not: reading pages (
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain, repeat
+from typing import TypeVar
 
 import polars as pl
 
@@ -25,6 +27,8 @@ from headworks.sources.base import Batch, Effort, Position
 RECORDS = pl.Schema({"record": pl.Binary(), "_page": pl.Int64(), "_url": pl.String()})
 DELETED = "_deleted"
 """Column that marks tombstones, where the resource has them."""
+
+T = TypeVar("T")
 
 _MEGABYTE = 1024 * 1024
 
@@ -112,17 +116,10 @@ class ApiSource:
     def _batch(self, chunk: _Chunk) -> Batch:
         pages = chunk.pages
         counts = [len(page.records) for page in pages]
-        numbers = pl.Series("_page", [page.number for page in pages], dtype=pl.Int64)
-        urls = pl.Series("_url", [page.url for page in pages], dtype=pl.String)
-        places = (
-            pl.Series(range(len(pages)), dtype=pl.UInt32)
-            .repeat_by(pl.Series(counts, dtype=pl.UInt32))
-            .explode()
-        )
         columns = [
             pl.Series("record", [record for page in pages for record in page.records], dtype=pl.Binary),
-            numbers.gather(places.drop_nulls()),
-            urls.gather(places.drop_nulls()),
+            pl.Series("_page", _each([page.number for page in pages], counts), dtype=pl.Int64),
+            pl.Series("_url", _each([page.url for page in pages], counts), dtype=pl.String),
         ]
         if self.resource.tombstone:
             marks = [mark for page in pages for mark in page.deleted or []]
@@ -153,6 +150,11 @@ class _Chunk:
     def add(self, landed: Landed) -> None:
         self.pages.append(landed)
         self.bytes += sum(map(len, landed.records))
+
+
+def _each(values: Iterable[T], counts: Iterable[int]) -> list[T]:
+    """Return each value so many times."""
+    return list(chain.from_iterable(map(repeat, values, counts)))
 
 
 def _seconds() -> float:

@@ -1,16 +1,16 @@
-"""The one place that makes HTTP clients, and reads an answer's body with an end to its size.
+"""The one place that talks HTTP: connections, an answer's body with an end to its size, and the vendors' errors.
 
-httpx is the interface, aiohttp the engine below it: four times as many requests a second. What belongs here:
-connections, decompression, and the vendors' errors. What does not: what a status or a body means.
+Two doors to one pool of aiohttp's connections. httpx's is for whoever brings an ``httpx.Auth`` or a transport; all else
+goes straight to aiohttp, since httpx's requests and responses cost twice what the page itself does.
+
+What belongs here: that. What does not: what a status or a body means.
 """
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -18,95 +18,181 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from headworks.errors import HeadworksError, PageUnreadable, ResponseTooLarge, SourceUnavailable
-from headworks.sources.api.auth import ApiKeyAuth
+from headworks.errors import PageUnreadable, ResponseTooLarge
+from headworks.sources.api.auth import ApiKeyAuth, CustomAuth
+from headworks.sources.api.judging import Reply
 from headworks.sources.api.settings import ApiSettings
 from headworks.sources.api.signing import QuerySigner
 
 _HEADER_BYTES = 64 * 1024
 _CHUNK_BYTES = 256 * 1024
 _KEEP_ALIVE_S = 30
-_ACCEPTED = "gzip, deflate"
+_OURS = {"Accept": "application/json", "User-Agent": "headworks", "Accept-Encoding": "gzip, deflate"}
 
 
-def make_client(
-    settings: ApiSettings, transport: httpx.AsyncBaseTransport | None = None
-) -> httpx.AsyncClient:
-    """Make a client that follows no redirect by itself; to be made and closed in one running event loop."""
-    sending = transport or _aiohttp(settings)
-    if isinstance(settings.auth, ApiKeyAuth) and settings.auth.send_in == "query":
-        sending = QuerySigner(sending, settings.auth, httpx.URL(settings.base_url).host)
-    return httpx.AsyncClient(
-        transport=sending,
-        headers={"Accept": "application/json", "User-Agent": "headworks", "Accept-Encoding": _ACCEPTED},
-        timeout=httpx.Timeout(None, connect=settings.limits.connect_timeout_s),
-        follow_redirects=False,
-        trust_env=False,
+class Wire:
+    """Sends requests and follows no redirect by itself; to be made and closed in one running event loop."""
+
+    def __init__(self, settings: ApiSettings, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._most = settings.limits.response_bytes
+        self._door: _Httpx | _Aiohttp
+        if transport is not None or isinstance(settings.auth, CustomAuth):
+            self._door = _Httpx(settings, transport)
+        else:
+            self._door = _Aiohttp(settings)
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None = None,
+        auth: httpx.Auth | None = None,
+    ) -> Reply:
+        """Send a request and return the answer whole; raises what the libraries do, and `ResponseTooLarge`."""
+        given = {name.lower() for name in headers}
+        ours = {name: value for name, value in _OURS.items() if name.lower() not in given}
+        return await self._door.send(method, url, {**ours, **headers}, content, auth, self._most)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._door.aclose()
+
+
+class _Aiohttp:
+    """The short way, for credentials that are a header or a parameter."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        self._session = _session(settings, aiohttp.CookieJar(unsafe=True))
+        self._proxy = _proxy(settings.base_url)
+        auth = settings.auth
+        self._key = auth if isinstance(auth, ApiKeyAuth) and auth.send_in == "query" else None
+        self._host = urlsplit(settings.base_url).hostname
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        auth: httpx.Auth | None,
+        most: int,
+    ) -> Reply:
+        assert auth is None
+        if self._key is not None and urlsplit(url).hostname == self._host:
+            url = str(httpx.URL(url).copy_add_param(self._key.name, self._key.key.get_secret_value()))
+        sending = self._session.request(
+            method, url, headers=headers, data=content, allow_redirects=False, proxy=self._proxy
+        )
+        async with sending as response:
+            found = _lowered(response.raw_headers)
+            body = await read_body(response.content.iter_any(), found, most)
+            return Reply(response.status, response.reason or "", found, body)
+
+    async def aclose(self) -> None:
+        await self._session.close()
+
+
+class _Httpx:
+    """The way through httpx's client."""
+
+    def __init__(self, settings: ApiSettings, transport: httpx.AsyncBaseTransport | None) -> None:
+        proxy = _proxy(settings.base_url)
+        sending = transport or AiohttpTransport(
+            # Cookies are httpx's business: two jars would disagree.
+            client=lambda: _session(settings, aiohttp.DummyCookieJar()),
+            # Only the session connects; a context of the transport's own would never be used.
+            verify=False,
+            proxy=httpx.Proxy(proxy) if proxy else None,
+        )
+        if isinstance(settings.auth, ApiKeyAuth) and settings.auth.send_in == "query":
+            sending = QuerySigner(sending, settings.auth, httpx.URL(settings.base_url).host)
+        self._client = httpx.AsyncClient(
+            transport=sending,
+            timeout=httpx.Timeout(None, connect=settings.limits.connect_timeout_s),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        auth: httpx.Auth | None,
+        most: int,
+    ) -> Reply:
+        made = self._client.build_request(method, url, headers=dict(headers), content=content)
+        response = await self._client.send(made, stream=True, auth=auth)
+        try:
+            found = _lowered(response.headers.raw)
+            # An auth may have wanted to see the body: then httpx has read and decompressed it.
+            read = response.is_stream_consumed
+            chunks = _once(response.content) if read else response.aiter_raw()
+            body = await read_body(chunks, {} if read else found, most)
+        finally:
+            await response.aclose()
+        return Reply(response.status_code, response.reason_phrase, found, body)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+def _session(settings: ApiSettings, cookies: aiohttp.abc.AbstractCookieJar) -> aiohttp.ClientSession:
+    limits = settings.limits
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=limits.in_flight + 1, ssl=_tls(settings), keepalive_timeout=_KEEP_ALIVE_S
+        ),
+        cookie_jar=cookies,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_timeout_s),
+        auto_decompress=False,
+        max_line_size=_HEADER_BYTES,
+        max_field_size=_HEADER_BYTES,
     )
 
 
-def _aiohttp(settings: ApiSettings) -> AiohttpTransport:
-    context = _tls(settings)
-
-    def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            limit=settings.limits.in_flight + 1, ssl=context, keepalive_timeout=_KEEP_ALIVE_S
-        )
-        return aiohttp.ClientSession(
-            connector=connector,
-            # Cookies are httpx's business: two jars would disagree.
-            cookie_jar=aiohttp.DummyCookieJar(),
-            max_line_size=_HEADER_BYTES,
-            max_field_size=_HEADER_BYTES,
-        )
-
-    return AiohttpTransport(client=session, verify=context, proxy=_proxy(settings.base_url))
-
-
-def _tls(settings: ApiSettings) -> ssl.SSLContext:
+def _tls(settings: ApiSettings) -> ssl.SSLContext | bool:
+    """Return how certificates are checked; True is aiohttp's own context, which trusts whom the system trusts."""
     if isinstance(settings.verify_tls, str):
         return ssl.create_default_context(cafile=settings.verify_tls)
-    context = ssl.create_default_context()
-    if not settings.verify_tls:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
+    return settings.verify_tls
 
 
-def _proxy(base_url: str) -> httpx.Proxy | None:
+def _proxy(base_url: str) -> str | None:
     """Return the proxy that the environment names for this address, if any."""
     parts = urlsplit(base_url)
     found = getproxies().get(parts.scheme) or getproxies().get("all")
-    if not found or proxy_bypass(parts.netloc):
-        return None
-    return httpx.Proxy(found)
+    return None if not found or proxy_bypass(parts.netloc) else found
 
 
-async def read_body(response: httpx.Response, most: int) -> bytes:
+async def read_body(chunks: AsyncIterator[bytes], headers: Mapping[str, str], most: int) -> bytes:
     """Return the decompressed body; raises `ResponseTooLarge` as soon as it is larger than ``most`` bytes."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    chunks: list[bytes] = []
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    plain: list[bytes] = []
     size = 0
-    async for chunk in _plain(response, encoding):
+    async for chunk in chunks if encoding in ("", "identity") else _plain(chunks, encoding):
         size += len(chunk)
         if size > most:
             raise ResponseTooLarge(
                 f"The answer is larger than {most:,} bytes.",
                 do="ask for smaller pages, or raise the limit response_bytes in the API's block.",
             )
-        chunks.append(chunk)
-    return b"".join(chunks)
+        plain.append(chunk)
+    return b"".join(plain)
 
 
-async def _plain(response: httpx.Response, encoding: str) -> AsyncIterator[bytes]:
-    if encoding in ("", "identity"):
-        async for chunk in response.aiter_raw():
-            yield chunk
-        return
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+async def _plain(chunks: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise PageUnreadable(f"The answer is compressed as {encoding!r}, which was not asked for.")
     # 47: gzip or zlib, whichever it is.
     decompressor = zlib.decompressobj(47)
-    async for chunk in response.aiter_raw():
+    async for chunk in chunks:
         try:
             for plain in _decompressed(decompressor, chunk):
                 yield plain
@@ -127,30 +213,10 @@ def _decompressed(decompressor: zlib._Decompress, chunk: bytes) -> Iterator[byte
             return
 
 
-@contextmanager
-def translated(timeout_s: float) -> Iterator[None]:
-    """Turn what the HTTP libraries raise into errors of ours."""
-    try:
-        yield
-    except HeadworksError:
-        raise
-    except TimeoutError as problem:
-        raise SourceUnavailable(
-            f"The API did not answer in full within {timeout_s:g} s.",
-            do="raise the limit timeout_s in the API's block, or ask for smaller pages.",
-        ) from problem
-    except (httpx.ProtocolError, httpx.ReadError, aiohttp.ClientPayloadError) as problem:
-        raise SourceUnavailable(
-            f"The API's answer broke off: {type(problem).__name__}: {problem}."
-        ) from problem
-    except (
-        httpx.HTTPError,
-        httpx.InvalidURL,
-        aiohttp.ClientError,
-        OSError,
-        asyncio.IncompleteReadError,
-    ) as problem:
-        raise SourceUnavailable(
-            f"The API does not answer: {type(problem).__name__}: {problem}.",
-            do="check that it runs, its address and its port.",
-        ) from problem
+def _lowered(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by lower-case name; of a name that comes twice both values, joined by a comma."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from headworks.sources.api.fields import RecordFields
 from headworks.sources.api.memory import Memory, digest
-from headworks.sources.api.resource import Incremental
+from headworks.sources.api.paginate import Single
+from headworks.sources.api.resource import Incremental, Resource
 from headworks.sources.api.values import Values, kept, moment_us, restored
 from headworks.sources.api.watermark import Watermark
 
@@ -18,7 +20,7 @@ NOW = datetime(2026, 3, 5, 8, 0, tzinfo=UTC)
 
 
 def test_a_row_that_went_back_to_what_it_was_is_landed_again() -> None:
-    memory, key = Memory(()), [(b"1",)]
+    memory, key = Memory(()), [b"1"]
     landed = [memory.recognise([version], key).landing for version in (b"A", b"A", b"B", b"A")]
     assert landed == [[True], [False], [True], [True]]
 
@@ -31,12 +33,27 @@ def test_records_without_a_key_are_told_apart_only_by_what_is_expected() -> None
 
 def test_a_null_or_absent_key_is_no_key() -> None:
     memory = Memory(())
-    assert memory.recognise([b"a", b"a"], [(b"null",), (b"null",)]).landing == [True, True]
-    assert memory.recognise([b"a", b"a"], [(None,), (None,)]).landing == [True, True]
+    assert memory.recognise([b"a", b"a"], [None, None]).landing == [True, True]
+
+
+@pytest.mark.parametrize("key", [("id",), ("id", "line"), ("id", "at.day")])
+def test_keys_of_records_are_equal_where_all_their_parts_are(key: tuple[str, ...]) -> None:
+    fields = RecordFields(Resource(path="/x", records="data", pagination=Single(), key=key))
+    records = [
+        b'{"id":1,"line":"2,3","at":{"day":1}}',
+        b'{"at":{"day":1},"line":"2,3","id":1}',
+        b'{"id":2,"line":"2,3","at":{"day":1}}',
+        b'{"id":null,"line":"2,3","at":{"day":1}}',
+        b'{"line":"2,3","at":{"day":1}}',
+        b"not json",
+    ]
+    first, second, other, *none = fields.keys(records) or []
+    assert first == second != other
+    assert none == [None, None, None]
 
 
 def test_a_second_scan_counts_anew_and_lands_nothing_twice() -> None:
-    memory, keys = Memory(()), [(b"1",), (b"2",)]
+    memory, keys = Memory(()), [b"1", b"2"]
     assert memory.recognise([b"A", b"B"], keys).fresh == 2
     memory.begin_scan()
     again = memory.recognise([b"A", b"B"], keys)

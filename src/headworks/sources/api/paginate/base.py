@@ -123,6 +123,10 @@ class Paginator(Protocol):
         """Guess the state so many pages after ``state`` without their pages, or None where that cannot be guessed."""
         ...
 
+    def bounded(self, state: State) -> bool:
+        """Tell whether the scan's end was announced, so that no guess goes far past it."""
+        ...
+
 
 def as_text(value: Any) -> str:
     """Return a JSON value as a query parameter holds it: texts as they are, all else as compact JSON."""
@@ -135,17 +139,27 @@ def as_text(value: Any) -> str:
 
 def put(where: Where, name: str, value: Any, *, alone: bool = False) -> Ask:
     """Return a request's part that holds one value at its place; a body keeps its type, all else is text."""
+    return put_all(where, {name: value}, alone=alone)
+
+
+def put_all(
+    where: Where, values: Mapping[str, Any], *, alone: bool = False, may_be_missing: bool = False
+) -> Ask:
+    """Return a request's part that holds values at their place; a body keeps their types, all else is text."""
     if where == "body":
-        return Ask(body={name: value}, alone=alone)
+        return Ask(body=values, alone=alone, may_be_missing=may_be_missing)
+    texts = {name: as_text(value) for name, value in values.items()}
     if where == "header":
-        return Ask(headers={name: as_text(value)}, alone=alone)
+        return Ask(headers=texts, alone=alone, may_be_missing=may_be_missing)
     if where == "path":
-        return Ask(path={name: as_text(value)}, alone=alone)
-    return Ask(query={name: as_text(value)}, alone=alone)
+        return Ask(path=texts, alone=alone, may_be_missing=may_be_missing)
+    return Ask(query=texts, alone=alone, may_be_missing=may_be_missing)
 
 
 def together(*asks: Ask) -> Ask:
     """Return several parts of a request as one."""
+    if len(asks) == 1:
+        return asks[0]
     query: dict[str, str] = {}
     body: dict[str, Any] = {}
     headers: dict[str, str] = {}

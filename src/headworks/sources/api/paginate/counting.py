@@ -16,7 +16,7 @@ from pydantic import Field
 
 from headworks.errors import ReadIncomplete
 from headworks.settings import Settings
-from headworks.sources.api.paginate.base import Ask, Evidence, Page, State, Step, put, together
+from headworks.sources.api.paginate.base import Ask, Evidence, Page, State, Step, put_all
 from headworks.sources.api.paths import FieldPath
 
 _EMPTY_PAGES = 2
@@ -53,6 +53,10 @@ class _Counting(Settings):
     def ends_on_repeat(self) -> bool:
         """No."""
         return False
+
+    def bounded(self, state: State) -> bool:
+        """Yes, where a number of records or pages was announced."""
+        return state["total"] is not None or state.get("announced") is not None
 
     def _seen(self, state: State, page: Page) -> State:
         """Return the counters after a page."""
@@ -162,10 +166,10 @@ class PageNumbers(_Counting):
     def ask(self, state: State) -> Ask:
         """Ask for the page's number and size."""
         missing = self.past_end == "missing" or bool(state.get("past"))
-        asks = [put(self.send_in, self.page_parameter, state["page"]), Ask(may_be_missing=missing)]
+        values = {self.page_parameter: state["page"]}
         if self.size_parameter:
-            asks.append(put(self.send_in, self.size_parameter, self.size))
-        return together(*asks)
+            values[self.size_parameter] = self.size
+        return put_all(self.send_in, values, may_be_missing=missing)
 
     def after(self, state: State, page: Page) -> Step:
         """Go on to the next number, or end."""
@@ -275,10 +279,10 @@ class Offset(_Counting):
     def ask(self, state: State) -> Ask:
         """Ask for the offset and the page's size."""
         past = state["total"] is not None and state["offset"] - self.first >= state["total"]
-        asks = [put(self.send_in, self.offset_parameter, state["offset"]), Ask(may_be_missing=past)]
+        values = {self.offset_parameter: state["offset"]}
         if self.limit_parameter:
-            asks.append(put(self.send_in, self.limit_parameter, self.size))
-        return together(*asks)
+            values[self.limit_parameter] = self.size
+        return put_all(self.send_in, values, may_be_missing=past)
 
     def after(self, state: State, page: Page) -> Step:
         """Go on after the records that came, or end."""

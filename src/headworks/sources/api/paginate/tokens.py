@@ -66,6 +66,10 @@ class _Onward(Settings):
         """Guess nothing: only a page knows the next one."""
         return None
 
+    def bounded(self, state: State) -> bool:
+        """No."""
+        return False
+
 
 class Cursor(_Onward):
     """A token in the body names the next page; none, null, an empty one or a false flag ends the scan."""

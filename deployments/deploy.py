@@ -1,0 +1,179 @@
+"""Makes a Prefect server as the checkout says: ``python -m deployments.deploy``, or ``make deploy``.
+
+The image, the work pools with their queues, limits, blocks, automations, and all of ``prefect.yaml``. Running it again
+changes nothing, and says so. What belongs here: the order of these. What does not: any of them (``deploying/``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import get_current_settings
+
+from blocks.profiles import VARIABLE, Profile
+from blocks.resolve import prefix, variables
+from deployments.commands.shared import tell
+from deployments.deploying.automations import ALERTS, bring_automation, bring_notifier
+from deployments.deploying.declared import Declared, Server, read_deployments, read_server
+from deployments.deploying.flows import bring_deployment
+from deployments.deploying.image import REGISTRY, bring_image, image_name
+from deployments.deploying.limits import bring_limits
+from deployments.deploying.outcomes import Became, Outcome, summary
+from deployments.deploying.pools import bring_pool
+from deployments.register_blocks import NAMES, register
+from flows.console import check_server
+from headworks.errors import HeadworksError, SettingsError
+
+_POOL = "headworks-docker"
+_BLOCK_PARAMETERS = ("lake", "shop_database", "shop_api", "analytics_database", "database", "api", "location")
+_OF_BLOCKS: Mapping[str, Became] = {
+    "registered": "created",
+    "updated": "updated",
+    "unchanged": "unchanged",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Deploy, and tell what became of each thing; the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        given = variables(options.file)
+        profile = Profile(options.profile) if options.profile is not None else Profile.of(given)
+        outcomes = list(deploy(options, profile, given))
+    except HeadworksError as problem:
+        print(f"\n{problem}", file=sys.stderr)
+        return 1
+    except PrefectHTTPStatusError as problem:
+        print(f"\nThe Prefect server refused: {problem.response.text}", file=sys.stderr)
+        return 1
+    tell(("what", "name", "became", ""), [(one.kind, one.name, one.became, one.note) for one in outcomes])
+    print(f"\n{summary(outcomes, dry_run=options.dry_run)}")
+    return 0
+
+
+def deploy(options: argparse.Namespace, profile: Profile, given: Mapping[str, str]) -> Iterator[Outcome]:
+    """Bring everything to the server in the order in which one thing needs the other."""
+    _check_address()
+    check_server()
+    server = read_server(profile, options.server)
+    declared = _chosen(
+        read_deployments(profile, options.prefect_file), server, profile, options.pool or [_POOL]
+    )
+    registry = given.get(REGISTRY, "")
+    if not options.no_image:
+        for image in sorted({one.image for one in declared if one.image}):
+            whole = image_name(image, registry)
+            yield bring_image(
+                options.prefect_file.absolute().parent, whole, push=bool(registry), dry_run=options.dry_run
+            )
+    with get_client(sync_client=True) as client:
+        for pool in server.work_pools:
+            if pool.name in {one.work_pool.name for one in declared}:
+                yield from bring_pool(client, pool, profile, dry_run=options.dry_run)
+        yield from bring_limits(client, server, dry_run=options.dry_run)
+        yield from _blocks(client, declared, profile, given, dry_run=options.dry_run)
+        yield from bring_notifier(profile, dry_run=options.dry_run)
+        for automation in server.automations:
+            yield bring_automation(client, automation, profile, dry_run=options.dry_run)
+        for one in declared:
+            yield from bring_deployment(client, _with_image(one, registry), dry_run=options.dry_run)
+
+
+def _blocks(
+    client: SyncPrefectClient,
+    declared: Sequence[Declared],
+    profile: Profile,
+    given: Mapping[str, str],
+    *,
+    dry_run: bool,
+) -> Iterator[Outcome]:
+    """Write the blocks that variables describe; of the others tell whether the server has them."""
+    named = {
+        value
+        for one in declared
+        for parameter, value in one.parameters.items()
+        if parameter in _BLOCK_PARAMETERS and isinstance(value, str)
+    }
+    for plain in [*NAMES, ALERTS, *sorted(named - {*NAMES, ALERTS})]:
+        name = profile.name(plain)
+        became = register(name, given, dry_run=dry_run)
+        if became is not None:
+            yield Outcome("block", name, _OF_BLOCKS[became])
+        elif _has_block(client, name):
+            yield Outcome("block", name, "kept", "no variables: left as it is")
+        else:
+            yield Outcome("block", name, "missing", f"set {prefix(name)}…")
+
+
+def _has_block(client: SyncPrefectClient, name: str) -> bool:
+    wanted = {"block_documents": {"name": {"any_": [name]}}}
+    answer = client.request("POST", "/block_documents/filter", json=wanted)
+    found: list[Any] = answer.json()
+    return bool(found)
+
+
+def _chosen(
+    declared: Sequence[Declared], server: Server, profile: Profile, pools: Sequence[str]
+) -> list[Declared]:
+    """Return the deployments of the chosen pools; raises `SettingsError` for a pool that is not declared."""
+    known = [pool.name for pool in server.work_pools]
+    wanted = [profile.name(pool) for pool in pools]
+    strange = {*wanted, *(one.work_pool.name for one in declared)} - set(known)
+    if strange:
+        raise SettingsError(
+            f"No pool {', '.join(sorted(strange))} is declared.",
+            where="deployments/server.yaml",
+            do=f"declare it, or use one of {', '.join(known)}.",
+        )
+    return [one for one in declared if one.work_pool.name in wanted]
+
+
+def _with_image(declared: Declared, registry: str) -> Declared:
+    if declared.image is None:
+        return declared
+    job_variables = {**declared.work_pool.job_variables, "image": image_name(declared.image, registry)}
+    pool = declared.work_pool.model_copy(update={"job_variables": job_variables})
+    return declared.model_copy(update={"work_pool": pool})
+
+
+def _check_address() -> None:
+    if not get_current_settings().api.url:
+        raise SettingsError(
+            "No Prefect server is chosen.",
+            where="PREFECT_API_URL",
+            do="set it to the server's address, such as http://prefect.example.com:4200/api.",
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m deployments.deploy",
+        description="Make the Prefect server at PREFECT_API_URL as this checkout says; again changes nothing.",
+    )
+    parser.add_argument(
+        "--pool",
+        action="append",
+        metavar="NAME",
+        help=f"deploy for this work pool (default: {_POOL}); may be given several times",
+    )
+    parser.add_argument(
+        "--profile", metavar="NAME", help=f"what all names begin with, such as staging (default: ${VARIABLE})"
+    )
+    parser.add_argument("--file", type=Path, help="take variables of blocks from this file too")
+    parser.add_argument("--dry-run", action="store_true", help="tell what would change, and change nothing")
+    parser.add_argument("--no-image", action="store_true", help="build no image: it is there already")
+    parser.add_argument("--prefect-file", type=Path, default=Path("prefect.yaml"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--server", type=Path, default=Path(__file__).parent / "server.yaml", help=argparse.SUPPRESS
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
