@@ -1,4 +1,4 @@
-"""Lines whose order comes a run later, contracts on Postgres, and tasks that are tried again: through the whole flow."""
+"""Lines whose order comes a run later, contracts on Postgres, and tasks tried again: through the whole flow."""
 
 from __future__ import annotations
 
