@@ -48,6 +48,8 @@ def test_neither_a_run_that_went_well_nor_one_that_failed_shows_a_secret(pool: P
         shown[f"inspect {container}"] = docker("inspect", container)
         shown[f"logs {container}"] = docker("logs", container)
     assert canaries.seen(iter(shown.items()), secrets) == []
+    # The block was changed back and nothing was deployed: the next run uses it.
+    pool.run_flow()
     server = Operated(pool.stack.api_url)
     assert canaries.seen(canaries.server_texts(server), secrets) == []
 
