@@ -16,7 +16,7 @@ DEPLOY ?=
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help deploy demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos faults hostile corruption test-tables chaos-databases bench-databases clean
+.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos faults hostile corruption test-tables chaos-databases bench-databases bench-quality deploy clean
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ chaos-databases: $(READY) ## Kill the reader and restart its Postgres at seeded 
 
 bench-databases: $(READY) ## Measure databases beside COPY and other tools; takes long and needs a quiet machine
 	@$(BIN)/python -m benchmarks.databases $(BENCH)
+
+bench-quality: $(READY) ## Measure rules, contracts and merges beside what is written by hand; needs a quiet machine
+	@$(BIN)/python -m benchmarks.quality $(BENCH)
 
 clean: down ## Stop the demo and remove its data, its lake and the environment
 	rm -rf $(STACK) .venv

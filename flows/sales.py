@@ -111,9 +111,10 @@ def publish(told: Story, database: str) -> None:
     if told.run.dry_run:
         return
     product = name_product(told.run, gold.PRODUCT, tuple(table.table for table in told.recorder.gold))
-    told.recorder.publications.append(
-        publish_tables(told.run, database, gold.SCHEMA, product, gold.PUBLISHED)
-    )
+    published = publish_tables(told.run, database, gold.SCHEMA, product, gold.PUBLISHED)
+    for gate in published.gates:
+        told.require_open(gate)
+    told.recorder.publications.append(published)
 
 
 if __name__ == "__main__":

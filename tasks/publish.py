@@ -41,6 +41,9 @@ def publish_tables(
     report = publish_postgres(
         run.open_lake(), load_database(database, postgres=True), schema_name, product, tables
     )
+    for gate in report.gates:
+        if not gate.open:
+            get_run_logger().error("%s: gate closed: %s", gate.scope, "; ".join(gate.reasons))
     get_run_logger().info(
         "%s: publication %d, %d rows written, %d removed",
         report.target,

@@ -58,8 +58,8 @@ def main() -> int:
         print(
             f"  {name:<34}{rate:>8.0f} pages/s {measured['seconds']:>8.2f} s {measured['peak_mb']:>6.0f} MB"
         )
-    kept = _compare(best)
-    return 0 if kept and (not options.memory or _memory(options.latency)) else 1
+    kept = [_compare(best), not options.memory or _memory(options.latency)]
+    return 0 if all(kept) else 1
 
 
 def _ways(url: str, pages: int, *, dlt: bool) -> dict[str, Sequence[str]]:

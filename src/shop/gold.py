@@ -121,6 +121,11 @@ CUSTOMER_VALUE = GoldTable(
 
 TABLES = (DAILY, CUSTOMER_VALUE)
 PUBLISHED = (
-    PublishedTable(DAILY.name, "sales_daily", DAILY.key),
-    PublishedTable(CUSTOMER_VALUE.name, "sales_customer_value", CUSTOMER_VALUE.key),
+    PublishedTable(DAILY.name, "sales_daily", DAILY.key, CONTRACTS / "postgres_sales_daily.yml"),
+    PublishedTable(
+        CUSTOMER_VALUE.name,
+        "sales_customer_value",
+        CUSTOMER_VALUE.key,
+        CONTRACTS / "postgres_sales_customer_value.yml",
+    ),
 )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from headworks.lake.store import Lake
+from headworks.settings import LakeSettings
 from tests.support.demo import Demo
 from tests.support.pools import Operator, assert_published_equals_truth
 from tests.support.screens import Screen
@@ -88,3 +90,35 @@ def test_a_run_started_from_the_form_with_another_mode_completes_in_a_worker(
     page.get_by_text("sales full").first.wait_for()
     page.get_by_text("Completed", exact=True).first.wait_for()
     screen(page, "prefect-run-from-form")
+
+
+def test_an_api_is_taken_in_from_the_form_with_another_dataset_and_a_wrong_one_is_refused(
+    demo: Demo, operator: Operator, page: Page, screen: Screen
+) -> None:
+    """What the pattern forbids is said at the field and starts nothing; what is mended there completes in a worker."""
+    operator.prefect("--no-prompt", "deploy", "--name", "ingest-shop-rates")
+    deployment = operator.read("deployments/name/ingest-api/ingest-shop-rates")
+    asked = {"deployments": {"id": {"any_": [deployment["id"]]}}}
+    page.set_viewport_size({"width": 1366, "height": 2600})
+    page.goto(f"{demo.stack.ui_url}/v2/deployments/deployment/{deployment['id']}/run")
+    dataset = page.get_by_label(re.compile("^dataset"))
+    dataset.fill("Raw Rates!")
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_text(re.compile("Raw Rates!.*does not match")).first.wait_for()
+    screen(page, "prefect-form-refused")
+    assert operator.post("flow_runs/filter", asked) == []
+    dataset.fill("raw.rates_from_the_form")
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_function("() => !location.pathname.endsWith('/run')")
+    (waiting,) = operator.post("flow_runs/filter", asked)
+    log = operator.work_once(_POOL)
+    run = operator.assert_completed(waiting["id"], log)
+    assert run["parameters"]["dataset"] == "raw.rates_from_the_form"
+    page.goto(f"{demo.stack.ui_url}/v2/runs/flow-run/{run['id']}")
+    page.get_by_text("ingest raw.rates_from_the_form").first.wait_for()
+    page.get_by_text("Completed", exact=True).first.wait_for()
+    screen(page, "prefect-api-from-form")
+    lake = Lake(LakeSettings(root=str(demo.stack.root / "lake")))
+    landed = lake.must_open("bronze", "raw.rates_from_the_form").scan().select("record").collect()
+    known = lake.must_open("bronze", "shop.rates").scan().select("record").collect()
+    assert set(landed.to_series()) == set(known.to_series()) != set()

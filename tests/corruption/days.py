@@ -7,16 +7,16 @@ What does not: corruption (``kinds.py``), runs (``playing.py``).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from math import exp
 
 import polars as pl
 
+from shop import datasets, gold
 from shop.chronicle import Chronicle
 from shop.world import CustomerRow, Day, World
-
-Frames = dict[str, pl.DataFrame]
+from tests.corruption.company import Company
+from tests.corruption.company import Day as CompanyDay
 
 _MOMENT = pl.Datetime("us", "UTC")
 CUSTOMERS = pl.Schema(
@@ -43,15 +43,6 @@ _AT_FIRST = 0.5
 """The share of the world's orders that there are on the first day."""
 
 
-@dataclass(frozen=True)
-class ShopDay:
-    """What the sources have new at the end of a day."""
-
-    number: int
-    ends: datetime
-    frames: Frames
-
-
 def world(seed: int) -> World:
     """Make a world that is lived through quickly, and large enough to have distributions."""
     return World(
@@ -65,7 +56,7 @@ def world(seed: int) -> World:
     )
 
 
-def days(seed: int, count: int, *, growth: float = 0.003) -> Iterator[ShopDay]:
+def days(seed: int, count: int, *, growth: float = 0.003) -> Iterator[CompanyDay]:
     """Yield the first ``count`` days of a world whose orders grow by ``growth`` a day."""
     chronicle = Chronicle(world(seed))
     catalogue: dict[int, str] = {}
@@ -81,7 +72,7 @@ def days(seed: int, count: int, *, growth: float = 0.003) -> Iterator[ShopDay]:
             "shop.orders": _thinned(_frame([*day.new_orders, *day.changed_orders], ORDERS), share),
             "shop.order_lines": _thinned(_frame([*day.new_lines, *day.changed_lines], LINES), share),
         }
-        yield ShopDay(number, datetime.combine(day.day, time(23, 45), tzinfo=UTC), frames)
+        yield CompanyDay(number, datetime.combine(day.day, time(23, 45), tzinfo=UTC), frames)
 
 
 def _customers(day: Day, known: dict[int | None, CustomerRow]) -> pl.DataFrame:
@@ -111,3 +102,6 @@ def _records(texts: list[str]) -> pl.DataFrame:
 
 def _rate(day: object, currency: str, eur_per_unit: object) -> str:
     return f'{{"day": "{day}", "currency": "{currency}", "eur_per_unit": "{eur_per_unit}"}}'
+
+
+SHOP = Company("the shop", datasets.IN_ORDER, gold.TABLES, gold.INPUTS, gold.PRODUCT, days)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from tests.corruption.days import Frames
+from tests.corruption.company import Frames
 
 Severity = Literal["critical", "warning"]
 Change = Callable[[pl.DataFrame, float, int], pl.DataFrame]
@@ -125,6 +125,12 @@ def _twice_with_new_keys(rows: pl.DataFrame, strength: float, seed: int) -> pl.D
     return pl.concat([rows, again])
 
 
+def _twice_with_new_ids(rows: pl.DataFrame, strength: float, seed: int) -> pl.DataFrame:
+    """Give a share of flights twice, the second time under ids of their own."""
+    again = rows.filter(_share(strength, seed)).with_columns(pl.col("id") + 50_000_000)
+    return pl.concat([rows, again])
+
+
 def _share_of_orders(strength: float, seed: int) -> pl.Expr:
     return (pl.col("order_id").hash(seed) % 10_000) < int(strength * 10_000)
 
@@ -185,6 +191,7 @@ def _moved(*columns: str) -> Change:
     return change
 
 
+_F = "nyc.flights"
 _O, _L, _C, _P, _R = "shop.orders", "shop.order_lines", "shop.customers", "shop.products", "shop.rates"
 _HOURS = (3.0, 6.0, 9.0)
 _MUCH = (0.5, 0.7, 0.9)
@@ -252,4 +259,32 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind("rates × 100", _R, "critical", _each(_with(eur_per_unit=_scaled(100))), _ALL),
     Kind("one rate for all", _R, "critical", _each(_with(eur_per_unit=lambda _: "1.00000000")), _ALL),
+)
+
+FLIGHT_KINDS: tuple[Kind, ...] = (
+    Kind("null carrier", _F, "critical", _set("carrier", None)),
+    Kind("null id", _F, "critical", _set("id", None)),
+    Kind("origin and destination swapped", _F, "critical", _swapped("origin", "dest")),
+    Kind("destination as mojibake", _F, "critical", _set("dest", pl.col("dest") + "Ã¤")),
+    Kind("scheduled in 2999", _F, "critical", _set("scheduled_at", pl.datetime(2999, 1, 1, time_zone="UTC"))),
+    Kind("scheduled in another time zone", _F, "warning", _moved("scheduled_at"), _HOURS),
+    Kind("air time in seconds", _F, "critical", _times("air_time", 60)),
+    Kind("distance × 100", _F, "critical", _times("distance", 100), (0.05, 0.3, 1.0)),
+    Kind("distance in kilometres", _F, "warning", _times("distance", 1.609), (0.6, 0.8, 1.0)),
+    Kind("delays in seconds", _F, "critical", _times("dep_delay", 60), (0.3, 0.6, 1.0)),
+    Kind("delays missing", _F, "warning", _set("dep_delay", None), _MUCH),
+    Kind(
+        "columns of numbers shifted",
+        _F,
+        "critical",
+        _shifted(("dep_delay", "air_time", "distance")),
+        (0.3, 0.6, 1.0),
+    ),
+    Kind("one carrier for all", _F, "critical", _set("carrier", "AA"), _MUCH),
+    Kind("one origin for all", _F, "critical", _set("origin", "JFK"), _MUCH),
+    Kind("aeroplanes unknown", _F, "warning", _set("tailnum", "unknown"), (0.2, 0.5, 1.0)),
+    Kind("flights lost", _F, "critical", _lost, _MUCH),
+    Kind("flights cut short", _F, "critical", _cut_off, _MUCH),
+    Kind("flights of yesterday again", _F, "critical", _yesterdays, _ALL),
+    Kind("flights doubled under new ids", _F, "critical", _twice_with_new_ids, (0.6, 0.8, 1.0)),
 )

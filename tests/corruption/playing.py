@@ -25,12 +25,11 @@ from headworks.refine.curation import audit, curate, stage
 from headworks.refine.refinement import Refinement, refine
 from headworks.settings import LakeSettings
 from headworks.sources.base import Batch, Position
-from shop import datasets, gold
-from tests.corruption.days import Frames
+from tests.corruption.company import Company, Frames
 
 
 @dataclass
-class Day:
+class Given:
     """A source that has one frame to give, after whatever was read before."""
 
     frame: pl.DataFrame
@@ -73,24 +72,24 @@ def copied(lake: Lake, folder: Path) -> Lake:
     return open_lake(folder)
 
 
-def play(lake: Lake, frames: Frames, moment: datetime, run_id: str) -> Played:
+def play(company: Company, lake: Lake, frames: Frames, moment: datetime, run_id: str) -> Played:
     """Take a day's frames through the whole engine at a moment."""
-    recorder = Recorder(run_id, "sales", "incremental", lake.settings.root, clock=lambda: moment)
+    recorder = Recorder(run_id, company.product, "incremental", lake.settings.root, clock=lambda: moment)
     for name, frame in frames.items():
-        recorder.landings.append(land(Landing(lake, name, name, run_id, clock=lambda: moment), Day(frame)))
-    stopped = _refine(lake, recorder, moment) or _curate(lake, recorder, moment)
+        recorder.landings.append(land(Landing(lake, name, name, run_id, clock=lambda: moment), Given(frame)))
+    stopped = _refine(company, lake, recorder, moment) or _curate(company, lake, recorder, moment)
     report = recorder.report(
         "gate closed" if stopped else "published" if recorder.changed() else "unchanged",
         "; ".join(stopped.reasons) if stopped else "",
     )
     record_run(lake, report)
-    product = read_product(lake, gold.PRODUCT)
+    product = read_product(lake, company.product)
     rejected = sum(one.rejected for one in recorder.refinements)
     return Played(report, stopped, rejected, product.sequence if product else 0)
 
 
-def _refine(lake: Lake, recorder: Recorder, moment: datetime) -> GateReport | None:
-    for dataset in (one for rank in datasets.IN_ORDER for one in rank):
+def _refine(company: Company, lake: Lake, recorder: Recorder, moment: datetime) -> GateReport | None:
+    for dataset in (one for rank in company.ranks for one in rank):
         if lake.open("bronze", dataset.name) is None:
             continue
         outcome = refine(Refinement(lake, recorder.run_id, clock=lambda: moment), dataset)
@@ -101,9 +100,9 @@ def _refine(lake: Lake, recorder: Recorder, moment: datetime) -> GateReport | No
     return None
 
 
-def _curate(lake: Lake, recorder: Recorder, moment: datetime) -> GateReport | None:
-    pins = pin(lake, list(gold.INPUTS))
-    staged = [(table, stage(lake, table, pins)) for table in gold.TABLES]
+def _curate(company: Company, lake: Lake, recorder: Recorder, moment: datetime) -> GateReport | None:
+    pins = pin(lake, list(company.inputs))
+    staged = [(table, stage(lake, table, pins)) for table in company.tables]
     gates = [audit(lake, table, one, recorder.run_id, lambda: moment) for table, one in staged]
     for gate in gates:
         recorder.gate(gate)
@@ -112,5 +111,5 @@ def _curate(lake: Lake, recorder: Recorder, moment: datetime) -> GateReport | No
     for (_, one), gate in zip(staged, gates, strict=True):
         recorder.gold.append(curate(lake, one, gate))
     tables = [one.table for one in recorder.gold]
-    publish_product(lake, gold.PRODUCT, tables, recorder.run_id, clock=lambda: moment)
+    publish_product(lake, company.product, tables, recorder.run_id, clock=lambda: moment)
     return None

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
@@ -116,9 +115,7 @@ def pool(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]
     operator = Operator(stack, folder / "operator")
     try:
         stack.up()
-        operator.register_blocks(HEADWORKS_LAKE_ROOT="/data/lake")
-        operator.prefect("work-pool", "create", POOL, "--type", "docker")
-        operator.prefect("--no-prompt", "deploy", "--name", "sales-daily-docker")
+        deploy(operator, volume)
         yield Pool(operator, volume)
     finally:
         stack.down()
@@ -128,13 +125,22 @@ def pool(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]
         docker("volume", "rm", "--force", volume)
 
 
+def deploy(operator: Operator, volume: str, **variables: str) -> None:
+    """Deploy all that there is for containers, which keep what they write in a volume or a folder of the tests.
+
+    Nothing comes by its schedule: it would come in between.
+    """
+    given = {**operator.stack.variables(), "HEADWORKS_LAKE_ROOT": "/data/lake", **variables}
+    operator.run("deployments.deploy", "--no-image", environment=given)
+    for found in operator.post("deployments/filter", {}):
+        path = f"deployments/{found['id']}"
+        for schedule in found["schedules"]:
+            operator.patch(f"{path}/schedules/{schedule['id']}", {"active": False})
+        operator.patch(path, {"job_variables": {**found["job_variables"], "volumes": [f"{volume}:/data"]}})
+
+
 @pytest.fixture
 def deployment(pool: Pool) -> dict[str, Any]:
-    """The deployment, whose containers are called after their run and keep what they write in the test's volume."""
+    """The deployment of the sales."""
     found: dict[str, Any] = pool.operator.read(f"deployments/name/{DEPLOYMENT}")
-    variables = {**found["job_variables"], "volumes": [f"{pool.volume}:/data"]}
-    answer = httpx.patch(
-        f"{pool.stack.api_url}/deployments/{found['id']}", json={"job_variables": variables}, timeout=10
-    )
-    answer.raise_for_status()
     return found

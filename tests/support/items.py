@@ -15,6 +15,7 @@ from headworks.lake.landing import Head, Landing, land, read_head
 from headworks.lake.quarantine import rejected_rows
 from headworks.lake.store import Lake
 from headworks.observe.report import LandingReport, RefineReport
+from headworks.ports import Clock, system_clock
 from headworks.refine.dataset import Dataset
 from headworks.refine.refinement import Refinement, refine
 from headworks.settings import RejectLimits
@@ -57,9 +58,11 @@ class Ticking:
         return next(self._moments)
 
 
-def land_items(lake: Lake, records: list[Record], stream: str = NAME, *, size: int = 2) -> LandingReport:
+def land_items(
+    lake: Lake, records: list[Record], stream: str = NAME, *, size: int = 2, clock: Clock = system_clock
+) -> LandingReport:
     """Land ``records`` in a stream of ``t.items``: all that it has is given, what was landed is left out."""
-    return land(Landing(lake, NAME, stream, "run"), Numbered(records, size))
+    return land(Landing(lake, NAME, stream, "run", clock=clock), Numbered(records, size))
 
 
 def refine_items(lake: Lake, run_id: str = "run") -> RefineReport:

@@ -146,6 +146,10 @@ class Operator:
         answer.raise_for_status()
         return answer.json()
 
+    def patch(self, path: str, content: Mapping[str, Any]) -> None:
+        """Change something, as a person does in the UI."""
+        httpx.patch(f"{self.stack.api_url}/{path}", json=content, timeout=10).raise_for_status()
+
     def assert_completed(self, flow_run_id: str, worker_log: str) -> dict[str, Any]:
         """Return the flow run; fails with its log where it did not end well."""
         run: dict[str, Any] = self.read(f"flow_runs/{flow_run_id}")

@@ -45,6 +45,10 @@ _REWRITE_ROWS = 100_000
 _NO_HOUSEKEEPING = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 _CARE = {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "CREATE TABLE"}
 _LOG_RETENTION = "delta.logRetentionDuration"
+_FILE_SIZE = "delta.targetFileSize"
+MERGED_FILE_MB = 8
+"""A merge writes each file anew that has one of its keys: in small files that is little."""
+
 _PLAIN = WriterProperties(compression="SNAPPY")
 _FORBIDDEN = "delta.setTransactionRetentionDuration"
 
@@ -115,13 +119,18 @@ class Table:
 
     def append(
         self,
-        frame: pl.DataFrame | pa.RecordBatchReader,
+        frame: pl.DataFrame | pl.LazyFrame | pa.RecordBatchReader,
         transactions: Transactions,
         *,
         retries: int = APPEND_RETRIES,
         writer: WriterProperties | None = None,
     ) -> None:
-        """Append ``frame`` with its transactions in one commit; an empty frame carries the transactions alone."""
+        """Append ``frame`` with its transactions in one commit; an empty frame carries the transactions alone.
+
+        A lazy frame is written as it is computed, a batch of rows at a time.
+        """
+        if isinstance(frame, pl.LazyFrame):
+            frame = _as_stream(frame)
         names = frame.columns if isinstance(frame, pl.DataFrame) else frame.schema.names
         differ = set(names) ^ set(self.columns)
         write_deltalake(
@@ -160,15 +169,9 @@ class Table:
         column is not read alike by all readers.
         """
         wide = self.scan().with_columns(pl.col(name).cast(dtype) for name, dtype in types.items())
-        schema = pl.DataFrame(schema=wide.collect_schema()).to_arrow().schema
-        batches = (
-            batch
-            for frame in wide.collect_batches(chunk_size=_REWRITE_ROWS, maintain_order=True)
-            for batch in frame.to_arrow().cast(schema).to_batches()
-        )
         write_deltalake(
             self._delta,
-            pa.RecordBatchReader.from_batches(schema, batches),
+            _as_stream(wide),
             mode="overwrite",
             schema_mode="overwrite",
             commit_properties=_properties(transactions, 0),
@@ -183,16 +186,20 @@ class Table:
             post_commithook_properties=_NO_HOUSEKEEPING,
         )
 
-    def merge(self, frame: pl.DataFrame, key: tuple[str, ...], transactions: Transactions) -> None:
+    def merge(
+        self, frame: pl.DataFrame | pl.LazyFrame, key: tuple[str, ...], transactions: Transactions
+    ) -> None:
         """Update the rows with a key of ``frame`` and insert the others, in one commit that is never rebased."""
-        extra = set(frame.columns) - set(self.columns)
+        extra = set(frame.collect_schema()) - set(self.columns)
         matched = " AND ".join(f'target."{column}" = source."{column}"' for column in key)
         merger = self._delta.merge(
-            frame,
+            _as_stream(frame) if isinstance(frame, pl.LazyFrame) else frame,
             matched,
             source_alias="source",
             target_alias="target",
             merge_schema=bool(extra),
+            # Of rows that are there the keys' bounds are known, and files without such keys are left out.
+            streamed_exec=isinstance(frame, pl.LazyFrame),
             commit_properties=_properties(transactions, 0),
             post_commithook_properties=_NO_HOUSEKEEPING,
         )
@@ -225,9 +232,13 @@ class Table:
         return None
 
     def compact(self, target_size_mb: int) -> None:
-        """Join small data files of each partition; the rows stay the same, and so do the transactions."""
+        """Join small data files of each partition; the rows stay the same, and so do the transactions.
+
+        A table that says how large its files are to be keeps to that.
+        """
+        own = self._delta.metadata().configuration.get(_FILE_SIZE)
         self._delta.optimize.compact(
-            target_size=target_size_mb * 1024 * 1024,
+            target_size=int(own) if own else target_size_mb * 1024 * 1024,
             commit_properties=CommitProperties(max_commit_retries=0),
             post_commithook_properties=_NO_HOUSEKEEPING,
         )
@@ -292,8 +303,13 @@ def create_table(
     options: dict[str, str] | None,
     schema: pl.Schema,
     partition_by: str | None,
+    *,
+    file_size_mb: int | None = None,
 ) -> Table:
-    """Make the table unless it is there; of several makers at once one wins and the others open what it made."""
+    """Make the table unless it is there; of several makers at once one wins and the others open what it made.
+
+    ``file_size_mb`` is how large its files are to be, in megabytes, for whoever writes it.
+    """
     arrow = pl.DataFrame(schema=schema).to_arrow().schema
     with translated(name):
         try:
@@ -303,6 +319,7 @@ def create_table(
                 mode="ignore",
                 partition_by=partition_by,
                 storage_options=options,
+                configuration={_FILE_SIZE: str(file_size_mb * 1024 * 1024)} if file_size_mb else None,
             )
         except (CommitFailedError, DeltaError):
             # Most makers at once fail like this, and the table is there all the same.
@@ -353,6 +370,17 @@ def refused_when_stale(name: str) -> Iterator[None]:
 def _properties(transactions: Transactions, retries: int) -> CommitProperties:
     pairs = [Transaction(app_id, version) for app_id, version in transactions.items()]
     return CommitProperties(app_transactions=pairs, max_commit_retries=retries)
+
+
+def _as_stream(frame: pl.LazyFrame) -> pa.RecordBatchReader:
+    """Return rows that are computed as they are asked for."""
+    schema = pl.DataFrame(schema=frame.collect_schema()).to_arrow().schema
+    batches = (
+        batch
+        for part in frame.collect_batches(chunk_size=_REWRITE_ROWS, maintain_order=True)
+        for batch in part.to_arrow().cast(schema).to_batches()
+    )
+    return pa.RecordBatchReader.from_batches(schema, batches)
 
 
 def _first_line(problem: BaseException) -> str:

@@ -2,42 +2,49 @@
 
 A full read lands in a stream of its own, numbered anew after each restart. It counts as complete only when its end
 mark is committed, which names the last sequence of each stream at that moment. Only a complete generation may lead to
-deletes, and only of keys last seen before it began.
+deletes, and only of keys last seen before it began. What came before is told by the sequences that each stream had
+then, and not by clocks: those of two machines are never quite the same.
 
 What belongs here: numbering, marking, and finding the newest complete generation. What does not: landing, deleting.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import polars as pl
 
 from headworks.errors import ConcurrentRun, ReadIncomplete
 from headworks.lake.delta import Table
-from headworks.lake.landing import Landing, checkpoint_id, open_bronze, read_head
+from headworks.lake.landing import Landing, checkpoint_id, landed_before, open_bronze, read_head
 from headworks.lake.store import Lake
 from headworks.names import Window, checkpoints_folder, generation_stream, window_stream
+from headworks.observe.report import LandingReport
 
 GENERATIONS = "generations"
 """The folder of end marks, beside the folders of streams."""
 
 _LARGEST_PROBE = 10_000
+_MOST_TRIES = 10
+"""More often no step is tried again."""
 
 
 @dataclass(frozen=True)
 class Generation:
-    """A full read: its number, its stream, and the moment before its first record was read.
+    """A full read: its number, its stream, the moment before its first record was read, and what was landed by then.
 
-    ``keys`` is the object that holds all keys, where keys alone were read. ``largest_share`` is the largest share of
-    the known keys that may vanish by it, None for any.
+    ``before`` holds the last sequence of each stream when it began; None for one that was completed by a version of
+    headworks that did not note them, and that deletes nothing. ``keys`` is the object that holds all keys, where keys
+    alone were read. ``largest_share`` is the largest share of the known keys that may vanish by it, None for any.
     """
 
     dataset: str
     number: int
     stream: str
     started_at: datetime
+    before: Mapping[str, int] | None = None
     keys: str | None = None
     largest_share: float | None = None
 
@@ -46,6 +53,8 @@ def begin_generation(landing: Landing, schema: pl.Schema) -> Generation:
     """Take the next number for a full read; of two runs that do so at once, one gets `ConcurrentRun`."""
     table = open_bronze(landing.lake, landing.dataset, schema)
     number = table.transaction(_begun(landing.dataset)) + 1
+    # Of the version that the mark is set on: what is landed beside it counts as seen since, which deletes less.
+    before = {stream: table.transaction(stream) for stream in table.streams()}
     started_at = landing.clock()
     try:
         _mark(table, {_begun(landing.dataset): number})
@@ -58,7 +67,8 @@ def begin_generation(landing: Landing, schema: pl.Schema) -> Generation:
                 do="let the other run finish; nothing was read by this one.",
             ) from problem
         raise
-    return Generation(landing.dataset, number, generation_stream(landing.dataset, number), started_at)
+    stream = generation_stream(landing.dataset, number)
+    return Generation(landing.dataset, number, stream, started_at, before)
 
 
 def complete_generation(landing: Landing, generation: Generation) -> None:
@@ -79,6 +89,7 @@ def complete_generation(landing: Landing, generation: Generation) -> None:
         {
             "generation": generation.number,
             "started_at": generation.started_at.isoformat(),
+            "before": generation.before,
             "streams": {stream: table.transaction(stream) for stream in table.streams()},
             "run_id": landing.run_id,
             "keys": generation.keys,
@@ -92,6 +103,23 @@ def complete_generation(landing: Landing, generation: Generation) -> None:
             checkpoint_id(_ended(generation.dataset)): token,
         },
     )
+
+
+def left_by_run(landing: Landing) -> tuple[LandingReport, ...]:
+    """Return what earlier tries of the same run landed in full reads that they did not complete, or not as the last."""
+    table = landing.lake.open("bronze", landing.dataset)
+    newest = table.transaction(_begun(landing.dataset)) if table else 0
+    reports = []
+    for number in range(newest, max(0, newest - _MOST_TRIES), -1):
+        beside = replace(landing, stream=generation_stream(landing.dataset, number))
+        assert table is not None
+        head = read_head(landing.lake, table, landing.dataset, beside.stream)
+        report = landed_before(beside, head)
+        if report is not None:
+            reports.append(report.model_copy(update={"generation": number}))
+        elif head.sequence:
+            break
+    return tuple(reversed(reports))
 
 
 def newest_complete(lake: Lake, table: Table, dataset: str) -> Generation | None:
@@ -117,6 +145,7 @@ def newest_complete(lake: Lake, table: Table, dataset: str) -> Generation | None
         number,
         generation_stream(dataset, number),
         started_at,
+        before=mark.get("before"),
         keys=mark.get("keys"),
         largest_share=mark.get("largest_share"),
     )

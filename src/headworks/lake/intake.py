@@ -16,6 +16,7 @@ from headworks.lake.drift import Policy
 from headworks.lake.generations import (
     begin_generation,
     complete_generation,
+    left_by_run,
     window_reading,
 )
 from headworks.lake.landing import Head, Landing, OnBatch, land, read_head, told
@@ -69,11 +70,15 @@ class TakeIn:
             clock=self.clock,
             token=self.token,
             drift=self.drift,
+            counts_on=True,
         )
 
 
 def take_in(request: TakeIn, intake: Intake, on_batch: OnBatch | None = None) -> tuple[LandingReport, ...]:
-    """Take a source in as requested, and return a report for each stream that was read."""
+    """Take a source in as requested, and return a report for each stream that was read.
+
+    Where an earlier try of the same run was cut short, what it landed is in the reports too.
+    """
     landing = request.landing()
     if request.window is not None:
         source = intake.within(request.window)
@@ -91,11 +96,12 @@ def _full(
     whole, live = intake.whole(), intake.live()
     if request.dry_run:
         return (_preview(landing, whole),)
+    left = left_by_run(landing)
     generation = begin_generation(landing, whole.schema)
     report = land(replace(landing, stream=generation.stream), whole, on_batch=on_batch)
     caught_up = () if live is None else (land(landing, live, on_batch=on_batch),)
     complete_generation(landing, replace(generation, largest_share=request.largest_vanishing_share))
-    return (report.model_copy(update={"generation": generation.number}), *caught_up)
+    return (*left, report.model_copy(update={"generation": generation.number}), *caught_up)
 
 
 def _land(request: TakeIn, landing: Landing, source: Source, on_batch: OnBatch | None) -> LandingReport:

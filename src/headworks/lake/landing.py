@@ -10,8 +10,8 @@ What belongs here: that loop, and reading where a stream stands. What does not: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,11 @@ from headworks.sources.base import Batch, Position, Source
 
 COMMIT_ATTEMPTS = 3
 _WIDENED = "widened"
+_COUNTED = (
+    "first_sequence", "read", "landed", "refused", "repeated", "batches", "unplaced", "pages", "requests", "retries",
+)  # fmt: skip
+"""What a report counts from batch to batch."""
+
 MOST_WARNINGS = 50
 """As many as a person would read."""
 
@@ -39,16 +44,25 @@ OnBatch = Callable[[LandingReport], None]
 
 @dataclass(frozen=True)
 class Head:
-    """Where a stream stands: its last committed sequence, that commit's token, and the position after it."""
+    """Where a stream stands: its last committed sequence, that commit's token, and the position after it.
+
+    ``run_id`` is the run that committed it, and ``counted`` what that run had read and landed in the stream by then.
+    """
 
     sequence: int
     token: int
     position: Position | None
+    run_id: str = field(default="", compare=False)
+    counted: Mapping[str, int] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
 class Landing:
-    """What to land and where: the parts that stay the same from batch to batch."""
+    """What to land and where: the parts that stay the same from batch to batch.
+
+    ``counts_on`` is for steps that are tried again under the same run: what earlier tries of the run landed in the
+    stream is in the report too.
+    """
 
     lake: Lake
     dataset: str
@@ -57,6 +71,7 @@ class Landing:
     clock: Clock = system_clock
     token: TokenMaker = random_token
     drift: Policy = "evolve"
+    counts_on: bool = False
 
 
 def checkpoint_id(stream: str) -> str:
@@ -71,7 +86,17 @@ def read_head(lake: Lake, table: Table, dataset: str, stream: str) -> Head:
     if sequence == 0:
         return Head(0, 0, None)
     content = lake.get_object(_checkpoint_path(dataset, stream, sequence, token))
-    return Head(sequence, token, content["position"])
+    return Head(sequence, token, content["position"], content.get("run_id", ""), content.get("counted", {}))
+
+
+def landed_before(landing: Landing, head: Head) -> LandingReport | None:
+    """Return what earlier tries of the same run landed in the stream, None where the last commit is another run's."""
+    if not head.counted or head.run_id != landing.run_id:
+        return None
+    report = LandingReport(
+        dataset=landing.dataset, stream=landing.stream, table=_no_table(landing), position=head.position
+    )
+    return report.model_copy(update={**head.counted, "last_sequence": head.sequence})
 
 
 def open_bronze(lake: Lake, dataset: str, schema: pl.Schema) -> Table:
@@ -132,9 +157,9 @@ def land(
         if report.last_sequence and head.sequence != report.last_sequence:
             raise _moved(landing, head)
         if not report.first_sequence:
-            report = report.model_copy(
-                update={"first_sequence": head.sequence + 1, "position": head.position}
-            )
+            begun = landed_before(landing, head) if landing.counts_on else None
+            first = {"first_sequence": head.sequence + 1, "position": head.position}
+            report = begun or report.model_copy(update=first)
         report = report.model_copy(
             update={"table": _reference(landing, table), "last_sequence": head.sequence}
         )
@@ -174,14 +199,14 @@ def _land_batches(
                 yield report
                 continue
             token = landing.token()
-            put_checkpoint(landing, head.sequence + 1, token, batch.position)
+            after = _counted(report, batch, head.sequence + 1, committed=True)
+            put_checkpoint(landing, head.sequence + 1, token, batch.position, after)
             try:
                 _commit(landing, table, batch, head.sequence + 1, token, encoding)
             except Exception as problem:
                 raise _CommitFailed(batch, head, token) from problem
             head = Head(head.sequence + 1, token, batch.position)
-            report = _counted(report, batch, head.sequence, committed=True)
-            report = report.model_copy(update={"table": _reference(landing, table)})
+            report = after.model_copy(update={"table": _reference(landing, table)})
             yield report
     finally:
         close = getattr(batches, "close", None)
@@ -267,13 +292,19 @@ def told(report: LandingReport, batch: Batch) -> dict[str, Any]:
     }
 
 
-def put_checkpoint(landing: Landing, sequence: int, token: int, position: Position | None) -> None:
-    """Write the position after a batch under the name that only its commit will give a meaning."""
+def put_checkpoint(
+    landing: Landing, sequence: int, token: int, position: Position | None, after: LandingReport | None = None
+) -> None:
+    """Write the position after a batch under the name that only its commit will give a meaning.
+
+    With it goes what the run has landed in the stream so far (``after``), so that a step that is tried again counts on.
+    """
     content = {
         "stream": landing.stream,
         "sequence": sequence,
         "position": position,
         "run_id": landing.run_id,
+        "counted": {name: getattr(after, name) for name in _COUNTED} if after else {},
         "written_at": landing.clock().isoformat(),
     }
     landing.lake.put_object(_checkpoint_path(landing.dataset, landing.stream, sequence, token), content)

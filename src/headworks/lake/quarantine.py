@@ -57,7 +57,7 @@ def next_try(silver: Table, token: int) -> Try:
     )
 
 
-def put_rejected(lake: Lake, dataset: str, attempt: Try, rows: pl.DataFrame) -> None:
+def put_rejected(lake: Lake, dataset: str, attempt: Try, rows: pl.DataFrame | pl.LazyFrame) -> None:
     """Write the rejected rows of a try, and take away those of earlier tries that silver never named.
 
     Raises `CandidateStale` where another run wrote to the quarantine since it was opened.

@@ -58,37 +58,84 @@ def pending(dataset: str, bronze: Table, silver: Table) -> Pending:
 
 def read_range(bronze: Table, todo: Pending) -> pl.DataFrame:
     """Read the pending rows of a bronze version."""
+    return _of_ranges(bronze, todo).collect()
+
+
+def _of_ranges(bronze: Table, todo: Pending) -> pl.LazyFrame:
     if not todo.ranges:
-        return bronze.scan().head(0).collect()
+        return bronze.scan().head(0)
     wanted = [
         (pl.col("_stream") == r.stream) & (pl.col("_sequence") > r.after) & (pl.col("_sequence") <= r.upto)
         for r in todo.ranges
     ]
-    return bronze.scan().filter(reduce(lambda left, right: left | right, wanted)).collect()
+    return bronze.scan().filter(reduce(lambda left, right: left | right, wanted))
+
+
+def split(bronze: Table, todo: Pending, rows: int) -> tuple[Pending, ...]:
+    """Divide what is pending into parts of about ``rows`` rows, along the streams' sequences; one part if it is small.
+
+    A full read's end is in the last part.
+    """
+    counts = (
+        _of_ranges(bronze, todo).group_by("_stream", "_sequence").len().sort("_stream", "_sequence").collect()
+    )
+    if int(counts.get_column("len").sum()) <= rows:
+        return (todo,)
+    parts: list[tuple[StreamRange, ...]] = []
+    part: list[StreamRange] = []
+    filled = 0
+    for one in todo.ranges:
+        after = one.after
+        of_stream = counts.filter(pl.col("_stream") == one.stream)
+        for sequence, height in of_stream.select("_sequence", "len").iter_rows():
+            if filled and filled + height > rows:
+                if sequence - 1 > after:
+                    part.append(StreamRange(one.stream, after, sequence - 1))
+                parts.append(tuple(part))
+                part, filled, after = [], 0, sequence - 1
+            filled += height
+        part.append(StreamRange(one.stream, after, one.upto))
+    parts.append(tuple(part))
+    last = len(parts) - 1
+    return tuple(
+        Pending(ranges, todo.generation if number == last else 0) for number, ranges in enumerate(parts)
+    )
+
+
+def merged_ranges(parts: tuple[Pending, ...]) -> tuple[StreamRange, ...]:
+    """Return the ranges of all parts, one a stream."""
+    merged: dict[str, StreamRange] = {}
+    for one in (one for part in parts for one in part.ranges):
+        after = merged[one.stream].after if one.stream in merged else one.after
+        merged[one.stream] = StreamRange(one.stream, after, one.upto)
+    return tuple(merged.values())
 
 
 def commit_silver(
     silver: Table,
     dataset: str,
     key: tuple[str, ...],
-    changes: pl.DataFrame,
+    changes: pl.DataFrame | pl.LazyFrame,
     todo: Pending,
     attempt: Try,
+    only_inserts: bool = False,
 ) -> None:
     """Commit the changes of an audited range with its transactions; also when there are none, or it is read for ever.
 
-    Raises `CandidateStale` where anything was committed since ``silver`` was opened.
+    With ``only_inserts`` silver has none of the keys, and they need not be looked for again. Raises `CandidateStale`
+    where anything was committed since ``silver`` was opened.
     """
     transactions = {r.stream: r.upto for r in todo.ranges}
     if todo.generation:
         transactions[ended_id(dataset)] = todo.generation
     transactions[WRITER] = attempt.writer
     transactions[TRY] = attempt.token
-    transactions[CHANGE] = silver.transaction(CHANGE) + (0 if changes.is_empty() else 1)
+    nothing = changes.lazy().head(1).collect().is_empty()
+    transactions[CHANGE] = silver.transaction(CHANGE) + (0 if nothing else 1)
     with refused_when_stale(silver.name):
-        if changes.is_empty():
+        if nothing:
             silver.append(changes.select(silver.columns), transactions, retries=0)
-        elif silver.row_count() == 0:
+        elif only_inserts or silver.row_count() == 0:
             silver.append(changes, transactions, retries=0)
         else:
             silver.merge(changes, key, transactions)

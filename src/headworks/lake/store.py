@@ -22,7 +22,7 @@ from pyarrow import fs as arrow_fs
 from pyarrow import parquet
 
 from headworks.errors import LakeUnusable
-from headworks.lake.delta import Table, create_table, open_table, translated
+from headworks.lake.delta import MERGED_FILE_MB, Table, create_table, open_table, translated
 from headworks.names import Layer, table_path
 from headworks.object_store import open_store, put_new
 from headworks.settings import LakeSettings
@@ -82,6 +82,7 @@ class Lake:
             self._options,
             schema,
             partition_by,
+            file_size_mb=MERGED_FILE_MB if layer == "silver" else None,
         )
 
     def open_products(self, version: int | None = None) -> Table | None:

@@ -178,6 +178,9 @@ class PublishReport(Report):
     sequence: int
     tables: tuple[PublishedRows, ...] = ()
     changed: bool = False
+    gates: tuple[GateReport, ...] = Field(
+        default=(), description="What the contracts said of the tables before they could be seen."
+    )
 
     @property
     def rows(self) -> int:

@@ -10,6 +10,7 @@ What belongs here: that transaction. What does not: which versions to publish.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -18,7 +19,9 @@ from psycopg import sql
 from headworks.errors import AccountMismatch, ConcurrentRun, PublicationRefused
 from headworks.lake.products import ProductVersion
 from headworks.lake.store import Lake
-from headworks.observe.report import PublishedRows, PublishReport
+from headworks.observe.report import GateReport, PublishedRows, PublishReport
+from headworks.quality.gate import decide
+from headworks.quality.postgres_contracts import run_postgres_contract
 from headworks.settings import DatabaseSettings
 from headworks.sources.sql.address import describe
 from headworks.sources.sql.connect import Connection, connected
@@ -41,11 +44,15 @@ _TYPES: dict[Any, str] = {
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A gold table and its name in Postgres, with the key that tells its rows apart."""
+    """A gold table and its name in Postgres, with the key that tells its rows apart.
+
+    ``contract`` must hold for the table as readers would see it, in Postgres itself, before they do.
+    """
 
     dataset: str
     name: str
     key: tuple[str, ...]
+    contract: Path | None = None
 
 
 def publish_postgres(
@@ -59,7 +66,7 @@ def publish_postgres(
 
     Raises `ConcurrentRun` where a later publication is there already, `PublicationRefused` where a table's columns
     cannot take the new ones, `AccountMismatch` where the rows that would be visible are not those of gold; in each case
-    nothing changed.
+    nothing changed. A contract that does not hold is told by a closed gate in the report, and nothing changed either.
     """
     target = f"{describe(database)} schema {schema}"
     report = PublishReport(target=target, product=product.product, sequence=product.sequence)
@@ -73,6 +80,11 @@ def publish_postgres(
             )
         if recorded < product.sequence:
             rows = [_replace(connection, schema, table, _frame(lake, product, table)) for table in tables]
+            gates = _audit(connection, schema, tables)
+            report = report.model_copy(update={"gates": gates})
+            if not all(gate.open for gate in gates):
+                connection.rollback()
+                return report
             _record(connection, schema, product)
         else:
             rows = [_unchanged(connection, schema, table) for table in tables]
@@ -220,6 +232,17 @@ def _check_visible(
             where=where,
             do="look for triggers or rules on the table that change what is inserted; nothing was published.",
         )
+
+
+def _audit(connection: Connection, schema: str, tables: tuple[PublishedTable, ...]) -> tuple[GateReport, ...]:
+    """Check the tables that have a contract, as they would be seen: inside the transaction, before its commit."""
+    gates = []
+    for table in tables:
+        if table.contract is not None:
+            scope = f"postgres.{schema}.{table.name}"
+            checks = run_postgres_contract(table.contract, connection, schema, table.name, scope)
+            gates.append(decide(scope, checks, contract_required=True))
+    return tuple(gates)
 
 
 def _unchanged(connection: Connection, schema: str, table: PublishedTable) -> PublishedRows:

@@ -228,6 +228,7 @@ _COMPARED: dict[str, Family] = {
     "commonest values": columns.prevalence_findings,
     "means": columns.mean_findings,
     "outliers": columns.outlier_findings,
+    "tails": columns.tail_findings,
     "distributions": columns.shift_findings,
     "new values": columns.novelty_findings,
 }

@@ -20,6 +20,9 @@ _FAR_BINS = 3
 _COMPARABLE = 1.6
 """Different values are compared between candidates whose sizes differ by no more than this factor."""
 
+_TAILS = ((5, "95 %"), (6, "99 %"))
+"""Where these quantiles are in a column's profile."""
+
 _HANDFUL = 5
 """Checks that even so few rows can fail need no more."""
 
@@ -113,6 +116,28 @@ def mean_findings(compared: Compared) -> Iterator[Finding]:
             check, here.mean, expected, log(here.mean / expected),
             [*usual, 4 * spread(usual)], column.limits.mean, column.limits.mean_stop, told,
         )  # fmt: skip
+
+
+def tail_findings(compared: Compared) -> Iterator[Finding]:
+    """Compare the largest values: the 95 % and 99 % quantiles as factors, which a unit changed in a few rows moves far.
+
+    The mean hides such rows where it varies much, and few of them are no share of outliers.
+    """
+    for column in _measures(compared):
+        for place, name in _TAILS:
+            check = f"{name} quantile of {column.here.name}"
+            seen = [one.quantiles[place] for _, one in column.seen(check) if one.quantiles]
+            seen = [value for value in seen if value > 0]
+            value = column.here.quantiles[place] if column.here.quantiles else 0.0
+            if value <= 0 or len(seen) < column.limits.good_runs or column.filled < column.limits.rows:
+                continue
+            expected = median(seen)
+            usual = [log(one / expected) for one in seen]
+            told = f"{check} is {value:,.4g}, usually {expected:,.4g}"
+            yield level_finding(
+                check, value, expected, max(log(value / expected), 0.0), [*usual, 4 * spread(usual)],
+                column.limits.tail, column.limits.tail_stop, told,
+            )  # fmt: skip
 
 
 def outlier_findings(compared: Compared) -> Iterator[Finding]:

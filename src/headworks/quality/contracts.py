@@ -6,16 +6,19 @@ that Soda does not know, such as ``must_b`` in a threshold, is left out in silen
 so contracts are held against Soda's own JSON schema first. And a filter that leaves no row makes every check pass; so a
 check that tested no row of the dataset counts as not evaluated.
 
-What belongs here: running one contract over one frame. What does not: deciding, which the gate does.
+What belongs here: running one contract over one frame. What does not: deciding, which the gate does, and tables in
+Postgres (``postgres_contracts.py``).
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -55,10 +58,20 @@ def run_contract(contract: Path, candidate: Candidate, scope: str) -> list[Check
     that cannot be read, a scan that raises or logs errors, and a scan without a single check each give a report with
     the outcome ``error`` or ``not evaluated``, never silence.
     """
+
+    def scan() -> Any:
+        schema, table = names(contract, _DATA_SOURCE)
+        with _view(candidate, schema, table) as cursor:
+            return _verify(contract, cursor)
+
+    return scanned(contract, scope, scan)
+
+
+def scanned(contract: Path, scope: str, scan: Callable[[], Any]) -> list[CheckReport]:
+    """Return the reports of one scan of Soda's, which is made alone in this process; whatever it raises is a report."""
     try:
-        schema, table = _names(contract)
-        with _view(candidate, schema, table) as cursor, _one_scan:
-            result = _verify(contract, cursor)
+        with _one_scan:
+            result = scan()
         return _reports(result, contract, scope)
     except Exception as problem:  # noqa: BLE001 - whatever a scan raises closes the gate; that is the point
         detail = f"{type(problem).__name__}: {problem}"
@@ -73,15 +86,16 @@ def run_contract(contract: Path, candidate: Candidate, scope: str) -> list[Check
         ]
 
 
-def _names(contract: Path) -> tuple[str, str]:
+def names(contract: Path, data_source: str) -> tuple[str, str]:
+    """Return schema and table of a contract's ``dataset``; raises `ValueError` for a contract that is wrong."""
     content = yaml.safe_load(contract.read_text(encoding="utf-8"))
     fault = best_match(_validator().iter_errors(content))
     if fault is not None:
         raise ValueError(f"the contract is wrong at {fault.json_path}: {fault.message}")
     parts = str(content["dataset"]).split("/")
-    if len(parts) != 3 or parts[0] != _DATA_SOURCE:
+    if len(parts) != 3 or parts[0] != data_source:
         raise ValueError(
-            f"a contract's dataset reads {_DATA_SOURCE}/<schema>/<table>, and not {content['dataset']!r}"
+            f"a contract's dataset reads {data_source}/<schema>/<table>, and not {content['dataset']!r}"
         )
     return parts[1], parts[2]
 
@@ -106,11 +120,16 @@ def _view(candidate: Candidate, schema: str, table: str) -> Iterator[duckdb.Duck
 
 def _verify(contract: Path, connection: duckdb.DuckDBPyConnection) -> Any:
     # Imported late: it takes half a second, and most steps of a run do not scan.
-    from soda_core.contracts import verify_contract_locally
     from soda_duckdb.common.data_sources.duckdb_data_source import DuckDBDataSourceImpl
 
+    return verify(contract, DuckDBDataSourceImpl.from_existing_cursor(connection, name=_DATA_SOURCE))
+
+
+def verify(contract: Path, source: Any) -> Any:
+    """Let Soda verify a contract on one of its data sources; its result."""
+    from soda_core.contracts import verify_contract_locally
+
     logging.getLogger("soda").setLevel(logging.ERROR)
-    source = DuckDBDataSourceImpl.from_existing_cursor(connection, name=_DATA_SOURCE)
     return verify_contract_locally(data_sources=[source], contract_file_path=str(contract), publish=False)
 
 
@@ -161,7 +180,9 @@ def _check(result: Any, scope: str) -> CheckReport:
     name = check.name or f"{check.column_name or ''} {check.type}".strip()
     column = f"{check.column_name}: " if check.column_name else ""
     metrics = result.diagnostic_metric_values or {}
-    values = ", ".join(f"{key}={value}" for key, value in metrics.items())
+    values = ", ".join(f"{key}={_rounded(value)}" for key, value in metrics.items())
+    if check.threshold is not None:
+        values = ", ".join([values, *str(check.threshold).splitlines()[1:]])
     outcome = _OUTCOMES.get(result.outcome.name, "not evaluated")
     if outcome in {"passed", "warned"} and metrics.get("dataset_rows_tested") == 0:
         outcome = "not evaluated"
@@ -172,3 +193,11 @@ def _check(result: Any, scope: str) -> CheckReport:
         outcome=outcome,
         detail=values,
     )
+
+
+def _rounded(value: object) -> object:
+    """Return a number as people read it: with six digits that count; whole numbers are left as they are."""
+    if isinstance(value, float | Decimal) and math.isfinite(value):
+        whole = int(value) == value
+        return int(value) if whole else f"{value:.6g}"
+    return value

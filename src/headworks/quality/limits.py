@@ -57,6 +57,12 @@ class AnomalyLimits(Settings):
         description="Mean away from the usual, as a factor's logarithm (0.35: × 1.42): warns.",
     )
     mean_stop: float = Field(default=0.7, gt=0, description="Mean away from the usual (0.7: doubled): stops.")
+    tail: float = Field(
+        default=0.7,
+        gt=0,
+        description="95 % and 99 % quantiles above the usual, as a logarithm (0.7: doubled): warns.",
+    )
+    tail_stop: float = Field(default=1.1, gt=0, description="These quantiles (1.1: three times): stops.")
     distinct: float = Field(
         default=0.7,
         gt=0,

@@ -103,11 +103,13 @@ def profile_columns(
     moment: datetime,
     future: timedelta,
     cursor: str | None = None,
+    factor: float = 1.0,
 ) -> tuple[ColumnProfile, ...]:
     """Profile the columns of ``rows`` that are not metadata.
 
     ``cursor`` names a column of moments: other moments are measured by how many hours they lie before it. Of very many
-    rows a sample is profiled, always the same one, and its counts are scaled.
+    rows a sample is profiled, always the same one, and its counts are scaled; so they are by ``factor``, where ``rows``
+    is a sample already.
     """
     latest = moment + future
     names = [name for name in rows.columns if not name.startswith("_")]
@@ -115,7 +117,7 @@ def profile_columns(
         cursor = None
     sample = rows if rows.height <= SAMPLE else rows.sample(SAMPLE, seed=0)
     profiles = (_column(sample, name, name in identifiers, latest, cursor) for name in names)
-    return tuple(_scaled(one, rows.height / max(sample.height, 1)) for one in profiles)
+    return tuple(_scaled(one, factor * rows.height / max(sample.height, 1)) for one in profiles)
 
 
 def _scaled(column: ColumnProfile, factor: float) -> ColumnProfile:

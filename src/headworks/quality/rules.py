@@ -18,8 +18,9 @@ REASONS = "_reasons"
 
 _OF_ONE_ROW = frozenset(
     {
-        "abs", "cast", "ceil", "col", "dt", "eq_missing", "fill_null", "floor", "is_between", "is_finite", "is_in",
-        "is_infinite", "is_nan", "is_not_nan", "is_not_null", "is_null", "ne_missing", "not", "otherwise", "round",
+        "abs", "alias", "cast", "ceil", "col", "dt", "eq_missing", "fill_null", "floor", "is_between",
+        "is_finite", "is_in", "is_infinite",
+        "is_nan", "is_not_nan", "is_not_null", "is_null", "ne_missing", "not", "otherwise", "round",
         "sign", "str", "strict_cast", "then", "when",
     }
 )  # fmt: skip
@@ -48,11 +49,16 @@ def judge(
 
     A row that has such reasons is rejected for them and for every other rule that it breaks. Rules named in
     ``warnings`` reject nothing: the good rows that break them are counted. Rows are judged piece by piece, so that
-    memory stays small, unless a rule looks at several rows at once.
+    memory stays small, unless a rule looks at several rows at once: dataframely evaluates these itself.
     """
     numbered = rows.with_row_index(_INDEX)
-    pieces = list(numbered.iter_slices(_PIECE)) if _row_by_row(schema) else []
-    told = pl.concat([_told(piece, schema, unreadable) for piece in pieces or [numbered]])
+    if judged_row_by_row(schema):
+        _check_types(numbered, schema)
+        pieces = [_suspects(piece, schema, unreadable) for piece in numbered.iter_slices(_PIECE)]
+        # In one chunk: Polars' set operations fail on lists in chunks that do not match.
+        told = _with_rules(pl.concat([numbered.clear(), *pieces], rechunk=True), schema, unreadable)
+    else:
+        told = _told(numbered, schema, unreadable)
     warned: dict[str, int] = {}
     if warnings:
         only_warns = pl.col(REASONS).list.set_difference(list(warnings)).list.len() == 0
@@ -62,6 +68,47 @@ def judge(
         told.get_column(_INDEX), False
     )
     return Verdict(rows.filter(is_good), told.select(*rows.columns, REASONS), warned)
+
+
+def _check_types(rows: pl.DataFrame, schema: type[dy.Schema]) -> None:
+    """Let dataframely raise its error where columns are missing or of another type than the schema's."""
+    fits = all(
+        name in rows.columns and column.validate_dtype(rows.schema[name])
+        for name, column in schema.columns().items()
+    )
+    if not fits:
+        schema.filter(rows.clear())
+
+
+def _verdicts(schema: type[dy.Schema]) -> dict[str, pl.Expr]:
+    """Return an expression for each rule that tells whether it holds.
+
+    Null counts as valid, as dataframely has it: whether a value may be null is a rule of its own.
+    """
+    rules = schema._validation_rules(with_cast=False)
+    return {name: rule.expr.fill_null(True) for name, rule in rules.items()}
+
+
+def _suspects(piece: pl.DataFrame, schema: type[dy.Schema], unreadable: str) -> pl.DataFrame:
+    """Return the rows that break a rule or could not be read, in one pass over all rows."""
+    holds = pl.all_horizontal(pl.lit(True), *_verdicts(schema).values())
+    return piece.filter(~holds | (pl.col(unreadable).list.len() > 0))
+
+
+def _with_rules(suspects: pl.DataFrame, schema: type[dy.Schema], unreadable: str) -> pl.DataFrame:
+    """Give rows the names of the rules that each of them breaks: asked of these few rows alone."""
+    broken = suspects.select((~holds).alias(rule) for rule, holds in sorted(_verdicts(schema).items()))
+    # Most rules are broken by nobody; lists of the others' names are short.
+    names: list[pl.Expr] = [
+        pl.when(flags).then(pl.lit(flags.name)) for flags in broken.iter_columns() if flags.any()
+    ]
+    names = names or [pl.lit(None, dtype=pl.String)]
+    told = suspects.with_columns(pl.concat_list(names).list.drop_nulls().alias("_rules"))
+    is_read = pl.col(unreadable).list.len() == 0
+    reasons: pl.Expr = pl.col("_rules")
+    if told.select((~is_read).any()).item():
+        reasons = pl.when(is_read).then(reasons).otherwise(_readable_first(unreadable))
+    return told.with_columns(reasons.alias(REASONS)).drop("_rules")
 
 
 def _told(piece: pl.DataFrame, schema: type[dy.Schema], unreadable: str) -> pl.DataFrame:
@@ -89,7 +136,7 @@ def _counted(rows: pl.DataFrame) -> dict[str, int]:
 
 
 @cache
-def _row_by_row(schema: type[dy.Schema]) -> bool:
+def judged_row_by_row(schema: type[dy.Schema]) -> bool:
     """Tell whether every rule of a schema can be judged for one row at a time: no primary key, no window, no sum.
 
     Polars does not say so of an expression (`is_row_separable` is true for windows too), so the functions that it is
@@ -100,7 +147,8 @@ def _row_by_row(schema: type[dy.Schema]) -> bool:
 
 
 def _functions(expression: str) -> set[str]:
-    names = re.findall(r"([a-z_][a-z_0-9.]*)\(", expression)
+    # A type such as Decimal(12, 2) is none, nor is the unit of a duration.
+    names = re.findall(r"(?<![A-Za-z0-9_])([a-z_][a-z_0-9.]*)\(", expression)
     return {name if name in {"str.join", "str.concat"} else name.partition(".")[0] for name in names}
 
 

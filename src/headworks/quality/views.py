@@ -31,7 +31,8 @@ class AsItWouldBe:
     beside: Mapping[str, Rows] = field(default_factory=dict)
 
 
-Candidate = Path | pl.DataFrame | AsItWouldBe
+Candidate = Path | tuple[str, ...] | pl.DataFrame | AsItWouldBe
+"""A candidate: a staged file, files with metadata and tombstones among them, a frame, or a table with a batch in it."""
 
 
 def show(connection: duckdb.DuckDBPyConnection, candidate: Candidate, schema: str, table: str) -> None:
@@ -42,6 +43,10 @@ def show(connection: duckdb.DuckDBPyConnection, candidate: Candidate, schema: st
         for name, rows in candidate.beside.items():
             live = _live(connection, rows, f"beside_{name}")
             connection.execute(f'CREATE VIEW "{schema}"."{name}" AS {live}')
+        return
+    if isinstance(candidate, tuple):
+        live = _live(connection, candidate, "candidate_rows")
+        connection.execute(f'CREATE VIEW "{schema}"."{table}" AS {live}')
         return
     if isinstance(candidate, Path):
         connection.from_parquet(str(candidate)).create_view("candidate_rows")

@@ -16,6 +16,11 @@ import polars as pl
 from headworks.refine.dataset import DELETED, PROVENANCE
 
 _LOWEST = -(2**63)
+_BOUNDED = {pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64(), pl.Date(), pl.String()}
+
+STATE = "_state"
+INSERT, UPDATE, CLOSING, SAME, OLDER = range(5)
+"""What a candidate means for silver: new, changed, the same read later, the same, older than what is there."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class Comparison:
     """What a range means for silver: rows to insert and to update, and how many change nothing.
 
     ``closings`` are rows that keep their values: they were read again later, or the end of their time moved.
+    ``marked`` has all candidates, with a column ``_state`` for what each of them means.
     """
 
     inserts: pl.DataFrame
@@ -30,6 +36,7 @@ class Comparison:
     superseded: int
     unchanged: int
     closings: pl.DataFrame = field(default_factory=pl.DataFrame)
+    marked: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def fresh(self) -> pl.DataFrame:
@@ -68,7 +75,8 @@ def compare(
         candidates = candidates.with_columns(pl.lit(False).alias(DELETED))
     values = [name for name in candidates.columns if name not in PROVENANCE]
     keys = candidates.lazy().select(key)
-    there = silver.join(keys, on=list(key), how="semi").select(*values, *PROVENANCE).collect()
+    near = silver.filter(_within(candidates, key[0]))
+    there = near.join(keys, on=list(key), how="semi").select(*values, *PROVENANCE).collect()
     joined = candidates.join(there, on=list(key), how="left", suffix="_there", maintain_order="left")
     compared = [name for name in values if name not in {*key, DELETED}]
     known = pl.col(f"{DELETED}_there").is_not_null()
@@ -84,14 +92,32 @@ def compare(
     same = known & ~older & equal
     provenance = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_there")) for name in PROVENANCE)
     later = same & ~provenance & pl.lit(not keep_first)
-    marked = joined.select(*candidates.columns, known=known, older=older, same=same, later=later)
-    fresh = marked.filter(~pl.col("older") & ~pl.col("same"))
+    state = (
+        pl.when(older).then(OLDER).when(later).then(CLOSING).when(same).then(SAME).when(known).then(UPDATE)
+    ).otherwise(INSERT)
+    marked = joined.select(*candidates.columns, state.cast(pl.Int8).alias(STATE))
+    states = marked.get_column(STATE)
+
+    def those(which: int) -> pl.DataFrame:
+        return marked.filter(states == which).select(candidates.columns)
+
     return Comparison(
-        inserts=fresh.filter(~pl.col("known")).select(candidates.columns),
-        updates=fresh.filter(pl.col("known")).select(candidates.columns),
-        superseded=int(marked.get_column("older").sum()),
-        unchanged=int(marked.get_column("same").sum()),
-        closings=marked.filter("later").select(candidates.columns),
+        inserts=those(INSERT),
+        updates=those(UPDATE),
+        superseded=int((states == OLDER).sum()),
+        unchanged=int(states.is_in([SAME, CLOSING]).sum()),
+        closings=those(CLOSING),
+        marked=marked,
+    )
+
+
+def _within(candidates: pl.DataFrame, name: str) -> pl.Expr:
+    """Bound the rows of silver by the candidates' keys: files and parts of files without any of them are not read."""
+    values = candidates.get_column(name)
+    if values.is_empty() or values.dtype not in _BOUNDED:
+        return pl.lit(True)
+    return pl.col(name).is_between(
+        pl.lit(values.min(), dtype=values.dtype), pl.lit(values.max(), dtype=values.dtype)
     )
 
 

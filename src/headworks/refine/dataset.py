@@ -14,6 +14,7 @@ import dataframely as dy
 import polars as pl
 
 from headworks.errors import SettingsError
+from headworks.lake.nested import Nested
 from headworks.names import check_dataset
 from headworks.quality.limits import AnomalyLimits
 from headworks.settings import RejectLimits
@@ -67,7 +68,8 @@ class Dataset:
     changes a row again, ``history`` keeps every version with the time in which it was valid (SCD type 2); it needs a
     cursor, which says from when on. ``deleted_when`` is true for a record that says its key is gone; such a
     tombstone needs nothing but its key, and the last values are kept. ``warnings`` names rules that a row may break:
-    it is counted and told, and goes through. ``told`` says for people what a rule means.
+    it is counted and told, and goes through. ``told`` says for people what a rule means. ``nested`` says that the
+    records are the elements of an array in another dataset's records, and ``fields`` are then those of an element.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Dataset:
     deleted_when: pl.Expr | None = None
     warnings: tuple[str, ...] = ()
     told: Mapping[str, str] = field(default_factory=dict)
+    nested: Nested | None = None
 
     def __post_init__(self) -> None:
         """Check the declaration against itself, so that a slip shows at import and not in the night."""

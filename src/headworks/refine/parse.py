@@ -82,9 +82,12 @@ def refused(rows: pl.DataFrame) -> pl.DataFrame:
 
 def key_text(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.Series:
     """Return each row's key as one text, for people."""
-    return rows.select(
-        pl.concat_str([pl.col(k).cast(pl.String) for k in key], separator=" / ").alias("key")
-    ).to_series()
+    return rows.select(key_as_text(key).alias("key")).to_series()
+
+
+def key_as_text(key: tuple[str, ...]) -> pl.Expr:
+    """Return the expression of a key as one text."""
+    return pl.concat_str([pl.col(name).cast(pl.String) for name in key], separator=" / ")
 
 
 def tombstones(parsed: pl.DataFrame, dataset: Dataset) -> pl.Series:

@@ -14,15 +14,18 @@ import polars as pl
 
 from headworks.lake.delta import Table
 from headworks.lake.generations import newest_complete
-from headworks.lake.quarantine import Try, next_try, put_rejected, rejected_rows
+from headworks.lake.nested import take_nested
+from headworks.lake.quarantine import SCHEMA, Try, next_try, put_rejected, rejected_rows
 from headworks.lake.resolutions import unresolved
 from headworks.lake.silver import (
     CHANGE,
     Pending,
     check_committed,
     commit_silver,
+    merged_ranges,
     pending,
     read_range,
+    split,
 )
 from headworks.lake.store import Lake
 from headworks.observe.report import (
@@ -36,7 +39,7 @@ from headworks.ports import Clock, TokenMaker, random_token, system_clock
 from headworks.quality.contracts import run_contract
 from headworks.quality.gate import check_account, check_rejects, decide
 from headworks.quality.rules import REASONS, Verdict, judge
-from headworks.quality.views import AsItWouldBe, Rows
+from headworks.quality.views import AsItWouldBe, Candidate, Rows
 from headworks.refine.compare import Comparison, compare, newest
 from headworks.refine.dataset import CURRENT, DELETED, ORIGIN, PROVENANCE, VALID_FROM, Dataset
 from headworks.refine.history import compare_history, versions
@@ -50,10 +53,13 @@ from headworks.refine.parse import (
     tombstones,
     without_future,
 )
+from headworks.refine.parts import can_be_taken_in_parts, spilled
 from headworks.refine.references import split_orphans
 from headworks.refine.screening import Range, screen_idle, screen_silver
 from headworks.refine.vanishing import check_vanished, find_deletes
 from headworks.sources.base import PLACE, REFUSED
+
+PART_ROWS = 250_000
 
 
 class RefineOutcome(Report):
@@ -65,12 +71,13 @@ class RefineOutcome(Report):
 
 @dataclass(frozen=True)
 class Refinement:
-    """Where and for which run a refinement works."""
+    """Where and for which run a refinement works; of more rows than ``part_rows`` one part at a time is in memory."""
 
     lake: Lake
     run_id: str
     clock: Clock = system_clock
     token: TokenMaker = random_token
+    part_rows: int = PART_ROWS
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,12 @@ class _Judged:
     good: int
     warned: dict[str, int]
     released: int
-    waiting: int
+    waits: pl.DataFrame
+
+    @property
+    def waiting(self) -> int:
+        """How many keys wait for the row that they refer to."""
+        return self.waits.height
 
 
 def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> RefineOutcome:
@@ -93,6 +105,9 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
     Nothing new gives a report with ``committed`` false and no gate. Raises `CandidateStale` where another run committed
     in between: the refinement can then be repeated as it is.
     """
+    if dataset.nested is not None and not dry_run:
+        ports = {"clock": work.clock, "token": work.token}
+        take_nested(work.lake, dataset.name, dataset.nested, work.run_id, **ports)
     if dry_run and work.lake.open("bronze", dataset.name) is None:
         return RefineOutcome(
             report=RefineReport(
@@ -102,6 +117,9 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
     bronze = work.lake.must_open("bronze", dataset.name)
     silver = work.lake.ensure("silver", dataset.name, dataset.silver_schema())
     todo = pending(dataset.name, bronze, silver)
+    parts = split(bronze, todo, work.part_rows) if can_be_taken_in_parts(dataset) else (todo,)
+    if len(parts) > 1:
+        return _refine_in_parts(work, dataset, bronze, silver, parts, dry_run=dry_run)
     judged = _judge_range(work, dataset, bronze, silver, todo)
     if todo.is_empty() and not judged.released:
         return RefineOutcome(
@@ -120,7 +138,7 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
             work.lake,
             dataset.name,
             attempt,
-            _quarantined(work, dataset, bronze, judged.rejected),
+            _quarantined(work, dataset, judged),
         )
     limited = generation is not None and generation.largest_share is not None
     taken = Range(todo, judged.rows, judged.candidates.filter(~pl.col(DELETED)), report, limited)
@@ -130,7 +148,8 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
         *screened.checks,
         *_table_checks(work, dataset, silver, judged.candidates),
     ]
-    gate = _gate(dataset, judged, report, checks)
+    alive = live_rows(judged.candidates)
+    gate = _gate(dataset, alive if alive.height else None, report, checks, judged.candidates.height > 0)
     if dry_run or not gate.open:
         if not dry_run:
             screened.keep(work.lake, gate)
@@ -139,6 +158,54 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
     commit_merge(work, dataset, silver, merge, todo, attempt)
     # Only now: a profile whose candidate was never committed is nothing to compare with.
     screened.keep(work.lake, gate)
+    done = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
+    return RefineOutcome(report=done, gate=gate)
+
+
+def _refine_in_parts(
+    work: Refinement,
+    dataset: Dataset,
+    bronze: Table,
+    silver: Table,
+    todo: tuple[Pending, ...],
+    *,
+    dry_run: bool,
+) -> RefineOutcome:
+    """Refine a range that memory would not hold: part by part up to the gate, then in one commit."""
+    last = todo[-1]
+    whole = Pending(merged_ranges(todo), last.generation)
+    with spilled(dataset, work.part_rows * len(todo)) as parts:
+        for number, part in enumerate(todo):
+            judged = _judge_range(work, dataset, bronze, silver, part, releases=number == 0)
+            parts.count(judged.landed, judged.released, judged.good - judged.candidates.height, judged.warned)
+            parts.add(compare_with(silver, judged.candidates, dataset), judged.rows)
+            parts.add_rejected(_quarantined(work, dataset, judged), judged.rejected)
+            parts.waiting.append(judged.waits)
+        parts.settle()
+        changes = parts.changes(_keys_of_rejected(work, dataset, silver, parts.rejected_keys()))
+        after = _after(silver, changes, dataset)
+        generation = newest_complete(work.lake, bronze, dataset.name) if whole.generation else None
+        deletes = find_deletes(work.lake, dataset, bronze, after, generation)
+        report = parts.account(_report(work, dataset, silver)).model_copy(update={"deleted": deletes.height})
+        attempt = next_try(silver, work.token())
+        if not dry_run:
+            put_rejected(work.lake, dataset.name, attempt, parts.quarantined(SCHEMA))
+        limited = generation is not None and generation.largest_share is not None
+        rows, sample = pl.concat(parts.received), pl.concat(parts.sample)
+        taken = Range(whole, rows, sample.filter(~pl.col(DELETED)), report, limited, parts.candidates)
+        screened = screen_silver(work.lake, dataset, silver, taken, work.run_id, work.clock())
+        checks = [*check_vanished(f"silver.{dataset.name}", deletes, after, generation), *screened.checks]
+        gate = _gate(dataset, parts.live_rows() if parts.candidates else None, report, checks, False)
+        if dry_run or not gate.open:
+            if not dry_run:
+                screened.keep(work.lake, gate)
+            return RefineOutcome(report=report, gate=gate)
+        if not deletes.is_empty():
+            kept = changes.join(deletes.lazy(), on=list(dataset.key), how="anti")
+            changes = pl.concat([kept.select(list(dataset.silver_schema())), deletes.lazy()])
+        only_inserts = parts.only_inserts and deletes.is_empty()
+        _commit(work, dataset, silver, changes, whole, attempt, report.inserted, only_inserts)
+        screened.keep(work.lake, gate)
     done = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
     return RefineOutcome(report=done, gate=gate)
 
@@ -161,11 +228,15 @@ def _touching_rejected(
     again = comparison.closings
     if dataset.keeps == "history" or again.is_empty():
         return comparison
-    kept = rejected_rows(work.lake, dataset.name, silver)
-    keys = key_text(rejected, dataset.key)
-    known = keys if kept is None else pl.concat([keys, kept.select("key").collect().to_series()])
+    known = _keys_of_rejected(work, dataset, silver, key_text(rejected, dataset.key))
     touched = again.filter(key_text(again, dataset.key).is_in(known.drop_nulls().unique().implode()))
     return replace(comparison, closings=touched)
+
+
+def _keys_of_rejected(work: Refinement, dataset: Dataset, silver: Table, now: pl.Series) -> pl.Series:
+    """Return the keys, as texts, of the rows rejected now and before."""
+    kept = rejected_rows(work.lake, dataset.name, silver)
+    return now if kept is None else pl.concat([now, kept.select("key").collect().to_series()])
 
 
 def latest_versions(good: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
@@ -177,9 +248,23 @@ def commit_merge(
     work: Refinement, dataset: Dataset, silver: Table, merge: Comparison, todo: Pending, attempt: Try
 ) -> None:
     """Commit the changes that a comparison came to, and look whether silver then holds what it should."""
-    rows = silver.row_count() + merge.inserts.height
-    changes = merge.changes.select(list(dataset.silver_schema()))
-    commit_silver(silver, dataset.name, dataset.row_key, changes, todo, attempt)
+    only_inserts = merge.updates.is_empty() and merge.closings.is_empty()
+    _commit(work, dataset, silver, merge.changes, todo, attempt, merge.inserts.height, only_inserts)
+
+
+def _commit(
+    work: Refinement,
+    dataset: Dataset,
+    silver: Table,
+    changes: pl.DataFrame | pl.LazyFrame,
+    todo: Pending,
+    attempt: Try,
+    inserts: int,
+    only_inserts: bool,
+) -> None:
+    rows = silver.row_count() + inserts
+    in_order = changes.select(list(dataset.silver_schema()))
+    commit_silver(silver, dataset.name, dataset.row_key, in_order, todo, attempt, only_inserts)
     check_committed(work.lake, dataset.name, silver, attempt, rows)
 
 
@@ -216,10 +301,18 @@ def judge_rows(work: Refinement, dataset: Dataset, rows: pl.DataFrame) -> tuple[
     return verdict, replace(linked, good=pl.concat([linked.good, parsed.filter(gone)]))
 
 
-def _judge_range(work: Refinement, dataset: Dataset, bronze: Table, silver: Table, todo: Pending) -> _Judged:
+def _judge_range(
+    work: Refinement,
+    dataset: Dataset,
+    bronze: Table,
+    silver: Table,
+    todo: Pending,
+    *,
+    releases: bool = True,
+) -> _Judged:
     rows = read_range(bronze, todo)
     verdict, linked = judge_rows(work, dataset, readable(rows.lazy()).collect())
-    released, waiting = _released(work, dataset, bronze, silver)
+    released, waiting = _released(work, dataset, bronze if releases else None, silver, verdict.good)
     good = pl.concat([linked.good, released]).drop(UNREADABLE)
     judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, *dataset.key, REASONS)
     rejected = with_refused(judged, rows)
@@ -231,7 +324,7 @@ def _judge_range(work: Refinement, dataset: Dataset, bronze: Table, silver: Tabl
         good=good.height,
         warned=verdict.warned,
         released=released.height,
-        waiting=pl.concat([waiting, linked.rejected.select(dataset.key)]).n_unique(),
+        waits=pl.concat([waiting, linked.rejected.select(dataset.key)]).unique(),
     )
 
 
@@ -245,15 +338,16 @@ def with_refused(rejected: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _released(
-    work: Refinement, dataset: Dataset, bronze: Table, silver: Table
+    work: Refinement, dataset: Dataset, bronze: Table | None, silver: Table, judged: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Judge again the rows that wait for a parent; return those that silver can take now, and the keys still waiting.
 
     That a row was released is not written anywhere: a row that silver has, or has a newer version of, is not waiting.
+    Without ``bronze`` none is looked for.
     """
-    none = judge(parse(bronze.scan().head(0).collect(), dataset), dataset.schema, UNREADABLE).good
+    none = judged.clear()
     kept = rejected_rows(work.lake, dataset.name, silver) if dataset.references else None
-    if kept is None:
+    if kept is None or bronze is None:
         return none, none.select(dataset.key)
     is_waiting = pl.col("reasons").list.eval(pl.element().is_in(dataset.waiting_reasons)).list.all()
     waiting = unresolved(work.lake, dataset.name, kept.filter(is_waiting))
@@ -268,17 +362,17 @@ def _released(
     return linked.good, linked.rejected.select(dataset.key)
 
 
-def _after(silver: Table, changes: pl.DataFrame, dataset: Dataset) -> pl.LazyFrame:
+def _after(silver: Table, changes: pl.DataFrame | pl.LazyFrame, dataset: Dataset) -> pl.LazyFrame:
     """Return silver as it would be with the changes; of a history what would be current."""
     kept = silver.scan().join(changes.lazy(), on=list(dataset.row_key), how="anti")
     after = pl.concat([kept, changes.lazy()], how="diagonal").select(list(dataset.silver_schema()))
     return after.filter(CURRENT) if dataset.keeps == "history" else after
 
 
-def _quarantined(work: Refinement, dataset: Dataset, bronze: Table, rejected: pl.DataFrame) -> pl.DataFrame:
+def _quarantined(work: Refinement, dataset: Dataset, judged: _Judged) -> pl.DataFrame:
     """Return rejected rows as quarantine keeps them, each with its raw record out of bronze."""
-    origins = rejected.select(ORIGIN)
-    raw = bronze.scan().join(origins.lazy(), on=list(ORIGIN), how="semi").collect()
+    rejected = judged.rejected
+    raw = judged.rows.join(rejected.select(ORIGIN), on=list(ORIGIN), how="semi")
     place = [
         pl.col(name) if name in raw.columns else pl.lit(None, dtype=dtype).alias(name)
         for name, dtype in PLACE.items()
@@ -333,20 +427,24 @@ def _table_checks(
     return run_contract(dataset.table_contract, would_be, f"silver.{dataset.name}")
 
 
-def _gate(dataset: Dataset, judged: _Judged, report: RefineReport, made: Sequence[CheckReport]) -> GateReport:
+def _gate(
+    dataset: Dataset,
+    alive: Candidate | None,
+    report: RefineReport,
+    made: Sequence[CheckReport],
+    changes: bool,
+) -> GateReport:
+    """Decide about the candidates; ``alive`` are those that are no tombstones, None where there are none."""
     scope = f"silver.{dataset.name}"
     checks: list[CheckReport] = [
         check_account(scope, report),
         check_rejects(scope, report.rejected, report.landed, dataset.limits),
         *made,
     ]
-    alive = live_rows(judged.candidates)
-    contract = dataset.contract if not alive.is_empty() else None
-    if contract is not None:
+    contract = dataset.contract if alive is not None else None
+    if contract is not None and alive is not None:
         checks += run_contract(contract, alive, scope)
-    required = contract is not None or (
-        dataset.table_contract is not None and not judged.candidates.is_empty()
-    )
+    required = contract is not None or (dataset.table_contract is not None and changes)
     return decide(scope, checks, contract_required=required)
 
 

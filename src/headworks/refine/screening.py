@@ -47,7 +47,8 @@ class Screened:
 class Range:
     """What a refinement knows of its range: the pending streams, bronze's rows, the candidate, and the account.
 
-    ``deletes_limited`` says that the full read brings a limit of its own for what it may delete.
+    ``candidates`` is their number where ``rows`` and ``candidate`` are samples. ``deletes_limited`` says that the full
+    read brings a limit of its own for what it may delete.
     """
 
     todo: Pending
@@ -55,6 +56,12 @@ class Range:
     candidate: pl.DataFrame
     report: RefineReport
     deletes_limited: bool = False
+    candidates: int | None = None
+
+    @property
+    def factor(self) -> float:
+        """By how much the counts of a sample are less than those of all."""
+        return 1.0 if self.candidates is None else self.candidates / max(self.candidate.height, 1)
 
 
 def screen_silver(
@@ -123,7 +130,7 @@ def _silver_profile(
         moment=moment,
         newest=newest,
         days=_days(taken, kind, dataset, newest, watermark, silver),
-        rows=taken.candidate.height,
+        rows=taken.candidate.height if taken.candidates is None else taken.candidates,
         counts={
             "landed": report.landed,
             "rejected": report.rejected,
@@ -135,8 +142,13 @@ def _silver_profile(
         },
         reasons=report.reasons,
         fields=fields,
-        by_day=_by_day(taken.candidate, dataset, watermark if kind == "live" else None),
-        columns=profile_columns(taken.candidate, [*dataset.key, *references], moment, future, dataset.cursor),
+        by_day={
+            day: round(count * taken.factor)
+            for day, count in _by_day(taken.candidate, dataset, watermark if kind == "live" else None).items()
+        },
+        columns=profile_columns(
+            taken.candidate, [*dataset.key, *references], moment, future, dataset.cursor, taken.factor
+        ),
     )
 
 

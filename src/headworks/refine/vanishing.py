@@ -6,6 +6,9 @@ and the merge that makes the tombstones count.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+
 import polars as pl
 
 from headworks.errors import SettingsError
@@ -22,24 +25,21 @@ def find_deletes(
 ) -> pl.DataFrame:
     """Return tombstones for the keys that a complete full read does not show, and that were not seen since it began.
 
-    Looked for in ``after``, the rows as they would be: a key that waited in bronze until now can be gone already, too.
+    Seen since is what was landed after the sequences that the streams had then; clocks are not asked. Looked for in
+    ``after``, the rows as they would be: a key that waited in bronze until now can be gone already, too.
     """
     schema = dataset.silver_schema()
-    if generation is None:
+    if generation is None or generation.before is None:
         return pl.DataFrame(schema=schema)
-    began = pl.lit(generation.started_at, dtype=pl.Datetime("us", "UTC"))
-    seen = parse(readable(bronze.scan()).filter(pl.col("_ingested_at") >= began).collect(), dataset).select(
-        dataset.key
-    )
-    gone = after.filter(~pl.col("_deleted") & (pl.col("_ingested_at") < began)).join(
-        seen.lazy(), on=list(dataset.key), how="anti"
-    )
+    since = _landed_since(generation.before)
+    seen = parse(readable(bronze.scan()).filter(since).collect(), dataset).select(dataset.key)
+    gone = after.filter(~pl.col("_deleted") & ~since).join(seen.lazy(), on=list(dataset.key), how="anti")
     if generation.keys is not None:
         gone = gone.join(_shown(lake, dataset, generation.keys), on=list(dataset.key), how="anti")
     return (
         gone.with_columns(
             pl.lit(True).alias("_deleted"),
-            began.alias("_ingested_at"),
+            _later(generation.started_at).alias("_ingested_at"),
             pl.lit(generation.stream).alias("_stream"),
             pl.lit(0, dtype=pl.Int64).alias("_sequence"),
             pl.lit(0, dtype=pl.Int64).alias("_row"),
@@ -47,6 +47,26 @@ def find_deletes(
         .select(list(schema))
         .collect()
     )
+
+
+def _landed_since(before: Mapping[str, int]) -> pl.Expr:
+    """Tell which rows were landed after the given sequences; a stream that had none then is all since."""
+    marks = pl.DataFrame(
+        {"stream": list(before), "mark": list(before.values())},
+        schema={"stream": pl.String, "mark": pl.Int64},
+    )
+    known = pl.col("_stream").replace_strict(marks["stream"], marks["mark"], default=0, return_dtype=pl.Int64)
+    return pl.col("_sequence") > known
+
+
+def _later(started_at: datetime) -> pl.Expr:
+    """Return when a key counts as gone: when the full read began, or just after its last version.
+
+    The latter where that version's clock ran ahead.
+    A tombstone is newer than what it ends, or the same row, judged once more, would raise it.
+    """
+    began = pl.lit(started_at, dtype=pl.Datetime("us", "UTC"))
+    return pl.max_horizontal(began, pl.col("_ingested_at") + pl.duration(microseconds=1))
 
 
 def check_vanished(

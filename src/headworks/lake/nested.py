@@ -1,0 +1,132 @@
+"""Arrays inside records as rows of a dataset of their own: each element with the keys of the record that it came in.
+
+What a parent's bronze has is a source like any other: its elements are landed in the child's bronze by the same
+protocol, exactly once, and refined by the child's own rules. The position is the last sequence taken of each of the
+parent's streams.
+
+What belongs here: reading elements out of a parent's bronze. What does not: landing, refining.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from headworks.lake.delta import Table
+from headworks.lake.landing import Landing, land
+from headworks.lake.store import Lake
+from headworks.observe.report import LandingReport
+from headworks.sources.base import REFUSED, Batch, Position
+
+_BATCH_ELEMENTS = 50_000
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_array = msgspec.json.Decoder(list[msgspec.Raw])
+_encoder = msgspec.json.Encoder()
+
+Fields = dict[str, msgspec.Raw]
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Declares the elements of an array as the records of a dataset.
+
+    ``field`` is the parent's field, or its column of JSON text, that holds the array. ``given`` maps fields that each
+    element gets to fields of its parent: the parent's key, and its cursor. ``index`` names a field for the element's
+    place in the array, from 0. An element that is no object becomes the field ``value``.
+    """
+
+    parent: str
+    field: str
+    given: Mapping[str, str]
+    index: str = "index"
+
+
+@dataclass
+class Elements:
+    """The elements in a parent's bronze, as a source: each is a JSON object, with what its parent gives it."""
+
+    nested: Nested
+    bronze: Table
+    schema: pl.Schema = field(default_factory=lambda: pl.Schema({"record": pl.Binary()}))
+
+    def read(self, position: Position | None, until: datetime | None) -> Iterator[Batch]:
+        """Yield the elements of the parent's batches that were not taken yet, some batches at a time."""
+        taken: dict[str, int] = dict((position or {}).get("streams", {}))
+        records: list[bytes] = []
+        moved = False
+        for stream in sorted(self.bronze.streams()):
+            last = self.bronze.transaction(stream)
+            for sequence in range(taken.get(stream, 0) + 1, last + 1):
+                records += self._elements(stream, sequence)
+                taken[stream], moved = sequence, True
+                if len(records) >= _BATCH_ELEMENTS:
+                    yield self._batch(records, taken)
+                    records, moved = [], False
+        if moved:
+            yield self._batch(records, taken)
+
+    def _batch(self, records: list[bytes], taken: Mapping[str, int]) -> Batch:
+        return Batch(
+            pl.DataFrame({"record": records}, schema=self.schema), {"streams": dict(taken)}, read=len(records)
+        )
+
+    def _elements(self, stream: str, sequence: int) -> Iterator[bytes]:
+        rows = self.bronze.scan().filter((pl.col("_stream") == stream) & (pl.col("_sequence") == sequence))
+        if REFUSED in rows.collect_schema():
+            rows = rows.filter(pl.col(REFUSED).is_null())
+        for parent in _parents(rows.sort("_row").collect()):
+            given = {
+                name: parent.get(source, msgspec.Raw(b"null")) for name, source in self.nested.given.items()
+            }
+            for place, element in enumerate(_array_in(parent.get(self.nested.field))):
+                own = _object_in(element)
+                index = {self.nested.index: msgspec.Raw(str(place).encode())}
+                yield _encoder.encode({**(own if own is not None else {"value": element}), **given, **index})
+
+
+def take_nested(lake: Lake, dataset: str, nested: Nested, run_id: str, **ports: Any) -> LandingReport:
+    """Land what a parent's bronze has of a child that the child's has not; ``ports`` are the landing's clock and token.
+
+    Raises `LakeUnusable` where the parent has no bronze table.
+    """
+    elements = Elements(nested, lake.must_open("bronze", nested.parent))
+    return land(Landing(lake, dataset, dataset, run_id, **ports), elements)
+
+
+def _parents(rows: pl.DataFrame) -> Iterator[Fields]:
+    """Yield each row's fields as JSON; what cannot be read has none, and is its own dataset's to reject."""
+    if "record" in rows.columns and rows.schema["record"] == pl.Binary:
+        for record in rows.get_column("record"):
+            yield _object_in(record) or {}
+        return
+    names = [name for name in rows.columns if not name.startswith("_")]
+    for row in rows.select(names).iter_rows(named=True):
+        yield {name: _as_json(value) for name, value in row.items()}
+
+
+def _as_json(value: Any) -> msgspec.Raw:
+    """Return a column's value as JSON: text that is an array already as it is."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        return msgspec.Raw(value.encode())
+    return msgspec.Raw(_encoder.encode(value))
+
+
+def _object_in(data: Any) -> Fields | None:
+    try:
+        return _object.decode(data)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, TypeError):
+        return None
+
+
+def _array_in(data: msgspec.Raw | None) -> list[msgspec.Raw]:
+    """Return the elements of an array; none where there is no array."""
+    try:
+        return _array.decode(data) if data is not None else []
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+        return []
