@@ -20,7 +20,7 @@ from blocks.profiles import VARIABLE, Profile
 from blocks.resolve import prefix, variables
 from deployments.commands.shared import tell
 from deployments.deploying.automations import ALERTS, bring_automation, bring_notifier
-from deployments.deploying.declared import Declared, Server, read_deployments, read_server
+from deployments.deploying.declared import Declared, Server, read_deployments, read_server, template_of
 from deployments.deploying.flows import bring_deployment
 from deployments.deploying.image import REGISTRY, bring_image, image_name
 from deployments.deploying.limits import bring_limits
@@ -29,6 +29,9 @@ from deployments.deploying.pools import bring_pool
 from deployments.register_blocks import NAMES, register
 from flows.console import check_server
 from headworks.errors import HeadworksError, SettingsError
+
+NETWORKS = "HEADWORKS_DOCKER_NETWORKS"
+"""The Docker networks that runs join, separated by commas."""
 
 _POOL = "headworks-docker"
 _BLOCK_PARAMETERS = ("lake", "shop_database", "shop_api", "analytics_database", "database", "api", "location")
@@ -75,7 +78,9 @@ def deploy(options: argparse.Namespace, profile: Profile, given: Mapping[str, st
     with get_client(sync_client=True) as client:
         for pool in server.work_pools:
             if pool.name in {one.work_pool.name for one in declared}:
-                yield from bring_pool(client, pool, profile, dry_run=options.dry_run)
+                networks = [one.strip() for one in given.get(NETWORKS, "").split(",") if one.strip()]
+                template = template_of(pool, profile, networks)
+                yield from bring_pool(client, pool, template, dry_run=options.dry_run)
         yield from bring_limits(client, server, dry_run=options.dry_run)
         yield from _blocks(client, declared, profile, given, dry_run=options.dry_run)
         yield from bring_notifier(profile, dry_run=options.dry_run)

@@ -1,7 +1,8 @@
 """Writes the hash-pinned locks from pyproject.toml, or tells whether they are up to date (``--check``).
 
-``locks/runtime.txt`` is what the image installs, ``locks/dev.txt`` is everything, at the same versions. Both are made
-for every platform and Python at once, and name no package index.
+``locks/runtime.txt`` is what the image installs, ``locks/dashboard.txt`` what the dashboard's image installs, and
+``locks/dev.txt`` is everything, at the same versions. All are made for every platform and Python at once, and name no
+package index.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-RUNTIME, DEV = "locks/runtime.txt", "locks/dev.txt"
+RUNTIME, DEV, DASHBOARD = "locks/runtime.txt", "locks/dev.txt", "locks/dashboard.txt"
 _COMPILE = [
     "pip",
     "compile",
@@ -29,6 +30,7 @@ _COMPILE = [
 _OPTIONS = {
     RUNTIME: ["--extra", "docker"],
     DEV: ["--all-extras", "--constraint", RUNTIME],
+    DASHBOARD: ["--extra", "dashboard", "--constraint", DEV],
 }
 
 

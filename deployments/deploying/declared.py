@@ -7,6 +7,7 @@ models of the two files, and the names that they take with a profile. What does 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -161,11 +162,16 @@ def read_deployments(profile: Profile, path: Path) -> tuple[Declared, ...]:
     )
 
 
-def template_of(pool: Pool, profile: Profile) -> dict[str, Any]:
-    """Return a pool's base job template. With a profile its runs know which one it is, and cannot choose another."""
+def template_of(pool: Pool, profile: Profile, networks: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a pool's base job template. With a profile its runs know which one it is.
+
+    ``networks`` are those that the containers of a Docker pool join.
+    """
     template: dict[str, Any] = json.loads((HERE / pool.template).read_text(encoding="utf-8"))
+    properties = template["variables"]["properties"]
+    if networks and "networks" in properties:
+        properties["networks"]["default"] = list(networks)
     if profile.label:
-        properties = template["variables"]["properties"]
         properties["env"]["default"] = {**properties["env"].get("default", {}), **profile.variables()}
     return template
 

@@ -13,17 +13,15 @@ from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import WorkQueue
 from prefect.exceptions import ObjectNotFound
 
-from blocks.profiles import Profile
-from deployments.deploying.declared import Pool, Queue, template_of
+from deployments.deploying.declared import Pool, Queue
 from deployments.deploying.outcomes import Became, Outcome
 from headworks.errors import SettingsError
 
 
 def bring_pool(
-    client: SyncPrefectClient, pool: Pool, profile: Profile, *, dry_run: bool
+    client: SyncPrefectClient, pool: Pool, template: dict[str, Any], *, dry_run: bool
 ) -> Iterator[Outcome]:
     """Make a pool as it is declared, then its queues; raises `SettingsError` where it is of another type."""
-    template = template_of(pool, profile)
     wanted: dict[str, Any] = {
         "description": pool.description,
         "base_job_template": template,

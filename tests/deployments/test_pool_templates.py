@@ -50,6 +50,12 @@ def test_every_run_gives_signs_of_life_and_containers_keep_results_where_another
     assert docker["auto_remove"]["default"] is True
 
 
+def test_the_networks_that_containers_join_are_the_operators_choice() -> None:
+    for kind, expected in (("docker", ["data", "flows"]), ("process", None)):
+        properties = template_of(POOLS[kind], Profile(), ["data", "flows"])["variables"]["properties"]
+        assert properties.get("networks", {}).get("default") == expected
+
+
 def test_runs_of_a_profile_know_which_one_it_is() -> None:
     for pool in read_server(Profile("staging")).work_pools:
         template = template_of(pool, Profile("staging"))

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from headworks.lake.breakers import LakeBreakers
 from headworks.lake.incidents import heal, tell
+from headworks.lake.resolutions import Resolver, resolve
 from headworks.lake.store import Lake
-from headworks.lake.telling import incident_of, quiet_tables, rejected_examples, warnings
+from headworks.lake.telling import (
+    QUARANTINE_ROWS,
+    Seen,
+    incident_of,
+    quiet_tables,
+    rejected_examples,
+    seen,
+    warnings,
+)
 from headworks.observe.alerts import Alert
 from headworks.observe.recorder import Recorder
 from headworks.observe.report import CheckReport, GateReport, RunReport
 from headworks.refine.refinement import Refinement, refine
+from headworks.refine.replay import open_rejects
+from headworks.sources.api.breaker import Breaker
 from tests.support.items import BEGINNING, ITEM, NAME, land_items
 from tests.support.sources import bad_items, items
 
@@ -74,3 +88,47 @@ def test_examples_are_raw_records_that_this_run_rejected(lake: Lake) -> None:
         f'{{"id": "{number}", "v": "-{number}", "at": 1}}' for number in (1, 2, 3)
     )
     assert rejected_examples(lake, report.model_copy(update={"run_id": "another"})) == ()
+
+
+def kinds(found: Seen) -> list[str]:
+    return [alert.kind for alert in found.alerts]
+
+
+def test_a_quarantine_that_grows_is_told_until_somebody_decided_about_its_rows(lake: Lake) -> None:
+    incident = f"quarantine of {NAME}"
+    few = QUARANTINE_ROWS // 2
+    land_items(lake, [*items(1, 500), *bad_items(501, 500 + few)])
+    found = seen(lake, run(lake, "passed"))
+    assert kinds(found) == []
+    assert incident in found.over, "half of what is allowed is no incident"
+
+    land_items(lake, [*items(1001, 1500), *bad_items(1501, 1500 + QUARANTINE_ROWS)])
+    report = run(lake, "passed")
+    (alert,) = seen(lake, report).alerts
+    assert (alert.incident, alert.kind) == (incident, "quarantine growing")
+    assert f"{few + QUARANTINE_ROWS} rejected rows" in alert.title
+    assert f"headworks quarantine show {NAME}" in alert.do
+
+    rejects = open_rejects(lake, NAME, lake.open("silver", NAME)).collect()
+    resolve(lake, NAME, rejects, "discarded", Resolver("run-2", "ada", "known", BEGINNING))
+    assert incident in seen(lake, report).over
+
+
+def test_many_rejected_rows_are_few_beside_very_many_good_ones(lake: Lake) -> None:
+    land_items(lake, [*items(1, 4000), *bad_items(4001, 4001 + QUARANTINE_ROWS)])
+    assert kinds(seen(lake, run(lake, "passed"))) == []
+
+
+def test_an_open_breaker_is_told_by_every_run_and_is_over_when_it_is_closed(lake: Lake) -> None:
+    store, report = LakeBreakers(lake), run(lake, "passed")
+    clock = lambda: BEGINNING  # noqa: E731 - a clock that stands
+    later = BEGINNING + timedelta(minutes=5)
+    store.save("shop-api", Breaker(failures=10, closed_until=later, reason="503").model_dump(mode="json"))
+    (alert,) = seen(lake, report, clock).alerts
+    assert (alert.incident, alert.kind, alert.details) == ("breaker of shop-api", "breaker open", ("503",))
+    assert "headworks breaker reset shop-api" in alert.do
+    half_open = seen(lake, report, lambda: later)
+    assert kinds(half_open) == []
+    assert alert.incident not in half_open.over, "it may open again"
+    store.save("shop-api", Breaker().model_dump(mode="json"))
+    assert alert.incident in seen(lake, report, clock).over
