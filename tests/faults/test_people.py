@@ -85,5 +85,6 @@ def test_a_wrong_parameter_is_refused_where_the_server_can_tell_and_fails_the_ru
         run = ground.operator.watch(begun.id, "FAILED")
         assert "window" in run["state"]["message"]
         assert "must lie before its end" in run["state"]["message"]
+        ground.until_heard("the run", "failed", "must lie before its end")
         ground.run()
     ground.assert_exact()

@@ -10,7 +10,7 @@ from deployments.local.processes import stop
 from tests.docker.conftest import docker
 from tests.faults.ground import Ground
 
-pytestmark = [pytest.mark.docker, pytest.mark.server]
+pytestmark = [pytest.mark.docker, pytest.mark.server, pytest.mark.campaign]
 
 
 def test_the_container_is_killed_while_it_reads(ground: Ground) -> None:
@@ -21,12 +21,11 @@ def test_the_container_is_killed_while_it_reads(ground: Ground) -> None:
             docker("kill", begun.container)
             run = ground.operator.watch(begun.id, "CRASHED")
         assert "137" in run["state"]["message"]
-        ground.until_heard("crashed")
+        ground.until_heard("the run sales", "failed")
         ground.run()
     ground.assert_exact()
 
 
-@pytest.mark.campaign
 def test_the_container_is_killed_while_it_publishes(ground: Ground) -> None:
     with ground.working():
         with ground.held("analytics", "analytics.sales_daily") as reached:
@@ -34,7 +33,7 @@ def test_the_container_is_killed_while_it_publishes(ground: Ground) -> None:
             reached()
             docker("kill", begun.container)
             ground.operator.watch(begun.id, "CRASHED")
-        ground.until_heard("crashed")
+        ground.until_heard("the run sales", "failed")
         ground.run()
     ground.assert_exact()
 
@@ -44,7 +43,7 @@ def test_a_container_without_memory_ends_as_crashed(ground: Ground) -> None:
         begun = ground.begin(mem_limit="120m", memswap_limit="120m")
         ground.operator.watch(begun.id, "CRASHED")
         assert ground.exit_code(begun) != 0
-        ground.until_heard("crashed")
+        ground.until_heard("the run sales", "failed")
         ground.run()
     ground.assert_exact()
 
@@ -61,7 +60,6 @@ def test_a_killed_worker_does_not_matter_to_the_run_in_its_container(ground: Gro
     ground.assert_exact()
 
 
-@pytest.mark.campaign
 def test_worker_and_container_killed_leave_a_zombie_that_is_found_and_whose_place_is_freed(
     ground: Ground,
 ) -> None:
@@ -76,7 +74,7 @@ def test_worker_and_container_killed_leave_a_zombie_that_is_found_and_whose_plac
         # The deployment allows one run at a time: this one waits for the zombie's place.
         following = ground.begin()
         ground.operator.watch(begun.id, "CRASHED")
-        ground.until_heard("crashed")
+        ground.until_heard("the run sales", "failed")
         ground.operator.watch(following.id, "COMPLETED")
     ground.assert_exact()
 
@@ -97,6 +95,6 @@ def test_an_image_that_is_missing_is_said_and_the_next_run_goes_on(ground: Groun
         begun = ground.begin(image="headworks:never-built", image_pull_policy="Never")
         run = ground.operator.watch(begun.id, "CRASHED")
         assert "headworks:never-built" in run["state"]["message"]
-        ground.until_heard("crashed")
+        ground.until_heard("the run sales", "failed")
         ground.run()
     ground.assert_exact()

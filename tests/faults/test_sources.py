@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.ground import Ground
 
-pytestmark = [pytest.mark.docker, pytest.mark.server]
+pytestmark = [pytest.mark.docker, pytest.mark.server, pytest.mark.campaign]
 
 
 def retrying(ground: Ground, run: str) -> bool:
@@ -28,18 +28,17 @@ def test_postgres_restarted_under_a_run_is_sat_out(ground: Ground) -> None:
     ground.assert_exact()
 
 
-@pytest.mark.campaign
 def test_postgres_gone_for_a_minute_fails_the_run_is_told_and_heals(ground: Ground) -> None:
     with ground.working():
         began = time.monotonic()
         with ground.without_postgres():
             begun = ground.begin()
             ground.operator.watch(begun.id, "FAILED")
-            ground.until_heard("SourceUnavailable")
+            ground.until_heard("the run failed", "SourceUnavailable")
             ground.until(lambda: time.monotonic() - began >= 60, "a minute never passed")
         ground.heard.clear()
         ground.run()
-        ground.until_heard("again")
+        ground.until_heard("well again")
     ground.assert_exact()
 
 
@@ -49,8 +48,8 @@ def test_an_api_that_stays_away_opens_its_breaker_and_heals(ground: Ground) -> N
             begun = ground.begin()
             run = ground.operator.watch(begun.id, "FAILED")
             assert "SourceUnavailable" in run["state"]["message"] or "BreakerOpen" in run["state"]["message"]
-            ground.until_heard("API")
+            ground.until_heard("the run failed")
         ground.heard.clear()
         ground.run()
-        ground.until_heard("again")
+        ground.until_heard("well again")
     ground.assert_exact()
