@@ -91,6 +91,7 @@ bench-quality: $(READY) ## Measure rules, contracts and merges beside what is wr
 clean: down ## Stop the demo and remove its data, its lake and the environment
 	rm -rf $(STACK) .venv
 
+# As constraints too: else an older pip looks for the newest of what another asks for with an extra.
 # The environment is made anew when the lock or the project's own description changes.
 $(READY): locks/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -99,6 +100,6 @@ $(READY): locks/dev.txt pyproject.toml
 	@echo "Making the environment in .venv from locks/dev.txt; this takes a minute or two."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \
 	  echo "The environment could not be made. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt -c locks/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)

@@ -22,7 +22,6 @@ _COMPILE = [
     "--universal",
     "--generate-hashes",
     "--no-emit-index-url",
-    "--no-strip-extras",
     "--no-header",
     # The machine's own certificates too, as pip takes them: many networks have one of theirs.
     "--system-certs",
