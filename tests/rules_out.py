@@ -353,8 +353,8 @@ RULES = (
     rule(
         "Soda scans one contract at a time",
         CONTRACTS,
-        " as cursor, _one_scan:",
-        " as cursor:",
+        "        with _one_scan:\n            result = scan()",
+        "        result = scan()",
         f"{_K}::test_scans_side_by_side_do_not_mix_up_their_contracts",
     ),
 )

@@ -1,4 +1,4 @@
-"""Lines whose order comes a run later, contracts on Postgres, tasks that are tried again: through the whole flow."""
+"""Contracts on Postgres, and tasks that are tried again: through the whole flow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from headworks.errors import GateClosed, SourceUnavailable
@@ -15,39 +14,6 @@ from shop import gold
 from tests.support.sales import Place
 
 pytestmark = pytest.mark.server
-
-HOLD_BACK = """
-CREATE TABLE held_orders AS SELECT * FROM shop.orders WHERE order_id IN
-  (SELECT order_id FROM shop.orders ORDER BY updated_at DESC, order_id DESC LIMIT 1);
-DELETE FROM shop.orders WHERE order_id IN (SELECT order_id FROM held_orders);
-"""
-BRING = "INSERT INTO shop.orders SELECT * FROM held_orders"
-
-
-def test_lines_wait_for_their_order_and_are_published_when_it_comes(place: Place) -> None:
-    """The shop's replica shows lines before their order; what is published is true with and without it."""
-    with psycopg.connect(place.shop) as connection:
-        connection.execute("ALTER TABLE shop.order_lines DISABLE TRIGGER ALL")
-        for statement in HOLD_BACK.split(";")[:2]:
-            connection.execute(statement.encode())
-        held = connection.execute("SELECT order_id FROM held_orders").fetchone()
-        assert held is not None
-        count = connection.execute(
-            "SELECT count(*) FROM shop.order_lines WHERE order_id = %s", held
-        ).fetchone()
-    assert count is not None
-    assert count[0] > 0
-    report = place.run()
-    lines = next(one for one in report.refinements if one.dataset == "shop.order_lines")
-    waited = lines.waiting
-    assert lines.reasons.get("orphan_line", 0) >= count[0]
-    with psycopg.connect(place.shop) as connection:
-        connection.execute(BRING)
-    report = place.run()
-    lines = next(one for one in report.refinements if one.dataset == "shop.order_lines")
-    assert (report.status, lines.released, lines.waiting) == ("published", count[0], waited - count[0])
-    place.assert_true()
-    assert place.run().status == "unchanged"
 
 
 def test_a_contract_that_fails_in_postgres_leaves_what_readers_see_and_the_mended_one_publishes(
