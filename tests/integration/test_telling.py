@@ -97,12 +97,14 @@ def kinds(found: Seen) -> list[str]:
 def test_a_quarantine_that_grows_is_told_until_somebody_decided_about_its_rows(lake: Lake) -> None:
     incident = f"quarantine of {NAME}"
     few = QUARANTINE_ROWS // 2
-    land_items(lake, [*items(1, 500), *bad_items(501, 500 + few)])
+    first = [*items(1, 500), *bad_items(501, 500 + few)]
+    land_items(lake, first, size=1000)
     found = seen(lake, run(lake, "passed"))
     assert kinds(found) == []
     assert incident in found.over, "half of what is allowed is no incident"
 
-    land_items(lake, [*items(1001, 1500), *bad_items(1501, 1500 + QUARANTINE_ROWS)])
+    more = [*items(1001, 1500), *bad_items(1501, 1500 + QUARANTINE_ROWS)]
+    land_items(lake, [*first, *more], size=1000)
     report = run(lake, "passed")
     (alert,) = seen(lake, report).alerts
     assert (alert.incident, alert.kind) == (incident, "quarantine growing")
@@ -115,11 +117,12 @@ def test_a_quarantine_that_grows_is_told_until_somebody_decided_about_its_rows(l
 
 
 def test_many_rejected_rows_are_few_beside_very_many_good_ones(lake: Lake) -> None:
-    land_items(lake, [*items(1, 4000), *bad_items(4001, 4001 + QUARANTINE_ROWS)])
+    land_items(lake, [*items(1, 4000), *bad_items(4001, 4001 + QUARANTINE_ROWS)], size=5000)
     assert kinds(seen(lake, run(lake, "passed"))) == []
 
 
 def test_an_open_breaker_is_told_by_every_run_and_is_over_when_it_is_closed(lake: Lake) -> None:
+    land_items(lake, items(1, 2))
     store, report = LakeBreakers(lake), run(lake, "passed")
     clock = lambda: BEGINNING  # noqa: E731 - a clock that stands
     later = BEGINNING + timedelta(minutes=5)
