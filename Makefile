@@ -16,7 +16,7 @@ DEPLOY ?=
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos faults hostile corruption test-tables chaos-databases bench-databases bench-quality deploy clean
+.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos faults test-operations hostile corruption test-tables chaos-databases bench-databases bench-quality deploy clean
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ test-docker: $(READY) ## Build the image and run the flow in a container; needs 
 faults: $(READY) ## Break everything around a run in a container, and see that the next one makes all exact
 	@$(BIN)/python -m pytest -m docker tests/faults $(PYTEST)
 
+test-operations: $(READY) ## Look for secrets everywhere, lose lake and server, and find runs that died: takes long
+	@$(BIN)/python -m pytest -m 'campaign and not docker' tests/deployments $(PYTEST)
+	@$(BIN)/python -m pytest -m 'campaign and docker' tests/docker $(PYTEST)
+
 test-browser: $(READY) ## Look at the dashboard in a browser; needs Chromium
 	@$(BIN)/python -m pytest -m browser tests/browser $(PYTEST)
 
@@ -70,7 +74,7 @@ chaos: $(READY) ## Kill processes at seeded random moments, the whole campaign
 	@$(BIN)/python -m tests.chaos.campaign --kills $(KILLS) --flow-kills $(FLOW_KILLS) --seed $(SEED)
 
 hostile: $(READY) ## Read APIs that misbehave in every way, with many seeds; kill readings in the middle
-	@$(BIN)/python -m tests.hostile.campaign --seeds $(SEEDS)
+	@$(BIN)/python -m tests.hostile.campaign --seeds $(SEEDS) --spread
 	@$(BIN)/python -m tests.hostile.killing --seeds $(KILLED)
 
 corruption: $(READY) ## Corrupt the shop's days in every known way, and count what is caught and what is cried in vain

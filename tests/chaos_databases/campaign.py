@@ -200,7 +200,10 @@ class Played:
         self._compare("the live stream", _versions(rows, "t.rows"), now, self.versions)
         self._compare("the full read", _versions(rows, newest), now, now)
         columns = pl.Schema({n: t for n, t in bronze.schema.items() if n not in METADATA})
-        refine(Refinement(self.lake, "chaos"), mirror("t.rows", ("id",), columns, "at"))
+        gate = refine(Refinement(self.lake, "chaos"), mirror("t.rows", ("id",), columns, "at")).gate
+        if gate is not None and not gate.open:
+            failed = [check for check in gate.checks if check.outcome == "failed"]
+            self.outcome.faults.append(f"the gate was closed: {failed}")
         silver = self.lake.must_open("silver", "t.rows").scan().filter(~pl.col("_deleted")).collect()
         self._compare("silver", Counter(_rows(silver)), now, now)
         self.outcome.checks += 1

@@ -18,7 +18,7 @@ from tests.support.held import Operated
 from tests.support.operated import OperatedStack
 from tests.support.pools import Operator, assert_published_equals_truth
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.campaign]
 
 KEY = Fernet.generate_key().decode()
 

@@ -16,7 +16,7 @@ from tests.support import canaries
 from tests.support.held import Operated
 from tests.support.served import Answer, Upstream, served
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.campaign]
 
 WRONG = {
     "HEADWORKS_SHOP_API_TOKEN": "canary-token-77aa",

@@ -15,7 +15,7 @@ from tests.support import canaries
 from tests.support.held import Operated
 from tests.support.pools import CHECKOUT
 
-pytestmark = [pytest.mark.docker, pytest.mark.server]
+pytestmark = [pytest.mark.docker, pytest.mark.server, pytest.mark.campaign]
 
 CANARY = "canary-9d2f4b"
 
