@@ -16,7 +16,7 @@ import pytest
 
 from deployments.local.processes import Process
 from tests.docker.conftest import DEPLOYMENT, POOL, Pool
-from tests.support.pools import assert_published_equals_truth
+from tests.support.pools import HTTP_S, assert_published_equals_truth
 from tests.support.screens import Screen
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def test_by_its_schedule(pool: Pool, deployment: dict[str, Any], worker: Process
     answer = httpx.post(
         f"{pool.stack.api_url}/deployments/{deployment['id']}/schedules",
         json=[{"schedule": schedule, "active": True}],
-        timeout=10,
+        timeout=HTTP_S,
     )
     answer.raise_for_status()
     (made,) = answer.json()
@@ -51,7 +51,7 @@ def test_by_its_schedule(pool: Pool, deployment: dict[str, Any], worker: Process
         run = pool.operator.watch(due["id"], "COMPLETED")
     finally:
         httpx.delete(
-            f"{pool.stack.api_url}/deployments/{deployment['id']}/schedules/{made['id']}", timeout=10
+            f"{pool.stack.api_url}/deployments/{deployment['id']}/schedules/{made['id']}", timeout=HTTP_S
         ).raise_for_status()
     assert run["auto_scheduled"]
     assert run["infrastructure_pid"], "it did not run in a container"
@@ -106,7 +106,7 @@ def test_from_the_form_in_a_browser_and_watched_to_its_end(
     page.wait_for_function("() => !location.pathname.endsWith('/run')")
     (asked,) = _runs(pool, deployment) - before
     page.goto(f"{ui}/v2/runs/flow-run/{asked}")
-    page.get_by_text("Completed", exact=True).first.wait_for(timeout=300_000)
+    page.get_by_text("Completed", exact=True).first.wait_for(timeout=600_000)
     screen(page, "docker-2-run-completed")
     run = pool.operator.watch(asked, "COMPLETED")
     assert (run["name"], run["parameters"]["mode"]) == ("sales full", "full")

@@ -25,10 +25,11 @@ from headworks.lake.leases import Leasing
 from shop import datasets, gold
 from tests.docker.conftest import DEPLOYMENT, POOL, docker
 from tests.support.operated import OperatedStack
-from tests.support.pools import Operator
+from tests.support.pools import HTTP_S, Operator
 from tests.support.sales import Place
 
-_PATIENCE_S = 180
+# Generous, since a test waits only as long as it has to; an alert comes from a container of its own.
+_PATIENCE_S = 300
 _POLL_S = 0.1
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
 
@@ -86,17 +87,17 @@ class Ground:
             yield lambda: self.until(lambda: self._waiting(database), f"no run came to {table}")
 
     def until(self, true: Callable[[], Any], otherwise: str, seconds: float = _PATIENCE_S) -> None:
-        """Wait until something is true; fails where it is not in time."""
+        """Wait until something is true; fails where it is not in time, with what was heard by then."""
         deadline = time.monotonic() + seconds
         while not true():
-            assert time.monotonic() < deadline, otherwise
+            assert time.monotonic() < deadline, f"{otherwise}; heard: {self.heard}"
             time.sleep(_POLL_S)
 
     def until_heard(self, *words: str) -> None:
         """Wait until an alert with all of these words arrives."""
         self.until(
             lambda: any(all(word in told for word in words) for told in self.heard),
-            f"nobody was told of {words}; heard: {self.heard}",
+            f"nobody was told of {words}",
         )
 
     def exit_code(self, begun: Begun) -> int:
@@ -131,7 +132,7 @@ class Ground:
         answer = httpx.post(
             f"{self.stack.api_url}/flow_runs/{begun.id}/set_state",
             json={"state": state, "force": False},
-            timeout=10,
+            timeout=HTTP_S,
         )
         answer.raise_for_status()
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.docker.conftest import DEPLOYMENT
 from tests.faults.ground import Ground
+from tests.support.pools import HTTP_S
 
 pytestmark = [pytest.mark.docker, pytest.mark.server]
 
@@ -55,7 +56,7 @@ def test_of_two_deployments_that_do_the_same_one_is_refused_before_it_reads(grou
     )
     twin = {name: made[name] for name in wanted}
     answer = httpx.post(
-        f"{ground.stack.api_url}/deployments/", json={**twin, "name": "sales-twin"}, timeout=10
+        f"{ground.stack.api_url}/deployments/", json={**twin, "name": "sales-twin"}, timeout=HTTP_S
     )
     answer.raise_for_status()
     try:
@@ -70,7 +71,7 @@ def test_of_two_deployments_that_do_the_same_one_is_refused_before_it_reads(grou
                 assert first.id in run["state"]["message"], "it does not say which"
             ground.operator.watch(first.id, "COMPLETED")
     finally:
-        httpx.delete(f"{ground.stack.api_url}/deployments/{answer.json()['id']}", timeout=10)
+        httpx.delete(f"{ground.stack.api_url}/deployments/{answer.json()['id']}", timeout=HTTP_S)
     ground.assert_exact()
 
 

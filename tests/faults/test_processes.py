@@ -21,7 +21,7 @@ def test_the_container_is_killed_while_it_reads(ground: Ground) -> None:
             docker("kill", begun.container)
             run = ground.operator.watch(begun.id, "CRASHED")
         assert "137" in run["state"]["message"]
-        ground.until_heard("the run sales", "failed")
+        ground.until_heard("sales-daily-docker", "failed")
         ground.run()
     ground.assert_exact()
 
@@ -33,7 +33,7 @@ def test_the_container_is_killed_while_it_publishes(ground: Ground) -> None:
             reached()
             docker("kill", begun.container)
             ground.operator.watch(begun.id, "CRASHED")
-        ground.until_heard("the run sales", "failed")
+        ground.until_heard("sales-daily-docker", "failed")
         ground.run()
     ground.assert_exact()
 
@@ -43,8 +43,20 @@ def test_a_container_without_memory_ends_as_crashed(ground: Ground) -> None:
         begun = ground.begin(mem_limit="120m", memswap_limit="120m")
         ground.operator.watch(begun.id, "CRASHED")
         assert ground.exit_code(begun) != 0
-        ground.until_heard("the run sales", "failed")
+        ground.until_heard("sales-daily-docker", "failed")
         ground.run()
+    ground.assert_exact()
+
+
+def test_a_stopped_container_puts_its_run_back_for_another_one(ground: Ground) -> None:
+    with ground.working():
+        with ground.held() as reached:
+            begun = ground.begin()
+            reached()
+            docker("kill", "--signal", "TERM", begun.container)
+            ground.until(lambda: "Told to stop" in ground.operator.told(begun.id), "it was not told to stop")
+        run = ground.operator.watch(begun.id, "COMPLETED")
+    assert run["run_count"] > 1
     ground.assert_exact()
 
 
@@ -74,7 +86,7 @@ def test_worker_and_container_killed_leave_a_zombie_that_is_found_and_whose_plac
         # The deployment allows one run at a time: this one waits for the zombie's place.
         following = ground.begin()
         ground.operator.watch(begun.id, "CRASHED")
-        ground.until_heard("the run sales", "failed")
+        ground.until_heard("sales-daily-docker", "failed")
         ground.operator.watch(following.id, "COMPLETED")
     ground.assert_exact()
 
@@ -95,6 +107,6 @@ def test_an_image_that_is_missing_is_said_and_the_next_run_goes_on(ground: Groun
         begun = ground.begin(image="headworks:never-built", image_pull_policy="Never")
         run = ground.operator.watch(begun.id, "CRASHED")
         assert "headworks:never-built" in run["state"]["message"]
-        ground.until_heard("the run sales", "failed")
+        ground.until_heard("sales-daily-docker", "failed")
         ground.run()
     ground.assert_exact()

@@ -30,6 +30,8 @@ CHECKOUT = Path(__file__).parents[2]
 _COMMAND_S = 600
 _RUN_S = 600
 _POLL_S = 0.2
+HTTP_S = 60
+"""How long a server may take to answer on a busy machine, in seconds."""
 FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 """The types of states in which a flow run ends."""
 
@@ -136,19 +138,19 @@ class Operator:
 
     def read(self, path: str) -> Any:
         """Read something from the server's API."""
-        answer = httpx.get(f"{self.stack.api_url}/{path}", timeout=10)
+        answer = httpx.get(f"{self.stack.api_url}/{path}", timeout=HTTP_S)
         answer.raise_for_status()
         return answer.json()
 
     def post(self, path: str, content: Mapping[str, Any]) -> Any:
         """Ask the server's API something that is asked in a body."""
-        answer = httpx.post(f"{self.stack.api_url}/{path}", json=content, timeout=10)
+        answer = httpx.post(f"{self.stack.api_url}/{path}", json=content, timeout=HTTP_S)
         answer.raise_for_status()
         return answer.json()
 
     def patch(self, path: str, content: Mapping[str, Any]) -> None:
         """Change something, as a person does in the UI."""
-        httpx.patch(f"{self.stack.api_url}/{path}", json=content, timeout=10).raise_for_status()
+        httpx.patch(f"{self.stack.api_url}/{path}", json=content, timeout=HTTP_S).raise_for_status()
 
     def assert_completed(self, flow_run_id: str, worker_log: str) -> dict[str, Any]:
         """Return the flow run; fails with its log where it did not end well."""
