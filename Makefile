@@ -62,7 +62,7 @@ test-operations: $(READY) ## Look for secrets everywhere, lose lake and server, 
 	@$(BIN)/python -m pytest -m 'campaign and docker' tests/docker $(PYTEST)
 
 test-browser: $(READY) ## Look at the dashboard in a browser; needs Chromium
-	@$(BIN)/python -m pytest -m browser tests/browser $(PYTEST)
+	@$(BIN)/python -m pytest -m 'browser and not campaign' tests/browser $(PYTEST)
 
 test-chaos: $(READY) ## Kill processes at seeded random moments, a few
 	@$(BIN)/python -m pytest -m chaos tests/chaos $(PYTEST)

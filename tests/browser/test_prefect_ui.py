@@ -92,6 +92,7 @@ def test_a_run_started_from_the_form_with_another_mode_completes_in_a_worker(
     screen(page, "prefect-run-from-form")
 
 
+@pytest.mark.campaign
 def test_an_api_is_taken_in_from_the_form_with_another_dataset_and_a_wrong_one_is_refused(
     demo: Demo, operator: Operator, page: Page, screen: Screen
 ) -> None:

@@ -153,7 +153,7 @@ class Played:
             connection.execute(
                 "UPDATE rows SET v = v + 1, at = now() WHERE id %% 17 = %s", [self.random.randrange(17)]
             )
-            connection.execute("DELETE FROM rows WHERE id %% 53 = %s", [self.random.randrange(53)])
+            connection.execute("DELETE FROM rows WHERE id %% 151 = %s", [self.random.randrange(151)])
         self.versions |= self.table()
 
     def table(self) -> set[tuple[int, str, int]]:

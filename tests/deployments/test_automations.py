@@ -156,6 +156,7 @@ def alerts_about(server: Operated, run: UUID) -> list[Any]:
     return [one for one in server.runs_of("alert") if one["parameters"] == {"flow_run": str(run)}]
 
 
+@pytest.mark.campaign
 def test_a_run_that_gives_no_sign_of_life_is_crashed_and_others_are_left_alone(
     server: tuple[Operated, Lake], client: SyncPrefectClient
 ) -> None:
@@ -179,6 +180,7 @@ def test_a_run_that_gives_no_sign_of_life_is_crashed_and_others_are_left_alone(
     now(client, other, Cancelled())
 
 
+@pytest.mark.campaign
 def test_a_run_that_never_gave_a_sign_of_life_is_found_as_well(
     server: tuple[Operated, Lake], client: SyncPrefectClient
 ) -> None:

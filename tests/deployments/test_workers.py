@@ -37,6 +37,7 @@ def ask(operator: Operator, queue: str, number: int) -> str:
     return str(run["id"])
 
 
+@pytest.mark.campaign
 def test_what_is_urgent_goes_first_though_it_came_last_and_two_workers_share_the_rest(
     operator: Operator,
 ) -> None:
