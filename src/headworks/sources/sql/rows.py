@@ -180,6 +180,9 @@ def fit(value: Any, dtype: pl.DataType) -> Any:
             raise ValueError(value)
         return float(value)
     if isinstance(dtype, pl.Binary):
+        # bytes() of a number is so many zeros, and of a large one all of the memory.
+        if not isinstance(value, str | bytes | bytearray | memoryview):
+            raise ValueError(value)
         return value.encode() if isinstance(value, str) else bytes(value)
     return value.decode() if isinstance(value, bytes) else str(value)
 

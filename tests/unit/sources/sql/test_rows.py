@@ -86,6 +86,8 @@ def test_both_ways_give_the_same_values_or_refuse(
         (pl.Date(), datetime(2026, 1, 5, 8)),
         (pl.Date(), "0000-00-00"),
         (pl.Float64(), "x"),
+        (pl.Binary(), 2**40),
+        (pl.Binary(), True),
     ],
 )
 def test_a_value_that_would_be_changed_is_refused(dtype: pl.DataType, value: Any) -> None:
