@@ -380,7 +380,9 @@ def test_a_full_read_takes_all_files_again_in_a_stream_of_its_own(folder: Folder
     request = TakeIn(lake, NAME, "run")
     take_in(request, FileIntake(source(folder, lake)))
     folder.put("b.csv", b"id\n2\n")
-    whole, live = take_in(replace(request, mode="full"), FileIntake(source(folder, lake)))
+    whole, live = take_in(
+        replace(request, mode="full", run_id="another run"), FileIntake(source(folder, lake))
+    )
     assert (whole.landed, whole.generation, live.landed) == (2, 1, 1)
     assert values(lake) == ["1", "1", "2", "2"]
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import polars as pl
@@ -29,6 +30,9 @@ NAME = "t.rows"
 # As the reader has them printed.
 _PRINTED_OUR_WAY = "-c datestyle=ISO -c intervalstyle=iso_8601 -c timezone=UTC -c extra_float_digits=1"
 
+_RUNS = count(1)
+"""Each taking-in is a run of its own: within one run the account goes on."""
+
 
 def source(database: DatabaseSettings, **table: Any) -> PostgresTable:
     """Return a source for a table, by default ``rows``."""
@@ -40,7 +44,8 @@ def take(
 ) -> tuple[LandingReport, ...]:
     """Take a table in."""
     return take_in(
-        TakeIn(lake, dataset, "run", mode=mode, drift=reading.table.drift, **request), TableIntake(reading)
+        TakeIn(lake, dataset, f"run {next(_RUNS)}", mode=mode, drift=reading.table.drift, **request),
+        TableIntake(reading),
     )
 
 

@@ -174,7 +174,7 @@ def test_a_connection_that_is_cut_in_the_middle_is_an_error_and_the_next_run_goe
             )
 
     with pytest.raises(SourceUnavailable):
-        take_in(TakeIn(lake, "t.rows", "run"), TableIntake(reading), end_all)
+        take_in(TakeIn(lake, "t.rows", "another run"), TableIntake(reading), end_all)
     committed = len(landed(lake))
     assert 0 < committed < 40000
     (rest,) = take(lake, reading)

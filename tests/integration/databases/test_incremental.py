@@ -293,7 +293,7 @@ def take_until(lake: Lake, reading: Any, batches: int) -> None:
         if seen == batches:
             raise Stopped
 
-    take_in(TakeIn(lake, NAME, "run"), TableIntake(reading), count)
+    take_in(TakeIn(lake, NAME, "another run"), TableIntake(reading), count)
 
 
 def landed_so_far(lake: Lake) -> list[int]:
