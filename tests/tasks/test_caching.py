@@ -150,7 +150,8 @@ def test_a_landing_is_never_taken_from_the_cache(
                 connection.execute("INSERT INTO things VALUES (%s, %s)", (number, number))
 
         assert states_of("extract", story) == ["Completed"] * 3
-    assert [report.landed for report in reports] == [1, 1, 1]
+    # The account of one run goes on from try to try.
+    assert [report.landed for report in reports] == [1, 2, 3]
 
 
 def test_a_commit_is_never_taken_from_the_cache(run: Run, each: GoldTable) -> None:
