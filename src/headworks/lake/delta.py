@@ -33,6 +33,7 @@ from deltalake.exceptions import (
 )
 
 from headworks.errors import CandidateStale, LakeUnusable, SchemaChanged
+from headworks.lake.encoding import NUMBERED
 
 Transactions = Mapping[str, int]
 """Transaction ids and their versions, committed together with the rows."""
@@ -138,7 +139,7 @@ class Table:
             frame,
             mode="append",
             schema_mode="merge" if differ else None,
-            writer_properties=writer or _PLAIN,
+            writer_properties=writer or (NUMBERED if "_row" in names else _PLAIN),
             commit_properties=_properties(transactions, retries),
             post_commithook_properties=_NO_HOUSEKEEPING,
         )

@@ -22,7 +22,7 @@ _MOST_DISTINCT = 0.3
 _NUMBERS = ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")
 _VARIED = ColumnProperties(dictionary_enabled=False)
 
-_NUMBERED = WriterProperties(compression="SNAPPY", column_properties={"_row": _NUMBERS})
+NUMBERED = WriterProperties(compression="SNAPPY", column_properties={"_row": _NUMBERS})
 
 
 class Encoding:
@@ -38,7 +38,7 @@ class Encoding:
             self._chosen = WriterProperties(
                 compression="SNAPPY", column_properties={**varied, "_row": _NUMBERS}
             )
-        return self._chosen or _NUMBERED
+        return self._chosen or NUMBERED
 
 
 def _distinct(rows: pl.DataFrame | pa.Table) -> Iterator[tuple[str, float]]:
