@@ -45,12 +45,12 @@ def _keep_positions_beside(*, before: bool) -> None:
         position = json.loads(beside.read_text()) if beside.exists() else None
         return replace(read_head(lake, table, dataset, stream), position=position)
 
-    def two_step_commit(where: Landing, table: Any, batch: Any, sequence: int, token: int) -> None:
+    def two_step_commit(where: Landing, table: Any, batch: Any, *sequence_and_more: Any) -> None:
         beside = _beside(where.lake, where.stream)
         beside.parent.mkdir(parents=True, exist_ok=True)
         if before:
             beside.write_text(json.dumps(batch.position))
-        commit(where, table, batch, sequence, token)
+        commit(where, table, batch, *sequence_and_more)
         if not before:
             beside.write_text(json.dumps(batch.position))
 
