@@ -19,6 +19,8 @@ Layer = Literal["bronze", "silver", "gold", "quarantine", "ops"]
 
 _DATASET = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _STREAM = re.compile(r"[a-z][a-z0-9_.]*(@[A-Za-z0-9_.\-]+)?")
+_STAMP = r"\d+T\d{6}(?:\.\d{6})?"
+_WINDOW = re.compile(rf"[^@]+@w({_STAMP})-({_STAMP})-.+")
 
 
 def check_dataset(name: str) -> str:
@@ -65,6 +67,18 @@ def window_stream(dataset: str, window: Window, attempt: int) -> str:
     """Name the stream of one reading of a window; its attempts are numbered from 1, unless it is read once."""
     reading = window.once or attempt
     return f"{check_dataset(dataset)}@w{_stamp(window.start)}-{_stamp(window.end)}-{reading}"
+
+
+def window_of(stream: str) -> tuple[datetime, datetime] | None:
+    """Return from when until when a window's stream reaches, in UTC; None where the stream is no window's."""
+    found = _WINDOW.fullmatch(stream)
+    return None if found is None else (_moment(found[1]), _moment(found[2]))
+
+
+def _moment(stamp: str) -> datetime:
+    form = "%Y%m%dT%H%M%S.%f" if "." in stamp else "%Y%m%dT%H%M%S"
+    # Not every platform writes a year before 1000 with four digits.
+    return datetime.strptime(stamp.rjust(len(stamp) + 8 - stamp.index("T"), "0"), form).replace(tzinfo=UTC)
 
 
 def _stamp(moment: datetime) -> str:

@@ -11,9 +11,10 @@ import pytest
 from headworks.errors import SettingsError
 from headworks.lake.landing import Landing, land
 from headworks.lake.store import Lake
+from headworks.names import Window, window_stream
 from headworks.observe.ledger import record_run
 from headworks.observe.recorder import Recorder
-from headworks.observe.report import RunStatus
+from headworks.observe.report import CheckReport, RunStatus
 from headworks.quality.baselines import Baseline, baseline
 from headworks.quality.judgements import Judgement, all_judgements, judgement, record_judgement, withdraw
 from headworks.quality.limits import AnomalyLimits
@@ -211,3 +212,35 @@ def test_nothing_new_for_too_long_is_told_and_stops_where_that_is_asked(life: Li
     )
     assert stopped.gate is not None
     assert not stopped.gate.open
+
+
+def window_of_days(life: Life, number: int, rows: pl.DataFrame, days: int = 1) -> RefineOutcome:
+    """Take in a window that ends with a day, and end its run well."""
+    window = Window(start=day(number - days), end=day(number))
+    run_id = f"window-{number}"
+    landing = Landing(life.lake, NAME, window_stream(NAME, window, 1), run_id, clock=lambda: day(40))
+    land(landing, Frames([rows]))
+    outcome = refine(Refinement(life.lake, run_id, clock=lambda: day(40)), SALES)
+    recorder = Recorder(run_id, "t", "incremental", "", clock=lambda: day(40))
+    recorder.gate(outcome.gate)
+    record_run(life.lake, recorder.report("published"))
+    return outcome
+
+
+def checked(outcome: RefineOutcome, name: str) -> CheckReport:
+    """Return what a check of the gate said."""
+    (found,) = [check for check in outcome.gate.checks if check.name == name]
+    return found
+
+
+@pytest.mark.parametrize("days", [1, 5])
+@pytest.mark.parametrize(("rows", "outcome"), [(60, "passed"), (5, "failed")])
+def test_a_windows_rows_a_day_are_counted_over_the_whole_window_whatever_short_time_its_rows_are_of(
+    lake: Lake, days: int, rows: int, outcome: str
+) -> None:
+    life = Life(lake)
+    for number in range(5):
+        window_of_days(life, number * days, sales(number * days, 60 * days), days)
+    # As many rows or fewer, but all of one minute.
+    hurried = sales(25, rows * days).with_columns(at=pl.lit(day(25) - timedelta(hours=5)))
+    assert checked(window_of_days(life, 25, hurried, days), "volume").outcome == outcome

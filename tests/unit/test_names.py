@@ -17,6 +17,7 @@ from headworks.names import (
     check_stream,
     generation_stream,
     table_path,
+    window_of,
     window_stream,
 )
 
@@ -81,6 +82,19 @@ def test_windows_that_differ_have_streams_that_differ(found: list[datetime]) -> 
     names = [window_stream("t.x", window, attempt) for window in windows for attempt in (1, 2)]
     assert len(set(names)) == len(names)
     assert [check_stream(name) for name in names] == names
+
+
+@given(st.lists(st.datetimes(timezones=st.just(UTC)), min_size=2, max_size=2, unique=True).map(sorted))
+def test_a_windows_stream_says_from_when_until_when_it_reaches(found: list[datetime]) -> None:
+    window = Window(start=found[0], end=found[1])
+    once = window.model_copy(update={"once": "history-of.2025"})
+    for stream in (window_stream("t.x", window, 3), window_stream("t.x", once, 1)):
+        assert window_of(stream) == (window.start, window.end)
+
+
+def test_other_streams_are_no_windows() -> None:
+    assert window_of("t.x") is None
+    assert window_of(generation_stream("t.x", 3)) is None
 
 
 def test_a_window_is_in_utc_whatever_zone_it_was_given_in() -> None:

@@ -15,6 +15,7 @@ import polars as pl
 from headworks.lake.delta import Table
 from headworks.lake.silver import Pending
 from headworks.lake.store import Lake
+from headworks.names import window_of
 from headworks.observe.report import CheckReport, GateReport, RefineReport
 from headworks.quality.anomalies import check_anomalies, check_idle
 from headworks.quality.baselines import baseline, keep_profile
@@ -169,12 +170,15 @@ def _days(
     watermark: datetime | None,
     silver: Table,
 ) -> float | None:
-    """Return how many days of the source a range covers: by its cursor if it has one, else from reading to reading."""
+    """Return how many days of the source a range covers.
+
+    A window says so itself, whatever little came in it; else the cursor says it if there is one, and if there is none
+    the time from reading to reading.
+    """
     if kind not in {"live", "window"} or taken.rows.is_empty():
         return None
-    if newest is not None and kind == "window":
-        oldest = _utc(taken.candidate.get_column(str(dataset.cursor)).min())
-        seconds = (newest - oldest).total_seconds() if oldest else 0.0
+    if kind == "window":
+        seconds = _windows_s(taken)
     elif newest is not None and watermark is not None:
         seconds = (newest - watermark).total_seconds()
     elif dataset.cursor is None:
@@ -187,6 +191,15 @@ def _days(
     # A daily run covers 0.96 days once and 1.03 another time, depending on when the last row was written.
     whole = round(days)
     return float(whole) if whole and abs(days - whole) < 0.25 else (days if days > 1e-3 else None)
+
+
+def _windows_s(taken: Range) -> float:
+    """Return how long the windows of a range are together; one that is not over yet reaches to when it was read."""
+    read = _utc(taken.rows.get_column("_ingested_at").max())
+    windows = [found for each in taken.todo.ranges if (found := window_of(each.stream))]
+    return sum(
+        (min(end, read or end) - start).total_seconds() for start, end in windows if not read or start < read
+    )
 
 
 def _newest(rows: pl.LazyFrame, dataset: Dataset) -> datetime | None:
