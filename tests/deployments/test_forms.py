@@ -13,9 +13,8 @@ from prefect.utilities.callables import parameter_schema
 
 from tests.support.pools import CHECKOUT
 
-ENTRYPOINTS = sorted(
-    {one["entrypoint"] for one in yaml.safe_load((CHECKOUT / "prefect.yaml").read_text())["deployments"]}
-)
+DEPLOYMENTS = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text())["deployments"]
+ENTRYPOINTS = sorted({one["entrypoint"] for one in DEPLOYMENTS})
 
 CHOICES = {
     "mode": ["incremental", "full"],
@@ -65,3 +64,41 @@ def test_no_field_takes_a_secret_since_parameters_are_shown_to_all(entrypoint: s
     for name, about in fields(form(entrypoint)):
         assert not about.get("writeOnly"), name
         assert about.get("format") != "password", name
+
+
+def chosen(value: Any, about: dict[str, Any], schema: dict[str, Any]) -> Iterator[tuple[Any, str | None]]:
+    """Walk over the kinds in a value, each with the one that the form takes it for.
+
+    The form takes the first alternative that has the most fields of the value.
+    """
+    about = resolved(about, schema)
+    alternatives = [resolved(one, schema) for one in about.get("oneOf", about.get("anyOf", []))]
+    if not isinstance(value, dict):
+        return
+    if alternatives:
+        about = max(alternatives, key=lambda one: len(one.get("properties", {}).keys() & value.keys()))
+        yield value.get("kind"), about.get("properties", {}).get("kind", {}).get("const")
+    for name, inner in value.items():
+        yield from chosen(inner, about.get("properties", {}).get(name, {}), schema)
+
+
+def resolved(about: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    name = about.get("$ref", "").rpartition("/")[2]
+    found: dict[str, Any] = schema["definitions"][name] if name else about
+    return found
+
+
+@pytest.mark.parametrize("deployment", [one["name"] for one in DEPLOYMENTS])
+def test_the_form_takes_each_kind_of_a_deployments_parameters_for_what_it_is(deployment: str) -> None:
+    (declared,) = [one for one in DEPLOYMENTS if one["name"] == deployment]
+    schema = form(declared["entrypoint"])
+    for name, value in declared.get("parameters", {}).items():
+        for kind, taken in chosen(value, schema["properties"][name], schema):
+            assert kind == taken, name
+
+
+def test_a_kind_without_further_fields_is_left_as_it_is_by_the_form() -> None:
+    schema = form("flows.ingest_api.ingest_api")
+    for kind in ("cursor", "offset", "single"):
+        resource = {"path": "/", "pagination": {"kind": kind}}
+        assert list(chosen(resource, schema["properties"]["resource"], schema)) == [(kind, "single")]

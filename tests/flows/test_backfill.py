@@ -95,7 +95,9 @@ class Backfill:
                 if met == kill_at_line:
                     os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
-        assert code == (0 if kill_at_line is None else -signal.SIGKILL), "".join(lines[-40:])
+        # The first gate that closes tells why; what follows only piles up behind it.
+        closed = [line for line in lines if "gate closed:" in line][:3]
+        assert code == (0 if kill_at_line is None else -signal.SIGKILL), "".join([*closed, *lines[-40:]])
         return code
 
     def _parameters(self) -> list[str]:

@@ -89,7 +89,7 @@ def volume_findings(compared: Compared) -> Iterator[Finding]:
     profile, limits = compared.profile, compared.limits
     good = compared.good("volume")
     if good and (profile.kind in {"whole", "full"} or _listed_anew(good)):
-        yield _size_finding(profile, [float(one.landed) for one in good], float(profile.landed), limits)
+        yield _size_finding([_listed(one) for one in good], _listed(profile), limits)
         return
     seen = [(one, rate) for one in good if (rate := _rate(one)) is not None and rate > 0]
     rate = _rate(profile)
@@ -104,8 +104,8 @@ def volume_findings(compared: Compared) -> Iterator[Finding]:
     apart = [abs(value / _group_median(now, one) - 1) for one, value in now]
     chance = 1 / sqrt(max(expected * (profile.days or 1), 1))
     odd_span = 2.0 if _odd_span(profile, [one for one, _ in seen]) else 1.0
-    warn = min(0.9, odd_span * max(limits.volume, 1.25 * max(apart), 4 * chance))
-    stop = min(0.95, max(odd_span * limits.volume_stop, 1.3 * warn))
+    warn = odd_span * max(limits.volume, 1.25 * max(apart), 4 * chance)
+    warn, stop = _reachable(rate / expected, warn, max(odd_span * limits.volume_stop, 1.3 * warn))
     named = f"runs of {profile.as_of:%A}s" if chosen is same else "runs"
     yield Finding(
         "volume", rate, expected, rate / expected - 1, warn, stop,
@@ -114,15 +114,20 @@ def volume_findings(compared: Compared) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _size_finding(profile: Profile, seen: Sequence[float], rows: float, limits: AnomalyLimits) -> Finding:
+def _size_finding(seen: Sequence[float], rows: float, limits: AnomalyLimits) -> Finding:
     """Compare the size of a whole table with that of the newest good run, and with the steps that it usually takes."""
     steps = [log(b / a) for a, b in pairwise(seen)]
     expected = seen[-1] * exp(median(steps[-limits.good_runs :]))
     usual = max((abs(step) for step in steps[-limits.good_runs :]), default=0.0)
     warn = max(limits.volume, 1.5 * usual, 4 / sqrt(expected))
+    warn, stop = _reachable(rows / expected, warn, max(limits.volume_stop, 1.5 * warn))
     told = f"{rows:,.0f} rows, expected {expected:,.0f} after {seen[-1]:,.0f} in the newest good run"
-    stop = max(limits.volume_stop, 1.5 * warn)
-    return Finding("volume", rows, expected, rows / expected - 1, min(warn, 0.9), min(stop, 0.95), told)
+    return Finding("volume", rows, expected, rows / expected - 1, warn, stop, told)
+
+
+def _reachable(ratio: float, warn: float, stop: float) -> tuple[float, float]:
+    """Return limits that a fall can reach: by more than all there is nothing falls, but it may well rise by more."""
+    return (warn, stop) if ratio > 1 else (min(warn, 0.9), min(stop, 0.95))
 
 
 def reject_findings(compared: Compared) -> Iterator[Finding]:
@@ -243,6 +248,12 @@ def _rate(profile: Profile) -> float | None:
 def _listed_anew(seen: Sequence[Profile]) -> bool:
     """Tell whether each run reads a whole list again, most of it known: then its size counts, and not rows a day."""
     return median(_again(one) / max(one.landed, 1) for one in seen) > 0.5
+
+
+def _listed(profile: Profile) -> float:
+    """Return how many different good rows came: those of one list, though it was landed twice before it was refined."""
+    left_out = profile.counts.get("superseded", 0) + profile.counts.get("rejected", 0)
+    return float(max(profile.landed - left_out, 1))
 
 
 def _again(profile: Profile) -> int:

@@ -11,8 +11,9 @@ from headworks.sources.api.paginate.counting import Offset, PageNumbers
 from headworks.sources.api.paginate.links import LinkHeader, NextHeader, NextUrl
 from headworks.sources.api.paginate.tokens import Composite, Cursor, Keyset, Single
 
+# Prefect's form takes the first kind with the most fields of a value: `Single` has the kind alone, and adds nothing.
 Pagination = Annotated[
-    PageNumbers | Offset | Cursor | NextUrl | LinkHeader | NextHeader | Keyset | Composite | Single,
+    Single | PageNumbers | Offset | Cursor | NextUrl | LinkHeader | NextHeader | Keyset | Composite,
     Field(discriminator="kind"),
 ]
 """Any kind of pagination that ships with headworks, told apart by ``kind``."""
