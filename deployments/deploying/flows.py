@@ -16,6 +16,7 @@ from prefect.client.schemas.objects import (
     ConcurrencyLimitConfig,
     ConcurrencyLimitStrategy,
     DeploymentSchedule,
+    VersionInfo,
 )
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
@@ -40,7 +41,7 @@ def bring_deployment(client: SyncPrefectClient, declared: Declared, *, dry_run: 
         found = client.read_deployment_by_name(made.full_name)
     except ObjectNotFound:
         if not dry_run:
-            made.apply(schedules=schedules)
+            made.apply(schedules=schedules, version_info=_version(made))
             _bring_triggers(client, client.read_deployment_by_name(made.full_name).id, declared)
         yield Outcome("deployment", made.full_name, "created")
         yield from (Outcome("trigger", _trigger_name(declared, one), "created") for one in declared.triggers)
@@ -49,7 +50,7 @@ def bring_deployment(client: SyncPrefectClient, declared: Declared, *, dry_run: 
     triggers = _compared(client, found.id, declared)
     if not same and not dry_run:
         # Prefect takes away the deployment's triggers whenever it writes the deployment.
-        made.apply(schedules=schedules)
+        made.apply(schedules=schedules, version_info=_version(made))
         _remove_schedules(client, found, declared)
     if not dry_run and (not same or any(one.became != "unchanged" for one in triggers)):
         _bring_triggers(client, found.id, declared)
@@ -72,6 +73,11 @@ def _made(declared: Declared) -> RunnerDeployment:
         work_queue_name=declared.work_pool.work_queue_name,
         job_variables=declared.work_pool.job_variables,
     )
+
+
+def _version(made: RunnerDeployment) -> VersionInfo:
+    # Prefect would take the commit, in a clone with a remote: each commit would write every deployment anew.
+    return VersionInfo(type="prefect:simple", version=made.version or "")
 
 
 def _schedule(one: Any) -> dict[str, Any]:

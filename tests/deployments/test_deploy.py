@@ -125,6 +125,18 @@ def test_deploying_makes_everything_once_and_again_changes_nothing(server: Opera
     assert server.holdings() == first, "something was written again"
 
 
+def test_another_commit_with_the_same_flows_changes_nothing(
+    told: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect takes the commit for the version, where a pipeline or a clone with a remote tells it."""
+    monkeypatch.setenv("GITHUB_REPOSITORY", "somebody/headworks")
+    monkeypatch.setenv("GITHUB_REF_NAME", "main")
+    for commit in ("c0ffee00", "decade00"):
+        monkeypatch.setenv("GITHUB_SHA", commit)
+        outcome = told()
+    assert outcome[""].startswith("Nothing to change")
+
+
 def test_the_server_holds_no_secret_but_in_its_blocks(server: Operated, told: Any) -> None:
     outcome = told(*ALL)
     held = server.holdings()
