@@ -62,7 +62,7 @@ def table_texts(lake: Path) -> Iterator[tuple[str, str]]:
     for log in sorted(lake.rglob("_delta_log")):
         table = DeltaTable(str(log.parent))
         frame = pl.scan_delta(table).collect()
-        yield f"table {log.parent}", frame.write_json()
+        yield f"table {log.parent}", "\n".join(map(str, frame.iter_rows()))
 
 
 def seen(texts: Iterator[tuple[str, str]], secrets: Sequence[str]) -> list[str]:

@@ -80,11 +80,25 @@ class Operated:
         fleeting = {"status", "last_polled", "is_paused"}
         return {
             kind: {
-                one["id"]: json.dumps({k: v for k, v in one.items() if k not in fleeting}, sort_keys=True)
+                one["id"]: json.dumps(
+                    _in_order({k: v for k, v in one.items() if k not in fleeting}), sort_keys=True
+                )
                 for one in each
             }
             for kind, each in found.items()
         }
+
+
+def _in_order(value: Any) -> Any:
+    """Sort the events of triggers: they are sets, which each process of the server tells in an order of its own."""
+    if isinstance(value, list):
+        return [_in_order(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: sorted(inner) if key in {"expect", "after"} and isinstance(inner, list) else _in_order(inner)
+        for key, inner in value.items()
+    }
 
 
 def wait_for(what: str, ready: Callable[[], Any]) -> Any:
