@@ -40,9 +40,8 @@ def _staged_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | No
     table = run.open_lake().open("gold", gold.name)
     if table is None:
         return None
-    inputs = {name: pins.version_of(name).change for name in gold.inputs}
     # The table's own id is in the key, so that a lake made anew in the same place finds nothing of the old one.
-    return f"headworks-stage-{table.id}-{staging_id(inputs, gold.code(), table.version)}"
+    return f"headworks-stage-{table.id}-{staging_id(pins, gold.inputs, gold.code(), table.version)}"
 
 
 def _audit_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -91,6 +92,25 @@ def test_other_silver_other_code_or_another_lake_is_another_candidate(
     keys.append(gold_tasks._staged_key(None, {"run": run, "gold": other, "pins": pins}))  # type: ignore[arg-type]
     assert keys[-1] is None, "there is no table yet that could be named"
     assert len(set(keys)) == 4
+
+
+def test_in_a_restored_lake_the_same_number_of_changes_is_another_candidate(
+    run: Run, each: GoldTable, lake: Lake, tmp_path: Path
+) -> None:
+    """What was kept for rows that were lost with the lake must open no gate for others."""
+    root = Path(lake.settings.root)
+    shutil.copytree(root, tmp_path / "backup")
+    seen = []
+    for count in (4, 5):
+        fill(lake, items(1, count))
+        pins = pin_silver.fn(run, (NAME,))
+        key = gold_tasks._staged_key(None, {"run": run, "gold": each, "pins": pins})  # type: ignore[arg-type]
+        seen.append((pins.tables[0].change, key))
+        shutil.rmtree(root)
+        shutil.copytree(tmp_path / "backup", root)
+    (first, second) = seen
+    assert first[0] == second[0]
+    assert first[1] != second[1]
 
 
 def test_an_open_gate_is_remembered_and_a_closed_one_is_not(

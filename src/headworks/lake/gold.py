@@ -15,7 +15,7 @@ from pydantic import Field
 
 from headworks.lake.delta import Table, refused_when_stale, translated
 from headworks.lake.quarantine import WRITER
-from headworks.lake.silver import CHANGE
+from headworks.lake.silver import CHANGE, CHANGED_BY
 from headworks.lake.store import Lake
 from headworks.names import check_dataset
 from headworks.observe.report import Report, TableRef
@@ -27,6 +27,15 @@ class Pins(Report):
     """The silver versions that all tables of one product are made from."""
 
     tables: tuple[TableRef, ...]
+    changed_by: dict[str, int] = Field(
+        default_factory=dict,
+        description="By table, the random number of the commit that changed its rows last.",
+    )
+
+    def made_from(self, datasets: tuple[str, ...]) -> list[tuple[str, int, int]]:
+        """Return what names the rows of datasets: each with its number of changes and who made the last one."""
+        pinned = [self.version_of(name) for name in sorted(datasets)]
+        return [(one.table, one.change, self.changed_by.get(one.table, 0)) for one in pinned]
 
     def version_of(self, dataset: str) -> TableRef:
         """Return the pinned version of a dataset."""
@@ -63,7 +72,8 @@ def pin(lake: Lake, datasets: list[str]) -> Pins:
                 uri=lake.uri("silver", name),
             )
             for name, table in tables
-        )
+        ),
+        changed_by={table.name: table.transaction(CHANGED_BY) for _, table in tables},
     )
 
 
@@ -91,9 +101,9 @@ def input_id(dataset: str) -> str:
     return f"input:{dataset}"
 
 
-def staging_id(inputs: dict[str, int], code: int, base_version: int) -> str:
+def staging_id(pins: Pins, datasets: tuple[str, ...], code: int, base_version: int) -> str:
     """Name a candidate by what it is made from."""
-    made_from = json.dumps([sorted(inputs.items()), code, base_version])
+    made_from = json.dumps([pins.made_from(datasets), code, base_version])
     return hashlib.blake2b(made_from.encode(), digest_size=10).hexdigest()
 
 

@@ -21,6 +21,8 @@ from headworks.lake.quarantine import TRY, WRITER, Try
 from headworks.lake.store import Lake
 
 CHANGE = "change"
+CHANGED_BY = "changed-by"
+"""The token of the try that changed the rows last: after a restore the same number of changes may mean other rows."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ def commit_silver(
     transactions[TRY] = attempt.token
     nothing = changes.lazy().head(1).collect().is_empty()
     transactions[CHANGE] = silver.transaction(CHANGE) + (0 if nothing else 1)
+    if not nothing:
+        transactions[CHANGED_BY] = attempt.token
     with refused_when_stale(silver.name):
         if nothing:
             silver.append(changes.select(silver.columns), transactions, retries=0)

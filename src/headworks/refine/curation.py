@@ -75,7 +75,7 @@ def stage(lake: Lake, gold: GoldTable, pins: Pins) -> Staged:
     if table is not None and is_current(table, inputs, code):
         return Staged(
             dataset=gold.name,
-            staging_id=staging_id(inputs, code, table.version),
+            staging_id=staging_id(pins, gold.inputs, code, table.version),
             base_version=table.version,
             inputs=inputs,
             code=code,
@@ -84,7 +84,7 @@ def stage(lake: Lake, gold: GoldTable, pins: Pins) -> Staged:
     frames = pinned_inputs(lake, pins, gold.inputs)
     candidate = gold.transform(frames).collect().sort(gold.key)
     table = table or lake.ensure("gold", gold.name, candidate.schema)
-    candidate_id = staging_id(inputs, code, table.version)
+    candidate_id = staging_id(pins, gold.inputs, code, table.version)
     write_staged(lake, gold.name, candidate_id, candidate)
     totals = gold.totals(frames).collect().row(0, named=True) if gold.totals else {}
     return Staged(
