@@ -30,7 +30,8 @@ from headworks.quality.contracts import run_contract
 from headworks.quality.rules import Verdict, judge
 from headworks.refine.dataset import Dataset
 from headworks.refine.mirror import mirror
-from headworks.refine.refinement import Refinement, commit_merge, compare_with, refine
+from headworks.refine.refinement import Refinement, commit_merge, refine
+from headworks.refine.versions import compare_with
 from headworks.settings import LakeSettings, RejectLimits
 from headworks.sources.base import Batch, Position
 

@@ -6,97 +6,69 @@ What belongs here: the order of the steps, and the account of the rows. What doe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 
 import polars as pl
 
 from headworks.lake.delta import Table
-from headworks.lake.generations import newest_complete
+from headworks.lake.generations import Generation, newest_complete
 from headworks.lake.nested import take_nested
 from headworks.lake.quarantine import SCHEMA, Try, next_try, put_rejected, rejected_rows
-from headworks.lake.resolutions import unresolved
 from headworks.lake.silver import (
-    CHANGE,
     Pending,
     check_committed,
     commit_silver,
     merged_ranges,
     pending,
-    read_range,
     split,
 )
-from headworks.lake.store import Lake
-from headworks.observe.report import (
-    CheckReport,
-    GateReport,
-    RefineReport,
-    Report,
-    TableRef,
-)
-from headworks.ports import Clock, TokenMaker, random_token, system_clock
+from headworks.observe.report import CheckReport, GateReport, RefineReport, TableRef
 from headworks.quality.contracts import run_contract
 from headworks.quality.gate import check_account, check_rejects, decide
-from headworks.quality.rules import REASONS, Verdict, judge
+from headworks.quality.rules import REASONS
 from headworks.quality.views import AsItWouldBe, Candidate, Rows
-from headworks.refine.compare import Comparison, compare, newest
-from headworks.refine.dataset import CURRENT, DELETED, ORIGIN, PROVENANCE, VALID_FROM, Dataset
-from headworks.refine.history import compare_history, versions
-from headworks.refine.parse import (
-    UNREADABLE,
-    key_text,
-    parse,
-    raw_records,
-    readable,
-    refused,
-    tombstones,
-    without_future,
-)
+from headworks.refine.compare import Comparison
+from headworks.refine.dataset import CURRENT, DELETED, PROVENANCE, VALID_FROM, Dataset
+from headworks.refine.judged import Judged, judge_range, quarantined
+from headworks.refine.parse import key_text
 from headworks.refine.parts import can_be_taken_in_parts, spilled
-from headworks.refine.references import split_orphans
 from headworks.refine.screening import Range, screen_idle, screen_silver
 from headworks.refine.vanishing import check_vanished, find_deletes
-from headworks.sources.base import PLACE, REFUSED
+from headworks.refine.versions import compare_with
+from headworks.refine.work import PART_ROWS, Refinement, RefineOutcome, silver_reference
 
-PART_ROWS = 250_000
-
-
-class RefineOutcome(Report):
-    """What a refinement did, and what the gate said; with a closed gate silver is as it was."""
-
-    report: RefineReport
-    gate: GateReport | None = None
+__all__ = ["PART_ROWS", "RefineOutcome", "Refinement", "commit_merge", "live_rows", "refine"]
 
 
 @dataclass(frozen=True)
-class Refinement:
-    """Where and for which run a refinement works; of more rows than ``part_rows`` one part at a time is in memory."""
+class _Gone:
+    """Silver as it would be with the changes, and the keys in it that a complete full read no longer has."""
 
-    lake: Lake
-    run_id: str
-    clock: Clock = system_clock
-    token: TokenMaker = random_token
-    part_rows: int = PART_ROWS
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """A pending range, judged: its rows, newest accepted versions, rejected rows with reasons, and counts."""
-
-    rows: pl.DataFrame
-    candidates: pl.DataFrame
-    rejected: pl.DataFrame
-    landed: int
-    good: int
-    warned: dict[str, int]
-    released: int
-    waits: pl.DataFrame
+    after: pl.LazyFrame
+    generation: Generation | None
+    deletes: pl.DataFrame
 
     @property
-    def waiting(self) -> int:
-        """How many keys wait for the row that they refer to."""
-        return self.waits.height
+    def limited(self) -> bool:
+        """Whether the full read brings a limit of its own for what it may delete."""
+        return self.generation is not None and self.generation.largest_share is not None
+
+
+@dataclass(frozen=True)
+class _Came:
+    """What a range came to, in whichever way it was taken in, before anything of it is kept.
+
+    ``alive`` are the candidates that are no tombstones, None where there are none; ``candidates`` are all of them where
+    they are in memory. ``commit`` merges them into silver.
+    """
+
+    taken: Range
+    gone: _Gone
+    quarantined: Callable[[], pl.DataFrame | pl.LazyFrame]
+    alive: Candidate | None
+    candidates: pl.DataFrame | None
+    commit: Callable[[Try], None]
 
 
 def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> RefineOutcome:
@@ -120,7 +92,14 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
     parts = split(bronze, todo, work.part_rows) if can_be_taken_in_parts(dataset) else (todo,)
     if len(parts) > 1:
         return _refine_in_parts(work, dataset, bronze, silver, parts, dry_run=dry_run)
-    judged = _judge_range(work, dataset, bronze, silver, todo)
+    return _refine_at_once(work, dataset, bronze, silver, todo, dry_run=dry_run)
+
+
+def _refine_at_once(
+    work: Refinement, dataset: Dataset, bronze: Table, silver: Table, todo: Pending, *, dry_run: bool
+) -> RefineOutcome:
+    """Refine a range in memory; where nothing is new, only what waited for a parent is looked at."""
+    judged = judge_range(work, dataset, bronze, silver, todo)
     if todo.is_empty() and not judged.released:
         return RefineOutcome(
             report=_report(work, dataset, silver).model_copy(update={"waiting": judged.waiting}),
@@ -128,38 +107,23 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
         )
     comparison = compare_with(silver, judged.candidates, dataset)
     comparison = _touching_rejected(work, dataset, silver, judged.rejected, comparison)
-    after = _after(silver, comparison.changes, dataset)
-    generation = newest_complete(work.lake, bronze, dataset.name) if todo.generation else None
-    deletes = find_deletes(work.lake, dataset, bronze, after, generation)
-    report = _account(_report(work, dataset, silver), judged, comparison, deletes.height)
-    attempt = next_try(silver, work.token())
-    if not dry_run:
-        put_rejected(
-            work.lake,
-            dataset.name,
-            attempt,
-            _quarantined(work, dataset, judged),
-        )
-    limited = generation is not None and generation.largest_share is not None
-    taken = Range(todo, judged.rows, judged.candidates.filter(~pl.col(DELETED)), report, limited)
-    screened = screen_silver(work.lake, dataset, silver, taken, work.run_id, work.clock())
-    checks = [
-        *check_vanished(f"silver.{dataset.name}", deletes, after, generation),
-        *screened.checks,
-        *_table_checks(work, dataset, silver, judged.candidates),
-    ]
+    gone = _gone(work, dataset, bronze, silver, comparison.changes, todo)
+    report = _account(_report(work, dataset, silver), judged, comparison, gone.deletes.height)
     alive = live_rows(judged.candidates)
-    gate = _gate(dataset, alive if alive.height else None, report, checks, judged.candidates.height > 0)
-    if dry_run or not gate.open:
-        if not dry_run:
-            screened.keep(work.lake, gate)
-        return RefineOutcome(report=report, gate=gate)
-    merge = _with_deletes(silver, judged.candidates, comparison, deletes, dataset)
-    commit_merge(work, dataset, silver, merge, todo, attempt)
-    # Only now: a profile whose candidate was never committed is nothing to compare with.
-    screened.keep(work.lake, gate)
-    done = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
-    return RefineOutcome(report=done, gate=gate)
+
+    def commit(attempt: Try) -> None:
+        merge = _with_deletes(silver, judged.candidates, comparison, gone.deletes, dataset)
+        commit_merge(work, dataset, silver, merge, todo, attempt)
+
+    came = _Came(
+        taken=Range(todo, judged.rows, judged.candidates.filter(~pl.col(DELETED)), report, gone.limited),
+        gone=gone,
+        quarantined=lambda: quarantined(work, dataset, judged),
+        alive=alive if alive.height else None,
+        candidates=judged.candidates,
+        commit=commit,
+    )
+    return _conclude(work, dataset, silver, came, dry_run=dry_run)
 
 
 def _refine_in_parts(
@@ -172,49 +136,76 @@ def _refine_in_parts(
     dry_run: bool,
 ) -> RefineOutcome:
     """Refine a range that memory would not hold: part by part up to the gate, then in one commit."""
-    last = todo[-1]
-    whole = Pending(merged_ranges(todo), last.generation)
+    whole = Pending(merged_ranges(todo), todo[-1].generation)
     with spilled(dataset, work.part_rows * len(todo)) as parts:
         for number, part in enumerate(todo):
-            judged = _judge_range(work, dataset, bronze, silver, part, releases=number == 0)
+            judged = judge_range(work, dataset, bronze, silver, part, releases=number == 0)
             parts.count(judged.landed, judged.released, judged.good - judged.candidates.height, judged.warned)
             parts.add(compare_with(silver, judged.candidates, dataset), judged.rows)
-            parts.add_rejected(_quarantined(work, dataset, judged), judged.rejected)
+            parts.add_rejected(quarantined(work, dataset, judged), judged.rejected)
             parts.waiting.append(judged.waits)
         parts.settle()
         changes = parts.changes(_keys_of_rejected(work, dataset, silver, parts.rejected_keys()))
-        after = _after(silver, changes, dataset)
-        generation = newest_complete(work.lake, bronze, dataset.name) if whole.generation else None
-        deletes = find_deletes(work.lake, dataset, bronze, after, generation)
+        gone = _gone(work, dataset, bronze, silver, changes, whole)
+        deletes = gone.deletes
         report = parts.account(_report(work, dataset, silver)).model_copy(update={"deleted": deletes.height})
-        attempt = next_try(silver, work.token())
-        if not dry_run:
-            put_rejected(work.lake, dataset.name, attempt, parts.quarantined(SCHEMA))
-        limited = generation is not None and generation.largest_share is not None
         rows, sample = pl.concat(parts.received), pl.concat(parts.sample)
-        taken = Range(whole, rows, sample.filter(~pl.col(DELETED)), report, limited, parts.candidates)
-        screened = screen_silver(work.lake, dataset, silver, taken, work.run_id, work.clock())
-        checks = [*check_vanished(f"silver.{dataset.name}", deletes, after, generation), *screened.checks]
-        gate = _gate(dataset, parts.live_rows() if parts.candidates else None, report, checks, False)
-        if dry_run or not gate.open:
-            if not dry_run:
-                screened.keep(work.lake, gate)
-            return RefineOutcome(report=report, gate=gate)
-        if not deletes.is_empty():
+
+        def commit(attempt: Try) -> None:
             kept = changes.join(deletes.lazy(), on=list(dataset.key), how="anti")
-            changes = pl.concat([kept.select(list(dataset.silver_schema())), deletes.lazy()])
-        only_inserts = parts.only_inserts and deletes.is_empty()
-        _commit(work, dataset, silver, changes, whole, attempt, report.inserted, only_inserts)
-        screened.keep(work.lake, gate)
+            merge = pl.concat([kept.select(list(dataset.silver_schema())), deletes.lazy()])
+            merge = changes if deletes.is_empty() else merge
+            only_inserts = parts.only_inserts and deletes.is_empty()
+            _commit(work, dataset, silver, merge, whole, attempt, report.inserted, only_inserts)
+
+        came = _Came(
+            taken=Range(whole, rows, sample.filter(~pl.col(DELETED)), report, gone.limited, parts.candidates),
+            gone=gone,
+            quarantined=lambda: parts.quarantined(SCHEMA),
+            alive=parts.live_rows() if parts.candidates else None,
+            candidates=None,
+            commit=commit,
+        )
+        return _conclude(work, dataset, silver, came, dry_run=dry_run)
+
+
+def _conclude(
+    work: Refinement, dataset: Dataset, silver: Table, came: _Came, *, dry_run: bool
+) -> RefineOutcome:
+    """Keep the rejected rows, compare with good runs, ask the gate, and merge where it is open."""
+    report, gone, scope = came.taken.report, came.gone, f"silver.{dataset.name}"
+    attempt = next_try(silver, work.token())
+    if not dry_run:
+        put_rejected(work.lake, dataset.name, attempt, came.quarantined())
+    screened = screen_silver(work.lake, dataset, silver, came.taken, work.run_id, work.clock())
+    checks = [*check_vanished(scope, gone.deletes, gone.after, gone.generation), *screened.checks]
+    if came.candidates is not None:
+        checks += _table_checks(work, dataset, silver, came.candidates)
+    changes = came.candidates is not None and came.candidates.height > 0
+    gate = _gate(dataset, came.alive, report, checks, changes)
+    if dry_run or not gate.open:
+        if not dry_run:
+            screened.keep(work.lake, gate)
+        return RefineOutcome(report=report, gate=gate)
+    came.commit(attempt)
+    # Only now: a profile whose candidate was never committed is nothing to compare with.
+    screened.keep(work.lake, gate)
     done = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
     return RefineOutcome(report=done, gate=gate)
 
 
-def compare_with(silver: Table, candidates: pl.DataFrame, dataset: Dataset) -> Comparison:
-    """Compare candidates with silver, as the dataset keeps versions."""
-    if dataset.keeps == "history":
-        return compare_history(candidates, silver.scan(), dataset)
-    return compare(candidates, silver.scan(), dataset.key, keep_first=dataset.keeps == "first")
+def _gone(
+    work: Refinement,
+    dataset: Dataset,
+    bronze: Table,
+    silver: Table,
+    changes: pl.DataFrame | pl.LazyFrame,
+    todo: Pending,
+) -> _Gone:
+    """Find the keys that a complete full read, if one is to be consumed, no longer has."""
+    after = _after(silver, changes, dataset)
+    generation = newest_complete(work.lake, bronze, dataset.name) if todo.generation else None
+    return _Gone(after, generation, find_deletes(work.lake, dataset, bronze, after, generation))
 
 
 def _touching_rejected(
@@ -237,11 +228,6 @@ def _keys_of_rejected(work: Refinement, dataset: Dataset, silver: Table, now: pl
     """Return the keys, as texts, of the rows rejected now and before."""
     kept = rejected_rows(work.lake, dataset.name, silver)
     return now if kept is None else pl.concat([now, kept.select("key").collect().to_series()])
-
-
-def latest_versions(good: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
-    """Return the rows that are compared with silver: one a key, or in a history one a key and moment."""
-    return versions(good, dataset) if dataset.keeps == "history" else newest(good, dataset.key)
 
 
 def commit_merge(
@@ -292,76 +278,6 @@ def _with_deletes(
     )
 
 
-def judge_rows(work: Refinement, dataset: Dataset, rows: pl.DataFrame) -> tuple[Verdict, Verdict]:
-    """Judge bronze rows by the rules, and what passes by the references; tombstones pass with nothing but a key."""
-    parsed = without_future(parse(rows, dataset), dataset, latest_cursor(work, dataset))
-    gone = tombstones(parsed, dataset)
-    verdict = judge(parsed.filter(~gone), dataset.schema, UNREADABLE, dataset.warnings)
-    linked = split_orphans(work.lake, dataset, verdict.good)
-    return verdict, replace(linked, good=pl.concat([linked.good, parsed.filter(gone)]))
-
-
-def _judge_range(
-    work: Refinement,
-    dataset: Dataset,
-    bronze: Table,
-    silver: Table,
-    todo: Pending,
-    *,
-    releases: bool = True,
-) -> _Judged:
-    rows = read_range(bronze, todo)
-    verdict, linked = judge_rows(work, dataset, readable(rows.lazy()).collect())
-    released, waiting = _released(work, dataset, bronze if releases else None, silver, verdict.good)
-    good = pl.concat([linked.good, released]).drop(UNREADABLE)
-    judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, *dataset.key, REASONS)
-    rejected = with_refused(judged, rows)
-    return _Judged(
-        rows=rows,
-        candidates=latest_versions(good, dataset),
-        rejected=rejected,
-        landed=rows.height,
-        good=good.height,
-        warned=verdict.warned,
-        released=released.height,
-        waits=pl.concat([waiting, linked.rejected.select(dataset.key)]).unique(),
-    )
-
-
-def with_refused(rejected: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Add the records that their source refused: the reason is the source's, and the key is not known."""
-    told = refused(rows)
-    if told.is_empty():
-        return rejected
-    reasons = told.select(*ORIGIN, pl.concat_list(REFUSED).alias(REASONS))
-    return pl.concat([rejected, reasons], how="diagonal")
-
-
-def _released(
-    work: Refinement, dataset: Dataset, bronze: Table | None, silver: Table, judged: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Judge again the rows that wait for a parent; return those that silver can take now, and the keys still waiting.
-
-    That a row was released is not written anywhere: a row that silver has, or has a newer version of, is not waiting.
-    Without ``bronze`` none is looked for.
-    """
-    none = judged.clear()
-    kept = rejected_rows(work.lake, dataset.name, silver) if dataset.references else None
-    if kept is None or bronze is None:
-        return none, none.select(dataset.key)
-    is_waiting = pl.col("reasons").list.eval(pl.element().is_in(dataset.waiting_reasons)).list.all()
-    waiting = unresolved(work.lake, dataset.name, kept.filter(is_waiting))
-    origins = waiting.select(ORIGIN).unique().collect()
-    if origins.is_empty():
-        return none, none.select(dataset.key)
-    rows = bronze.scan().join(origins.lazy(), on=list(ORIGIN), how="semi").collect()
-    verdict = judge(parse(rows, dataset), dataset.schema, UNREADABLE, dataset.warnings)
-    fresh = compare_with(silver, latest_versions(verdict.good.drop(UNREADABLE), dataset), dataset).fresh
-    still = verdict.good.join(fresh.select(ORIGIN), on=list(ORIGIN), how="semi")
-    linked = split_orphans(work.lake, dataset, still)
-    return linked.good, linked.rejected.select(dataset.key)
-
-
 def _after(silver: Table, changes: pl.DataFrame | pl.LazyFrame, dataset: Dataset) -> pl.LazyFrame:
     """Return silver as it would be with the changes; of a history what would be current."""
     kept = silver.scan().join(changes.lazy(), on=list(dataset.row_key), how="anti")
@@ -369,27 +285,7 @@ def _after(silver: Table, changes: pl.DataFrame | pl.LazyFrame, dataset: Dataset
     return after.filter(CURRENT) if dataset.keeps == "history" else after
 
 
-def _quarantined(work: Refinement, dataset: Dataset, judged: _Judged) -> pl.DataFrame:
-    """Return rejected rows as quarantine keeps them, each with its raw record out of bronze."""
-    rejected = judged.rejected
-    raw = judged.rows.join(rejected.select(ORIGIN), on=list(ORIGIN), how="semi")
-    place = [
-        pl.col(name) if name in raw.columns else pl.lit(None, dtype=dtype).alias(name)
-        for name, dtype in PLACE.items()
-    ]
-    records = raw.select(*ORIGIN, "_ingested_at", *place).with_columns(
-        pl.Series("record", raw_records(raw, dataset), dtype=pl.String)
-    )
-    told = rejected.with_columns(
-        key_text(rejected, dataset.key),
-        pl.col(REASONS).alias("reasons"),
-        pl.lit(work.run_id).alias("run_id"),
-        pl.lit(work.clock(), dtype=pl.Datetime("us", "UTC")).alias("rejected_at"),
-    )
-    return told.join(records, on=list(ORIGIN), how="left", maintain_order="left")
-
-
-def _account(report: RefineReport, judged: _Judged, comparison: Comparison, deleted: int) -> RefineReport:
+def _account(report: RefineReport, judged: Judged, comparison: Comparison, deleted: int) -> RefineReport:
     reasons = Counter(reason for row in judged.rejected.get_column(REASONS).to_list() for reason in row)
     return report.model_copy(
         update={
@@ -448,11 +344,6 @@ def _gate(
     return decide(scope, checks, contract_required=required)
 
 
-def latest_cursor(work: Refinement, dataset: Dataset) -> datetime:
-    """Return the latest moment that a cursor may have now."""
-    return work.clock() + timedelta(hours=dataset.anomalies.future_hours)
-
-
 def live_rows(candidates: pl.DataFrame) -> pl.DataFrame:
     """Return candidates without tombstones and metadata: what a contract is about."""
     return candidates.filter(~pl.col(DELETED)).drop(*PROVENANCE, DELETED)
@@ -460,13 +351,3 @@ def live_rows(candidates: pl.DataFrame) -> pl.DataFrame:
 
 def _report(work: Refinement, dataset: Dataset, silver: Table) -> RefineReport:
     return RefineReport(dataset=dataset.name, table=silver_reference(work.lake, silver))
-
-
-def silver_reference(lake: Lake, silver: Table) -> TableRef:
-    """Name a version of a silver table."""
-    return TableRef(
-        table=silver.name,
-        version=silver.version,
-        change=silver.transaction(CHANGE),
-        uri=lake.uri("silver", silver.name.removeprefix("silver.")),
-    )

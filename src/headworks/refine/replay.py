@@ -28,17 +28,11 @@ from headworks.quality.contracts import run_contract
 from headworks.quality.gate import decide
 from headworks.quality.rules import REASONS
 from headworks.refine.dataset import ORIGIN, Dataset
+from headworks.refine.judged import judge_rows, with_refused
 from headworks.refine.parse import UNREADABLE, readable
-from headworks.refine.refinement import (
-    Refinement,
-    commit_merge,
-    compare_with,
-    judge_rows,
-    latest_versions,
-    live_rows,
-    silver_reference,
-    with_refused,
-)
+from headworks.refine.refinement import commit_merge, live_rows
+from headworks.refine.versions import compare_with, latest_versions
+from headworks.refine.work import Refinement, silver_reference
 
 _NOTHING = Pending((), 0)
 

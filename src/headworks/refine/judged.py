@@ -1,0 +1,147 @@
+"""Rows of bronze, judged: by rules, by references, and again where they waited for a parent.
+
+What belongs here: what is accepted, what is rejected and why, and what quarantine keeps of it. What does not: what
+accepted rows mean for silver.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from headworks.lake.delta import Table
+from headworks.lake.quarantine import rejected_rows
+from headworks.lake.resolutions import unresolved
+from headworks.lake.silver import Pending, read_range
+from headworks.quality.rules import REASONS, Verdict, judge
+from headworks.refine.dataset import ORIGIN, Dataset
+from headworks.refine.parse import (
+    UNREADABLE,
+    key_text,
+    parse,
+    raw_records,
+    readable,
+    refused,
+    tombstones,
+    without_future,
+)
+from headworks.refine.references import split_orphans
+from headworks.refine.versions import compare_with, latest_versions
+from headworks.refine.work import Refinement
+from headworks.sources.base import PLACE, REFUSED
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A pending range, judged: its rows, newest accepted versions, rejected rows with reasons, and counts."""
+
+    rows: pl.DataFrame
+    candidates: pl.DataFrame
+    rejected: pl.DataFrame
+    landed: int
+    good: int
+    warned: dict[str, int]
+    released: int
+    waits: pl.DataFrame
+
+    @property
+    def waiting(self) -> int:
+        """How many keys wait for the row that they refer to."""
+        return self.waits.height
+
+
+def judge_rows(work: Refinement, dataset: Dataset, rows: pl.DataFrame) -> tuple[Verdict, Verdict]:
+    """Judge bronze rows by the rules, and what passes by the references; tombstones pass with nothing but a key."""
+    parsed = without_future(parse(rows, dataset), dataset, latest_cursor(work, dataset))
+    gone = tombstones(parsed, dataset)
+    verdict = judge(parsed.filter(~gone), dataset.schema, UNREADABLE, dataset.warnings)
+    linked = split_orphans(work.lake, dataset, verdict.good)
+    return verdict, replace(linked, good=pl.concat([linked.good, parsed.filter(gone)]))
+
+
+def judge_range(
+    work: Refinement,
+    dataset: Dataset,
+    bronze: Table,
+    silver: Table,
+    todo: Pending,
+    *,
+    releases: bool = True,
+) -> Judged:
+    rows = read_range(bronze, todo)
+    verdict, linked = judge_rows(work, dataset, readable(rows.lazy()).collect())
+    released, waiting = _released(work, dataset, bronze if releases else None, silver, verdict.good)
+    good = pl.concat([linked.good, released]).drop(UNREADABLE)
+    judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, *dataset.key, REASONS)
+    rejected = with_refused(judged, rows)
+    return Judged(
+        rows=rows,
+        candidates=latest_versions(good, dataset),
+        rejected=rejected,
+        landed=rows.height,
+        good=good.height,
+        warned=verdict.warned,
+        released=released.height,
+        waits=pl.concat([waiting, linked.rejected.select(dataset.key)]).unique(),
+    )
+
+
+def with_refused(rejected: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Add the records that their source refused: the reason is the source's, and the key is not known."""
+    told = refused(rows)
+    if told.is_empty():
+        return rejected
+    reasons = told.select(*ORIGIN, pl.concat_list(REFUSED).alias(REASONS))
+    return pl.concat([rejected, reasons], how="diagonal")
+
+
+def _released(
+    work: Refinement, dataset: Dataset, bronze: Table | None, silver: Table, judged: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Judge again the rows that wait for a parent; return those that silver can take now, and the keys still waiting.
+
+    That a row was released is not written anywhere: a row that silver has, or has a newer version of, is not waiting.
+    Without ``bronze`` none is looked for.
+    """
+    none = judged.clear()
+    kept = rejected_rows(work.lake, dataset.name, silver) if dataset.references else None
+    if kept is None or bronze is None:
+        return none, none.select(dataset.key)
+    is_waiting = pl.col("reasons").list.eval(pl.element().is_in(dataset.waiting_reasons)).list.all()
+    waiting = unresolved(work.lake, dataset.name, kept.filter(is_waiting))
+    origins = waiting.select(ORIGIN).unique().collect()
+    if origins.is_empty():
+        return none, none.select(dataset.key)
+    rows = bronze.scan().join(origins.lazy(), on=list(ORIGIN), how="semi").collect()
+    verdict = judge(parse(rows, dataset), dataset.schema, UNREADABLE, dataset.warnings)
+    fresh = compare_with(silver, latest_versions(verdict.good.drop(UNREADABLE), dataset), dataset).fresh
+    still = verdict.good.join(fresh.select(ORIGIN), on=list(ORIGIN), how="semi")
+    linked = split_orphans(work.lake, dataset, still)
+    return linked.good, linked.rejected.select(dataset.key)
+
+
+def quarantined(work: Refinement, dataset: Dataset, judged: Judged) -> pl.DataFrame:
+    """Return rejected rows as quarantine keeps them, each with its raw record out of bronze."""
+    rejected = judged.rejected
+    raw = judged.rows.join(rejected.select(ORIGIN), on=list(ORIGIN), how="semi")
+    place = [
+        pl.col(name) if name in raw.columns else pl.lit(None, dtype=dtype).alias(name)
+        for name, dtype in PLACE.items()
+    ]
+    records = raw.select(*ORIGIN, "_ingested_at", *place).with_columns(
+        pl.Series("record", raw_records(raw, dataset), dtype=pl.String)
+    )
+    told = rejected.with_columns(
+        key_text(rejected, dataset.key),
+        pl.col(REASONS).alias("reasons"),
+        pl.lit(work.run_id).alias("run_id"),
+        pl.lit(work.clock(), dtype=pl.Datetime("us", "UTC")).alias("rejected_at"),
+    )
+    return told.join(records, on=list(ORIGIN), how="left", maintain_order="left")
+
+
+def latest_cursor(work: Refinement, dataset: Dataset) -> datetime:
+    """Return the latest moment that a cursor may have now."""
+    return work.clock() + timedelta(hours=dataset.anomalies.future_hours)

@@ -1,0 +1,44 @@
+"""What a refinement works with, and what it comes to.
+
+What belongs here: the place and the outcome of a refinement. What does not: its steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headworks.lake.delta import Table
+from headworks.lake.silver import CHANGE
+from headworks.lake.store import Lake
+from headworks.observe.report import GateReport, RefineReport, Report, TableRef
+from headworks.ports import Clock, TokenMaker, random_token, system_clock
+
+PART_ROWS = 250_000
+
+
+class RefineOutcome(Report):
+    """What a refinement did, and what the gate said; with a closed gate silver is as it was."""
+
+    report: RefineReport
+    gate: GateReport | None = None
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Where and for which run a refinement works; of more rows than ``part_rows`` one part at a time is in memory."""
+
+    lake: Lake
+    run_id: str
+    clock: Clock = system_clock
+    token: TokenMaker = random_token
+    part_rows: int = PART_ROWS
+
+
+def silver_reference(lake: Lake, silver: Table) -> TableRef:
+    """Name a version of a silver table."""
+    return TableRef(
+        table=silver.name,
+        version=silver.version,
+        change=silver.transaction(CHANGE),
+        uri=lake.uri("silver", silver.name.removeprefix("silver.")),
+    )
