@@ -77,7 +77,6 @@ def _due(pool: Pool, deployment: str, when: datetime) -> dict[str, Any]:
     return run
 
 
-@pytest.mark.campaign
 def test_by_the_command_line_with_other_parameters(
     pool: Pool, deployment: dict[str, Any], worker: Process
 ) -> None:
@@ -90,7 +89,6 @@ def test_by_the_command_line_with_other_parameters(
 
 
 @pytest.mark.browser
-@pytest.mark.campaign
 def test_from_the_form_in_a_browser_and_watched_to_its_end(
     pool: Pool, deployment: dict[str, Any], worker: Process, page: Page, screen: Screen
 ) -> None:
