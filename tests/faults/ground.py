@@ -21,6 +21,7 @@ import psycopg
 from deployments.local.postgres import ANALYTICS, SHOP, Postgres
 from deployments.local.processes import stop
 from deployments.local.stack import API, POSTGRES
+from headworks.lake.breakers import LakeBreakers
 from headworks.lake.leases import Leasing
 from shop import datasets, gold
 from tests.docker.conftest import DEPLOYMENT, POOL, docker
@@ -82,9 +83,13 @@ class Ground:
     @contextmanager
     def held(self, database: str = SHOP, table: str = "shop.orders") -> Iterator[Callable[[], None]]:
         """Lock a table, so that a run stops where it needs it; gives what waits until one does."""
-        with psycopg.connect(self._postgres().admin_url(database)) as connection:
+        connection = psycopg.connect(self._postgres().admin_url(database))
+        try:
             connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")  # type: ignore[arg-type]
             yield lambda: self.until(lambda: self._waiting(database), f"no run came to {table}")
+        finally:
+            # Closed, and not committed: a Postgres that was restarted meanwhile has let go of the lock itself.
+            connection.close()
 
     def until(self, true: Callable[[], Any], otherwise: str, seconds: float = _PATIENCE_S) -> None:
         """Wait until something is true; fails where it is not in time, with what was heard by then."""
@@ -138,12 +143,13 @@ class Ground:
 
     @contextmanager
     def without_api(self) -> Iterator[None]:
-        """Let the shop's API be away as long as the block lasts."""
+        """Let the shop's API be away as long as the block lasts; afterwards a person says that it is well again."""
         stop(self.stack._state().processes[API])
         try:
             yield
         finally:
             self.stack.up()
+            LakeBreakers(self.place.lake).reset("shop-api")
 
     @contextmanager
     def without_postgres(self) -> Iterator[None]:
