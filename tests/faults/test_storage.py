@@ -40,8 +40,8 @@ def test_a_full_disk_fails_the_run_and_breaks_nothing(ground: Ground, image: str
         ground.assert_exact()
     finally:
         # The runs' containers are kept to be looked at, and hold the volume as the keeper does.
-        holders = docker("ps", "--all", "--quiet", "--filter", f"volume={volume}").split()
-        docker("rm", "--force", keeper, *holders)
+        if holders := docker("ps", "--all", "--quiet", "--filter", f"volume={volume}").split():
+            docker("rm", "--force", *holders)
         docker("volume", "rm", "--force", volume)
 
 
@@ -52,9 +52,8 @@ def test_a_failed_run_is_retried_in_another_container_and_goes_on_after_what_was
     with ground.working():
         ground.operator.prefect("flow-run", "retry", begun.id)
         ground.operator.watch(begun.id, "COMPLETED")
-    first, *again = landed_by(ground, begun.id, "shop.orders")
-    assert first > 0
-    assert again == [0], "what was landed was landed again"
+    first, again = landed_by(ground, begun.id, "shop.orders")
+    assert again == first > 0, "the account of one run counts on, and nothing was landed again"
     ground.assert_exact()
 
 
@@ -64,9 +63,8 @@ def test_results_that_are_lost_are_made_again(ground: Ground) -> None:
     with ground.working():
         ground.operator.prefect("flow-run", "retry", begun.id)
         ground.operator.watch(begun.id, "COMPLETED")
-    first, *again = landed_by(ground, begun.id, "shop.orders")
-    assert first > 0
-    assert again == [0], "progress is in the tables, and in no result"
+    first, again = landed_by(ground, begun.id, "shop.orders")
+    assert again == first > 0, "progress is in the tables, and in no result"
     ground.assert_exact()
 
 
@@ -79,6 +77,6 @@ def failed_at_the_api(ground: Ground) -> Begun:
 
 
 def landed_by(ground: Ground, flow_run: str, dataset: str) -> list[int]:
-    """Return how many rows of a dataset each try of a flow run landed, by what it told."""
+    """Return how many rows of a dataset a flow run had landed after each of its tries, by what it told."""
     told = re.findall(rf"{re.escape(dataset)}: \d+ read, (\d+) landed", ground.operator.told(flow_run))
     return [int(rows) for rows in told]
