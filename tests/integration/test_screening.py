@@ -214,16 +214,16 @@ def test_nothing_new_for_too_long_is_told_and_stops_where_that_is_asked(life: Li
     assert not stopped.gate.open
 
 
-def window_of_days(life: Life, number: int, rows: pl.DataFrame, days: int = 1) -> RefineOutcome:
+def window_of_days(lake: Lake, number: int, rows: pl.DataFrame, days: int = 1) -> RefineOutcome:
     """Take in a window that ends with a day, and end its run well."""
     window = Window(start=day(number - days), end=day(number))
     run_id = f"window-{number}"
-    landing = Landing(life.lake, NAME, window_stream(NAME, window, 1), run_id, clock=lambda: day(40))
+    landing = Landing(lake, NAME, window_stream(NAME, window, 1), run_id, clock=lambda: day(40))
     land(landing, Frames([rows]))
-    outcome = refine(Refinement(life.lake, run_id, clock=lambda: day(40)), SALES)
+    outcome = refine(Refinement(lake, run_id, clock=lambda: day(40)), SALES)
     recorder = Recorder(run_id, "t", "incremental", "", clock=lambda: day(40))
     recorder.gate(outcome.gate)
-    record_run(life.lake, recorder.report("published"))
+    record_run(lake, recorder.report("published"))
     return outcome
 
 
@@ -238,9 +238,8 @@ def checked(outcome: RefineOutcome, name: str) -> CheckReport:
 def test_a_windows_rows_a_day_are_counted_over_the_whole_window_whatever_short_time_its_rows_are_of(
     lake: Lake, days: int, rows: int, outcome: str
 ) -> None:
-    life = Life(lake)
     for number in range(5):
-        window_of_days(life, number * days, sales(number * days, 60 * days), days)
+        window_of_days(lake, number * days, sales(number * days, 60 * days), days)
     # As many rows or fewer, but all of one minute.
     hurried = sales(25, rows * days).with_columns(at=pl.lit(day(25) - timedelta(hours=5)))
-    assert checked(window_of_days(life, 25, hurried, days), "volume").outcome == outcome
+    assert checked(window_of_days(lake, 25, hurried, days), "volume").outcome == outcome

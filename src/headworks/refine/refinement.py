@@ -152,9 +152,10 @@ def _refine_in_parts(
         rows, sample = pl.concat(parts.received), pl.concat(parts.sample)
 
         def commit(attempt: Try) -> None:
-            kept = changes.join(deletes.lazy(), on=list(dataset.key), how="anti")
-            merge = pl.concat([kept.select(list(dataset.silver_schema())), deletes.lazy()])
-            merge = changes if deletes.is_empty() else merge
+            merge = changes
+            if not deletes.is_empty():
+                kept = changes.join(deletes.lazy(), on=list(dataset.key), how="anti")
+                merge = pl.concat([kept.select(list(dataset.silver_schema())), deletes.lazy()])
             only_inserts = parts.only_inserts and deletes.is_empty()
             _commit(work, dataset, silver, merge, whole, attempt, report.inserted, only_inserts)
 
