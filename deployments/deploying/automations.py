@@ -95,19 +95,25 @@ def same_automation(found: Automation, wanted: AutomationCore) -> bool:
 
 def _plain(automation: AutomationCore, fields: set[str]) -> Any:
     dumped = automation.model_dump(mode="json", include=fields)
-    return _without_ids(dumped)
+    return _without_ids(in_order(dumped))
 
 
-def _without_ids(value: Any) -> Any:
-    """Leave out the ids that triggers are given when they are made, and sort what the server keeps as a set."""
+def in_order(value: Any) -> Any:
+    """Sort what the server keeps as a set, and each of its processes tells in an order of its own."""
     if isinstance(value, dict):
         return {
             name: sorted(inner)
             if name in {"after", "expect", "for_each"} and isinstance(inner, list)
-            else _without_ids(inner)
+            else in_order(inner)
             for name, inner in value.items()
-            if name != "id"
         }
+    return [in_order(one) for one in value] if isinstance(value, list) else value
+
+
+def _without_ids(value: Any) -> Any:
+    """Leave out the ids that triggers are given when they are made."""
+    if isinstance(value, dict):
+        return {name: _without_ids(inner) for name, inner in value.items() if name != "id"}
     return [_without_ids(one) for one in value] if isinstance(value, list) else value
 
 

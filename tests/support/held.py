@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from deployments.deploying.automations import in_order
+
 _PATIENCE_S = 120
 _POLL_S = 0.25
 
@@ -81,24 +83,12 @@ class Operated:
         return {
             kind: {
                 one["id"]: json.dumps(
-                    _in_order({k: v for k, v in one.items() if k not in fleeting}), sort_keys=True
+                    in_order({k: v for k, v in one.items() if k not in fleeting}), sort_keys=True
                 )
                 for one in each
             }
             for kind, each in found.items()
         }
-
-
-def _in_order(value: Any) -> Any:
-    """Sort the events of triggers: they are sets, which each process of the server tells in an order of its own."""
-    if isinstance(value, list):
-        return [_in_order(one) for one in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: sorted(inner) if key in {"expect", "after"} and isinstance(inner, list) else _in_order(inner)
-        for key, inner in value.items()
-    }
 
 
 def wait_for(what: str, ready: Callable[[], Any]) -> Any:
