@@ -13,11 +13,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import islice, repeat
+from itertools import repeat
 from typing import Any
 
 MOST_KEYS = 100_000
-"""Keys that are remembered, the latest ones: some 20 MB."""
+"""Keys that are remembered at most, some 20 MB: always the last half of them, and some that came before."""
 
 _MOST_SCANS = 16
 """More scans than one reading makes of one span."""
@@ -49,7 +49,9 @@ class Memory:
         self._expected = Counter(expected)
         self._before: Counter[bytes] = Counter()
         # Plain bytes and numbers, which the garbage collector does not walk through: there are very many.
+        # Two halves, the older dropped whole: taking single keys from the front of a dictionary lets it grow.
         self._latest: dict[bytes, int] = {}
+        self._older: dict[bytes, int] = {}
         self._scan = 1
 
     def begin_scan(self) -> None:
@@ -78,9 +80,9 @@ class Memory:
             if again:
                 self._before[record] -= 1
             if key is not None:
-                version, latest = self._version(record), self._latest
-                found = latest.pop(key, None)
-                latest[key] = version
+                version = self._version(record)
+                found = self._latest.get(key, self._older.get(key))
+                self._latest[key] = version
                 if found is not None:
                     known = known or found // _MOST_SCANS == version // _MOST_SCANS
                     again = again or found == version
@@ -91,7 +93,9 @@ class Memory:
 
     def _all_new(self, records: Sequence[bytes], keys: Sequence[Key]) -> bool:
         """Remember a page at once where each record has a key that did not come before, as most pages' have."""
-        if self._expected or self._before or None in keys or not self._latest.keys().isdisjoint(keys):
+        if self._expected or self._before or None in keys:
+            return False
+        if not (self._latest.keys().isdisjoint(keys) and self._older.keys().isdisjoint(keys)):
             return False
         new: dict[Any, int] = dict(zip(keys, map(self._version, records), strict=True))
         if len(new) != len(records):
@@ -115,7 +119,5 @@ class Memory:
 
     def _forget(self) -> None:
         """Forget the keys that came longest ago, where they are too many."""
-        too_many = len(self._latest) - MOST_KEYS
-        if too_many > 0:
-            for key in list(islice(self._latest, too_many)):
-                del self._latest[key]
+        if len(self._latest) > MOST_KEYS // 2:
+            self._latest, self._older = {}, self._latest

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from headworks.sources.api.fields import RecordFields
-from headworks.sources.api.memory import Memory, digest
+from headworks.sources.api.memory import MOST_KEYS, Memory, digest
 from headworks.sources.api.paginate import Single
 from headworks.sources.api.resource import Incremental, Resource
 from headworks.sources.api.values import Values, kept, moment_us, restored
@@ -58,6 +58,17 @@ def test_a_second_scan_counts_anew_and_lands_nothing_twice() -> None:
     memory.begin_scan()
     again = memory.recognise([b"A", b"B"], keys)
     assert (again.landing, again.fresh) == ([False, False], 2)
+
+
+@pytest.mark.parametrize("came", [MOST_KEYS // 2, MOST_KEYS, MOST_KEYS + 100, MOST_KEYS * 3 // 2])
+def test_at_least_half_of_the_most_keys_is_known_again_and_at_most_all_of_them(came: int) -> None:
+    memory = Memory(())
+    keys = [b"%d" % number for number in range(came)]
+    for first in range(0, came, 100):
+        assert all(memory.recognise(keys[first : first + 100], keys[first : first + 100]).landing)
+    known = [key for key in reversed(keys) if not any(memory.recognise([key], [key]).landing)]
+    assert set(keys[-MOST_KEYS // 2 :]) <= set(known)
+    assert len(known) <= MOST_KEYS + 100
 
 
 @pytest.mark.parametrize(
