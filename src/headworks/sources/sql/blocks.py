@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +21,8 @@ from headworks.errors import ReadIncomplete, ValueRefused
 from headworks.sources.sql.columns import TEXT_SUFFIX, Column, schema_of
 from headworks.sources.sql.table import Extremes
 
+_NEWLINE = ord("\n")
+_PIECE = 2**17
 _ESCAPED = ("\\\\", "\\n", "\\t", "\\r", "\\b", "\\f", "\\v")
 _MEANT = ("\\", "\n", "\t", "\r", "\b", "\f", "\v")
 # What COPY prints for values that no date, timestamp or decimal of ours holds.
@@ -34,7 +37,8 @@ class BlockReader:
         self._extremes = extremes
         self._where = where
         self.schema = schema_of(columns, extremes)
-        self._native = _convert({column.name: column.arrow for column in columns})
+        types = {column.name: column.arrow for column in columns}
+        self._native, self._native_full = _convert(types), _convert(types, nulls=False)
         self._cautious = _convert(
             {column.name: pa.string() if column.bounded else column.arrow for column in columns}
         )
@@ -45,18 +49,21 @@ class BlockReader:
         Raises `ValueRefused` for a value that its column's type does not hold, unless such values go beside it.
         """
         beside: dict[str, pa.ChunkedArray] = {}
+        # Most blocks have no backslash, and so neither a NULL nor anything to unescape; looking for one costs least.
+        plain = b"\\" not in block
         try:
-            table = self._read(block, self._native)
+            table = self._read(block, self._native_full if plain else self._native)
         except pa.ArrowInvalid:
             table, beside = self._apart(self._read_cautiously(block))
-        lines = block.count(b"\n")
+        lines = _lines(block)
         if table.num_rows != lines:
             raise ReadIncomplete(
                 f"{lines} rows came and {table.num_rows} were understood.",
                 where=self._where,
                 do="keep the lake as it is and report this; nothing of the batch was landed.",
             )
-        return self._finished(table, beside, escaped=block.count(b"\\") != block.count(b"\\N"))
+        escaped = not plain and block.count(b"\\") != block.count(b"\\N")
+        return self._finished(table, beside, escaped=escaped)
 
     def _read(self, block: bytes, convert: csv.ConvertOptions) -> pa.Table:
         return csv.read_csv(
@@ -141,12 +148,20 @@ def _series(values: pa.ChunkedArray) -> pl.Series:
     return cast(pl.Series, pl.from_arrow(values))
 
 
-def _convert(types: dict[str, pa.DataType]) -> csv.ConvertOptions:
+def _lines(block: bytes) -> int:
+    """Count the lines of a block; bytes.count() goes byte by byte, which takes ten times as long."""
+    values = np.frombuffer(block, np.uint8)
+    # In pieces that stay in the processor's cache.
+    pieces = (values[first : first + _PIECE] for first in range(0, len(values), _PIECE))
+    return int(sum(np.count_nonzero(piece == _NEWLINE) for piece in pieces))
+
+
+def _convert(types: dict[str, pa.DataType], *, nulls: bool = True) -> csv.ConvertOptions:
     return csv.ConvertOptions(
         column_types=types,
-        null_values=["\\N"],
+        null_values=["\\N"] if nulls else [],
         true_values=["t"],
         false_values=["f"],
-        strings_can_be_null=True,
+        strings_can_be_null=nulls,
         quoted_strings_can_be_null=False,
     )
