@@ -69,6 +69,12 @@ def window_stream(dataset: str, window: Window, attempt: int) -> str:
     return f"{check_dataset(dataset)}@w{_stamp(window.start)}-{_stamp(window.end)}-{reading}"
 
 
+def reading_of(stream: str) -> Literal["live", "full", "window"]:
+    """Return what a stream reads: what is new, all of a source, or a window."""
+    suffix = stream.partition("@")[2]
+    return "live" if not suffix else "full" if suffix.startswith("g") else "window"
+
+
 def window_of(stream: str) -> tuple[datetime, datetime] | None:
     """Return from when until when a window's stream reaches, in UTC; None where the stream is no window's."""
     found = _WINDOW.fullmatch(stream)

@@ -16,6 +16,7 @@ from headworks.names import (
     check_dataset,
     check_stream,
     generation_stream,
+    reading_of,
     table_path,
     window_of,
     window_stream,
@@ -117,3 +118,10 @@ def test_a_window_survives_json_and_takes_no_other_field() -> None:
     assert Window.model_validate_json(window.model_dump_json()) == window
     with pytest.raises(ValidationError):
         Window.model_validate({"start": "2026-01-05", "end": "2026-01-06", "until": "x"})
+
+
+@given(datasets)
+def test_a_stream_says_what_it_reads(name: str) -> None:
+    window = Window(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 1, 2, tzinfo=UTC))
+    streams = (name, generation_stream(name, 3), window_stream(name, window, 1))
+    assert [reading_of(stream) for stream in streams] == ["live", "full", "window"]

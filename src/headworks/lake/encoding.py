@@ -8,6 +8,7 @@ pages, which nobody asks for, save a quarter of what is left. What belongs here:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 import polars as pl
 import pyarrow as pa
@@ -20,7 +21,7 @@ _MOST_DISTINCT = 0.3
 """Of so many rows, the largest share of different values for which a dictionary still saves more than it costs."""
 
 # Delta's own statistics are made from these.
-_BOUNDS = "CHUNK"
+_BOUNDS: Final = "CHUNK"
 _PLAIN = ColumnProperties(statistics_enabled=_BOUNDS)
 _NUMBERS = ColumnProperties(
     dictionary_enabled=False, encoding="DELTA_BINARY_PACKED", statistics_enabled=_BOUNDS

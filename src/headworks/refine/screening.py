@@ -15,7 +15,7 @@ import polars as pl
 from headworks.lake.delta import Table
 from headworks.lake.silver import Pending
 from headworks.lake.store import Lake
-from headworks.names import window_of
+from headworks.names import reading_of, window_of
 from headworks.observe.report import CheckReport, GateReport, RefineReport
 from headworks.quality.anomalies import check_anomalies, check_idle
 from headworks.quality.baselines import baseline, keep_profile
@@ -154,10 +154,10 @@ def _silver_profile(
 
 
 def _kind(todo: Pending, watermark: datetime | None, silver: Table) -> str:
-    suffixes = {stream.stream.partition("@")[2][:1] for stream in todo.ranges}
-    if todo.generation or "g" in suffixes:
+    readings = {reading_of(stream.stream) for stream in todo.ranges}
+    if todo.generation or "full" in readings:
         return "full"
-    if suffixes - {""}:
+    if "window" in readings:
         return "window"
     return "live" if watermark is not None or silver.row_count() else "initial"
 
