@@ -34,8 +34,8 @@ dashboard: $(READY) ## Show the sales dashboard of the demo
 	@test -f $(STACK)/env || { echo "The local stack is not running. Start it with: make demo"; exit 1; }
 	@set -a; . $(STACK)/env; exec $(BIN)/streamlit run dashboard/app.py
 
-test: $(READY) ## Test all that needs neither Docker nor a browser
-	@$(BIN)/python -m pytest $(PYTEST)
+test: $(READY) ## Test all that needs neither Docker nor a browser, in as many processes as there are cores, four at most
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
 check: $(READY) ## Lint, format, types, import rules, and whether the lock is up to date
 	@$(BIN)/ruff check .

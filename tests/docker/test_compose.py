@@ -22,13 +22,13 @@ from deployments.local.processes import free_port
 from tests.docker.conftest import docker
 from tests.support.pools import CHECKOUT, FINAL, HTTP_S
 
-pytestmark = [pytest.mark.docker]
+pytestmark = [pytest.mark.docker, pytest.mark.campaign]
 
 _UP_S = 900
 _RUN_S = 300
 _POLL_S = 0.5
 _USER, _PASSWORD = "operator", "canary-compose-password"
-_DEPLOYMENT = "freshness/freshness-hourly-docker"
+_DEPLOYMENT = "maintenance/maintenance-nightly-docker"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,9 @@ class Compose:
 
     def deploy(self) -> str:
         """Deploy as the documentation says, with the variables of the set."""
-        clean = {name: text for name, text in os.environ.items() if not name.startswith(("PREFECT", "HEADWORKS"))}
+        clean = {
+            name: text for name, text in os.environ.items() if not name.startswith(("PREFECT", "HEADWORKS"))
+        }
         settings = {
             **clean,
             "PREFECT_API_URL": self.api_url,
@@ -158,9 +160,14 @@ def test_a_deployed_flow_runs_in_a_container_of_the_worker(compose: Compose) -> 
     """It reaches the server by its name in the network of the set, and the lake in its volume."""
     with compose.client() as client:
         deployment = client.get(f"deployments/name/{_DEPLOYMENT}").raise_for_status().json()
-        kept = {**deployment["job_variables"], "volumes": [f"{compose.settings['HEADWORKS_DATA_VOLUME']}:/data"]}
+        kept = {
+            **deployment["job_variables"],
+            "volumes": [f"{compose.settings['HEADWORKS_DATA_VOLUME']}:/data"],
+        }
         client.patch(f"deployments/{deployment['id']}", json={"job_variables": kept}).raise_for_status()
-        asked = client.post(f"deployments/{deployment['id']}/create_flow_run", json={"state": {"type": "SCHEDULED"}})
+        asked = client.post(
+            f"deployments/{deployment['id']}/create_flow_run", json={"state": {"type": "SCHEDULED"}}
+        )
         run = _watched(client, asked.raise_for_status().json()["id"])
     assert run["state_type"] == "COMPLETED", f"{run['state']}\n{compose.run('logs', 'worker')}"
     assert run["infrastructure_pid"], "it did not run in a container"
