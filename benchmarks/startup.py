@@ -51,6 +51,9 @@ def main() -> None:
                     _tell(name, [_run(operator, volume, command) for _ in range(options.runs)])
         finally:
             operator.stack.down()
+            left = docker("ps", "--all", "--quiet", "--filter", f"volume={volume}").split()
+            if left:
+                docker("rm", "--force", *left)
             docker("volume", "rm", "--force", volume)
 
 
