@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -120,6 +122,53 @@ def test_a_user_that_is_not_there_or_may_not_read(
         fails(url.format("clerk"), CredentialsRefused, "permission denied for table rows")
     finally:
         connection.execute("DROP ROLE clerk")
+
+
+@contextmanager
+def with_password(connection: psycopg.Connection, role: str, password: str) -> Iterator[None]:
+    """Make a role that the server asks for its password, as no other role of the tests' server."""
+    connection.execute(f"DROP ROLE IF EXISTS {role}")
+    connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+    (where,) = connection.execute("SHOW hba_file").fetchone() or ("",)
+    rules = Path(str(where))
+    before = rules.read_text()
+    try:
+        rules.write_text(f"local all {role} scram-sha-256\nhost all {role} all scram-sha-256\n{before}")
+        connection.execute("SELECT pg_reload_conf()")
+        yield
+    finally:
+        rules.write_text(before)
+        connection.execute("SELECT pg_reload_conf()")
+        connection.execute(f"DROP ROLE {role}")
+
+
+def test_a_wrong_password_is_said_with_its_user_and_without_itself(
+    database: DatabaseSettings, connection: psycopg.Connection
+) -> None:
+    parts = conninfo.conninfo_to_dict(database.libpq_url())
+    url = f"postgresql://auditor:{{}}@/{parts['dbname']}?host={parts['host']}"
+    refused = 'password authentication failed for user "auditor"'
+    connection.execute("CREATE TABLE rows (id int)")
+    with with_password(connection, "auditor", "the right one"):
+        connection.execute("GRANT SELECT ON rows TO auditor")
+        try:
+            _until_refused(url.format(SECRET))
+            fails(url.format(SECRET), CredentialsRefused, refused)
+            right = DatabaseSettings(url=SecretStr(url.format("the%20right%20one")))
+            assert list(source(right).schema) == ["id"]
+        finally:
+            connection.execute("REVOKE ALL ON rows FROM auditor")
+
+
+def _until_refused(url: str) -> None:
+    """The server takes its new rules up in its own time; until then it lets everybody in."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            return
+    raise AssertionError("the server did not take up its new rules")
 
 
 DECISIONS = {
