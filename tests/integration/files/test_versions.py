@@ -4,113 +4,30 @@ from __future__ import annotations
 
 import gzip
 import itertools
-import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from datetime import timedelta
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pytest
 
-from headworks.errors import CredentialsRefused, SettingsError, SourceMissing, SourceUnavailable
 from headworks.lake.intake import TakeIn, take_in
 from headworks.lake.landing import Landing, land
 from headworks.lake.shelf import LakeShelf
 from headworks.lake.store import Lake
 from headworks.names import Window
 from headworks.observe.report import LandingReport
-from headworks.settings import FilesSettings
-from headworks.sources.files import content
-from headworks.sources.files.formats import CsvOptions
 from headworks.sources.files.location import Location
 from headworks.sources.files.selection import Files
 from headworks.sources.files.source import FileSource
 from headworks.sources.intakes import FileIntake
 from tests.support.items import bronze
 from tests.support.stores import LONG_AGO, Bucket, Folder, Store
-
-NAME = "t.files"
-CSV = Files(format="csv", settle_s=0)
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[tuple[Any, dict[str, str]]]:
-    """What an S3 server in this process holds, and the options with which the engine reaches it over HTTP."""
-    from moto.core import DEFAULT_ACCOUNT_ID
-    from moto.s3.models import s3_backends
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    options = {
-        "AWS_ACCESS_KEY_ID": "reader",
-        "AWS_SECRET_ACCESS_KEY": "s3-secret-never-shown",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_REGION": "us-east-1",
-        "AWS_ALLOW_HTTP": "true",
-    }
-    yield s3_backends[DEFAULT_ACCOUNT_ID]["aws"], options
-    server.stop()
-
-
-_BUCKETS = itertools.count(1)
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """An empty place for files, of both kinds."""
-    if request.param == "folder":
-        (tmp_path / "in").mkdir()
-        return Folder(tmp_path / "in")
-    backend, options = request.getfixturevalue("s3")
-    bucket = Bucket(backend, f"files-{next(_BUCKETS)}", options)
-    backend.create_bucket(bucket.bucket, "us-east-1")
-    return bucket
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    """An empty folder for files."""
-    (tmp_path / "in").mkdir()
-    return Folder(tmp_path / "in")
-
-
-def source(store: Store, lake: Lake, files: Files = CSV, **changed: Any) -> FileSource:
-    return FileSource(Location(store.settings), files, LakeShelf(lake, NAME), **changed)
-
-
-def take(store: Store, lake: Lake, files: Files = CSV, **changed: Any) -> LandingReport:
-    return land(Landing(lake, NAME, NAME, "run"), source(store, lake, files, **changed))
-
-
-def values(lake: Lake) -> list[Any]:
-    """Return the ids of all good rows, sorted, doubled ones included."""
-    rows = bronze(lake, NAME).filter(pl.col("_refused").is_null())
-    return sorted(rows.get_column("id").to_list())
-
-
-class Interrupted(Location):
-    """A location in which something happens when a file is read for the n-th time."""
-
-    def __init__(self, settings: FilesSettings, at: dict[int, Callable[[], None]]) -> None:
-        super().__init__(settings)
-        self._at, self._reads = at, 0
-
-    def read(self, file: Any, start: int, end: int) -> bytes:
-        """Let it happen, then read."""
-        self._reads += 1
-        self._at.pop(self._reads, lambda: None)()
-        return super().read(file, start, end)
+from tests.support.taken_files import CSV, NAME, Interrupted, big, source, take, values
 
 
 def test_a_thousand_files_malformed_changed_arriving_and_vanishing_are_each_taken_once(
@@ -180,18 +97,6 @@ def test_a_file_that_vanishes_between_listing_and_reading_is_told_and_the_rest_i
     report = land(Landing(lake, NAME, NAME, "run"), taken)
     assert values(lake) == ["98", "99"]
     assert [warning for warning in report.warnings if warning.startswith("a.csv vanished")]
-
-
-def big(first: int, last: int, width: int = 40) -> bytes:
-    return b"id,v\n" + b"".join(b"%d,%s\n" % (n, b"x" * width) for n in range(first, last))
-
-
-@pytest.fixture
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of a thousand bytes, so that a file of some thousand has several."""
-    monkeypatch.setattr(content, "BLOCK_BYTES", 1000)
-    monkeypatch.setattr(content, "_PART_BYTES", 1000)
-    monkeypatch.setattr("headworks.sources.files.source._AHEAD_BYTES", 100)
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -292,89 +197,6 @@ def test_patterns_hidden_names_and_folders(store: Store, lake: Lake) -> None:
     assert values(lake) == ["x/c.csv", "x/y/d.csv"]
 
 
-def test_ndjson_json_and_parquet_files(store: Store, lake: Lake) -> None:
-    store.put("a.ndjson", b'{"id": 1}\n{"id": 2\n\n{"id": 3}')
-    store.put("b.ndjson.gz", gzip.compress(b'\xef\xbb\xbf{"id": 4}\r\n[5]\n'))
-    take(store, lake, Files(format="ndjson", pattern="*.ndjson*", settle_s=0))
-    rows = bronze(lake, NAME).sort("_file", "_line")
-    assert rows.select("record", "_line", "_refused", "_raw").rows() == [
-        (b'{"id": 1}', 1, None, None),
-        (None, 2, "line|json", b'{"id": 2'),
-        (b'{"id": 3}', 4, None, None),
-        (b'{"id": 4}\r', 1, None, None),
-        (None, 2, "line|json", b"[5]"),
-    ]
-    store.put("c.json", b'[\n {"id": 6},\n {"id": "7"}, 8]')
-    store.put("d.json", b'[{"id": 9}, {"id": ]')
-    take(store, lake, Files(format="json", pattern="*.json", settle_s=0))
-    rows = bronze(lake, NAME).filter(pl.col("_file").is_in(["c.json", "d.json"])).sort("_file", "_line")
-    assert rows.select("record", "_line", "_refused", "_raw").rows() == [
-        (b'{"id": 6}', 1, None, None),
-        (b'{"id": "7"}', 2, None, None),
-        (None, 3, "line|json", b"8"),
-        (b'{"id": 9}', 1, None, None),
-        (None, 2, "array|broken", b'{"id": ]'),
-    ]
-
-
-def test_parquet_files_keep_their_types_and_are_read_on_from_any_row(
-    store: Store, lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("headworks.sources.files.source._AHEAD_BYTES", 100)
-    frame = pl.DataFrame({"id": range(1000), "d": [f"{n}.50" for n in range(1000)]}).with_columns(
-        pl.col("d").cast(pl.Decimal(10, 2)),
-        at=pl.lit(datetime(2026, 1, 5, 8, tzinfo=UTC)),
-        u=pl.lit(2**63, dtype=pl.UInt64),
-        t=pl.lit(1).cast(pl.Time),
-    )
-    frame.write_parquet(tmp_path / "a.parquet", row_group_size=300)
-    store.put("a.parquet", (tmp_path / "a.parquet").read_bytes())
-    store.put("b.parquet", b"PAR1 nonsense")
-    files = Files(format="parquet", settle_s=0)
-
-    class Stopped(Exception):
-        pass
-
-    def stop(report: LandingReport) -> None:
-        raise Stopped
-
-    with pytest.raises(Stopped):
-        land(Landing(lake, NAME, NAME, "run"), source(store, lake, files, batch_rows=250), on_batch=stop)
-    report = take(store, lake, files)
-    assert report.refused == 1
-    rows = bronze(lake, NAME).filter(pl.col("_refused").is_null()).sort("id")
-    assert rows.select("id", "d", "at").equals(frame.select("id", "d", "at"))
-    assert rows.get_column("u").to_list() == [2**63] * 1000
-    assert rows.get_column("_line").to_list() == list(range(1, 1001))
-
-
-def test_a_damaged_compressed_file_gives_what_comes_before_the_damage_and_one_refused_record(
-    store: Store, lake: Lake
-) -> None:
-    data = "id,v\n" + "".join(f"{n},{random.Random(n).random()}\n" for n in range(20_000))
-    store.put("a.csv.gz", gzip.compress(data.encode())[:-5000])
-    report = take(store, lake)
-    assert report.refused == 1
-    assert 10_000 < report.landed < 20_000
-    assert "a.csv.gz cannot be read from line" in report.warnings[0]
-    assert take(store, lake).read == 0
-
-
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
-def test_wide_encodings(folder: Folder, lake: Lake, encoding: str) -> None:
-    folder.put("a.csv", "id,v\nä,1\n".encode(encoding))
-    take(folder, lake, Files(format="csv", settle_s=0, csv=CsvOptions(encoding=encoding)))
-    assert values(lake) == ["ä"]
-
-
-def test_a_new_column_is_added_and_a_missing_one_is_null(folder: Folder, lake: Lake) -> None:
-    folder.put("a.csv", b"id,v\n1,x\n")
-    take(folder, lake)
-    folder.put("b.csv", b"w,id\ny,2\n")
-    take(folder, lake)
-    assert bronze(lake, NAME).sort("id").select("id", "v", "w").rows() == [("1", "x", None), ("2", None, "y")]
-
-
 def test_a_full_read_takes_all_files_again_in_a_stream_of_its_own(folder: Folder, lake: Lake) -> None:
     folder.put("a.csv", b"id\n1\n")
     request = TakeIn(lake, NAME, "run")
@@ -425,48 +247,3 @@ def test_the_position_stays_small_and_segments_few_with_very_many_files(lake: La
     assert again.missing(listed) == []
     changed = replace(listed[7], version="v2")
     assert again.missing([*listed, changed]) == [changed]
-
-
-@contextmanager
-def refusing_server() -> Iterator[str]:
-    """A server that answers 403 to everything."""
-
-    class Refusing(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(403)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        do_HEAD = do_GET
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-def test_what_is_wrong_with_a_location_is_said_by_its_class_without_its_secrets(
-    s3: tuple[Any, dict[str, str]], tmp_path: Path
-) -> None:
-    _, options = s3
-
-    def place(root: str, **changed: str) -> FilesSettings:
-        return Bucket(None, "", {**options, **changed}).settings.model_copy(update={"root": root})
-
-    with pytest.raises(SourceMissing, match="not there"):
-        Location(FilesSettings(root=str(tmp_path / "nowhere")))
-    with pytest.raises(SourceMissing, match="not there") as missing:
-        list(Location(place("s3://no-such-bucket/in")).listed())
-    with pytest.raises(SourceUnavailable) as unreachable:
-        list(Location(place("s3://files/in", AWS_ENDPOINT_URL="http://127.0.0.1:9")).listed())
-    with pytest.raises(SettingsError):
-        Location(place("ftp://host/in"))
-    with pytest.raises(SettingsError, match="nonsense"):
-        Location(place("s3://files/in", NONSENSE="1"))
-    with refusing_server() as url, pytest.raises(CredentialsRefused) as refused:
-        list(Location(place("s3://files/in", AWS_ENDPOINT_URL=url)).listed())
-    for caught in (missing, unreachable, refused):
-        assert "s3-secret-never-shown" not in f"{caught.value} {caught.value.__cause__}"
