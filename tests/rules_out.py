@@ -392,10 +392,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for each in _COPIED:
-            source = CHECKOUT / each
+        for copied in _COPIED:
+            source = CHECKOUT / copied
             copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, folder / each)
+            copy(source, folder / copied)
         for number, each in enumerate(chosen, start=1):
             problem = holds(each, folder)
             failed += problem is not None

@@ -96,7 +96,7 @@ def _control(server: PostgresServer, *arguments: str) -> None:
 def _settle(dsn: str, scale: float, tables: tuple[str, ...]) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         for setting in ("fsync = off", "synchronous_commit = off", "max_wal_size = '4GB'"):
-            connection.execute(f"ALTER SYSTEM SET {setting}")  # type: ignore[arg-type]
+            connection.execute(f"ALTER SYSTEM SET {setting}")
         connection.execute("SELECT pg_reload_conf()")
     load(dsn, scale, tables)
     with psycopg.connect(dsn, autocommit=True) as connection:

@@ -36,7 +36,7 @@ def dlt(dsn: str, table: str, lake: str, backend: str) -> None:
     import dlt as tool
     from dlt.sources.sql_database import sql_table
 
-    resource = sql_table(dsn, table=table, backend=backend, chunk_size=100_000)  # type: ignore[arg-type]
+    resource = sql_table(dsn, table=table, backend=backend, chunk_size=100_000)
     pipeline = tool.pipeline(
         f"bench_{backend}",
         destination=tool.destinations.filesystem(bucket_url=f"file://{lake}"),

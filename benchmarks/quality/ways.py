@@ -16,6 +16,7 @@ from datetime import datetime
 from itertools import cycle
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import dataframely as dy
 import duckdb
@@ -109,8 +110,12 @@ def lines_schema(extra: dict[str, object] | None = None) -> type[dy.Schema]:
         name: dy.Decimal(15, 2, nullable=False) if dtype == MONEY else _TYPES[dtype](nullable=False)
         for name, dtype in schema.items()
     }
-    rules = {name: dy.rule()(lambda cls, holds=holds: holds) for name, holds in RULES.items()}
+    rules = {name: dy.rule()(_holding(holds)) for name, holds in RULES.items()}
     return type("Lines", (dy.Schema,), {**columns, **rules, **(extra or {})})
+
+
+def _holding(holds: pl.Expr) -> Callable[[Any], pl.Expr]:
+    return lambda cls: holds
 
 
 _LINEITEM: dict[str, pl.DataType] = {

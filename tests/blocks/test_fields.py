@@ -25,7 +25,7 @@ from blocks import (
 from headworks.settings import DatabaseSettings
 
 CANARY = "canary-7f3a-secret"
-OURS = [AlertChannel, ApiCredentials, FileLocation, LakeLocation]
+OURS: list[type[Block]] = [AlertChannel, ApiCredentials, FileLocation, LakeLocation]
 
 MAKERS: dict[str, Callable[[], Block]] = {
     "api": lambda: ApiCredentials(base_url="https://api.example.com", token=SecretStr(CANARY)),

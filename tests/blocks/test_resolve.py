@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def test_a_block_that_is_nowhere_is_an_error_that_lists_every_place_that_was_loo
     assert "deployments.register_blocks" in caught.value.do
 
 
-WRONG = {
+WRONG: dict[str, tuple[Callable[[str], object], str, str, str]] = {
     "an empty root": (lake_settings, "LAKE_ROOT", "/", "root"),
     "an address without http": (api_settings, "API_BASE_URL", f"ftp://{CANARY}", "base_url"),
     "a URL that cannot be read": (load_database, "DATABASE_URL", f"{CANARY}", "URL cannot be read"),

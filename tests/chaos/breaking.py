@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from headworks.lake import landing
+from headworks.lake import landing, quarantine, silver
 from headworks.lake.landing import Head, Landing
 from headworks.lake.products import ProductVersion
 from headworks.lake.store import Lake
@@ -58,7 +58,7 @@ def _keep_positions_beside(*, before: bool) -> None:
 
 
 def _put_rejected_last() -> None:
-    put_rejected, commit_silver = refinement.put_rejected, refinement.commit_silver
+    put_rejected, commit_silver = quarantine.put_rejected, silver.commit_silver
     waiting: list[tuple[Any, ...]] = []
 
     def put_later(*arguments: Any) -> None:

@@ -116,7 +116,9 @@ def _listed(name: str, state: State) -> Sequence[Any]:
 
 def _readings(part: pl.DataFrame) -> int:
     """Count the readings of a stream that landed anything: the pages of each are numbered from 1."""
-    pages = part.select("_sequence", "_page").unique(maintain_order=True).get_column("_page").to_list()
+    pages: list[int] = (
+        part.select("_sequence", "_page").unique(maintain_order=True).get_column("_page").to_list()
+    )
     return 1 + sum(after <= before for before, after in pairwise(pages))
 
 

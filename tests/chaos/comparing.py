@@ -43,9 +43,9 @@ class Witness:
     def pass_done(self) -> None:
         """Note that a pass came to its end: all that the shop shows now was there to read."""
         for name, rows in self.shop.now.tables.items():
-            self.must[name] = self.must.get(name, Counter()) | rows
+            self.must[name] = _most(self.must.get(name), rows)
         for name, listed in (("shop.products", self.shop.now.products), ("shop.rates", self.shop.now.rates)):
-            self.must[name] = self.must.get(name, Counter()) | Counter(listed)
+            self.must[name] = _most(self.must.get(name), Counter(listed))
 
     def hear(self, acknowledged: Mapping[str, int]) -> None:
         """Note what a worker reported."""
@@ -73,3 +73,8 @@ def summed(table: str, parts: list[Compared]) -> Compared:
         missing=sum(part.missing for part in parts),
         doubled=sum(part.doubled for part in parts),
     )
+
+
+def _most(known: Counter[Any] | None, seen: Counter[Any]) -> Counter[Any]:
+    """Return each as often as the one or the other has it, whichever has it oftener."""
+    return Counter(known or ()) | seen

@@ -85,7 +85,7 @@ class Ground:
         """Lock a table, so that a run stops where it needs it; gives what waits until one does."""
         connection = psycopg.connect(self._postgres().admin_url(database))
         try:
-            connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")  # type: ignore[arg-type]
+            connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
             yield lambda: self.until(lambda: self._waiting(database), f"no run came to {table}")
         finally:
             # Closed, and not committed: a Postgres that was restarted meanwhile has let go of the lock itself.

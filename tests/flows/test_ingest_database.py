@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import psycopg
@@ -19,6 +19,7 @@ from prefect.testing.utilities import prefect_test_harness
 from flows.ingest_database import ingest_database
 from headworks.errors import GateClosed, SettingsError, SourceMissing
 from headworks.lake.store import Lake
+from headworks.observe.report import RunReport
 from headworks.settings import LakeSettings
 from tests.conftest import PostgresServer
 
@@ -91,7 +92,7 @@ def test_keys_are_compared_and_a_table_that_was_emptied_closes_the_gate(
     asked: dict[str, Any] = {"database": "shop-database", "dataset": "raw.orders", "silver": True}
     ingest_database(**asked, table=table)
     connection.execute("DELETE FROM orders WHERE id <= 2")
-    report = ingest_database(**asked, table=table, compare_keys=True)
+    report = cast(RunReport, ingest_database(**asked, table=table, compare_keys=True))
     assert report.refinements[0].deleted == 2
     connection.execute("TRUNCATE orders")
     with pytest.raises(GateClosed, match="18 of 18 keys vanished"):
@@ -102,17 +103,17 @@ def test_keys_are_compared_and_a_table_that_was_emptied_closes_the_gate(
 
 
 def test_a_dry_run_counts_and_lands_nothing(lake: Lake, connection: psycopg.Connection) -> None:
-    report = ingest_database("shop-database", "raw.orders", table={"name": "orders"}, dry_run=True)  # type: ignore[arg-type]
+    report = ingest_database("shop-database", "raw.orders", table={"name": "orders"}, dry_run=True)  # type: ignore[call-overload]
     assert report.landings[0].would_land == 20
     assert lake.open("bronze", "raw.orders") is None
 
 
 def test_what_is_wrong_is_said_in_one_message(lake: Lake, connection: psycopg.Connection) -> None:
     with pytest.raises(SourceMissing, match='relation "no_such" does not exist'):
-        ingest_database("shop-database", "raw.orders", table={"name": "no_such"})  # type: ignore[arg-type]
+        ingest_database("shop-database", "raw.orders", table={"name": "no_such"})  # type: ignore[call-overload]
     with pytest.raises(
         SourceMissing, match=r"No table is chosen.*its tables are: Order Lines, orders, scratch_1"
     ):
-        ingest_database("shop-database", "raw", tables={"include": ["x*"]})  # type: ignore[arg-type]
+        ingest_database("shop-database", "raw", tables={"include": ["x*"]})  # type: ignore[call-overload]
     with pytest.raises(SettingsError, match="either a table, or tables"):
         ingest_database("shop-database", "raw")

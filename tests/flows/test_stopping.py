@@ -66,7 +66,7 @@ def newest_state() -> str:
     with get_client(sync_client=True) as client:
         (run,) = client.read_flow_runs(flow_run_filter=by_hand, sort=FlowRunSort.START_TIME_DESC, limit=1)
     assert run.state is not None
-    return run.state.name
+    return str(run.state.name)
 
 
 def assert_given_back(lake: Lake, name: str) -> None:

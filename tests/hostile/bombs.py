@@ -43,7 +43,7 @@ def play_bomb(name: str, style: str, seed: int, folder: Path, *, packed: bool) -
     lake = Lake(LakeSettings(root=str(folder)))
     with hostile(api):
         told = _other(api, folder)
-        found.failed, memory_mb = str(told["failed"]), float(told["memory_mb"])
+        found.failed, memory_mb = str(told["failed"]), float(str(told["memory_mb"]))
         if found.failed != "ResponseTooLarge":
             found.faults.append(f"not refused as too large: {told}")
         if memory_mb > CAP_MB + BESIDE_MB:

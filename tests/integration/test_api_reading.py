@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Any
 
 import polars as pl
 import pytest
@@ -29,7 +30,7 @@ NOT_NOW = Answer(status=0)
 
 
 def read(
-    lake: Lake, api: Upstream, resource: Resource, *, batch_pages: int = 3, **limits: int
+    lake: Lake, api: Upstream, resource: Resource, *, batch_pages: int = 3, **limits: Any
 ) -> LandingReport:
     source = ApiSource(api_client(api.url, **limits), resource, batch_pages=batch_pages)
     return land(Landing(lake, NAME, NAME, "run"), source)

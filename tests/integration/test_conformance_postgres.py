@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -63,7 +64,7 @@ class PostgresSuite(SourceSuite):
     def failing(self, table: DatabaseSettings) -> Failing:
         """A source with a user that does not exist."""
         address = psycopg.conninfo.conninfo_to_dict(table.libpq_url())
-        parts = {name: value for name, value in address.items() if value is not None}
+        parts: dict[str, Any] = {name: value for name, value in address.items() if value is not None}
         wrong = psycopg.conninfo.make_conninfo(**{**parts, "user": "nobody", "password": PASSWORD})
         return Failing(
             PostgresTable(DatabaseSettings(url=SecretStr(wrong)), Table(name="things")), [PASSWORD]

@@ -134,7 +134,7 @@ def test_without_the_look_at_the_start_keys_of_the_live_stream_are_deleted(
     shop.refine()
     shop.read(generation, items(1, 2))
     shop.complete(generation)
-    real = refinement.newest_complete
+    real = newest_complete
 
     def later(*arguments: Any) -> Generation | None:
         found = real(*arguments)

@@ -13,9 +13,8 @@ from deltalake.exceptions import CommitFailedError
 from headworks.errors import CandidateStale, GateClosed, LakeUnusable
 from headworks.lake import delta
 from headworks.lake.delta import Table
-from headworks.lake.gold import read_staged, staged_uri
+from headworks.lake.gold import Pins, read_staged, staged_uri
 from headworks.lake.store import Lake
-from headworks.refine import curation
 from headworks.refine.curation import GoldTable, audit, curate, stage
 from tests.support.faults import Crash, crash_after, crash_before, writes
 from tests.support.golden import committed, fill, rows, tables
@@ -81,7 +80,7 @@ def test_tombstones_and_provenance_do_not_reach_gold(lake: Lake, each: GoldTable
     silver = lake.must_open("silver", NAME)
     gone = silver.scan().filter(pl.col("id") == 2).with_columns(_deleted=pl.lit(True)).collect()
     silver.merge(gone, ("id",), {"change": 2})
-    pins = curation.Pins(tables=(pins.tables[0].model_copy(update={"version": silver.version, "change": 2}),))
+    pins = Pins(tables=(pins.tables[0].model_copy(update={"version": silver.version, "change": 2}),))
     committed(lake, each, pins)
     assert rows(lake) == [1, 3]
     assert lake.must_open("gold", each.name).columns == ["id", "v", "money"]

@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 import headworks.lake.landing as landing_module
-from headworks.errors import CommitUnclear, LakeUnusable
+from headworks.errors import CommitUnclear, ConcurrentRun, LakeUnusable
 from headworks.lake.delta import Table
 from headworks.lake.landing import Landing, checkpoint_id, land, read_head
 from headworks.lake.store import Lake
@@ -189,7 +189,7 @@ def test_two_runs_that_write_different_positions_for_one_sequence(
             land(other, Numbered(FIVE[:4], size=4))
         return token
 
-    with pytest.raises(landing_module.ConcurrentRun):
+    with pytest.raises(ConcurrentRun):
         land(Landing(lake, NAME, NAME, "slow", token=interrupted), Numbered(FIVE))
     land(landing(lake), Numbered(FIVE))
     landed = ids(bronze(lake))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -69,7 +70,7 @@ def test_an_old_backfill_does_not_overwrite_the_new(
 ) -> None:
     """With provenance in silver the older version is superseded; with the comparison taken out it wins."""
     if not provenance:
-        monkeypatch.setattr(compare_module, "_not_older", lambda: compare_module.pl.lit(True))
+        monkeypatch.setattr(compare_module, "_not_older", lambda: pl.lit(True))
     land_items(lake, [("1", "20", 9)])
     refine_items(lake)
     land_items(lake, [("1", "10", 3)], f"{NAME}@backfill")

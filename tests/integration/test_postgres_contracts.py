@@ -14,6 +14,7 @@ from headworks.lake.store import Lake
 from headworks.observe.report import PublishReport
 from headworks.publish.postgres import publish_postgres
 from headworks.quality import postgres_contracts
+from headworks.quality.contracts import verify
 from headworks.settings import DatabaseSettings
 from tests.support.golden import PUBLISHED, named
 from tests.support.sources import items
@@ -127,7 +128,7 @@ def test_soda_cannot_end_the_transaction_that_it_looks_into(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whatever a scan does to its connection, nothing is committed by it, and a closed gate still shows nothing."""
-    scan = postgres_contracts.verify
+    scan = verify
 
     def meddling(contract: Path, source: Any) -> Any:
         result = scan(contract, source)
@@ -152,7 +153,7 @@ def test_a_failed_query_that_soda_keeps_to_itself_publishes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The commit of a transaction in which a query failed is a rollback that raises nothing: it is asked before."""
-    scan = postgres_contracts.verify
+    scan = verify
 
     def keeping_quiet(contract: Path, source: Any) -> Any:
         result = scan(contract, source)

@@ -11,6 +11,7 @@ import pytest
 from headworks.errors import CandidateStale
 from headworks.lake import quarantine
 from headworks.lake.quarantine import pending_rows
+from headworks.lake.silver import commit_silver
 from headworks.lake.store import Lake
 from headworks.refine import refinement
 from headworks.refine.refinement import Refinement, refine
@@ -93,7 +94,7 @@ def test_a_shorter_try_that_writes_later_does_not_take_a_longer_ones_rejects(lak
         b_ended.wait()
         real_commit(*arguments)
 
-    real_commit, b_ended = refinement.commit_silver, Turn()
+    real_commit, b_ended = commit_silver, Turn()
     a = Beside(lambda: refine(with_token(lake, pause), ITEM)).start()
     read.wait()
     land_items(lake, bad_items(1, 7))
@@ -120,7 +121,7 @@ def test_a_shorter_try_that_writes_later_does_not_take_a_longer_ones_rejects(lak
 
 def test_a_zombie_that_wrote_its_rejects_first_is_refused_at_silver(lake: Lake) -> None:
     land_items(lake, bad_items(1, 2))
-    real = refinement.commit_silver
+    real = commit_silver
 
     def late(*arguments: Any) -> None:
         with pytest.MonkeyPatch.context() as patch:

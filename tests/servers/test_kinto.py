@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import dataframely as dy
@@ -78,7 +77,7 @@ def silver(lake: Lake) -> dict[str, int]:
 
 
 @pytest.fixture
-def collection(kinto_url: str) -> Iterator[Collection]:
+def collection(kinto_url: str) -> Collection:
     """A collection of its own with the first 400 airports."""
     made = Collection(kinto_url, f"airports-{next(NUMBERS)}")
     made.make()

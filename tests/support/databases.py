@@ -66,7 +66,7 @@ def shown(
     """Return the rows that Postgres shows: natively where ``frame`` has a type of its own, else as text."""
     columns = [_shown_as(name, dtype) for name, dtype in frame.schema.items()]
     with psycopg.connect(database.libpq_url(), options=_PRINTED_OUR_WAY) as connection:
-        rows = connection.execute(f"SELECT {', '.join(columns)} FROM {relation}").fetchall()  # type: ignore[arg-type]
+        rows = connection.execute(f"SELECT {', '.join(columns)} FROM {relation}").fetchall()
     return comparable(rows)
 
 

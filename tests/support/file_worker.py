@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from deltalake import write_deltalake
+
 from headworks.lake import delta
 from headworks.lake.landing import Landing, land
 from headworks.lake.shelf import LakeShelf
@@ -79,7 +81,7 @@ def main() -> None:
     """Patch the three kinds of steps, and take the files in."""
     lake, folder, pattern, step, side = sys.argv[1:]
     stepping = _kill_at(int(step), after=side == "after")
-    delta.write_deltalake = stepping(delta.write_deltalake)
+    delta.write_deltalake = stepping(write_deltalake)  # type: ignore[attr-defined] # patched on purpose
     Lake.put_object = stepping(Lake.put_object)  # type: ignore[method-assign]
     Location.read = stepping(Location.read)  # type: ignore[method-assign]
     ingest(Path(lake), Path(folder), pattern)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 import httpx
@@ -57,7 +58,7 @@ class ObjectStore:
         """Make the bucket that all lakes are in."""
         self._client().create_bucket(Bucket=BUCKET)
 
-    def _client(self):  # type: ignore[no-untyped-def] # boto3 makes its classes at run time
+    def _client(self) -> Any:  # boto3 makes its classes at run time
         return boto3.client(
             "s3",
             endpoint_url=self.url,

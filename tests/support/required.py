@@ -18,7 +18,7 @@ VARIABLE = "HEADWORKS_REQUIRE"
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterable[None]:
     """Turn the skip of a test that is required into a failure."""
-    report: pytest.TestReport = yield  # type: ignore[misc, assignment]
+    report: pytest.TestReport = yield  # type: ignore[assignment]
     words = required() & {*(mark.name for mark in item.iter_markers()), *getattr(item, "fixturenames", ())}
     if words and report.skipped and not hasattr(report, "wasxfail"):
         _fail(report, f"{', '.join(sorted(words))} must not be skipped here")
@@ -28,7 +28,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterable[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Iterable[None]:
     """Turn the skip of a whole file into an error where anything is required."""
-    report: pytest.CollectReport = yield  # type: ignore[misc, assignment]
+    report: pytest.CollectReport = yield  # type: ignore[assignment]
     if required() and report.skipped:
         _fail(report, "no file may be skipped as a whole here")
     return report  # type: ignore[return-value]

@@ -49,7 +49,7 @@ class ServerDatabase:
     def count(self, table: str) -> int:
         """Return how many rows a table has."""
         with psycopg.connect(self.url) as connection:
-            row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # type: ignore[arg-type]
+            row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
         assert row is not None
         return int(row[0])
 

@@ -37,11 +37,11 @@ def load(dsn: str, scale: float, tables: tuple[str, ...] = tuple(DDL)) -> None:
     generator = Path(sys.executable).with_name("tpchgen-cli")
     with psycopg.connect(dsn) as connection:
         for table in tables:
-            connection.execute(f"CREATE UNLOGGED TABLE {table} ({DDL[table]})")  # type: ignore[arg-type]
+            connection.execute(f"CREATE UNLOGGED TABLE {table} ({DDL[table]})")
             command = [str(generator), "csv", "-s", str(scale), f"--tables={table}", "--stdout"]
             with (
                 subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process,
-                connection.cursor().copy(f"COPY {table} FROM STDIN (FORMAT csv, HEADER)") as copy,  # type: ignore[arg-type]
+                connection.cursor().copy(f"COPY {table} FROM STDIN (FORMAT csv, HEADER)") as copy,
             ):
                 assert process.stdout is not None
                 while data := process.stdout.read(1 << 20):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 
 from headworks.lake.store import Lake
 from headworks.publish.postgres import PublishedTable
-from headworks.sources.api.source import Resource
+from headworks.sources.api.resource import Resource
 from tasks.extract import Run, extract_resource, extract_table
 from tasks.gold import audit_gold, commit_gold, pin_silver, stage_gold
 from tasks.publish import name_product, publish_tables
@@ -69,7 +70,7 @@ def test_each_run_has_a_name_a_log_line_with_counts_and_a_small_result(
     with get_client(sync_client=True) as client:
         from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-        runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[ids[0]])))
+        runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[UUID(ids[0])])))
     assert sorted(run.name for run in runs) == [
         "audit t.each",
         "commit t.each",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import polars as pl
 import psycopg
@@ -17,6 +18,7 @@ from prefect.client.orchestration import get_client
 from headworks.lake.store import Lake
 from headworks.observe.report import LandingReport
 from headworks.quality import contracts
+from headworks.refine import curation
 from headworks.refine.curation import GoldTable, stage
 from tasks import gold as gold_tasks
 from tasks.extract import Run, extract_table
@@ -34,7 +36,7 @@ def each(lake: Lake, tmp_path: Path) -> GoldTable:
     """A gold table that exists, with newer silver to make it of."""
     each = tables(tmp_path / "contracts")[0]
     fill(lake, items(1, 3))
-    lake.ensure("gold", each.name, pl.Schema({"id": pl.Int64, "v": pl.Int64, "money": pl.Decimal(38, 2)}))
+    lake.ensure("gold", each.name, pl.Schema({"id": pl.Int64(), "v": pl.Int64(), "money": pl.Decimal(38, 2)}))
     return each
 
 
@@ -53,7 +55,7 @@ def states_of(task_name: str, story: Callable[[], Any]) -> list[str]:
     with get_client(sync_client=True) as client:
         from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-        runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[ids[0]])))
+        runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[UUID(ids[0])])))
     return [str(run.state_name) for run in runs if run.name.startswith(task_name)]
 
 
@@ -61,7 +63,7 @@ def test_a_candidate_of_pinned_silver_is_staged_once_and_then_taken_from_the_cac
     run: Run, each: GoldTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     staged: list[str] = []
-    real = gold_tasks.stage
+    real = curation.stage
 
     def stage(*arguments: Any) -> Any:
         staged.append("made")
@@ -143,7 +145,10 @@ def test_an_open_gate_is_remembered_and_a_closed_one_is_not(
 
 def test_another_text_of_the_contract_is_another_audit(run: Run, lake: Lake, each: GoldTable) -> None:
     staged = stage(lake, each, pin_silver.fn(run, (NAME,)))
-    key = lambda: gold_tasks._audit_key(None, {"run": run, "gold": each, "staged": staged})  # type: ignore[arg-type] # noqa: E731
+
+    def key() -> str | None:
+        return gold_tasks._audit_key(None, {"run": run, "gold": each, "staged": staged})  # type: ignore[arg-type]
+
     first = key()
     assert first is not None
     assert key() == first

@@ -214,7 +214,7 @@ def test_rows_of_transactions_that_commit_out_of_order_land_once_each(
         # Whether by the transaction's clock or by the statement's: neither lies before the transaction's beginning.
         clock = random.choice(["now()", "now()", "clock_timestamp()"])
         writer.execute(
-            f"INSERT INTO rows SELECT n, {clock}, 'v' FROM generate_series(%s::int, %s::int) n",  # type: ignore[arg-type]
+            f"INSERT INTO rows SELECT n, {clock}, 'v' FROM generate_series(%s::int, %s::int) n",
             [written, written + count - 1],
         )
         written += count

@@ -51,7 +51,7 @@ def silver(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, p
 def test_a_query_over_silver_equals_the_sql(name: str, silver: Mapping[str, pl.LazyFrame], dsn: str) -> None:
     transform, query = QUERIES[name]
     with psycopg.connect(dsn) as connection:
-        expected = connection.execute(query).fetchall()  # type: ignore[arg-type]
+        expected = connection.execute(query).fetchall()
     found = transform(silver).collect().rows()
     assert found == expected
     assert found

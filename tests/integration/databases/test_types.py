@@ -84,12 +84,12 @@ def test_every_type_lands_value_for_value_with_its_extremes_and_nulls(
 ) -> None:
     connection.execute(_MADE)
     columns = ", ".join(f'"Column {place} ü" {kind}' for place, kind in enumerate(TORTURE))
-    connection.execute(f"CREATE TABLE rows ({columns})")  # type: ignore[arg-type]
+    connection.execute(f"CREATE TABLE rows ({columns})")
     depth = max(len(values) for values in TORTURE.values()) + 1
     slots = ", ".join(f"%s::{kind}" for kind in TORTURE)
     for row in range(depth):
         values = [(found[row] if row < len(found) else None) for found in TORTURE.values()]
-        connection.execute(f"INSERT INTO rows VALUES ({slots})", values)  # type: ignore[arg-type]
+        connection.execute(f"INSERT INTO rows VALUES ({slots})", values)
     (report,) = take(lake, source(database))
     frame = landed(lake)
     assert (report.read, report.landed) == (depth, depth)
@@ -115,7 +115,7 @@ EXTREMES = {
 def test_a_value_that_no_type_holds_stops_the_run_and_is_named(
     lake: Lake, database: DatabaseSettings, connection: psycopg.Connection, kind: str
 ) -> None:
-    connection.execute(f"CREATE TABLE rows (id int, v {kind})")  # type: ignore[arg-type]
+    connection.execute(f"CREATE TABLE rows (id int, v {kind})")
     for value in EXTREMES[kind]:
         connection.execute("DELETE FROM rows")
         connection.execute("INSERT INTO rows VALUES (1, NULL), (2, %s)", [value])
@@ -127,7 +127,7 @@ def test_a_value_that_no_type_holds_stops_the_run_and_is_named(
 def test_a_value_that_no_type_holds_lands_as_text_beside_its_column(
     lake: Lake, database: DatabaseSettings, connection: psycopg.Connection, kind: str
 ) -> None:
-    connection.execute(f"CREATE TABLE rows (id int, v {kind})")  # type: ignore[arg-type]
+    connection.execute(f"CREATE TABLE rows (id int, v {kind})")
     plain = {"numeric(10,2)": "1.10"}.get(kind, "2024-01-02")
     values = [None, plain, *EXTREMES[kind]]
     for number, value in enumerate(values):
@@ -141,7 +141,6 @@ def test_a_value_that_no_type_holds_lands_as_text_beside_its_column(
 
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
-_YEARS = {"min_value": datetime(1, 1, 2), "max_value": datetime(9999, 12, 30)}
 _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "bool": st.booleans(),
     "int2": st.integers(-(2**15), 2**15 - 1),
@@ -157,7 +156,7 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "bytea": st.binary(max_size=8),
     "date": st.dates(),
     "timestamp": st.datetimes(),
-    "timestamptz": st.datetimes(**_YEARS),
+    "timestamptz": st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)),
     "interval": st.timedeltas(),
     "uuid": st.uuids(),
     "text[]": st.lists(_TEXT | st.none(), max_size=3),
@@ -191,7 +190,7 @@ def test_made_up_tables_land_value_for_value(
         lake = Lake(LakeSettings(root=str(tmp_path_factory.mktemp("lake"))))
         columns = ", ".join(f'"{place}" {kind}' for place, kind in enumerate(kinds))
         connection.execute("DROP TABLE IF EXISTS rows")
-        connection.execute(f"CREATE TABLE rows ({columns})")  # type: ignore[arg-type]
+        connection.execute(f"CREATE TABLE rows ({columns})")
         slots = ", ".join(f"%s::{kind}" for kind in kinds)
         with connection.cursor() as cursor:
             cursor.executemany(f"INSERT INTO rows VALUES ({slots})", [_written(row) for row in rows])

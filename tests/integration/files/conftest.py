@@ -17,7 +17,7 @@ from tests.support.stores import Bucket, Folder, Store
 @pytest.fixture(scope="session")
 def s3() -> Iterator[tuple[Any, dict[str, str]]]:
     """What an S3 server in this process holds, and the options with which the engine reaches it over HTTP."""
-    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.core.models import DEFAULT_ACCOUNT_ID
     from moto.s3.models import s3_backends
     from moto.server import ThreadedMotoServer
 

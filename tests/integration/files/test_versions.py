@@ -6,8 +6,10 @@ import gzip
 import itertools
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +60,9 @@ def test_a_thousand_files_malformed_changed_arriving_and_vanishing_are_each_take
 
     for path in chance.sample(paths, 20):
         write(path)
-    arriving = {number: (lambda n=number: write(f"new/{n}.csv")) for number in (1, 5, 9)}  # type: ignore[misc]
+    arriving: dict[int, Callable[[], None]] = {
+        number: partial(write, f"new/{number}.csv") for number in (1, 5, 9)
+    }
     location = Interrupted(store.settings, arriving)
     second = land(
         Landing(lake, NAME, NAME, "run"),

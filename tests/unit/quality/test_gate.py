@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import pytest
 from hypothesis import given
@@ -69,7 +69,7 @@ def test_rejects_are_limited_by_share_and_by_number(rejected: int, rows: int, ou
     assert check_rejects("s", rejected, rows, limits).outcome == outcome
 
 
-def report(**counts: int) -> RefineReport:
+def report(**counts: Any) -> RefineReport:
     return RefineReport(dataset="t.x", table=TableRef(table="silver.t.x", version=1), **counts)
 
 

@@ -26,7 +26,7 @@ Row = tuple[int | None, int | None, list[str]]
 
 
 def rows(*content: Row) -> pl.DataFrame:
-    schema = {"id": pl.Int64, "v": pl.Int64, "why": pl.List(pl.String), "_row": pl.Int64}
+    schema = pl.Schema({"id": pl.Int64(), "v": pl.Int64(), "why": pl.List(pl.String), "_row": pl.Int64()})
     return pl.DataFrame([(*row, n) for n, row in enumerate(content)], schema=schema, orient="row")
 
 

@@ -41,7 +41,7 @@ def test_all_items_come_in_order(count: int, depth: int) -> None:
 
 
 def test_a_failure_is_raised_where_its_item_would_have_come() -> None:
-    found = []
+    found: list[int] = []
     with pytest.raises(ValueError, match="at 3"):
         found.extend(prefetched(Counted(9, failing_at=3).items()))
     assert found == [0, 1, 2]

@@ -32,7 +32,7 @@ class Opened:
     def all(
         self,
         paths: list[str],
-        parameters: dict[str, str],
+        parameters: dict[str, Any],
         read: Callable[[bytes], T],
         rules: Rules | None = None,
         **asked: Any,
