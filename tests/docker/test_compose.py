@@ -130,6 +130,7 @@ def _settings(name: str, image: str) -> dict[str, str]:
         "HEADWORKS_DOCKER_GROUP": str(socket.stat().st_gid),
         "HEADWORKS_DOCKER_SOCKET": str(socket),
         "HEADWORKS_DOCKER_NETWORKS": f"{name}-flows",
+        "HEADWORKS_FLOWS_NETWORK": f"{name}-flows",
         "HEADWORKS_DATA_VOLUME": f"{name}-data",
         "HEADWORKS_SERVER_IMAGE": image,
         "HEADWORKS_WORKER_IMAGE": image,

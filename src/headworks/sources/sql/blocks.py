@@ -149,7 +149,7 @@ def _series(values: pa.ChunkedArray) -> pl.Series:
 
 
 def _lines(block: bytes) -> int:
-    """Count the lines of a block; bytes.count() goes byte by byte, which takes ten times as long."""
+    """Count the lines of a block; bytes.count() goes byte by byte, which takes four times as long."""
     values = np.frombuffer(block, np.uint8)
     # In pieces that stay in the processor's cache.
     pieces = (values[first : first + _PIECE] for first in range(0, len(values), _PIECE))
