@@ -300,3 +300,15 @@ def test_without_a_server_or_with_one_that_is_away_it_says_so(told: Any, tmp_pat
         assert "does not answer" in told(code=1)["error"]
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
         assert "PREFECT_API_URL" in told(code=1)["error"]
+
+
+def test_with_a_registry_deployments_take_the_image_from_there(
+    server: Operated, told: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = named(
+        yaml.safe_load((CHECKOUT / "prefect.yaml").read_text())["deployments"], "sales-daily-docker"
+    )
+    monkeypatch.setenv("HEADWORKS_REGISTRY", "registry.example.com/team/")
+    told()
+    deployed = server.deployment("sales/sales-daily-docker")["job_variables"]["image"]
+    assert deployed == f"registry.example.com/team/{plain['work_pool']['job_variables']['image']}"
