@@ -28,12 +28,13 @@ http: {{addr: "127.0.0.1:{port}"}}
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[str]:
     """The address of an empty registry; Docker takes one of this machine without TLS."""
-    if shutil.which("docker-registry") is None:
+    program = shutil.which("docker-registry")
+    if program is None:
         pytest.skip("No registry is installed: apt-get install docker-registry")
     address, log = f"127.0.0.1:{free_port(5055)}", tmp_path / "registry.log"
     file = tmp_path / "registry.yml"
     file.write_text(_CONFIGURATION.format(folder=tmp_path / "registry", port=address.partition(":")[2]))
-    process = start(["docker-registry", "serve", str(file)], {}, log)
+    process = start([program, "serve", str(file)], {}, log)
     try:
         wait_until(lambda: _answers(address), process, "The registry", log, _START_S)
         yield address
