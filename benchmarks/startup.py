@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median
 
-from tests.docker.conftest import DEPLOYMENT, POOL, docker
+from tests.docker.conftest import DEPLOYMENT, POOL, remove_volume
 from tests.support.operated import OperatedStack
 from tests.support.pools import Operator
 
@@ -51,10 +51,7 @@ def main() -> None:
                     _tell(name, [_run(operator, volume, command) for _ in range(options.runs)])
         finally:
             operator.stack.down()
-            left = docker("ps", "--all", "--quiet", "--filter", f"volume={volume}").split()
-            if left:
-                docker("rm", "--force", *left)
-            docker("volume", "rm", "--force", volume)
+            remove_volume(volume)
 
 
 def _run(operator: Operator, volume: str, command: str) -> tuple[float, ...]:

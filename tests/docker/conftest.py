@@ -39,6 +39,14 @@ def docker(*arguments: str, timeout_s: float = _COMMAND_S) -> str:
     return done.stdout.strip()
 
 
+def remove_volume(volume: str) -> None:
+    """Remove a volume, and all containers that have it."""
+    left = docker("ps", "--all", "--quiet", "--filter", f"volume={volume}").split()
+    if left:
+        docker("rm", "--force", *left)
+    docker("volume", "rm", "--force", volume)
+
+
 @pytest.fixture(scope="session")
 def engine() -> str:
     """The engine's version; without an engine all that needs one is skipped."""
@@ -119,10 +127,7 @@ def pool(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]
         yield Pool(operator, volume)
     finally:
         stack.down()
-        left = docker("ps", "--all", "--quiet", "--filter", f"volume={volume}").split()
-        if left:
-            docker("rm", "--force", *left)
-        docker("volume", "rm", "--force", volume)
+        remove_volume(volume)
 
 
 def deploy(operator: Operator, volume: str, **variables: str) -> None:

@@ -20,7 +20,7 @@ from cryptography.fernet import Fernet
 
 from deployments.local.processes import free_port
 from tests.docker.conftest import docker
-from tests.support.pools import CHECKOUT, FINAL, HTTP_S
+from tests.support.pools import FINAL, HTTP_S, run_command
 
 pytestmark = [pytest.mark.docker, pytest.mark.campaign]
 
@@ -45,42 +45,22 @@ class Compose:
 
     def run(self, *arguments: str) -> str:
         """Run a compose command; returns what it printed, and fails with it where it failed."""
-        return _run([*self.command, *arguments], os.environ)
+        return run_command([*self.command, *arguments], {}, timeout_s=_UP_S)
 
     def deploy(self) -> str:
         """Deploy as the documentation says, with the variables of the set."""
-        clean = {
-            name: text for name, text in os.environ.items() if not name.startswith(("PREFECT", "HEADWORKS"))
-        }
         settings = {
-            **clean,
             "PREFECT_API_URL": self.api_url,
             "PREFECT_API_AUTH_STRING": self.settings["PREFECT_API_AUTH_STRING"],
             "HEADWORKS_DOCKER_NETWORKS": self.settings["HEADWORKS_DOCKER_NETWORKS"],
             "HEADWORKS_LAKE_ROOT": "/data/lake",
             "COLUMNS": "400",
         }
-        return _run([sys.executable, "-m", "deployments.deploy", "--no-image"], settings)
+        return run_command([sys.executable, "-m", "deployments.deploy", "--no-image"], settings)
 
     def client(self, *, password: str = _PASSWORD) -> httpx.Client:
         """Return a client of the server's API."""
         return httpx.Client(base_url=f"{self.api_url}/", auth=(_USER, password), timeout=HTTP_S)
-
-
-def _run(command: list[str], settings: Mapping[str, str]) -> str:
-    done = subprocess.run(
-        command,
-        cwd=CHECKOUT,
-        env=dict(settings),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=_UP_S,
-    )
-    assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
-    return done.stdout
 
 
 def _program() -> tuple[str, ...]:
@@ -111,7 +91,7 @@ def compose(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Co
     compose = Compose(command, settings)
     try:
         compose.run("up", "--detach", "--no-build", "postgres", "server")
-        _wait_for_the_server(compose)
+        _answer(compose, "server", f"{compose.api_url}/health")
         compose.deploy()
         compose.run("up", "--detach", "--no-build")
         yield compose
@@ -140,15 +120,17 @@ def _settings(name: str, image: str) -> dict[str, str]:
     }
 
 
-def _wait_for_the_server(compose: Compose) -> None:
-    deadline = time.monotonic() + _UP_S
+def _answer(compose: Compose, service: str, address: str) -> str:
+    """Return what a service says at an address, as soon as it answers well."""
+    deadline = time.monotonic() + _RUN_S
     while True:
         try:
-            if httpx.get(f"{compose.api_url}/health", auth=(_USER, _PASSWORD), timeout=5).is_success:
-                return
+            answer = httpx.get(address, auth=(_USER, _PASSWORD), timeout=5)
+            if answer.is_success:
+                return answer.text
         except httpx.TransportError:
             pass
-        assert time.monotonic() < deadline, compose.run("logs", "server")
+        assert time.monotonic() < deadline, compose.run("logs", service)
         time.sleep(_POLL_S)
 
 
@@ -184,16 +166,8 @@ def _watched(client: httpx.Client, flow_run: str) -> dict[str, Any]:
 
 
 def test_the_dashboard_is_served(compose: Compose) -> None:
-    deadline = time.monotonic() + _RUN_S
     address = f"http://{compose.settings['HEADWORKS_DASHBOARD_BIND']}/_stcore/health"
-    while True:
-        try:
-            answer = httpx.get(address, timeout=5)
-            assert answer.text == "ok"
-            return
-        except httpx.TransportError:
-            assert time.monotonic() < deadline, compose.run("logs", "dashboard")
-            time.sleep(_POLL_S)
+    assert _answer(compose, "dashboard", address) == "ok"
 
 
 def test_starting_it_again_changes_nothing(compose: Compose) -> None:

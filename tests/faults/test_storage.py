@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tests.docker.conftest import docker
+from tests.docker.conftest import docker, remove_volume
 from tests.faults.ground import Begun, Ground
 
 pytestmark = [pytest.mark.docker, pytest.mark.server, pytest.mark.campaign]
@@ -40,9 +40,7 @@ def test_a_full_disk_fails_the_run_and_breaks_nothing(ground: Ground, image: str
         ground.assert_exact()
     finally:
         # The runs' containers are kept to be looked at, and hold the volume as the keeper does.
-        if holders := docker("ps", "--all", "--quiet", "--filter", f"volume={volume}").split():
-            docker("rm", "--force", *holders)
-        docker("volume", "rm", "--force", volume)
+        remove_volume(volume)
 
 
 def test_a_failed_run_is_retried_in_another_container_and_goes_on_after_what_was_landed(

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,32 @@ HTTP_S = 60
 FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 """The types of states in which a flow run ends."""
 
+
+def run_command(
+    command: Sequence[str], environment: Mapping[str, str], *, timeout_s: float = _COMMAND_S
+) -> str:
+    """Run a command in the checkout, with no variables of Prefect or ours but those that are given.
+
+    Returns what it printed, and fails with it where it failed.
+    """
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "HEADWORKS"))
+    }
+    done = subprocess.run(
+        command,
+        cwd=CHECKOUT,
+        env={**clean, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=timeout_s,
+    )
+    assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
+    return done.stdout
+
+
 R = TypeVar("R", bound=BaseModel)
 _UUID = re.compile(r"UUID: ([0-9a-f-]{36})")
 
@@ -50,22 +76,11 @@ class Operator:
         self, *arguments: str, timeout_s: float = _COMMAND_S, environment: Mapping[str, str] | None = None
     ) -> str:
         """Run ``python -m`` something; returns what it printed, and fails with it where it failed."""
-        clean = {
-            name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "HEADWORKS"))
-        }
-        done = subprocess.run(
+        return run_command(
             [sys.executable, "-m", *arguments],
-            cwd=CHECKOUT,
-            env={**clean, **self.environment(), **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=timeout_s,
+            {**self.environment(), **(environment or {})},
+            timeout_s=timeout_s,
         )
-        assert done.returncode == 0, f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}"
-        return done.stdout
 
     def environment(self) -> Mapping[str, str]:
         """Return the variables that lead to the server, with a home that is not the server's."""
