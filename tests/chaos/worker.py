@@ -124,7 +124,7 @@ def _extracts(work: Pass) -> list[Callable[[], None]]:
         for dataset, table in datasets.TABLES
     }
     resources: dict[str, Intake] = {
-        dataset.name: ResourceIntake(ApiSource(work.api, resource, batch_pages=1))
+        dataset.name: ResourceIntake(ApiSource(work.api, resource, unlanded_pages=2))
         for dataset, resource in datasets.RESOURCES
     }
 

@@ -119,6 +119,10 @@ def run(
         if clean:
             _clean(company, lake, day, results)
         before = day
+        print(
+            f"{company.name}, day {number + 1}: {len(results.verdicts)} of {len(todo)} corrupted",
+            file=sys.stderr,
+        )
     return results
 
 

@@ -30,7 +30,7 @@ from headworks.testing.outcome import DATASET, bronze_records
 from headworks.testing.styles import STYLES, Shown, Wanted
 from headworks.testing.truth import make_rows
 from headworks.testing.wire import Asked, Reply
-from tests.hostile.reader import BATCH_PAGES, IN_FLIGHT, READY, reading
+from tests.hostile.reader import READY, UNLANDED_PAGES, reading
 
 ROOT = Path(__file__).parents[2]
 PAGES, PAGE_ROWS = 1000, 5
@@ -89,8 +89,8 @@ class Killed:
         return not self.lost and not self.doubled and self.again <= MOST_AGAIN
 
 
-MOST_AGAIN = 2 * BATCH_PAGES + 2 * IN_FLIGHT + 1
-"""The batch that is being committed, the one gathered meanwhile, what is under way or ready, and a page of overlap."""
+MOST_AGAIN = UNLANDED_PAGES + 1
+"""What is being committed, gathered meanwhile, ready or under way; and a page of overlap where pages may shift."""
 
 
 @contextmanager

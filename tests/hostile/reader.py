@@ -19,13 +19,13 @@ from headworks.testing.reading import source_of
 from headworks.testing.styles import STYLES
 
 READY, DONE = "ready", "done"
-BATCH_PAGES = 20
+UNLANDED_PAGES = 20
 IN_FLIGHT = 8
 
 
 def reading(api: HostileApi) -> ApiSource:
     """Return the source that is read before a kill and after it."""
-    return source_of(api, in_flight=IN_FLIGHT, batch_pages=BATCH_PAGES)
+    return source_of(api, in_flight=IN_FLIGHT, unlanded_pages=UNLANDED_PAGES)
 
 
 def main(url: str, style: str, folder: str) -> None:

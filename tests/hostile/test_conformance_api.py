@@ -39,7 +39,7 @@ class ApiSuite(SourceSuite):
     @pytest.fixture
     def make_source(self, api: HostileApi) -> Making:
         """Make the source in batches of two pages."""
-        return lambda: source_of(api, batch_pages=2, **self.described)
+        return lambda: source_of(api, unlanded_pages=4, **self.described)
 
     @pytest.fixture
     def connections(self, api: HostileApi) -> Callable[[], int]:

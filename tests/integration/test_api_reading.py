@@ -32,7 +32,7 @@ NOT_NOW = Answer(status=0)
 def read(
     lake: Lake, api: Upstream, resource: Resource, *, batch_pages: int = 3, **limits: Any
 ) -> LandingReport:
-    source = ApiSource(api_client(api.url, **limits), resource, batch_pages=batch_pages)
+    source = ApiSource(api_client(api.url, **limits), resource, unlanded_pages=2 * batch_pages)
     return land(Landing(lake, NAME, NAME, "run"), source)
 
 
@@ -270,7 +270,7 @@ def test_pages_counted_without_an_announced_number_are_never_silently_green(lake
 def test_closing_a_reading_in_the_middle_ends_its_thread(lake: Lake) -> None:
     records = [thing(number) for number in range(1, 301)]
     with served(numbered(records)) as api:
-        batches = ApiSource(api_client(api.url), BY_PAGE, batch_pages=1).read(None, None)
+        batches = ApiSource(api_client(api.url), BY_PAGE, unlanded_pages=2).read(None, None)
         assert isinstance(batches, Iterator)
         assert next(batches).frame.height == 10
         batches.close()  # type: ignore[attr-defined]

@@ -38,7 +38,7 @@ def take(
 ) -> LandingReport:
     """Land what a resource has that is new, in real time and over real connections."""
     settings = ApiSettings(base_url=url, auth=auth or NoAuth(), limits=Limits(in_flight=in_flight))
-    source = ApiSource(ApiClient(settings), resource, batch_pages=batch_pages)
+    source = ApiSource(ApiClient(settings), resource, unlanded_pages=2 * batch_pages)
     return land(Landing(lake, NAME, stream, "run"), source)
 
 

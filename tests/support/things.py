@@ -69,7 +69,7 @@ def dated(number: int) -> tuple[str, bytes]:
 
 def land_things(lake: Lake, client: ApiClient, resource: Resource, *, batch_pages: int = 1) -> LandingReport:
     """Land a resource in the live stream of ``t.things``, a commit every ``batch_pages`` pages."""
-    return land(Landing(lake, NAME, NAME, "run"), ApiSource(client, resource, batch_pages=batch_pages))
+    return land(Landing(lake, NAME, NAME, "run"), ApiSource(client, resource, unlanded_pages=2 * batch_pages))
 
 
 def landed_records(lake: Lake) -> list[bytes]:

@@ -23,7 +23,7 @@ def source_of(
     *,
     in_flight: int = 1,
     timeout_s: float = 30.0,
-    batch_pages: int = 3,
+    unlanded_pages: int = 6,
     response_bytes: int = 16 * 2**20,
     **described: Any,
 ) -> ApiSource:
@@ -35,4 +35,4 @@ def source_of(
     )
     settings = ApiSettings(base_url=api.url, auth=credentials(kind, api.url), limits=limits)
     client = ApiClient(settings, clock=api.time.clock, sleep=api.time.sleep_async, chance=lambda: 1.0)
-    return ApiSource(client, describe(api.style.name, **described), batch_pages=batch_pages)
+    return ApiSource(client, describe(api.style.name, **described), unlanded_pages=unlanded_pages)

@@ -43,12 +43,13 @@ Making = Callable[[HostileApi], Source]
 class Allowed:
     """What the source under test may do by its settings.
 
-    Requests at the same time, pages that were guessed well and lie ready beside them, and pages in a batch.
+    Requests at the same time, pages that were guessed well and lie ready beside them, and pages that are not committed
+    yet.
     """
 
     in_flight: int = 1
     ready: int = 0
-    batch_pages: int = 3
+    unlanded_pages: int = 6
 
     @property
     def beside(self) -> int:
@@ -190,8 +191,8 @@ def _fails(trial: _Trial) -> None:
         return
     _truth(trial)
     again = sum(count - 1 for count in api.pages.values())
-    if not promise.doubled and again > trial.allowed.batch_pages + trial.allowed.beside + 1:
-        trial.fault(f"the next run asked for {again} pages again, more than a batch")
+    if not promise.doubled and again > trial.allowed.unlanded_pages + 1:
+        trial.fault(f"the next run asked for {again} pages again, more than may be read and not committed")
 
 
 def _never(trial: _Trial) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from headworks.sources.api.request import Request
+from headworks.sources.api.unlanded import Unlanded
 
 F = TypeVar("F")
 
@@ -24,10 +25,13 @@ _GROWTH = 4
 
 
 class Ahead(Generic[F]):
-    """Up to ``most`` requests on their way; it begins with one, and widens with each page that was guessed well."""
+    """Up to ``most`` requests on their way; it begins with one, and widens with each page that was guessed well.
 
-    def __init__(self, fetch: Callable[[Request], Awaitable[F]], most: int) -> None:
-        self._fetch, self._most = fetch, most
+    None is begun where ``unlanded`` has no room for its page.
+    """
+
+    def __init__(self, fetch: Callable[[Request], Awaitable[F]], most: int, unlanded: Unlanded) -> None:
+        self._fetch, self._most, self._unlanded = fetch, most, unlanded
         self._way = asyncio.Semaphore(most)
         self._tasks: dict[Request, asyncio.Task[F]] = {}
         self._width = 1
@@ -38,6 +42,7 @@ class Ahead(Generic[F]):
         if task is None:
             # Guessed wrong, or not at all: what is on its way is of no use.
             await self.drop()
+            await self._unlanded.room()
             task = self._begin(request)
         self._fill(guess)
         try:
@@ -54,7 +59,8 @@ class Ahead(Generic[F]):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _fill(self, guess: Guess) -> None:
-        while len(self._tasks) < self._width - 1:
+        # Beside those that lie ready or are under way there is the page that is being waited for.
+        while len(self._tasks) < self._width - 1 and self._unlanded.has_room(len(self._tasks) + 1):
             request = guess(len(self._tasks) + 1)
             if request is None or request in self._tasks:
                 break

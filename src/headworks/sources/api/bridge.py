@@ -15,6 +15,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from headworks.sources import eventloop
@@ -32,8 +33,13 @@ class _End:
     problem: BaseException | None = None
 
 
-def iterate(make: Callable[[], AsyncIterator[T]], *, name: str) -> Generator[T, None, None]:
-    """Iterate over what ``make`` returns, in a thread called ``name``; what it raises is raised here."""
+def iterate(
+    make: Callable[[], AsyncIterator[T]], *, name: str, used: Callable[[T], None] | None = None
+) -> Generator[T, None, None]:
+    """Iterate over what ``make`` returns, in a thread called ``name``; what it raises is raised here.
+
+    ``used`` is called there with an item as soon as the one after it is asked for here.
+    """
     made: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
     running = _Running(make, made)
     context = contextvars.copy_context()
@@ -48,6 +54,8 @@ def iterate(make: Callable[[], AsyncIterator[T]], *, name: str) -> Generator[T, 
                 return
             running.taken()
             yield item
+            if used is not None:
+                running.call(partial(used, item))
             del item
     finally:
         running.stop()
@@ -78,14 +86,14 @@ class _Running:
 
     def taken(self) -> None:
         """Make room for another item."""
-        self._call(self._room.release)
+        self.call(self._room.release)
 
     def stop(self) -> None:
         """End it, wherever it is."""
         with self._lock:
             self._stopped = True
         if self._task is not None:
-            self._call(self._task.cancel)
+            self.call(self._task.cancel)
 
     async def _pump(self) -> None:
         with self._lock:
@@ -99,7 +107,8 @@ class _Running:
                 del item
                 await self._room.acquire()
 
-    def _call(self, act: Callable[[], object]) -> None:
+    def call(self, act: Callable[[], object]) -> None:
+        """Have something called in the thread, unless it has ended."""
         loop = self._loop
         if loop is None or loop.is_closed():
             return

@@ -22,6 +22,10 @@ from headworks.sources.api.records import value_of
 from headworks.sources.api.request import Composer, Request
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.standing import Standing
+from headworks.sources.api.unlanded import Unlanded
+
+_TRIED = 2
+"""Pages that a proposal is tried on."""
 
 
 def probe(api: ApiClient, path: str, parameters: Mapping[str, str]) -> Proposal:
@@ -59,11 +63,11 @@ def _try(api: ApiClient, proposal: Proposal) -> None:
     resource = Resource.model_validate(proposal.resource)
 
     def pages() -> AsyncGenerator[Landed, None]:
-        return Reading(api, resource, Standing(), api.clock()).pages()
+        return Reading(api, resource, Standing(), api.clock(), Unlanded(_TRIED)).pages()
 
     try:
         with closing(iterate(pages, name=f"headworks probe {resource.path}")) as reading:
-            seen = list(islice(reading, 2))
+            seen = list(islice(reading, _TRIED))
     except HeadworksError as problem:
         proposal.because(f"tried: two pages could not be read like this: {problem.what}")
         return

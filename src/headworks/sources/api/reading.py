@@ -27,6 +27,7 @@ from headworks.sources.api.records import Body, Envelope, split
 from headworks.sources.api.request import Composer, Request, conditional_headers
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.standing import Span, Standing
+from headworks.sources.api.unlanded import Unlanded
 from headworks.sources.api.values import Values
 from headworks.sources.api.verdict import Verdict, judge_end
 from headworks.sources.api.watermark import Watermark
@@ -60,10 +61,15 @@ class Landed:
 
 
 class Reading:
-    """One reading of one resource, from where its stream stands to the end of the pass."""
+    """One reading of one resource, from where its stream stands to the end of the pass.
 
-    def __init__(self, api: ApiClient, resource: Resource, standing: Standing, now: datetime) -> None:
-        self._api, self._resource, self._standing = api, resource, standing
+    No page is asked for where ``unlanded`` has no room for it.
+    """
+
+    def __init__(
+        self, api: ApiClient, resource: Resource, standing: Standing, now: datetime, unlanded: Unlanded
+    ) -> None:
+        self._api, self._resource, self._standing, self._unlanded = api, resource, standing, unlanded
         self._paginator: Paginator = resource.pagination
         self._compose = Composer(api.settings, resource)
         self._fields = RecordFields(resource)
@@ -117,7 +123,7 @@ class Reading:
             return await self._fetch(request, first=first)
 
         most = self._api.settings.limits.in_flight
-        ahead = Ahead(fetch, most)
+        ahead = Ahead(fetch, most, self._unlanded)
         try:
             while True:
                 here = state

@@ -22,6 +22,7 @@ from headworks.sources.api.client import ApiClient
 from headworks.sources.api.reading import Landed, Reading
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.standing import Standing, begin
+from headworks.sources.api.unlanded import Unlanded
 from headworks.sources.base import Batch, Effort, Position
 
 RECORDS = pl.Schema({"record": pl.Binary(), "_page": pl.Int64(), "_url": pl.String()})
@@ -35,11 +36,16 @@ _MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class ApiSource:
-    """Reads one resource. A batch ends after so many pages, bytes or seconds, whichever comes first."""
+    """Reads one resource.
+
+    Never more than ``unlanded_pages`` pages are on their way to bronze, from being asked for to being committed: so
+    many a killed run reads again at most. A batch ends after half of them, so that it is committed while the other
+    half is being fetched, or after so many bytes or seconds.
+    """
 
     api: ApiClient
     resource: Resource
-    batch_pages: int = 100
+    unlanded_pages: int = 200
     batch_bytes: int = 16 * _MEGABYTE
     batch_s: float = 10.0
     window: Window | None = None
@@ -72,15 +78,20 @@ class ApiSource:
         now = self.api.clock()
         paginator = self.resource.pagination
         standing = begin(position, self.resource, paginator, now, window=self.window, until=until)
-        gathered = iterate(lambda: self._gather(standing, now), name=f"headworks {self.resource.path}")
+        unlanded = Unlanded(self.unlanded_pages)
+        gathered = iterate(
+            lambda: self._gather(standing, now, unlanded),
+            name=f"headworks {self.resource.path}",
+            used=lambda chunk: unlanded.landed(len(chunk.pages)),
+        )
         for chunk in gathered:
             yield self._batch(chunk)
             if chunk.problem is not None:
                 raise chunk.problem
 
-    async def _gather(self, standing: Standing, now: datetime) -> AsyncIterator[_Chunk]:
+    async def _gather(self, standing: Standing, now: datetime, unlanded: Unlanded) -> AsyncIterator[_Chunk]:
         """Gather pages until there are enough of them; a problem comes with the pages before it."""
-        reading = Reading(self.api, self.resource, standing, now)
+        reading = Reading(self.api, self.resource, standing, now, unlanded)
         chunk, since, traffic = _Chunk(), _seconds(), (0, 0)
         async with aclosing(reading.pages()) as pages:
             while True:
@@ -96,6 +107,7 @@ class ApiSource:
                     return
                 if landed is not None:
                     chunk.add(landed)
+                    unlanded.gathered()
                 done = landed is None or landed.standing.done
                 if chunk.pages and (done or self._is_enough(chunk, since)):
                     spent = reading.session.traffic
@@ -108,7 +120,7 @@ class ApiSource:
 
     def _is_enough(self, chunk: _Chunk, since: float) -> bool:
         return (
-            len(chunk.pages) >= self.batch_pages
+            len(chunk.pages) >= max(1, self.unlanded_pages // 2)
             or chunk.bytes >= self.batch_bytes
             or _seconds() - since >= self.batch_s
         )
