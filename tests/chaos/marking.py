@@ -43,7 +43,7 @@ class Voice:
 
 def mark_engine(voice: Voice) -> None:
     """Wrap the engine's commits, its quarantine step and its last statement before Postgres commits."""
-    for name in ("append", "overwrite", "merge", "delete"):
+    for name in ("append", "append_part", "overwrite", "merge", "delete"):
         setattr(Table, name, _marked_commit(voice, getattr(Table, name)))
     setattr(refinement, "put_rejected", _marked_quarantine(voice, put_rejected))  # noqa: B010
     setattr(postgres, "_record", _marked_record(voice, getattr(postgres, "_record")))  # noqa: B009, B010

@@ -75,7 +75,7 @@ def test_without_reading_the_transactions_again_such_a_commit_doubles(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rule taken out: the failed append is repeated on the newest version, as a retry by path does."""
-    real = Table.append
+    real = Table.append_part
 
     def blind(self: Table, *arguments: Any, **named: Any) -> None:
         try:
@@ -83,7 +83,7 @@ def test_without_reading_the_transactions_again_such_a_commit_doubles(
         except OSError:
             real(lake.must_open("bronze", NAME), *arguments, **named)
 
-    monkeypatch.setattr(Table, "append", blind)
+    monkeypatch.setattr(Table, "append_part", blind)
     with writes(happened_but_failed(3)):
         land(landing(lake), Numbered(FIVE))
     assert ids(bronze(lake)) == [*FIVE_IDS, "5"]

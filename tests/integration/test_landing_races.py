@@ -44,12 +44,12 @@ def test_without_the_table_object_that_was_read_two_runs_double(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rule taken out: each append goes through a freshly opened table."""
-    real = Table.append
+    real = Table.append_part
 
     def by_path(self: Table, *arguments: Any, **named: Any) -> None:
         real(lake.must_open("bronze", NAME), *arguments, **named)
 
-    monkeypatch.setattr(Table, "append", by_path)
+    monkeypatch.setattr(Table, "append_part", by_path)
     source = Numbered(SIX, before_batch=at_batch(1, lambda: land_items(lake, SIX)))
     land(Landing(lake, NAME, NAME, "slow"), source)
     assert len(ids(bronze(lake))) > len(SIX_IDS)

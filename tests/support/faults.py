@@ -1,4 +1,4 @@
-"""Ways to break a commit on purpose, at the one place where delta-rs is called.
+"""Ways to break a commit on purpose, where delta-rs is called.
 
 Each is a context manager, so that a test sees where the trouble begins and ends.
 """
@@ -20,20 +20,26 @@ class Crash(BaseException):
 
 Call = Callable[..., Any]
 
+WRITES = ("write_deltalake", "commit_parts")
+"""The functions of ``delta`` through which rows are appended and replaced."""
+
 
 @contextmanager
 def writes(around: Callable[[int, Callable[[], Any]], Any]) -> Iterator[None]:
-    """Replace each call of ``write_deltalake`` by ``around(number, call)``; the numbers begin with 1."""
-    real = vars(delta)["write_deltalake"]  # what another may have replaced already
+    """Replace each append and overwrite by ``around(number, call)``; the numbers begin with 1."""
     count = 0
 
-    def patched(*arguments: Any, **named: Any) -> Any:
-        nonlocal count
-        count += 1
-        return around(count, lambda: real(*arguments, **named))
+    def patched(real: Call) -> Call:
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal count
+            count += 1
+            return around(count, lambda: real(*arguments, **named))
+
+        return call
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delta, "write_deltalake", patched)
+        for name in WRITES:
+            patch.setattr(delta, name, patched(vars(delta)[name]))  # what another may have replaced already
         yield
 
 

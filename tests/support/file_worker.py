@@ -14,8 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deltalake import write_deltalake
-
 from headworks.lake import delta
 from headworks.lake.landing import Landing, land
 from headworks.lake.shelf import LakeShelf
@@ -26,6 +24,7 @@ from headworks.sources.files import source as source_module
 from headworks.sources.files.location import Location
 from headworks.sources.files.selection import Files
 from headworks.sources.files.source import FileSource
+from tests.support.faults import WRITES
 
 NAME = "t.killed"
 
@@ -81,7 +80,8 @@ def main() -> None:
     """Patch the three kinds of steps, and take the files in."""
     lake, folder, pattern, step, side = sys.argv[1:]
     stepping = _kill_at(int(step), after=side == "after")
-    delta.write_deltalake = stepping(write_deltalake)  # type: ignore[attr-defined] # patched on purpose
+    for name in WRITES:
+        setattr(delta, name, stepping(vars(delta)[name]))
     Lake.put_object = stepping(Lake.put_object)  # type: ignore[method-assign]
     Location.read = stepping(Location.read)  # type: ignore[method-assign]
     ingest(Path(lake), Path(folder), pattern)

@@ -76,7 +76,7 @@ def _killing(step: int, *, after: bool) -> Callable[[Callable[..., Any]], Callab
 def main(lake: str, step: str, moment: str) -> None:
     """Replay, and be killed."""
     around = _killing(int(step), after=moment == "after")
-    for name in ("append", "merge", "delete"):
+    for name in ("append", "append_part", "merge", "delete"):
         setattr(delta.Table, name, around(getattr(delta.Table, name)))
     replay_mended(Path(lake), "killed")
 

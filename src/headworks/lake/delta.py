@@ -9,8 +9,7 @@ its caller's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -27,13 +26,15 @@ from deltalake import (
 from deltalake.exceptions import (
     CommitFailedError,
     DeltaError,
-    DeltaProtocolError,
-    SchemaMismatchError,
     TableNotFoundError,
 )
+from deltalake.transaction import AddAction
 
-from headworks.errors import CandidateStale, LakeUnusable, SchemaChanged
-from headworks.lake.encoding import NUMBERED
+from headworks.errors import LakeUnusable
+from headworks.lake.encoding import NUMBERED, Layout
+from headworks.lake.objects import Objects
+from headworks.lake.parts import takes, write_part
+from headworks.lake.translating import translated
 
 Transactions = Mapping[str, int]
 """Transaction ids and their versions, committed together with the rows."""
@@ -67,6 +68,7 @@ class Table:
 
     def __init__(self, delta: DeltaTable, name: str, options: dict[str, str] | None = None) -> None:
         self._delta, self._options = delta, options
+        self._overtaken = False
         self.name = name
 
     @property
@@ -124,7 +126,6 @@ class Table:
         transactions: Transactions,
         *,
         retries: int = APPEND_RETRIES,
-        writer: WriterProperties | None = None,
     ) -> None:
         """Append ``frame`` with its transactions in one commit; an empty frame carries the transactions alone.
 
@@ -139,10 +140,35 @@ class Table:
             frame,
             mode="append",
             schema_mode="merge" if differ else None,
-            writer_properties=writer or (NUMBERED if "_row" in names else _PLAIN),
+            writer_properties=NUMBERED if "_row" in names else _PLAIN,
             commit_properties=_properties(transactions, retries),
             post_commithook_properties=_NO_HOUSEKEEPING,
         )
+
+    def append_part(
+        self, rows: pa.Table, partition: Mapping[str, str], transactions: Transactions, layout: Layout
+    ) -> None:
+        """Append rows of one partition with their transactions in one commit; ``rows`` lack the partition's columns.
+
+        Rows that do not have the table's columns and types, and tables that ask more of a writer than to add files,
+        are left to delta-rs.
+        """
+        if self._overtaken:
+            raise CommitFailedError("Somebody else moved the transactions after this object's last commit.")
+        if not takes(self._delta, rows.schema, list(partition)):
+            for name, value in partition.items():
+                constant = pl.repeat(value, rows.num_rows, dtype=pl.String, eager=True)
+                rows = rows.append_column(name, constant.to_arrow())
+            self.append(rows.to_reader(), transactions)
+            return
+        added: list[AddAction] = []
+        if rows.num_rows:
+            objects = Objects(self._delta.table_uri, self._options)
+            schema = pa.schema(self._delta.schema().to_arrow())
+            added.append(write_part(objects, schema, rows, partition, layout))
+        commit_parts(self._delta, added, _properties(transactions, APPEND_RETRIES))
+        # Unlike after a write, what the object sees then may hold more than this commit.
+        self._overtaken = any(self.transaction(name) != version for name, version in transactions.items())
 
     def overwrite(
         self,
@@ -277,6 +303,19 @@ class Table:
             self._delta.cleanup_metadata()
 
 
+def commit_parts(delta: DeltaTable, added: Sequence[AddAction], properties: CommitProperties) -> None:
+    """Commit files that are written already, and let the table object see them."""
+    delta.create_write_transaction(
+        list(added),
+        "append",
+        delta.schema(),
+        delta.metadata().partition_columns,
+        commit_properties=properties,
+        post_commithook_properties=_NO_HOUSEKEEPING,
+    )
+    delta.update_incremental()
+
+
 def open_table(
     uri: str, name: str, options: dict[str, str] | None, version: int | None = None
 ) -> Table | None:
@@ -336,38 +375,6 @@ def create_table(
     return table
 
 
-@contextmanager
-def translated(name: str) -> Iterator[None]:
-    """Turn what delta-rs and the file system raise while reading into errors of ours."""
-    try:
-        yield
-    except SchemaMismatchError as problem:
-        raise SchemaChanged(f"The columns do not fit the table: {problem}", where=name) from problem
-    except (DeltaProtocolError, DeltaError, OSError) as problem:
-        raise LakeUnusable(
-            f"The lake cannot be used: {_first_line(problem)}",
-            where=name,
-            do="check that the lake's location exists, is writable, and that its credentials are right.",
-        ) from problem
-
-
-@contextmanager
-def refused_when_stale(name: str) -> Iterator[None]:
-    """Turn a refused commit of an audited candidate into `CandidateStale`."""
-    try:
-        yield
-    except CommitFailedError as problem:
-        raise CandidateStale(
-            "The table changed while its candidate was audited, so the candidate was not committed.",
-            where=name,
-            do="nothing: the step is repeated from the newest version.",
-        ) from problem
-    except SchemaMismatchError as problem:
-        raise SchemaChanged(
-            f"The columns do not fit the table: {_first_line(problem)}", where=name
-        ) from problem
-
-
 def _properties(transactions: Transactions, retries: int) -> CommitProperties:
     pairs = [Transaction(app_id, version) for app_id, version in transactions.items()]
     return CommitProperties(app_transactions=pairs, max_commit_retries=retries)
@@ -382,7 +389,3 @@ def _as_stream(frame: pl.LazyFrame) -> pa.RecordBatchReader:
         for batch in part.to_arrow().cast(schema).to_batches()
     )
     return pa.RecordBatchReader.from_batches(schema, batches)
-
-
-def _first_line(problem: BaseException) -> str:
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:300]

@@ -7,7 +7,8 @@ pages, which nobody asks for, save a quarter of what is left. What belongs here:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
@@ -20,38 +21,43 @@ _FEW = 1_024
 _MOST_DISTINCT = 0.3
 """Of so many rows, the largest share of different values for which a dictionary still saves more than it costs."""
 
-# Delta's own statistics are made from these.
 _BOUNDS: Final = "CHUNK"
-_PLAIN = ColumnProperties(statistics_enabled=_BOUNDS)
-_NUMBERS = ColumnProperties(
-    dictionary_enabled=False, encoding="DELTA_BINARY_PACKED", statistics_enabled=_BOUNDS
-)
-_VARIED = ColumnProperties(dictionary_enabled=False, statistics_enabled=_BOUNDS)
+"""Delta's own statistics are made from bounds for a column's part of a file."""
 _OWN_NUMBERS = ("_row", "_sequence", "_ingested_at")
 
+NUMBERED = WriterProperties(
+    compression="SNAPPY",
+    default_column_properties=ColumnProperties(statistics_enabled=_BOUNDS),
+    column_properties=dict.fromkeys(
+        _OWN_NUMBERS,
+        ColumnProperties(
+            dictionary_enabled=False, encoding="DELTA_BINARY_PACKED", statistics_enabled=_BOUNDS
+        ),
+    ),
+)
+"""How delta-rs writes bronze."""
 
-def _properties(columns: Mapping[str, ColumnProperties]) -> WriterProperties:
-    own = dict.fromkeys(_OWN_NUMBERS, _NUMBERS)
-    return WriterProperties(
-        compression="SNAPPY", default_column_properties=_PLAIN, column_properties={**columns, **own}
-    )
 
+@dataclass(frozen=True)
+class Layout:
+    """Which columns are written without a dictionary, and which as the differences of whole numbers."""
 
-NUMBERED = _properties({})
+    varied: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset(_OWN_NUMBERS)
 
 
 class Encoding:
     """How the batches of one landing are written: chosen at the first that has rows enough to tell."""
 
     def __init__(self) -> None:
-        self._chosen: WriterProperties | None = None
+        self._chosen: Layout | None = None
 
-    def of(self, rows: pl.DataFrame | pa.Table) -> WriterProperties:
+    def of(self, rows: pl.DataFrame | pa.Table) -> Layout:
         """Return how to write a batch: numbers as differences, no dictionary for values that hardly repeat."""
         if self._chosen is None and len(rows) >= _FEW:
-            varied = {name: _VARIED for name, share in _distinct(rows) if share > _MOST_DISTINCT}
-            self._chosen = _properties({**varied, **dict.fromkeys(_whole_numbers(rows), _NUMBERS)})
-        return self._chosen or NUMBERED
+            varied = frozenset(name for name, share in _distinct(rows) if share > _MOST_DISTINCT)
+            self._chosen = Layout(varied, frozenset([*_whole_numbers(rows), *_OWN_NUMBERS]))
+        return self._chosen or Layout()
 
 
 def _distinct(rows: pl.DataFrame | pa.Table) -> Iterator[tuple[str, float]]:

@@ -13,10 +13,11 @@ from pathlib import Path
 import polars as pl
 from pydantic import Field
 
-from headworks.lake.delta import Table, refused_when_stale, translated
+from headworks.lake.delta import Table
 from headworks.lake.quarantine import WRITER
 from headworks.lake.silver import CHANGE, CHANGED_BY
 from headworks.lake.store import Lake
+from headworks.lake.translating import refused_when_stale, translated
 from headworks.names import check_dataset
 from headworks.observe.report import Report, TableRef
 

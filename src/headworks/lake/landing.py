@@ -223,10 +223,10 @@ def _commit(
     encoding: Encoding,
 ) -> None:
     """Append a batch with its sequence and token: this is the moment in which it happens."""
-    meta = Metadata(landing.stream, sequence, landing.clock())
+    meta = Metadata(sequence, landing.clock())
     rows = conforming(batch.frame, table.schema, landing.drift)
     transactions = {landing.stream: sequence, checkpoint_id(landing.stream): token}
-    table.append(stamped(rows, meta), transactions, writer=encoding.of(rows))
+    table.append_part(stamped(rows, meta), {"_stream": landing.stream}, transactions, encoding.of(rows))
 
 
 def _received(table: Table) -> pl.Schema:

@@ -17,11 +17,12 @@ from pydantic import Field, model_validator
 
 from headworks.errors import CandidateStale
 from headworks.lake.ageing import AGEING, expired_rows
-from headworks.lake.delta import Table, refused_when_stale
+from headworks.lake.delta import Table
 from headworks.lake.generations import GENERATIONS, ended_id
 from headworks.lake.landing import checkpoint_id
 from headworks.lake.products import publications
 from headworks.lake.store import Lake, StoredObject
+from headworks.lake.translating import refused_when_stale
 from headworks.names import Layer, checkpoints_folder, table_path
 from headworks.observe.report import Report
 from headworks.ports import Clock, system_clock

@@ -16,8 +16,9 @@ from datetime import datetime
 import polars as pl
 
 from headworks.errors import ConcurrentRun, GateClosed, SettingsError
-from headworks.lake.delta import Table, refused_when_stale
+from headworks.lake.delta import Table
 from headworks.lake.store import Lake
+from headworks.lake.translating import refused_when_stale
 from headworks.names import check_dataset
 from headworks.observe.report import Report, TableRef
 from headworks.ports import Clock, system_clock

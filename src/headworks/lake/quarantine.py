@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from headworks.lake.delta import Table, refused_when_stale
+from headworks.lake.delta import Table
 from headworks.lake.store import Lake
+from headworks.lake.translating import refused_when_stale
 from headworks.sources.base import PLACE
 
 SCHEMA = pl.Schema(

@@ -14,8 +14,8 @@ from typing import Literal
 
 import polars as pl
 
-from headworks.lake.delta import refused_when_stale
 from headworks.lake.store import Lake
+from headworks.lake.translating import refused_when_stale
 
 ORIGIN = ("_stream", "_sequence", "_row")
 RESOLUTIONS = pl.Schema(

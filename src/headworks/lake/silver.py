@@ -15,10 +15,11 @@ from functools import reduce
 import polars as pl
 
 from headworks.errors import AccountMismatch
-from headworks.lake.delta import Table, refused_when_stale
+from headworks.lake.delta import Table
 from headworks.lake.generations import ended_id
 from headworks.lake.quarantine import TRY, WRITER, Try
 from headworks.lake.store import Lake
+from headworks.lake.translating import refused_when_stale
 
 CHANGE = "change"
 CHANGED_BY = "changed-by"

@@ -6,7 +6,6 @@ and writing together. What belongs here: that. What does not: the commit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -27,7 +26,6 @@ METADATA = pl.Schema(
 )
 _ARROW = pa.schema(
     {
-        "_stream": pa.string(),
         "_sequence": pa.int64(),
         "_row": pa.int64(),
         "_ingested_at": pa.timestamp("us", "UTC"),
@@ -39,7 +37,6 @@ _ARROW = pa.schema(
 class Metadata:
     """What the rows of one batch have in common; each has its number besides."""
 
-    stream: str
     sequence: int
     ingested_at: datetime
 
@@ -56,29 +53,19 @@ def conforming(rows: Rows, bronze: pl.Schema, drift: Policy) -> Rows:
     return frame.select(pl.col(name).cast(bronze[name]) if name in casts else name for name in kept)
 
 
-def stamped(rows: Rows, meta: Metadata) -> pl.DataFrame | pa.RecordBatchReader:
-    """Return rows with their metadata."""
-    if isinstance(rows, pl.DataFrame):
-        return rows.with_columns(_metadata(meta, pl.len()))
-    schema = pa.schema([*rows.schema, *_ARROW])
-    return pa.RecordBatchReader.from_batches(schema, _stamped_batches(rows, schema, meta))
+def stamped(rows: Rows, meta: Metadata) -> pa.Table:
+    """Return rows with their metadata, but for the stream, which is the partition of all of them."""
+    table = rows.to_arrow() if isinstance(rows, pl.DataFrame) else rows
+    # By way of Polars, since pyarrow imports pandas before it makes a single scalar.
+    own = pl.select(_metadata(meta, pl.lit(table.num_rows))).to_arrow().cast(_ARROW)
+    for name, values in zip(own.column_names, own.columns, strict=True):
+        table = table.append_column(name, values)
+    return table
 
 
 def _metadata(meta: Metadata, count: pl.Expr) -> list[pl.Expr]:
     return [
-        pl.repeat(meta.stream, count, dtype=pl.String).alias("_stream"),
         pl.repeat(meta.sequence, count, dtype=pl.Int64).alias("_sequence"),
         pl.int_range(count, dtype=pl.Int64).alias("_row"),
         pl.repeat(meta.ingested_at, count, dtype=pl.Datetime("us", "UTC")).alias("_ingested_at"),
     ]
-
-
-def _stamped_batches(rows: pa.Table, schema: pa.Schema, meta: Metadata) -> Iterator[pa.RecordBatch]:
-    # By way of Polars, since pyarrow imports pandas before it makes a single scalar.
-    made = pl.select(_metadata(meta, pl.lit(rows.num_rows))).to_arrow().cast(_ARROW)
-    first = 0
-    for batch in filter(len, rows.to_batches()):
-        parts = made.slice(first, batch.num_rows).combine_chunks()
-        columns = [column.chunk(0) for column in parts.columns]
-        yield pa.RecordBatch.from_arrays([*batch.columns, *columns], schema=schema)
-        first += batch.num_rows

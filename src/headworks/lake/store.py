@@ -17,12 +17,13 @@ from typing import IO, Any, cast
 
 import polars as pl
 import pyarrow as pa
-from deltalake.fs import DeltaStorageHandler
 from pyarrow import fs as arrow_fs
 from pyarrow import parquet
 
 from headworks.errors import LakeUnusable
-from headworks.lake.delta import MERGED_FILE_MB, Table, create_table, open_table, translated
+from headworks.lake.delta import MERGED_FILE_MB, Table, create_table, open_table
+from headworks.lake.objects import Objects
+from headworks.lake.translating import translated
 from headworks.names import Layer, table_path
 from headworks.object_store import open_store, put_new
 from headworks.settings import LakeSettings
@@ -230,26 +231,8 @@ class Lake:
     def _remote(self) -> arrow_fs.PyFileSystem:
         return arrow_fs.PyFileSystem(self._objects())
 
-    def _objects(self) -> _Objects:
-        return _Objects(self.settings.root, self._options)
-
-
-class _Objects(DeltaStorageHandler):
-    """Whole objects in the store that delta-rs reaches with the same options.
-
-    Not by pyarrow's streams: pyarrow hands over a buffer where delta-rs' stream takes bytes alone, and raises.
-    """
-
-    def write(self, path: str, data: bytes) -> None:
-        """Write an object; it is there when the stream is closed, and not before."""
-        stream = self._handler.open_output_stream(path, None)
-        stream.write(data)
-        stream.close()  # type: ignore[attr-defined] # delta-rs' type stub leaves it out
-
-    def read(self, path: str) -> bytes:
-        """Read an object."""
-        with self.open_input_file(path) as stream:
-            return bytes(stream.readall())
+    def _objects(self) -> Objects:
+        return Objects(self.settings.root, self._options)
 
 
 def _write_rows(target: IO[bytes] | pa.NativeFile, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:

@@ -14,8 +14,8 @@ import polars as pl
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from headworks.errors import SettingsError
-from headworks.lake.delta import refused_when_stale
 from headworks.lake.store import Lake
+from headworks.lake.translating import refused_when_stale
 from headworks.observe.report import Report
 
 JUDGEMENTS = pl.Schema(
