@@ -35,7 +35,7 @@ TYPED = pl.Schema(
         "raw": pl.Binary(),
     }
 )
-BOUNDED = ("number", "small", "text", "day", "at", "local")
+BOUNDED = ("number", "small", "day", "at", "local")
 """Columns of which the log may tell bounds."""
 
 _TIMES = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999_999))
@@ -84,7 +84,7 @@ def test_what_the_log_says_of_a_file_is_true_of_all_its_values(
     (entry,) = entries(lake).rows(named=True)
     assert entry["num_records"] == len(rows)
     for name in TYPED.names():
-        assert entry.get(f"null_count.{name}") in {frame.get_column(name).null_count(), None}
+        assert entry[f"null_count.{name}"] == frame.get_column(name).null_count()
         least, most = entry.get(f"min.{name}"), entry.get(f"max.{name}")
         assert name in BOUNDED or (least is None and most is None)
         for value in frame.get_column(name).drop_nulls() if least is not None else ():
@@ -96,7 +96,6 @@ def test_bounds_are_told_so_that_files_can_be_left_out(lake: Lake, name: str) ->
     values = {
         "number": [-5, 3],
         "small": [1, 2],
-        "text": ["a", "zz"],
         "day": [date(1999, 1, 2), date(2024, 2, 29)],
         "at": [datetime(1999, 1, 2, 3, 4, 5, 678_901, UTC), datetime(2024, 2, 29, tzinfo=UTC)],
         "local": [datetime(1999, 1, 2, 3, 4, 5, 678_901), datetime(2024, 2, 29)],

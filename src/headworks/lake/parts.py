@@ -1,8 +1,9 @@
 """A batch as one Parquet file of a Delta table, written by Arrow, with the entry for the table's log that adds it.
 
 delta-rs' own writer takes twice the processor time and more memory for the same rows: it goes through a query plan, and
-sorts rows by partition that all are of one. The entry's bounds are exact or left out: none for numbers with a
-floating point, whose NaN no bound holds, nor for decimals, which the log's JSON would round.
+sorts rows by partition that all are of one. Bounds are kept of whole numbers and of times, and are exact: none of
+numbers with a floating point, whose NaN no bound holds, of decimals, which the log's JSON would round, nor of texts,
+whose bounds take as long to find as a dictionary and leave out no file.
 
 What belongs here: that file and that entry. What does not: committing it (``delta.py``), and which rows.
 """
@@ -30,7 +31,6 @@ _ADDING_FEATURES = {"timestampNtz", "appendOnly", "invariants"}
 """What a table may ask of its writers beside the oldest protocol, as long as no column has an invariant."""
 _CONSTRAINTS = "delta.constraints."
 _INVARIANTS = "delta.invariants"
-_LONGEST_BOUND = 64
 _EPOCH = datetime(1970, 1, 1)
 
 
@@ -66,6 +66,7 @@ def write_part(
             target,
             typed,
             compression="snappy",
+            write_statistics=_bounded(typed),
             use_dictionary=[name for name in typed.names if name not in layout.varied | layout.numbers],
             column_encoding={name: "DELTA_BINARY_PACKED" for name in typed.names if name in layout.numbers},
             store_schema=False,
@@ -73,61 +74,63 @@ def write_part(
             metadata_collector=written,
         ) as writer,
     ):
-        writer.write_table(rows.select(typed.names).cast(typed))
+        made = rows.select(typed.names).cast(typed)
+        writer.write_table(made)
     return AddAction(
         path,
         target.size,
         dict(partition),
         int(time.time() * 1000),
         True,
-        # Not as escapes: of a character that takes two of them delta-rs would lose all statistics.
-        json.dumps(_statistics(written[0], typed), ensure_ascii=False),
+        json.dumps(_statistics(written[0], made)),
     )
 
 
-def _statistics(written: parquet.FileMetaData, schema: pa.Schema) -> dict[str, Any]:
-    """Return the log's statistics of a file: its rows, and of each flat column bounds and the number of nulls."""
-    bounds: dict[str, dict[str, Any]] = {"minValues": {}, "maxValues": {}}
-    nulls: dict[str, int] = {}
-    for place in range(written.num_columns):
-        name = written.schema.column(place).path
-        if name not in schema.names or pa.types.is_nested(schema.field(name).type):
-            continue
+def _statistics(written: parquet.FileMetaData, rows: pa.Table) -> dict[str, Any]:
+    """Return the log's statistics of a file: its rows, the nulls of flat columns, bounds of numbers and times."""
+    least: dict[str, int | str] = {}
+    most: dict[str, int | str] = {}
+    places = {written.schema.column(place).path: place for place in range(written.num_columns)}
+    for name in _bounded(rows.schema):
         groups = [
-            written.row_group(group).column(place).statistics for group in range(written.num_row_groups)
+            written.row_group(group).column(places[name]).statistics
+            for group in range(written.num_row_groups)
         ]
-        if not groups or any(group is None or not group.has_null_count for group in groups):
-            continue
-        nulls[name] = sum(group.null_count for group in groups)
-        told = _told(schema.field(name).type)
-        valued = [group for group in groups if group.has_min_max]
         # A group of nothing but nulls has no bounds, and needs none.
-        if told is None or not valued or any(group.num_values for group in groups if not group.has_min_max):
-            continue
-        least = told(min(group.min_raw for group in valued))
-        most = told(max(group.max_raw for group in valued))
-        if least is not None and most is not None:
-            bounds["minValues"][name], bounds["maxValues"][name] = least, most
-    return {"numRecords": written.num_rows, **bounds, "nullCount": nulls}
+        valued = [group for group in groups if group.has_min_max]
+        told = _told(rows.schema.field(name).type)
+        first = told(min(group.min_raw for group in valued)) if valued else None
+        last = told(max(group.max_raw for group in valued)) if valued else None
+        if first is not None and last is not None:
+            least[name], most[name] = first, last
+    nulls = {
+        name: values.null_count
+        for name, values in zip(rows.schema.names, rows.columns, strict=True)
+        if not pa.types.is_nested(values.type)
+    }
+    return {"numRecords": written.num_rows, "minValues": least, "maxValues": most, "nullCount": nulls}
 
 
-def _told(kind: pa.DataType) -> Callable[[Any], int | str | None] | None:
-    """Return how the log tells a bound of a type; None where it cannot do so exactly."""
-    if pa.types.is_integer(kind):
+def _bounded(schema: pa.Schema) -> list[str]:
+    """Return the columns of which bounds are kept."""
+    return [field.name for field in schema if _is_number(field.type) or _is_moment(field.type)]
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind))
+
+
+def _is_moment(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_date32(kind) or (pa.types.is_timestamp(kind) and kind.unit == "us"))
+
+
+def _told(kind: pa.DataType) -> Callable[[int], int | str | None]:
+    """Return how the log tells a bound of a type."""
+    if _is_number(kind):
         return int
-    if pa.types.is_string(kind):
-        return _text
     if pa.types.is_date32(kind):
         return lambda days: _moment(timedelta(days=days), "%s", 10)
-    if pa.types.is_timestamp(kind) and kind.unit == "us":
-        return lambda us: _moment(timedelta(microseconds=us), "%sZ" if kind.tz else "%s", 26)
-    return None
-
-
-def _text(raw: bytes | str) -> str | None:
-    """Return a text if it is short: a cut one would be no bound."""
-    text = raw.decode() if isinstance(raw, bytes) else raw
-    return text if len(text) <= _LONGEST_BOUND else None
+    return lambda us: _moment(timedelta(microseconds=us), "%sZ" if kind.tz else "%s", 26)
 
 
 def _moment(since: timedelta, form: str, length: int) -> str | None:
