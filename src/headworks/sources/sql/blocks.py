@@ -19,6 +19,7 @@ from pyarrow import csv
 
 from headworks.errors import ReadIncomplete, ValueRefused
 from headworks.sources.sql.columns import TEXT_SUFFIX, Column, schema_of
+from headworks.sources.sql.decimals import by_way_of_floats, exact
 from headworks.sources.sql.table import Extremes
 
 _NEWLINE = ord("\n")
@@ -37,7 +38,9 @@ class BlockReader:
         self._extremes = extremes
         self._where = where
         self.schema = schema_of(columns, extremes)
+        self._floats = [column for column in columns if by_way_of_floats(column.arrow)]
         types = {column.name: column.arrow for column in columns}
+        types |= {column.name: pa.float64() for column in self._floats}
         self._native, self._native_full = _convert(types), _convert(types, nulls=False)
         self._cautious = _convert(
             {column.name: pa.string() if column.bounded else column.arrow for column in columns}
@@ -52,7 +55,7 @@ class BlockReader:
         # Most blocks have no backslash, and so neither a NULL nor anything to unescape; looking for one costs least.
         plain = b"\\" not in block
         try:
-            table = self._read(block, self._native_full if plain else self._native)
+            table = self._exact(self._read(block, self._native_full if plain else self._native))
         except pa.ArrowInvalid:
             table, beside = self._apart(self._read_cautiously(block))
         lines = _lines(block)
@@ -83,6 +86,14 @@ class BlockReader:
             ),
             convert_options=convert,
         )
+
+    def _exact(self, table: pa.Table) -> pa.Table:
+        """Return a block's rows with the decimals that were read as floats."""
+        for column in self._floats:
+            place = table.schema.get_field_index(column.name)
+            chunks = [exact(chunk, column.arrow) for chunk in table.column(place).chunks]
+            table = table.set_column(place, column.name, pa.chunked_array(chunks, column.arrow))
+        return table
 
     def _read_cautiously(self, block: bytes) -> pa.Table:
         try:
