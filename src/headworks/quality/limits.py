@@ -49,7 +49,7 @@ class AnomalyLimits(Settings):
         default=0.25, gt=0, description="PSI of a distribution against the good runs: warns."
     )
     shift_stop: float = Field(
-        default=0.5, gt=0, description="PSI of a distribution against the good runs: stops."
+        default=0.375, gt=0, description="PSI of a distribution against the good runs: stops."
     )
     mean: float = Field(
         default=0.35,
