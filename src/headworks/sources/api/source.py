@@ -45,7 +45,7 @@ class ApiSource:
 
     api: ApiClient
     resource: Resource
-    unlanded_pages: int = 200
+    unlanded_pages: int = 400
     batch_bytes: int = 16 * _MEGABYTE
     batch_s: float = 10.0
     window: Window | None = None
