@@ -30,9 +30,11 @@ def exact(floats: pa.Array, kind: pa.Decimal128Type) -> pa.Array:
         values = np.where(given, floats.fill_null(0.0).to_numpy(zero_copy_only=False), 0.0)
     else:
         given, values = None, floats.to_numpy()
-    whole = np.rint(values * 10.0**kind.scale)
-    # NaN is not less than anything.
-    if not np.all(np.abs(whole) < 10.0**kind.precision):
+    whole = values * 10.0**kind.scale
+    np.rint(whole, out=whole)
+    beyond = 10.0**kind.precision
+    # NaN is the least and the most of what it is among, and less than nothing.
+    if len(whole) and not -beyond < whole.min() <= whole.max() < beyond:
         raise pa.ArrowInvalid(f"a value does not fit {kind}")
     # A decimal is a whole number of 128 bits: 64 low ones, and the sign in all others.
     halves = np.empty((len(whole), 2), np.int64)
