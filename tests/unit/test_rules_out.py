@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.rules_out import CHECKOUT, RULES, Rule, without
+from tests.rules import RULES, Rule
+from tests.rules_out import CHECKOUT, without
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)

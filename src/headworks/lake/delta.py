@@ -1,4 +1,4 @@
-"""One version of one Delta table, and the only three ways in which headworks commits to it.
+"""One version of one Delta table, and the only ways in which headworks commits to it.
 
 Each commit goes through the table object whose transactions were read before: delta-rs then refuses it if one of
 its transaction ids was moved by somebody else since. A commit by path would start from a fresh snapshot, which accepts
