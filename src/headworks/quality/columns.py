@@ -152,7 +152,7 @@ def outlier_findings(compared: Compared) -> Iterator[Finding]:
         far = sum(count for bin_, count in here.bins.items() if not low <= bin_ <= high)
         share, few = far / max(column.filled, 1), min(3 / max(column.filled, 1), 0.25)
         yield Finding(
-            check, share, 0.0, share, max(column.limits.outliers, few), max(column.limits.outliers_stop, 2 * few),
+            check, share, 0.0, share, max(column.limits.outliers, few), max(column.limits.outliers_stop, few),
             f"{far:,} of {column.filled:,} values of {here.name} are far out of all seen before",
         )  # fmt: skip
 
