@@ -84,12 +84,18 @@ CASES: dict[str, tuple[Damage, str, str]] = {
     "a few prices in cents": (
         lambda rows: rows.with_columns(pl.when(pl.int_range(pl.len()) % 15 == 0).then(pl.col("price") * 1e4)
                                        .otherwise("price").alias("price")), "outliers in price", "failed"),
+    "one price of a hundred in cents": (
+        lambda rows: rows.with_columns(pl.when(pl.int_range(pl.len()) % 100 == 0).then(pl.col("price") * 1e4)
+                                       .otherwise("price").alias("price")), "outliers in price", "failed"),
     "one city": (lambda rows: rows.with_columns(city=pl.lit("Köln")), "one value in city", "failed"),
     "a new city": (
         lambda rows: rows.with_columns(pl.when(pl.int_range(pl.len()) % 5 == 0).then(pl.lit("Oz"))
                                        .otherwise("city").alias("city")), "new values of city", "failed"),
     "cities drift": (
         lambda rows: rows.with_columns(pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("Delft"))
+                                       .otherwise("city").alias("city")), "distribution of city", "failed"),
+    "two cities of five drift": (
+        lambda rows: rows.with_columns(pl.when(pl.int_range(pl.len()) % 5 < 2).then(pl.lit("Delft"))
                                        .otherwise("city").alias("city")), "distribution of city", "failed"),
     "births are missing": (lambda rows: rows.with_columns(born=pl.lit(None, pl.Int64)), "nulls in born", "failed"),
     "more births are missing": (
