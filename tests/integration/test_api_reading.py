@@ -267,6 +267,30 @@ def test_pages_counted_without_an_announced_number_are_never_silently_green(lake
     assert "not shown to be complete" in report.warnings[0]
 
 
+@pytest.mark.parametrize(("unlanded", "batches"), [(1, 31), (2, 31), (7, 11), (12, 6)])
+def test_no_more_pages_are_on_their_way_than_may_be_read_again_after_a_kill(
+    unlanded: int, batches: int
+) -> None:
+    """At each request, counted against what was committed by then: whoever asks for a batch has landed the last one."""
+    records, beyond, committed, asked = [thing(number) for number in range(1, 302)], [], 0, 0
+
+    def count(request: Asked) -> Answer:
+        nonlocal asked
+        asked += 1
+        if asked - committed > unlanded:
+            beyond.append((asked, committed))
+        return NOT_NOW
+
+    with served(numbered(records, count)) as api:
+        source = ApiSource(api_client(api.url, in_flight=8), BY_PAGE, unlanded_pages=unlanded)
+        sizes = []
+        for batch in source.read(None, None):
+            sizes.append(batch.frame.height)
+            committed += batch.effort.pages
+    assert beyond == []
+    assert (sum(sizes), len(sizes), committed) == (301, batches, 31)
+
+
 def test_closing_a_reading_in_the_middle_ends_its_thread(lake: Lake) -> None:
     records = [thing(number) for number in range(1, 301)]
     with served(numbered(records)) as api:
