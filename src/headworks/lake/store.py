@@ -22,7 +22,7 @@ from pyarrow import parquet
 
 from headworks.errors import LakeUnusable
 from headworks.lake.delta import MERGED_FILE_MB, Table, create_table, open_table
-from headworks.lake.objects import Objects
+from headworks.lake.objects import Objects, ObjectWriter
 from headworks.lake.translating import translated
 from headworks.names import Layer, table_path
 from headworks.object_store import open_store, put_new
@@ -188,11 +188,8 @@ class Lake:
         target = Path(self.settings.root) / path
         with translated(path):
             if not self.settings.is_local:
-                with tempfile.TemporaryFile() as file:
-                    count = _write_rows(file, schema, tables)
-                    file.seek(0)
-                    self._objects().write(path, file.read())
-                return count
+                with self._objects().writer(path) as stream:
+                    return _write_rows(stream, schema, tables)
             target.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=target.parent)
             with os.fdopen(handle, "wb") as file:
@@ -235,7 +232,7 @@ class Lake:
         return Objects(self.settings.root, self._options)
 
 
-def _write_rows(target: IO[bytes] | pa.NativeFile, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
+def _write_rows(target: IO[bytes] | ObjectWriter, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
     count = 0
     with parquet.ParquetWriter(target, schema) as writer:
         for table in tables:
