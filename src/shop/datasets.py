@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from headworks.refine.dataset import Dataset, Reference
+from headworks.refine.dataset import Agreement, Dataset, Reference
 from headworks.refine.expressions import (
     decimal,
     iso_date,
@@ -22,6 +22,7 @@ from headworks.refine.expressions import (
 from headworks.sources.api.paginate import Cursor, PageNumbers
 from headworks.sources.api.resource import Completeness, Incremental, Resource
 from shop import schemas
+from shop.vocabulary import LARGEST_MARKUP, UNITS_PER_EURO
 
 CONTRACTS = Path(__file__).parent / "contracts"
 
@@ -33,6 +34,16 @@ class TableSource:
     schema_name: str
     table: str
     cursor: str
+
+
+def _is_near_list_price() -> pl.Expr:
+    """Tell whether a line's price is of the order of its product's list price, which is in euros."""
+    listed = pl.col("shop.products.price").cast(pl.Float64)
+    units = pl.col("shop.orders.currency").replace_strict(
+        UNITS_PER_EURO, default=None, return_dtype=pl.Float64
+    )
+    times = pl.col("unit_price").cast(pl.Float64) / (listed * units)
+    return (listed == 0) | times.is_between(1 / LARGEST_MARKUP, LARGEST_MARKUP)
 
 
 CUSTOMERS = Dataset(
@@ -81,6 +92,7 @@ ORDER_LINES = Dataset(
         Reference(("order_id",), "shop.orders", ("order_id",), "orphan_line"),
         Reference(("product_id",), "shop.products", ("product_id",), "unknown_product"),
     ),
+    agreements=(Agreement("price_far_from_list", _is_near_list_price()),),
     contract=CONTRACTS / "silver_shop_order_lines.yml",
 )
 

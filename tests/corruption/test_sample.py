@@ -45,9 +45,17 @@ def test_without_the_comparison_with_good_runs_the_campaign_fails(
 ) -> None:
     """What rules on rows cannot see gets out, and the campaign says so."""
     monkeypatch.setattr(anomalies, "_COMPARED", {})
-    results = sampled(tmp_path, past, clean=0, names=("price × 100", "rows lost"))
+    results = sampled(tmp_path, past, clean=0, names=("rates × 100", "rows lost"))
     assert not results.succeeded()
-    assert "not safe: price × 100" in told(results)
+    assert "not safe: rates × 100" in told(results)
+
+
+def test_few_prices_out_of_all_proportion_are_held_back_row_by_row(tmp_path: Path, past: History) -> None:
+    """No distribution tells them: a hundredfold cheap thing costs what a dear one does. Its list price does."""
+    own = replace(past, lake=copied(past.lake, tmp_path / "lake"))
+    weakest = [replace(kind, strengths=(0.05,)) for kind in KINDS if kind.name == "price × 100"]
+    results = run(tmp_path, own, SEED, 0, weakest)
+    assert [one.end for one in results.verdicts] == ["held back"], told(results)
 
 
 def test_every_kind_has_a_name_of_its_own_and_there_are_forty_at_least() -> None:

@@ -165,9 +165,7 @@ class Lake:
 
     def list_objects(self, folder: str) -> list[StoredObject]:
         """Return the objects below a folder with the moment each was written, sorted by path; none without it."""
-        chosen = arrow_fs.FileSelector(self._located(folder), recursive=True, allow_not_found=True)
-        with translated(folder):
-            found = self._files().get_file_info(chosen)
+        found = self._listed(folder, recursive=True)
         files = [each for each in found if each.type == arrow_fs.FileType.File]
         prefix = self._located("")
         return sorted(
@@ -213,10 +211,19 @@ class Lake:
         self.get_object("_headworks/writable.json")
 
     def _folders(self, folder: str) -> list[str]:
-        chosen = arrow_fs.FileSelector(self._located(folder), recursive=False, allow_not_found=True)
-        with translated(folder):
-            found = self._files().get_file_info(chosen)
+        found = self._listed(folder, recursive=False)
         return [each.base_name for each in found if each.type == arrow_fs.FileType.Directory]
+
+    def _listed(self, folder: str, *, recursive: bool) -> list[arrow_fs.FileInfo]:
+        chosen = arrow_fs.FileSelector(self._located(folder), recursive=recursive, allow_not_found=True)
+        with translated(folder):
+            try:
+                found = self._files().get_file_info(chosen)
+            except FileNotFoundError:
+                # Arrow asks once more, after a folder could not be listed, whether it is there. One that another run
+                # makes in between is an error to it, and can be listed by now.
+                found = self._files().get_file_info(chosen)
+        return cast(list[arrow_fs.FileInfo], found)
 
     def _files(self) -> arrow_fs.FileSystem:
         return arrow_fs.LocalFileSystem() if self.settings.is_local else self._remote()

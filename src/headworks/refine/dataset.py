@@ -54,6 +54,24 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """A rule over a row and the rows that it refers to; a row that breaks it is rejected, and judged again later.
+
+    ``holds`` is an expression over the row's columns and its parents', these named ``<dataset>.<column>``:
+    ``pl.col("price") <= 10 * pl.col("shop.products.price")``. As in any rule, null passes. A parent that changes once
+    its row was accepted takes nothing back.
+    """
+
+    reason: str
+    holds: pl.Expr
+
+    def of(self, parent: str) -> list[str]:
+        """Return the columns of a parent that the rule looks at."""
+        names = dict.fromkeys(self.holds.meta.root_names())
+        return [name.removeprefix(f"{parent}.") for name in names if name.startswith(f"{parent}.")]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Declares a silver dataset.
 
@@ -66,10 +84,11 @@ class Dataset:
 
     ``keeps`` says what silver keeps of the versions of a key: ``newest`` merges by key, ``first`` appends and never
     changes a row again, ``history`` keeps every version with the time in which it was valid (SCD type 2); it needs a
-    cursor, which says from when on. ``deleted_when`` is true for a record that says its key is gone; such a
-    tombstone needs nothing but its key, and the last values are kept. ``warnings`` names rules that a row may break:
-    it is counted and told, and goes through. ``told`` says for people what a rule means. ``nested`` says that the
-    records are the elements of an array in another dataset's records, and ``fields`` are then those of an element.
+    cursor, which says from when on. ``agreements`` hold rows against those that they refer to. ``deleted_when`` is true
+    for a record that says its key is gone; such a tombstone needs nothing but its key, and the last values are kept.
+    ``warnings`` names rules that a row may break: it is counted and told, and goes through. ``told`` says for people
+    what a rule means. ``nested`` says that the records are the elements of an array in another dataset's records, and
+    ``fields`` are then those of an element.
     """
 
     name: str
@@ -79,6 +98,7 @@ class Dataset:
     fields: tuple[str, ...] = ()
     cursor: str | None = None
     references: tuple[Reference, ...] = ()
+    agreements: tuple[Agreement, ...] = ()
     contract: Path | None = None
     table_contract: Path | None = None
     contract_sees: tuple[str, ...] = ()
@@ -108,11 +128,18 @@ class Dataset:
                 where=self.name,
                 do="give each column of the schema an expression, and make the key out of them.",
             )
+        for agreement in self.agreements:
+            self._check_agreement(agreement)
 
     @property
     def waiting_reasons(self) -> list[str]:
         """The reasons that a later row of another dataset can take away."""
-        return [reference.reason for reference in self.references]
+        missing = [reference.reason for reference in self.references]
+        return missing + [agreement.reason for agreement in self.agreements]
+
+    def compared_columns(self, parent: str) -> tuple[str, ...]:
+        """Return the columns of a parent that rows are held against."""
+        return tuple(dict.fromkeys(name for one in self.agreements for name in one.of(parent)))
 
     def silver_schema(self) -> pl.Schema:
         """Return the columns of the silver table: the typed ones, provenance, and the tombstone's mark."""
@@ -123,6 +150,26 @@ class Dataset:
     def row_key(self) -> tuple[str, ...]:
         """The columns that name one row of silver: the key, and in a history the version's beginning."""
         return (*self.key, VALID_FROM) if self.keeps == "history" else self.key
+
+    def _check_agreement(self, agreement: Agreement) -> None:
+        parents = [reference.parent for reference in self.references]
+        theirs = {f"{parent}.{name}" for parent in parents for name in agreement.of(parent)}
+        unknown = sorted({*agreement.holds.meta.root_names()} - {*self.columns} - theirs)
+        if unknown:
+            raise SettingsError(
+                f"The agreement {agreement.reason!r} looks at what it cannot see: {', '.join(unknown)}.",
+                where=self.name,
+                do="name columns of the dataset, or <dataset>.<column> of one that it refers to.",
+            )
+        ambiguous = sorted(
+            parent for parent in {*parents} if agreement.of(parent) and parents.count(parent) > 1
+        )
+        if ambiguous:
+            raise SettingsError(
+                f"The agreement {agreement.reason!r} does not say which row of {', '.join(ambiguous)} it means.",
+                where=self.name,
+                do="compare with datasets that are referred to once.",
+            )
 
     def _validity(self) -> dict[str, pl.DataType]:
         if self.keeps != "history" or self.cursor is None:

@@ -1,4 +1,4 @@
-"""References between datasets: rows whose parent is in silver, and rows that have to wait for it.
+"""References between datasets: rows whose parents are in silver and agree with them, and rows that have to wait.
 
 What belongs here: that division. What does not: keeping the waiting rows, which quarantine does.
 """
@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import polars as pl
 
+from headworks.errors import SettingsError
 from headworks.lake.store import Lake
 from headworks.quality.rules import REASONS, Verdict
-from headworks.refine.dataset import Dataset
+from headworks.refine.dataset import CURRENT, DELETED, Dataset, Reference
 
 
 def split_orphans(lake: Lake, dataset: Dataset, rows: pl.DataFrame) -> Verdict:
-    """Divide ``rows`` into those whose parents are all in silver, and those with the reasons of the missing ones."""
+    """Divide ``rows`` into those whose parents are all in silver and agree, and those with the reasons why not.
+
+    Raises `SettingsError` where a row is to be held against a parent that its reference does not name alone.
+    """
     if not dataset.references or rows.is_empty():
         return Verdict(
             rows,
@@ -21,7 +25,7 @@ def split_orphans(lake: Lake, dataset: Dataset, rows: pl.DataFrame) -> Verdict:
         )
     marked = rows
     for number, reference in enumerate(dataset.references):
-        parents = _live_keys(lake, reference.parent, reference.parent_columns, reference.columns)
+        parents = _live_parents(lake, dataset, reference)
         marked = marked.join(
             parents.with_columns(pl.lit(True).alias(f"_parent{number}")),
             on=list(reference.columns),
@@ -32,14 +36,39 @@ def split_orphans(lake: Lake, dataset: Dataset, rows: pl.DataFrame) -> Verdict:
         pl.when(pl.col(f"_parent{number}").is_null()).then(pl.lit(reference.reason))
         for number, reference in enumerate(dataset.references)
     ]
-    told = marked.with_columns(pl.concat_list(missing).list.drop_nulls().alias(REASONS)).select(
+    # Without its parent a row has nulls to be held against, which pass: it is told that the parent is missing, alone.
+    apart = [pl.when(~one.holds).then(pl.lit(one.reason)) for one in dataset.agreements]
+    told = marked.with_columns(pl.concat_list(*missing, *apart).list.drop_nulls().alias(REASONS)).select(
         *rows.columns, REASONS
     )
     linked = pl.col(REASONS).list.len() == 0
     return Verdict(told.filter(linked).drop(REASONS), told.filter(~linked))
 
 
-def _live_keys(lake: Lake, parent: str, columns: tuple[str, ...], names: tuple[str, ...]) -> pl.DataFrame:
-    table = lake.must_open("silver", parent)
-    renamed = [pl.col(column).alias(name) for column, name in zip(columns, names, strict=True)]
-    return table.scan().filter(~pl.col("_deleted")).select(renamed).unique().collect()
+def _live_parents(lake: Lake, dataset: Dataset, reference: Reference) -> pl.DataFrame:
+    """Return the keys of a reference's parents as the row names them, with the columns that rows are held against."""
+    table = lake.must_open("silver", reference.parent)
+    pairs = zip(reference.parent_columns, reference.columns, strict=True)
+    keys = [pl.col(column).alias(name) for column, name in pairs]
+    live = table.scan().filter(~pl.col(DELETED))
+    compared = dataset.compared_columns(reference.parent)
+    if not compared:
+        return live.select(keys).unique().collect()
+    present = live.collect_schema().names()
+    if unknown := sorted({*compared} - {*present}):
+        raise SettingsError(
+            f"{reference.parent} has no column {', '.join(unknown)} to compare with.",
+            where=dataset.name,
+            do=f"name some of its columns: {', '.join(name for name in present if not name.startswith('_'))}.",
+        )
+    if CURRENT in present:
+        live = live.filter(pl.col(CURRENT))
+    named = [pl.col(name).alias(f"{reference.parent}.{name}") for name in compared]
+    parents = live.select(*keys, *named).collect()
+    if parents.select(reference.columns).is_duplicated().any():
+        raise SettingsError(
+            f"{', '.join(reference.parent_columns)} is no key of {reference.parent}: which row is meant?",
+            where=dataset.name,
+            do="refer to a key.",
+        )
+    return parents

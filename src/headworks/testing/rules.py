@@ -87,9 +87,9 @@ def try_rows(
     with tempfile.TemporaryDirectory(prefix="headworks-try-") as folder:
         lake = Lake(LakeSettings(root=str(Path(folder) / "lake")))
         for reference in dataset.references:
-            _put_parents(
-                lake, reference.parent, reference.parent_columns, (parents or {}).get(reference.parent, ())
-            )
+            compared = dataset.compared_columns(reference.parent)
+            columns = tuple(dict.fromkeys((*reference.parent_columns, *compared)))
+            _put_parents(lake, reference.parent, columns, (parents or {}).get(reference.parent, ()))
         land(
             Landing(lake, dataset.name, dataset.name, "try", clock=lambda: present),
             Rows(_raw(dataset, rows, types)),
@@ -131,11 +131,11 @@ def _raw(dataset: Dataset, rows: Sequence[Row], types: Mapping[str, pl.DataType]
     return frame.with_columns(pl.col(pl.Null).cast(pl.String))
 
 
-def _put_parents(lake: Lake, parent: str, key: tuple[str, ...], rows: Sequence[Row]) -> None:
-    """Put the keys of the parents into silver; a test tells only those."""
-    frame = pl.DataFrame([{name: row[name] for name in key} for row in rows], infer_schema_length=None)
+def _put_parents(lake: Lake, parent: str, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
+    """Put the parents into silver: their keys, and what rows are held against; a test tells only those."""
+    frame = pl.DataFrame([{name: row[name] for name in columns} for row in rows], infer_schema_length=None)
     if frame.is_empty():
-        frame = pl.DataFrame(schema={name: pl.Int64() for name in key})
+        frame = pl.DataFrame(schema={name: pl.Int64() for name in columns})
     frame = frame.with_columns(pl.lit(False).alias(DELETED))
     lake.ensure("silver", parent, frame.schema).append(frame, {})
 
