@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from headworks.errors import ConcurrentRun
 from headworks.lake.delta import Table
 from headworks.lake.landing import Landing, checkpoint_id, land
 from headworks.lake.store import Lake
+from headworks.settings import LakeSettings
 from tests.support.faults import not_happened, writes
 from tests.support.items import NAME, bronze, head, land_items
 from tests.support.sources import ITEMS, Numbered, frame_of, ids, items
@@ -152,3 +154,16 @@ def test_of_many_makers_of_one_table_all_get_it(lake: Lake) -> None:
     with ThreadPoolExecutor(makers) as pool:
         assert list(pool.map(make, range(makers))) == [list(ITEMS)] * makers
     assert lake.must_open("silver", NAME).row_count() == 0
+
+
+def test_a_folder_that_another_run_makes_while_it_is_looked_for_is_no_error(tmp_path: Path) -> None:
+    """Who lists a lake sees its first dataset or none, at whatever moment that comes into being."""
+    for number in range(300):
+        lake = Lake(LakeSettings(root=str(tmp_path / str(number))))
+        other = threading.Thread(
+            target=(tmp_path / str(number) / "bronze" / "t" / "_delta_log").mkdir, args=(0o777, True)
+        )
+        other.start()
+        while other.is_alive():
+            assert lake.datasets("bronze") in ([], ["t"])
+        other.join()

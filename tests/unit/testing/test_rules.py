@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+import polars as pl
 import pytest
 
 from headworks.testing.rules import try_rows, try_transform
@@ -47,6 +48,48 @@ def test_good_rows_are_accepted_and_others_rejected_for_their_reason() -> None:
     tried.expect_rejected("unknown_customer", [{"order_id": 3}])
     tried.expect_rejected("status|nullability", [{"order_id": 4}])
     assert (tried.report.inserted, tried.report.rejected) == (1, 3)
+
+
+def line(**changes: Any) -> dict[str, Any]:
+    usual = {
+        "order_id": 1, "line_no": 1, "product_id": 1, "quantity": 1, "unit_price": Decimal("12.50"),
+        "discount": Decimal("0.0000"), "updated_at": AT,
+    }  # fmt: skip
+    return usual | changes
+
+
+def test_a_price_is_held_against_its_products_list_price_in_the_orders_currency() -> None:
+    """One of 1,250 is right in Swedish kronor for a product of 110 euros, and a hundredfold for one of 12.50."""
+    tried = try_rows(
+        datasets.ORDER_LINES,
+        [
+            line(),
+            line(order_id=2, product_id=2, unit_price=Decimal("1250.00")),
+            line(line_no=2, unit_price=Decimal("1250.00")),
+            line(order_id=2, line_no=2, product_id=2, unit_price=Decimal("11.00")),
+            line(line_no=3, product_id=3, unit_price=Decimal("99.00")),
+        ],
+        parents={
+            "shop.orders": [{"order_id": 1, "currency": "EUR"}, {"order_id": 2, "currency": "SEK"}],
+            "shop.products": [
+                {"product_id": 1, "price": Decimal("12.50")},
+                {"product_id": 2, "price": Decimal("110.00")},
+                {"product_id": 3, "price": Decimal("0.00")},
+            ],
+        },
+        types={
+            "line_no": pl.Int32(),
+            "quantity": pl.Int32(),
+            "unit_price": pl.Decimal(12, 2),
+            "discount": pl.Decimal(5, 4),
+        },
+    )
+    tried.expect(
+        [{"order_id": 1, "line_no": 1}, {"order_id": 1, "line_no": 3}, {"order_id": 2, "line_no": 1}]
+    )
+    tried.expect_rejected(
+        "price_far_from_list", [{"order_id": 1, "line_no": 2}, {"order_id": 2, "line_no": 2}]
+    )
 
 
 def test_records_of_an_api_are_taken_apart_as_in_production() -> None:
