@@ -21,7 +21,7 @@ from headworks.quality.baselines import Baseline
 from headworks.quality.findings import Compared, Finding, report_findings, share_finding
 from headworks.quality.limits import AnomalyLimits
 from headworks.quality.profiles import Profile
-from headworks.quality.statistics import grown, growth_a_day
+from headworks.quality.statistics import grown, growth_a_day, median_noise
 
 Family = Callable[[Compared], Iterable[Finding]]
 _DAY_S = 86_400.0
@@ -103,8 +103,9 @@ def volume_findings(compared: Compared) -> Iterator[Finding]:
     expected = median(value for _, value in chosen)
     apart = [abs(value / _group_median(now, one) - 1) for one, value in now]
     chance = 1 / sqrt(max(expected * (profile.days or 1), 1))
+    usual = median_noise(len(chosen)) * max(1.25 * max(apart), 4 * chance)
     odd_span = 2.0 if _odd_span(profile, [one for one, _ in seen]) else 1.0
-    warn = odd_span * max(limits.volume, 1.25 * max(apart), 4 * chance)
+    warn = odd_span * max(limits.volume, usual)
     warn, stop = _reachable(rate / expected, warn, max(odd_span * limits.volume_stop, 1.3 * warn))
     named = f"runs of {profile.as_of:%A}s" if chosen is same else "runs"
     yield Finding(

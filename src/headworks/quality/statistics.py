@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from math import exp, log, sqrt
+from math import exp, log, pi, sqrt
 from statistics import median
 
 _NEVER_ZERO = 1e-3
@@ -27,6 +27,14 @@ def spread(values: Sequence[float]) -> float:
         return 0.0
     middle = median(values)
     return _NORMAL * median(abs(value - middle) for value in values)
+
+
+def median_noise(count: int) -> float:
+    """Return how much further than from the true middle a value lies from the median of only ``count`` others.
+
+    The variance of a median of normal numbers is theirs times pi / 2, divided by how many there are.
+    """
+    return sqrt(1 + pi / 2 / count)
 
 
 def share_noise(expected: float, rows: int) -> float:

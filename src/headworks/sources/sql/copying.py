@@ -21,6 +21,7 @@ from headworks.settings import DatabaseSettings
 from headworks.sources import eventloop
 from headworks.sources.prefetch import Channel
 from headworks.sources.sql.address import asyncpg_arguments, describe
+from headworks.sources.sql.gathering import GatheringConnection
 from headworks.sources.sql.states import translated_copy
 
 # Large enough that Python's share of the work vanishes, small enough that a few of them fit in the processor's cache.
@@ -105,7 +106,8 @@ class _Receiver:
             await asyncio.gather(*workers, return_exceptions=True)
 
     async def _work(self) -> None:
-        connection = await asyncpg.connect(**asyncpg_arguments(self.copy.database, self.copy.application))
+        arguments = asyncpg_arguments(self.copy.database, self.copy.application)
+        connection = await asyncpg.connect(**arguments, connection_class=GatheringConnection)
         try:
             await connection.execute(_begin(self.copy))
             while self._waiting:
@@ -115,12 +117,13 @@ class _Receiver:
         finally:
             connection.terminate()
 
-    async def _copy_one(self, connection: asyncpg.Connection, query: str) -> None:
+    async def _copy_one(self, connection: GatheringConnection, query: str) -> None:
         parts: list[bytes] = []
         size = 0
 
         async def take(data: bytes) -> None:
             nonlocal size
+            came()
             parts.append(data)
             size += len(data)
             if size >= BLOCK_BYTES:
@@ -130,7 +133,8 @@ class _Receiver:
                 if block:
                     self.channel.put(block)
 
-        await connection.copy_from_query(query, output=take)
+        with connection.gathering() as came:
+            await connection.copy_from_query(query, output=take)
         if parts:
             self.channel.put(b"".join(parts))
 

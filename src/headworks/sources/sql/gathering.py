@@ -1,0 +1,74 @@
+"""Postgres' answers gathered by the kernel: a reader is woken for a good deal of them, and not for each piece of 8 kB.
+
+The server hands over what fits into its buffer, whatever a reader asks for. A low-water mark on the socket
+(``SO_RCVLOWAT``) lets the kernel keep the pieces until there is enough; it is lifted as soon as nothing came for a
+moment, since the last pieces of an answer are fewer than that.
+
+What belongs here: that mark. What does not: what the answers are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import asyncpg
+
+_ENOUGH = 2**17
+_MOMENT_S = 0.02
+
+
+class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
+    """A connection of asyncpg that knows its socket."""
+
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any, **named: Any) -> None:
+        """Take the socket of the connection that was made."""
+        super().__init__(protocol, transport, *rest, **named)
+        self._socket = transport.get_extra_info("socket")
+
+    @contextmanager
+    def gathering(self) -> Iterator[Callable[[], None]]:
+        """Have what comes gathered; what is given here must be called whenever something came."""
+        mark = _LowWaterMark(self._socket)
+        try:
+            yield mark.came
+        finally:
+            mark.lift()
+
+
+class _LowWaterMark:
+    """How much must have come before a socket's reader is woken; lifted while nothing comes."""
+
+    def __init__(self, connected: Any) -> None:
+        self._socket = connected
+        self._since = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def came(self) -> None:
+        """Say that something came: more will."""
+        self._since = True
+        if self._timer is None:
+            self._put(_ENOUGH)
+            self._timer = asyncio.get_running_loop().call_later(_MOMENT_S, self._look)
+
+    def lift(self) -> None:
+        """Have the reader woken for whatever comes."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._put(1)
+
+    def _look(self) -> None:
+        if not self._since:
+            self.lift()
+            return
+        self._since = False
+        self._timer = asyncio.get_running_loop().call_later(_MOMENT_S, self._look)
+
+    def _put(self, size: int) -> None:
+        # Where a system has no such mark the pieces come as they are sent.
+        with suppress(OSError, AttributeError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
