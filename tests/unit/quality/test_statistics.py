@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from math import exp, isclose
+from random import Random
+from statistics import median, pstdev
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headworks.quality.profiles import bin_of
-from headworks.quality.statistics import coarse, grown, growth_a_day, pooled, psi, regrouped, spread
+from headworks.quality.statistics import (
+    coarse,
+    grown,
+    growth_a_day,
+    median_noise,
+    pooled,
+    psi,
+    regrouped,
+    spread,
+)
 
 COUNTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 1000), min_size=1)
 HISTOGRAM = st.dictionaries(st.integers(-50, 50), st.integers(1, 1000), min_size=1)
@@ -85,3 +97,10 @@ def test_one_odd_run_in_seven_does_not_move_growth_or_spread(odd: float) -> None
 
 def test_too_few_points_say_nothing_about_growth() -> None:
     assert growth_a_day([(0.0, 100.0), (1.0, 200.0), (2.0, 400.0)]) == 0
+
+
+@pytest.mark.parametrize("count", [3, 4, 8, 25])
+def test_a_value_lies_as_far_from_a_median_of_few_as_is_told(count: int) -> None:
+    chance = Random(count)
+    apart = [chance.gauss(0, 1) - median(chance.gauss(0, 1) for _ in range(count)) for _ in range(20_000)]
+    assert isclose(pstdev(apart), median_noise(count), rel_tol=0.05)
