@@ -22,17 +22,17 @@ _MOMENT_S = 0.02
 
 
 class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
-    """A connection of asyncpg that knows its socket."""
+    """A connection of asyncpg that knows what it came by."""
 
     def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any, **named: Any) -> None:
-        """Take the socket of the connection that was made."""
+        """Take the transport of the connection that was made."""
         super().__init__(protocol, transport, *rest, **named)
-        self._socket = transport.get_extra_info("socket")
+        self._connected = transport
 
     @contextmanager
     def gathering(self) -> Iterator[Callable[[], None]]:
         """Have what comes gathered; what is given here must be called whenever something came."""
-        mark = _LowWaterMark(self._socket)
+        mark = _LowWaterMark(self._connected)
         try:
             yield mark.came
         finally:
@@ -42,8 +42,8 @@ class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg 
 class _LowWaterMark:
     """How much must have come before a socket's reader is woken; lifted while nothing comes."""
 
-    def __init__(self, connected: Any) -> None:
-        self._socket = connected
+    def __init__(self, connected: asyncio.Transport) -> None:
+        self._connected = connected
         self._since = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -69,6 +69,9 @@ class _LowWaterMark:
         self._timer = asyncio.get_running_loop().call_later(_MOMENT_S, self._look)
 
     def _put(self, size: int) -> None:
+        if self._connected.is_closing():
+            return
         # Where a system has no such mark the pieces come as they are sent.
         with suppress(OSError, AttributeError):
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+            connected = self._connected.get_extra_info("socket")
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
