@@ -41,7 +41,11 @@ class BlockReader:
         self._floats = [column for column in columns if by_way_of_floats(column.arrow)]
         types = {column.name: column.arrow for column in columns}
         types |= {column.name: pa.float64() for column in self._floats}
-        self._native, self._native_full = _convert(types), _convert(types, nulls=False)
+        self._native = {
+            (nulls, ascii_): _convert(types, nulls=nulls, checked=not ascii_)
+            for nulls in (True, False)
+            for ascii_ in (True, False)
+        }
         self._cautious = _convert(
             {column.name: pa.string() if column.bounded else column.arrow for column in columns}
         )
@@ -53,9 +57,10 @@ class BlockReader:
         """
         beside: dict[str, pa.ChunkedArray] = {}
         # Most blocks have no backslash, and so neither a NULL nor anything to unescape; looking for one costs least.
+        # So does looking whether all is ASCII, and then no value need be checked to be UTF-8.
         plain = b"\\" not in block
         try:
-            table = self._exact(self._read(block, self._native_full if plain else self._native))
+            table = self._exact(self._read(block, self._native[not plain, block.isascii()]))
         except pa.ArrowInvalid:
             table, beside = self._apart(self._read_cautiously(block))
         lines = _lines(block)
@@ -167,9 +172,12 @@ def _lines(block: bytes) -> int:
     return int(sum(np.count_nonzero(piece == _NEWLINE) for piece in pieces))
 
 
-def _convert(types: dict[str, pa.DataType], *, nulls: bool = True) -> csv.ConvertOptions:
+def _convert(
+    types: dict[str, pa.DataType], *, nulls: bool = True, checked: bool = True
+) -> csv.ConvertOptions:
     return csv.ConvertOptions(
         column_types=types,
+        check_utf8=checked,
         null_values=["\\N"] if nulls else [],
         true_values=["t"],
         false_values=["f"],
