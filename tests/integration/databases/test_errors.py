@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -247,3 +248,21 @@ def test_nothing_is_left_open_by_a_reading_that_is_given_up(
         if open_ == (0,):
             return
     raise AssertionError(f"{open_} connections are still open")
+
+
+def test_a_database_that_does_not_know_its_encoding_is_read_as_long_as_it_holds_utf_8(
+    lake: Lake, database: DatabaseSettings, connection: psycopg.Connection
+) -> None:
+    """It hands out whatever was put in; bytes that are no text are refused, and nothing of them is landed."""
+    connection.execute("CREATE DATABASE unknown_encoding ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    address = urlsplit(database.libpq_url())._replace(path="/unknown_encoding").geturl()
+    reading = source(DatabaseSettings(url=SecretStr(address)))
+    with psycopg.connect(address, autocommit=True) as other:
+        other.execute("SET client_encoding = 'SQL_ASCII'")
+        other.execute("CREATE TABLE rows AS SELECT 1 AS id, 'Köln'::text AS name".encode())
+        take(lake, reading)
+        assert landed(lake).get_column("name").to_list() == ["Köln"]
+        other.execute(b"INSERT INTO rows VALUES (2, E'K\\xf6ln')")
+    with pytest.raises(StopError, match='invalid byte sequence for encoding "UTF8": 0xf6'):
+        take(lake, reading)
+    assert landed(lake).height == 1

@@ -52,6 +52,8 @@ def _connect(settings: DatabaseSettings, application: str) -> Connection:
             settings.libpq_url(),
             connect_timeout=settings.connect_timeout_s,
             application_name=application,
+            # Else psycopg hands out bytes where the database does not know its own encoding.
+            client_encoding="UTF8",
             options=f"-c statement_timeout={settings.statement_timeout_s * 1000} "
             f"-c lock_timeout={settings.lock_timeout_s * 1000} -c timezone=UTC",
         )
