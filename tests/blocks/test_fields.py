@@ -23,6 +23,7 @@ from blocks import (
     database_settings,
 )
 from headworks.settings import DatabaseSettings
+from tests.support.task_runs import ended_task_runs
 
 CANARY = "canary-7f3a-secret"
 OURS: list[type[Block]] = [AlertChannel, ApiCredentials, FileLocation, LakeLocation]
@@ -178,7 +179,7 @@ def test_no_secret_is_in_a_log_a_state_a_result_or_an_artifact(
         from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
         chosen = FlowRunFilter(id=FlowRunFilterId(any_=[ids[0]]))  # type: ignore[list-item]
-        seen = [run.model_dump_json() for run in client.read_task_runs(flow_run_filter=chosen)]
+        seen = [run.model_dump_json() for run in ended_task_runs(ids[0], count=2 * len(made))]
         seen += [run.model_dump_json() for run in client.read_flow_runs(flow_run_filter=chosen)]
         answer = client._client.post("/artifacts/filter", json={})
         seen.append(answer.text)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from uuid import UUID
 
 import psycopg
 import pytest
 from prefect import flow
-from prefect.client.orchestration import get_client
 from pydantic import SecretStr
 
 from headworks.lake.store import Lake
@@ -24,6 +22,7 @@ from tests.conftest import PostgresServer
 from tests.support.golden import tables
 from tests.support.items import ITEM, NAME
 from tests.support.served import numbered, served
+from tests.support.task_runs import ended_task_runs
 from tests.support.things import BY_PAGE, THINGS, thing
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]
@@ -67,11 +66,7 @@ def test_each_run_has_a_name_a_log_line_with_counts_and_a_small_result(
     with served(numbered([thing(number) for number in range(1, 4)])) as api, caplog.at_level(logging.INFO):
         monkeypatch.setenv("HEADWORKS_SOME_API_BASE_URL", api.url)
         story()
-    with get_client(sync_client=True) as client:
-        from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-
-        runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[UUID(ids[0])])))
-    assert sorted(run.name for run in runs) == [
+    assert sorted(run.name for run in ended_task_runs(ids[0], count=9)) == [
         "audit t.each",
         "commit t.each",
         "extract t.items",
