@@ -17,7 +17,7 @@ from typing import Any
 
 import asyncpg
 
-_ENOUGH = 2**17
+_ENOUGH = 2**19
 _MOMENT_S = 0.02
 
 
