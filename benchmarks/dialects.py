@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -32,7 +33,7 @@ from headworks.sources.sql.dialect import DialectTable
 from headworks.sources.sql.table import Table
 from tests.support.mariadb import running_mariadb
 
-BACKENDS = ("sqlalchemy", "pyarrow", "connectorx")
+PEERS = ("dlt-sqlalchemy", "dlt-pyarrow", "dlt-connectorx")
 COLUMNS = (
     "id INTEGER PRIMARY KEY, customer INTEGER, price DECIMAL(15,2), discount DECIMAL(15,2), flag CHAR(1), "
     "day DATE, moment DATETIME, comment VARCHAR(60)"
@@ -86,7 +87,7 @@ class Contest:
             "headworks": lambda: _timed(lambda: landed(url)),
         }
         if self.peers is not None:
-            ways |= {f"dlt-{backend}": self._peer(f"dlt-{backend}", url) for backend in BACKENDS}
+            ways |= {way: partial(_peer, way, url, self.peers) for way in PEERS}
         taken: dict[str, list[float]] = {way: [] for way in ways}
         for number in range(self.rounds + 1):
             for way, work in list(ways.items()):
@@ -101,20 +102,18 @@ class Contest:
             told = f"{median(taken[way]):7.2f} s ({min(taken[way]):.2f} to {max(taken[way]):.2f})"
             print(f"{name:<10}{way:<18}{told}  {median(taken[way]) / driver:6.2f} ×", flush=True)
 
-    def _peer(self, way: str, url: str) -> Callable[[], float | None]:
-        def work() -> float | None:
-            assert self.peers is not None
-            lake, report = self.peers / "lake", self.peers / "report.json"
-            shutil.rmtree(lake, ignore_errors=True)
-            report.unlink(missing_ok=True)
-            command = peer_command(way, url, "t", lake, report, self.peers)
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                print(done.stderr.strip().splitlines()[-1][:200])
-                return None
-            return float(json.loads(report.read_text())["seconds"])
 
-        return work
+def _peer(way: str, url: str, folder: Path) -> float | None:
+    """Take a peer's way; how long reading took, or None where it cannot read the table."""
+    lake, report = folder / "lake", folder / "report.json"
+    shutil.rmtree(lake, ignore_errors=True)
+    report.unlink(missing_ok=True)
+    command = peer_command(way, url, "t", lake, report, folder)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(done.stderr.strip().splitlines()[-1][:200])
+        return None
+    return float(json.loads(report.read_text())["seconds"])
 
 
 def _timed(work: Callable[[], int]) -> float:
