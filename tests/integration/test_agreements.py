@@ -135,6 +135,7 @@ def test_a_reference_to_no_key_leaves_open_which_row_is_meant(shop: Lake) -> Non
     [
         (pl.col("cost") < 1, SALE.references, "looks at what it cannot see: cost"),
         (pl.col("t.others.v") < 1, SALE.references, r"looks at what it cannot see: t\.others\.v"),
+        (pl.col("price") < 1, (), "looks at no row that is referred to"),
         (pl.col("t.items.v") < 1, SALE.references * 2, r"which row of t\.items it means"),
     ],
 )

@@ -161,6 +161,12 @@ class Dataset:
                 where=self.name,
                 do="name columns of the dataset, or <dataset>.<column> of one that it refers to.",
             )
+        if not theirs:
+            raise SettingsError(
+                f"The agreement {agreement.reason!r} looks at no row that is referred to, and would not be asked.",
+                where=self.name,
+                do="make it a rule of the schema, or name <dataset>.<column> of a dataset that is referred to.",
+            )
         ambiguous = sorted(
             parent for parent in {*parents} if agreement.of(parent) and parents.count(parent) > 1
         )
