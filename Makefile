@@ -80,8 +80,9 @@ hostile: $(READY) ## Read APIs that misbehave in every way, with many seeds; kil
 corruption: $(READY) ## Corrupt the shop's days in every known way, and count what is caught and what is cried in vain
 	@$(BIN)/python -m tests.corruption.campaign --clean $(CLEAN) --seed $(SEED)
 
-test-tables: $(READY) ## Take 300 made-up tables through Postgres and bronze, value for value
-	@HEADWORKS_TABLES=300 $(BIN)/python -m pytest tests/integration/databases/test_types.py $(PYTEST)
+test-tables: $(READY) ## Take 300 made-up tables through Postgres, and 300 through MariaDB, value for value
+	@HEADWORKS_TABLES=300 $(BIN)/python -m pytest tests/integration/databases/test_types.py \
+		tests/integration/dialects/test_lines.py $(PYTEST)
 
 chaos-databases: $(READY) ## Kill the reader and restart its Postgres at seeded moments, the whole campaign
 	@$(BIN)/python -m tests.chaos_databases.campaign --blows $(BLOWS) --seed $(SEED)

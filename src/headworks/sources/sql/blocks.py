@@ -1,10 +1,10 @@
 """Blocks of Postgres' COPY text as Arrow tables, without Python for any single row.
 
-A block is whole lines. A raw newline always ends a row and a raw tab a value, since COPY writes both with a backslash
-where they are part of a value; NULL is ``\\N``, which no value is. So the lines are read as they are by Arrow's CSV
-reader with the columns' own types, and values are unescaped only in blocks that have a backslash.
+A block is whole lines. They are read as they are with the columns' own types, and values are unescaped only in blocks
+that have a backslash.
 
-What belongs here: from bytes to a table. What does not: where blocks come from, and what is made of them.
+What belongs here: from bytes to a table. What does not: the form of a line (``copytext.py``), where blocks come from,
+and what is made of them.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from headworks.errors import ReadIncomplete, ValueRefused
+from headworks.sources.sql import copytext
 from headworks.sources.sql.columns import TEXT_SUFFIX, Column, schema_of
 from headworks.sources.sql.decimals import by_way_of_floats, exact
 from headworks.sources.sql.table import Extremes
 
 _NEWLINE = ord("\n")
 _PIECE = 2**17
-_ESCAPED = ("\\\\", "\\n", "\\t", "\\r", "\\b", "\\f", "\\v")
-_MEANT = ("\\", "\n", "\t", "\r", "\b", "\f", "\v")
 # What COPY prints for values that no date, timestamp or decimal of ours holds.
 _EXTREME = r"^-?infinity$|^-?Infinity$|^NaN$| BC$|^\d{5,}-"
 
@@ -42,11 +41,11 @@ class BlockReader:
         types = {column.name: column.arrow for column in columns}
         types |= {column.name: pa.float64() for column in self._floats}
         self._native = {
-            (nulls, ascii_): _convert(types, nulls=nulls, checked=not ascii_)
+            (nulls, ascii_): copytext.conversion(types, nulls=nulls, checked=not ascii_)
             for nulls in (True, False)
             for ascii_ in (True, False)
         }
-        self._cautious = _convert(
+        self._cautious = copytext.conversion(
             {column.name: pa.string() if column.bounded else column.arrow for column in columns}
         )
 
@@ -70,27 +69,11 @@ class BlockReader:
                 where=self._where,
                 do="keep the lake as it is and report this; nothing of the batch was landed.",
             )
-        escaped = not plain and block.count(b"\\") != block.count(b"\\N")
+        escaped = not plain and copytext.has_escapes(block)
         return self._finished(table, beside, escaped=escaped)
 
     def _read(self, block: bytes, convert: csv.ConvertOptions) -> pa.Table:
-        return csv.read_csv(
-            pa.py_buffer(block),
-            read_options=csv.ReadOptions(
-                column_names=[column.name for column in self._columns],
-                use_threads=False,
-                block_size=len(block) + 1,
-            ),
-            parse_options=csv.ParseOptions(
-                delimiter="\t",
-                quote_char=False,
-                double_quote=False,
-                escape_char=False,
-                newlines_in_values=False,
-                ignore_empty_lines=False,
-            ),
-            convert_options=convert,
-        )
+        return copytext.parse(block, [column.name for column in self._columns], convert)
 
     def _exact(self, table: pa.Table) -> pa.Table:
         """Return a block's rows with the decimals that were read as floats."""
@@ -147,11 +130,11 @@ class BlockReader:
     def _finished(self, table: pa.Table, beside: dict[str, pa.ChunkedArray], *, escaped: bool) -> pa.Table:
         for place, column in enumerate(self._columns):
             if column.hexadecimal:
-                binary = _series(table.column(place)).str.decode("hex").to_arrow().cast(pa.binary())
+                texts = cast(pl.Series, pl.from_arrow(table.column(place)))
+                binary = texts.str.decode("hex").to_arrow().cast(pa.binary())
                 table = table.set_column(place, column.name, binary)
             elif escaped and column.dtype == pl.String:
-                text = _series(table.column(place)).str.replace_many(list(_ESCAPED), list(_MEANT))
-                table = table.set_column(place, column.name, text.to_arrow().cast(pa.string()))
+                table = table.set_column(place, column.name, copytext.unescaped(table.column(place)))
         if self._extremes == "beside":
             for column in self._columns:
                 if column.bounded:
@@ -160,27 +143,9 @@ class BlockReader:
         return table
 
 
-def _series(values: pa.ChunkedArray) -> pl.Series:
-    return cast(pl.Series, pl.from_arrow(values))
-
-
 def _lines(block: bytes) -> int:
     """Count the lines of a block; bytes.count() goes byte by byte, which takes four times as long."""
     values = np.frombuffer(block, np.uint8)
     # In pieces that stay in the processor's cache.
     pieces = (values[first : first + _PIECE] for first in range(0, len(values), _PIECE))
     return int(sum(np.count_nonzero(piece == _NEWLINE) for piece in pieces))
-
-
-def _convert(
-    types: dict[str, pa.DataType], *, nulls: bool = True, checked: bool = True
-) -> csv.ConvertOptions:
-    return csv.ConvertOptions(
-        column_types=types,
-        check_utf8=checked,
-        null_values=["\\N"] if nulls else [],
-        true_values=["t"],
-        false_values=["f"],
-        strings_can_be_null=nulls,
-        quoted_strings_can_be_null=False,
-    )

@@ -28,10 +28,11 @@ from headworks.sources.base import Batch, Position
 from headworks.sources.prefetch import prefetched
 from headworks.sources.sql.engines import run_on, shared_engine, snapshot, streaming_cursor, where_is
 from headworks.sources.sql.failures import translated_dialect
+from headworks.sources.sql.lines import LineReader, line_reader, longest_text
 from headworks.sources.sql.marks import Marker, value_of
-from headworks.sources.sql.reflection import Reflected, reflect
+from headworks.sources.sql.reflection import DialectColumn, Reflected, reflect, schema_of
 from headworks.sources.sql.rows import RowReader
-from headworks.sources.sql.table import Table
+from headworks.sources.sql.table import Extremes, Table
 
 _CURSORS = (pl.Datetime, pl.Date, pl.Int64)
 _FETCH_ROWS = 10_000
@@ -55,7 +56,7 @@ class DialectTable:
     @property
     def schema(self) -> pl.Schema:
         """The columns of every batch's frame."""
-        return self._reflected.schema(self.table.extremes)
+        return schema_of(self._reflected.columns, self.table.extremes)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -87,18 +88,16 @@ class DialectTable:
                 do="name the columns of the table's key.",
             )
         columns = tuple(column for column in self._reflected.columns if column.name in self.key)
-        schema = pl.Schema({column.name: column.dtype for column in columns})
-        reader = RowReader(columns, schema, "refuse", self.where)
-        statement = select(*(self._reflected.table.c[column.name] for column in columns))
+        rows = self._rows(columns, "refuse")
         with _reading(self) as connection:
-            for frame in self._frames(connection, statement, reader):
+            for frame in self._frames(connection, rows.statement, rows.reader):
                 yield frame.to_arrow()
 
     def _read_whole(self) -> Iterator[Batch]:
         # Described first, so that a reading holds one connection alone.
         schema = self.schema
         with _reading(self) as connection:
-            for frame in self._frames(connection, self._select(), self._reader):
+            for frame in self._frames(connection, self._all_rows.statement, self._all_rows.reader):
                 yield Batch(frame, {}, read=frame.height)
         yield Batch(pl.DataFrame(schema=schema), {"done": True}, read=0)
 
@@ -109,8 +108,8 @@ class DialectTable:
             conditions = self._conditions(connection, start, until)
             unplaced = self._count_unplaced(connection)
             order = [self._column(name) for name in dict.fromkeys([self._cursor, *marker.key])]
-            statement = self._select().where(and_(*conditions)).order_by(*order)
-            for frame in self._frames(connection, statement, self._reader):
+            statement = self._all_rows.statement.where(and_(*conditions)).order_by(*order)
+            for frame in self._frames(connection, statement, self._all_rows.reader):
                 rows = frame.to_arrow()
                 fresh = marker.fresh(rows, known, newest)
                 position = marker.after(rows, position, fresh)
@@ -119,7 +118,9 @@ class DialectTable:
         done = {"done": True} if self.window is not None else {}
         yield Batch(pl.DataFrame(schema=self.schema), {**position, **done}, read=0, unplaced=unplaced)
 
-    def _frames(self, connection: Connection, statement: Any, reader: RowReader) -> Iterator[pl.DataFrame]:
+    def _frames(
+        self, connection: Connection, statement: Any, reader: RowReader | LineReader
+    ) -> Iterator[pl.DataFrame]:
         """Yield the rows of a statement in frames of at most `Table.batch_rows`."""
         cursor = streaming_cursor(connection)
         try:
@@ -138,8 +139,13 @@ class DialectTable:
         finally:
             cursor.close()
 
-    def _select(self) -> Any:
-        return select(*self._reflected.selected()).select_from(self._reflected.table)
+    def _rows(self, columns: tuple[DialectColumn, ...], extremes: Extremes) -> _Rows:
+        """Return how columns are read: as lines that the server writes where it can, else value by value."""
+        found = self._reflected
+        lines = line_reader(found, columns, self._longest_text, extremes, self.where)
+        reader = lines or RowReader(columns, schema_of(columns, extremes), extremes, self.where)
+        selected = lines.selected(found) if lines else found.selected(columns)
+        return _Rows(select(*selected).select_from(found.table), reader)
 
     def _conditions(
         self, connection: Connection, start: Position, until: datetime | None
@@ -229,8 +235,8 @@ class DialectTable:
         return isinstance(kind, pl.Datetime) and kind.time_zone is not None
 
     @cached_property
-    def _reader(self) -> RowReader:
-        return RowReader(self._reflected.columns, self.schema, self.table.extremes, self.where)
+    def _all_rows(self) -> _Rows:
+        return self._rows(self._reflected.columns, self.table.extremes)
 
     @cached_property
     def _marker(self) -> Marker:
@@ -246,12 +252,28 @@ class DialectTable:
         return plain and not (is_text and not isinstance(self._cursor_type, pl.Int64))
 
     @cached_property
-    def _reflected(self) -> Reflected:
-        """The table's columns and key, asked of the database once."""
+    def _described(self) -> tuple[Reflected, int]:
+        """The table's columns and key, and how long a text the server can make, asked of the database once."""
         with _reading(self) as connection:
-            found = reflect(connection, self.table, self.where)
+            found, longest = reflect(connection, self.table, self.where), longest_text(connection)
         _check_cursor(found, self)
-        return found
+        return found, longest
+
+    @property
+    def _reflected(self) -> Reflected:
+        return self._described[0]
+
+    @property
+    def _longest_text(self) -> int:
+        return self._described[1]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A statement that selects rows, and what makes frames of them."""
+
+    statement: Any
+    reader: RowReader | LineReader
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import Any
 import asyncpg
 
 _ENOUGH = 2**19
+_ROOM = 2**22
 _MOMENT_S = 0.02
 
 
@@ -51,6 +52,9 @@ class _LowWaterMark:
         """Say that something came: more will."""
         self._since = True
         if self._timer is None:
+            # The kernel makes as much room as a mark asks for: with no more than that, the server would stand still
+            # from the moment when there is enough until its reader has taken it.
+            self._put(_ROOM)
             self._put(_ENOUGH)
             self._timer = asyncio.get_running_loop().call_later(_MOMENT_S, self._look)
 

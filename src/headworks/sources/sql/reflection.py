@@ -7,6 +7,7 @@ What belongs here: which type becomes which, and the key. What does not: values 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,23 +49,24 @@ class Reflected:
     columns: tuple[DialectColumn, ...]
     key: tuple[str, ...]
 
-    def schema(self, extremes: Extremes) -> pl.Schema:
-        """Return the columns of every frame, with those for extreme values beside them where they are wanted."""
-        schema: dict[str, pl.DataType] = {}
-        for column in self.columns:
-            schema[column.name] = column.dtype
-            if extremes == "beside" and column.can_be_extreme:
-                schema[f"{column.name}_text"] = pl.String()
-        return pl.Schema(schema)
-
-    def selected(self) -> list[ColumnElement[Any]]:
-        """Return the columns as they stand in a select list."""
+    def selected(self, columns: Sequence[DialectColumn]) -> list[ColumnElement[Any]]:
+        """Return columns as they stand in a select list."""
         return [
             cast(self.table.c[column.name], types.String(4000)).label(column.name)
             if column.as_text
             else self.table.c[column.name]
-            for column in self.columns
+            for column in columns
         ]
+
+
+def schema_of(columns: Sequence[DialectColumn], extremes: Extremes) -> pl.Schema:
+    """Return the columns of every frame, with those for extreme values beside them where they are wanted."""
+    schema: dict[str, pl.DataType] = {}
+    for column in columns:
+        schema[column.name] = column.dtype
+        if extremes == "beside" and column.can_be_extreme:
+            schema[f"{column.name}_text"] = pl.String()
+    return pl.Schema(schema)
 
 
 def reflect(connection: Connection, table: Table, where: str) -> Reflected:
