@@ -6,7 +6,8 @@ Each round takes every way once, in turn, so that a slow minute of the machine f
 its own; its peak memory is that process's. Peers run in environments of their own, made by uv from the hash-pinned
 requirement files beside this module. COPY to nowhere is libpq's, through psql.
 
-What belongs here: running and telling. What does not: what a way does (``ways.py`` for ours, ``peers.py`` for theirs).
+What belongs here: running and telling. What does not: what a way does (``ways.py`` for ours, ``peers.py`` for theirs,
+``by_hand.py`` for the same libraries without headworks).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from benchmarks.databases.environments import HERE, peer_command
 from tests.support.tpch import load
 
 OURS = {"headworks": 1, "headworks-2-ranges": 2}
+BY_HAND = "by-hand"
 PEERS = ("connectorx", "adbc", "dlt-connectorx", "dlt-pyarrow", "dlt-sqlalchemy")
 _LONGEST_S = 1800
 
@@ -54,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="TPC-H's scale factor")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tables", nargs="+", default=["orders", "lineitem"])
-    parser.add_argument("--ways", nargs="+", default=["copy", *OURS], choices=["copy", *OURS, *PEERS])
+    parser.add_argument(
+        "--ways", nargs="+", default=["copy", *OURS], choices=["copy", *OURS, BY_HAND, *PEERS]
+    )
     options = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="headworks-bench-"))
     (folder / "pg").mkdir()
@@ -129,6 +133,8 @@ def _command(way: str, dsn: str, table: str, lake: Path, binaries: Path, folder:
     if way == "copy":
         return [str(binaries / "psql"), dsn, "-qc", f"COPY {table} TO STDOUT"]
     report = lake.parent / "report.json"
+    if way == BY_HAND:
+        return [sys.executable, "-m", "benchmarks.databases.by_hand", dsn, table, str(lake), str(report)]
     if way not in OURS:
         return peer_command(way, dsn, table, lake, report, folder)
     ours = [dsn, table, str(lake), str(report), str(OURS[way])]
