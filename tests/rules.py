@@ -48,8 +48,8 @@ RULES = (
     rule(
         "a batch is committed through the table object whose transactions were read",
         LANDING,
-        "    table.append_part(stamped(rows, meta)",
-        '    landing.lake.must_open("bronze", landing.dataset).append_part(stamped(rows, meta)',
+        "    table.append_part(rows, ",
+        '    landing.lake.must_open("bronze", landing.dataset).append_part(rows, ',
         f"{_R}::test_of_two_runs_on_one_stream_one_wins_and_the_other_ends",
     ),
     rule(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,17 @@ import psycopg
 import pytest
 
 from headworks.errors import AccountMismatch, ConcurrentRun, PublicationRefused
-from headworks.lake.products import ProductVersion, publish_product
+from headworks.lake.products import ProductVersion
 from headworks.lake.store import Lake
-from headworks.observe.report import PublishReport, TableRef
+from headworks.observe.report import PublishReport
 from headworks.publish import postgres as publishing
-from headworks.publish.postgres import PublishedTable, publish_postgres
+from headworks.publish.postgres import publish_postgres
 from headworks.settings import DatabaseSettings, LakeSettings
 from tests.support.faults import Crash
 from tests.support.golden import PRODUCT, PUBLISHED, named
+from tests.support.published import ONE, SCHEMA, Rows, ask, single
 from tests.support.sources import items
 from tests.support.turns import Beside
-
-SCHEMA = "analytics"
-Rows = list[tuple[Any, ...]]
 
 
 @pytest.fixture
@@ -36,10 +33,6 @@ def contracts(tmp_path: Path) -> Path:
 
 def publish(lake: Lake, database: DatabaseSettings, version: ProductVersion) -> PublishReport:
     return publish_postgres(lake, database, SCHEMA, version, PUBLISHED)
-
-
-def ask(connection: psycopg.Connection, query: str) -> Rows:
-    return connection.execute(query.encode()).fetchall()
 
 
 def shown(connection: psycopg.Connection) -> tuple[Rows, Rows]:
@@ -61,17 +54,6 @@ def expected(last: int) -> tuple[Rows, Rows]:
 
 def recorded(connection: psycopg.Connection) -> Rows:
     return ask(connection, "SELECT product, sequence, run_id FROM analytics._headworks_products")
-
-
-def single(lake: Lake, frame: pl.DataFrame, product: str = "p") -> ProductVersion:
-    """Publish one frame as the only table of a product."""
-    table = lake.ensure("gold", "t.one", frame.schema)
-    table.overwrite(frame, {"writer": table.transaction("writer") + 1})
-    reference = TableRef(table="gold.t.one", version=table.version, change=table.transaction("writer"))
-    return publish_product(lake, product, [reference], "run")
-
-
-ONE = (PublishedTable("t.one", "one", ("id",)),)
 
 
 def test_all_tables_show_gold_and_the_sequence_is_recorded(
@@ -268,73 +250,6 @@ def test_rows_that_somebody_else_put_in_are_taken_away(
     connection.execute("UPDATE analytics.each SET v = 0 WHERE id = 2")
     publish(lake, database, named(lake, contracts, items(1, 5)))
     assert shown(connection) == expected(5)
-
-
-def test_a_new_column_is_added_and_old_rows_get_its_values(
-    lake: Lake, database: DatabaseSettings, connection: psycopg.Connection
-) -> None:
-    publish_postgres(lake, database, SCHEMA, single(lake, pl.DataFrame({"id": [1, 2]})), ONE)
-    connection.execute("CREATE VIEW analytics.seen AS SELECT * FROM analytics.one")
-    wider = pl.DataFrame({"id": [1, 2, 3], "colour": ["red", None, "blue"]})
-    publish_postgres(lake, database, SCHEMA, single(lake, wider), ONE)
-    assert ask(connection, "SELECT * FROM analytics.one ORDER BY id") == wider.rows()
-    assert ask(connection, "SELECT * FROM analytics.seen ORDER BY id") == [(1,), (2,), (3,)]
-
-
-def test_a_column_of_another_type_is_refused_and_nothing_changes(
-    lake: Lake, database: DatabaseSettings, connection: psycopg.Connection
-) -> None:
-    publish_postgres(lake, database, SCHEMA, single(lake, pl.DataFrame({"id": [1], "v": [1]})), ONE)
-    texts = pl.DataFrame({"id": [1], "v": ["one"], "more": [True]})
-    with pytest.raises(PublicationRefused, match="bigint in the database and text in gold") as caught:
-        publish_postgres(lake, database, SCHEMA, single(lake, texts), ONE)
-    assert (caught.value.where, "change the column to text" in caught.value.do) == ("analytics.one", True)
-    assert ask(connection, "SELECT * FROM analytics.one") == [(1, 1)]
-
-
-def test_a_type_without_a_counterpart_is_refused_before_anything_is_made(
-    lake: Lake, database: DatabaseSettings, connection: psycopg.Connection
-) -> None:
-    lists = pl.DataFrame({"id": [1], "tags": [["a"]]})
-    with pytest.raises(PublicationRefused, match="'tags'") as caught:
-        publish_postgres(lake, database, SCHEMA, single(lake, lists), ONE)
-    assert "cast it" in caught.value.do
-    assert ask(connection, "SELECT to_regclass('analytics.one')") == [(None,)]
-
-
-def test_every_value_arrives_as_it_is(
-    lake: Lake, database: DatabaseSettings, connection: psycopg.Connection
-) -> None:
-    frame = pl.DataFrame(
-        {
-            "id": [1, 2],
-            "text": ["tab\tnewline\nback\\slash \\N 'quoted' é😀", ""],
-            "money": pl.Series(["123456789012345678.12", None], dtype=pl.String).cast(pl.Decimal(20, 2)),
-            "moment": pl.Series(
-                [datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC), None]
-            ).dt.cast_time_unit("us"),
-            "local": [datetime(2026, 3, 29, 2, 30, 0, 1), None],
-            "day": [date(1582, 10, 4), date(9999, 12, 31)],
-            "share": [0.1 + 0.2, float("nan")],
-            "flag": [True, None],
-            "raw": [b"\x00\xff\\x", b""],
-        }
-    )
-    publish_postgres(lake, database, SCHEMA, single(lake, frame), ONE)
-    connection.execute("SET timezone = 'UTC'")
-    first, second = ask(connection, "SELECT * FROM analytics.one ORDER BY id")
-    assert first == frame.row(0)
-    assert second[:6] + second[7:] == frame.row(1)[:6] + frame.row(1)[7:]
-    assert second[6] != second[6], "not a number"
-    types = ask(
-        connection,
-        "SELECT format_type(atttypid, atttypmod) FROM pg_attribute"
-        " WHERE attrelid = 'analytics.one'::regclass AND attnum > 0 ORDER BY attnum",
-    )
-    assert [name for (name,) in types] == [
-        "bigint", "text", "numeric(20,2)", "timestamp with time zone", "timestamp without time zone",
-        "date", "double precision", "boolean", "bytea",
-    ]  # fmt: skip
 
 
 def test_a_second_publication_waits_for_the_first_and_then_goes_on(

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import ColumnProperties, WriterProperties
@@ -52,29 +51,23 @@ class Encoding:
     def __init__(self) -> None:
         self._chosen: Layout | None = None
 
-    def of(self, rows: pl.DataFrame | pa.Table) -> Layout:
+    def of(self, rows: pa.Table) -> Layout:
         """Return how to write a batch: numbers as differences, no dictionary for values that hardly repeat."""
         if self._chosen is None and len(rows) >= _FEW:
             varied = frozenset(name for name, share in _distinct(rows) if share > _MOST_DISTINCT)
-            self._chosen = Layout(varied, frozenset([*_whole_numbers(rows), *_OWN_NUMBERS]))
+            numbers = (field.name for field in rows.schema if pa.types.is_integer(field.type))
+            self._chosen = Layout(varied, frozenset([*numbers, *_OWN_NUMBERS]))
         return self._chosen or Layout()
 
 
-def _distinct(rows: pl.DataFrame | pa.Table) -> Iterator[tuple[str, float]]:
+def _distinct(rows: pa.Table) -> Iterator[tuple[str, float]]:
     """Yield the columns that can be counted, each with the share of its first rows' values that are different."""
-    if isinstance(rows, pl.DataFrame):
-        for column in rows.head(_SAMPLE):
-            if not column.dtype.is_nested():
-                yield column.name, column.n_unique() / len(column)
-        return
     sample = rows.slice(0, _SAMPLE)
     for name, values in zip(sample.column_names, sample.columns, strict=True):
-        if not pa.types.is_nested(values.type):
+        if not (pa.types.is_nested(values.type) or _is_counted_already(values.type)):
             yield name, pc.count_distinct(values, mode="all").as_py() / len(values)
 
 
-def _whole_numbers(rows: pl.DataFrame | pa.Table) -> list[str]:
-    """Return the columns of whole numbers."""
-    if isinstance(rows, pl.DataFrame):
-        return [column.name for column in rows if column.dtype.is_integer()]
-    return [column.name for column in rows.schema if pa.types.is_integer(column.type)]
+def _is_counted_already(kind: pa.DataType) -> bool:
+    """Tell whether values of a type are few by what they are; Arrow does not count those."""
+    return bool(pa.types.is_dictionary(kind) or pa.types.is_null(kind))

@@ -224,9 +224,9 @@ def _commit(
 ) -> None:
     """Append a batch with its sequence and token: this is the moment in which it happens."""
     meta = Metadata(sequence, landing.clock())
-    rows = conforming(batch.frame, table.schema, landing.drift)
+    rows = stamped(conforming(batch.frame, table.schema, landing.drift), meta)
     transactions = {landing.stream: sequence, checkpoint_id(landing.stream): token}
-    table.append_part(stamped(rows, meta), {"_stream": landing.stream}, transactions, encoding.of(rows))
+    table.append_part(rows, {"_stream": landing.stream}, transactions, encoding.of(rows))
 
 
 def _received(table: Table) -> pl.Schema:

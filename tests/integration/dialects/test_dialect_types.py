@@ -7,11 +7,12 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from headworks.errors import (
-    ValueRefused,
-)
+from headworks.errors import ValueRefused
 from headworks.lake.store import Lake
 from tests.support.dialects import NAME, run, table, take
 from tests.support.items import bronze
@@ -128,6 +129,26 @@ def test_a_value_that_does_not_fit_is_refused_by_name_or_kept_beside(tmp_path: P
         (None, "0000-00-00", None, "1.005"),
         (date(2026, 1, 5), None, Decimal("1.50"), None),
     ]
+
+
+@given(
+    scale=st.integers(0, 10),
+    numbers=st.lists(st.integers(-(10**15) + 1, 10**15 - 1) | st.none(), min_size=1, max_size=20),
+)
+def test_decimals_of_fifteen_digits_that_sqlite_keeps_as_floats_come_exactly(
+    tmp_path_factory: pytest.TempPathFactory, scale: int, numbers: list[int | None]
+) -> None:
+    wanted = [None if number is None else Decimal(number).scaleb(-scale) for number in numbers]
+    path = tmp_path_factory.mktemp("floats") / "t.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"CREATE TABLE rows_t (id INTEGER PRIMARY KEY, d DECIMAL(15,{scale}))")
+        connection.executemany(
+            "INSERT INTO rows_t VALUES (?, ?)",
+            [(place, None if value is None else float(value)) for place, value in enumerate(wanted)],
+        )
+    connection.close()
+    frames = [pl.DataFrame(batch.frame) for batch in table(f"sqlite:///{path}").read(None, None)]
+    assert pl.concat(frames).sort("id").get_column("d").to_list() == wanted
 
 
 def test_a_zero_date_of_mariadb_is_refused_by_name(maria: str, lake: Lake) -> None:

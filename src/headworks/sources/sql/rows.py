@@ -12,15 +12,20 @@ from decimal import Context, Decimal, Inexact, InvalidOperation
 from functools import cache
 from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from headworks.errors import ValueRefused
+from headworks.sources.sql.decimals import exact
 from headworks.sources.sql.reflection import DialectColumn
 from headworks.sources.sql.table import Extremes
 
 _LARGEST = 2**63
 _MOST_DIGITS = 38
 _FLOAT_DIGITS = 1e15
+# The largest power of ten that a float holds exactly.
+_EXACT_POWER = 22
 _PYTHON: dict[type[pl.DataType], type] = {
     pl.Int64: int,
     pl.Float64: float,
@@ -142,21 +147,18 @@ def _of_floats(values: Sequence[Any], dtype: pl.Decimal) -> pl.Series | None:
 
     Up to fifteen digits a decimal and the float next to it name each other.
     """
-    floats = pl.Series([None if value is None else float(value) for value in values], dtype=pl.Float64())
-    whole = (floats * 10.0**dtype.scale).round()
-    if not (whole.abs() < _FLOAT_DIGITS).all():
+    floats = pl.Series(values, dtype=pl.Float64(), strict=False)
+    plain = floats.fill_null(0.0).to_numpy()
+    with np.errstate(over="ignore"):
+        whole = np.rint(plain * 10.0**dtype.scale)
+    largest = min(_FLOAT_DIGITS, 10.0 ** (dtype.precision or _MOST_DIGITS))
+    if dtype.scale > _EXACT_POWER or not (np.abs(whole) < largest).all():
         return None
-    number = whole.cast(pl.Int64())
-    digits = number.abs().cast(pl.String()).str.zfill(dtype.scale + 1)
-    sign = (number < 0).cast(pl.Int64()).replace_strict({0: "", 1: "-"}, return_dtype=pl.String())
-    text = sign + (
-        digits.str.head(-dtype.scale) + "." + digits.str.tail(dtype.scale) if dtype.scale else digits
-    )
-    try:
-        # Read back, since dividing again would not be exact.
-        return text.cast(dtype, strict=True) if (text.cast(pl.Float64()) == floats).all() else None
-    except pl.exceptions.PolarsError:
+    # Both are exact as floats, so that their quotient is the float next to the decimal.
+    if not (whole / 10.0**dtype.scale == plain).all():
         return None
+    kind = pa.decimal128(dtype.precision or _MOST_DIGITS, dtype.scale)
+    return pl.Series(exact(floats.to_arrow(), kind)).cast(dtype)
 
 
 def fit(value: Any, dtype: pl.DataType) -> Any:

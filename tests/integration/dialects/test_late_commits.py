@@ -1,0 +1,95 @@
+"""Transactions of MariaDB that commit out of order: up to the lag none is missed, longer ones are found by keys."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from headworks.lake.intake import TakeIn
+from headworks.lake.key_sets import compare_keys
+from headworks.lake.store import Lake
+from headworks.sources.intakes import TableIntake
+from tests.support.dialects import NAME, ids, make, table, take
+from tests.support.items import bronze
+from tests.support.mariadb import MariaDb
+
+ROWS = 10_000
+LAG_S = 3_600
+# The server's clock goes on while the test takes its seconds.
+MARGIN_S = 300
+
+
+def test_transactions_as_long_as_the_lag_are_taken_once_each(
+    mariadb: MariaDb, maria: str, lake: Lake
+) -> None:
+    """10,000 rows of 24 writers at random, each commit at most the lag after the row's own moment.
+
+    The day of the writers is in the past, and a reading at one of its moments is one that stays as far behind the
+    present as that moment is, and the lag.
+    """
+    random, begun = Random(11), datetime.now(UTC).replace(tzinfo=None) - timedelta(days=3)
+    make(maria)
+    name = maria.rpartition("/")[2]
+    writers = [_writer(mariadb, name) for _ in range(24)]
+    oldest: dict[int, int] = {}
+    written, moment, readings = 0, 0, 0
+    while written < ROWS:
+        moment += random.randint(1, 240)
+        for number, since in list(oldest.items()):
+            if moment - since > LAG_S - MARGIN_S - 240 or random.random() < 0.02:
+                writers[number].commit()
+                del oldest[number]
+        number = random.randrange(len(writers))
+        count = min(random.randint(1, 60), ROWS - written)
+        at = begun + timedelta(seconds=moment)
+        with writers[number].cursor() as cursor:
+            rows = [(written + n, "v", at) for n in range(count)]
+            cursor.executemany("INSERT INTO rows_t VALUES (%s, %s, %s)", rows)
+        oldest.setdefault(number, moment)
+        written += count
+        if random.random() < 0.1:
+            readings += 1
+            behind = datetime.now(UTC).replace(tzinfo=None) - at
+            take(table(maria, cursor="at", commit_lag_s=int(behind.total_seconds()) + LAG_S), lake)
+    for writer in writers:
+        writer.commit()
+        writer.close()
+    take(table(maria, cursor="at", commit_lag_s=0), lake)
+    found = Counter(bronze(lake, NAME).get_column("id").to_list())
+    assert readings > 20
+    assert (set(range(ROWS)) - set(found), [key for key, times in found.items() if times > 1]) == (set(), [])
+
+
+def test_longer_ones_are_passed_by_and_found_and_counted_by_the_next_comparison_of_keys(
+    mariadb: MariaDb, maria: str, lake: Lake
+) -> None:
+    make(maria)
+    name, past = maria.rpartition("/")[2], datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=3)
+    slow, quick = _writer(mariadb, name), _writer(mariadb, name)
+    _insert(slow, 1, past)
+    _insert(quick, 2, past + timedelta(minutes=30))
+    quick.commit()
+    reading = table(maria, cursor="at", commit_lag_s=60)
+    take(reading, lake)
+    slow.commit()
+    take(reading, lake)
+    assert ids(lake) == [2]
+    landing = TakeIn(lake, NAME, "run").landing()
+    keys, *_ = compare_keys(landing, reading, TableIntake(reading).live(), 0.2)
+    assert (keys.keys_noted, keys.missing) == (2, 1)
+    assert "1 keys of the source are not in bronze" in keys.warnings[0]
+    for writer in (slow, quick):
+        writer.close()
+
+
+def _writer(mariadb: MariaDb, name: str) -> Any:
+    connection = mariadb.connect(name)
+    connection.autocommit(False)
+    return connection
+
+
+def _insert(writer: Any, number: int, at: datetime) -> None:
+    with writer.cursor() as cursor:
+        cursor.execute("INSERT INTO rows_t VALUES (%s, 'v', %s)", (number, at))
