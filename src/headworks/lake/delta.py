@@ -33,7 +33,7 @@ from deltalake.transaction import AddAction
 from headworks.errors import LakeUnusable
 from headworks.lake.encoding import NUMBERED, Layout
 from headworks.lake.objects import Objects
-from headworks.lake.parts import takes, write_part
+from headworks.lake.parts import takes, widest, write_part
 from headworks.lake.translating import translated
 
 Transactions = Mapping[str, int]
@@ -159,7 +159,7 @@ class Table:
             for name, value in partition.items():
                 constant = pl.repeat(value, rows.num_rows, dtype=pl.String, eager=True)
                 rows = rows.append_column(name, constant.to_arrow())
-            self.append(rows.to_reader(), transactions)
+            self.append(widest(rows).to_reader(), transactions)
             return
         added: list[AddAction] = []
         if rows.num_rows:

@@ -56,7 +56,7 @@ def write_part(
     ``rows`` have the table's columns but for the partition's, in any order; ``schema`` is the table's. What fails
     leaves at most a file that no log names.
     """
-    typed = pa.schema([field for field in schema if field.name in rows.schema.names])
+    typed = pa.schema([_written(field, rows) for field in schema if field.name in rows.schema.names])
     folder = "".join(f"{name}={quote(value, safe='')}/" for name, value in partition.items())
     path = f"{folder}part-{uuid4()}.snappy.parquet"
     written: list[parquet.FileMetaData] = []
@@ -84,6 +84,21 @@ def write_part(
         True,
         json.dumps(_statistics(written[0], made)),
     )
+
+
+def widest(rows: pa.Table) -> pa.Table:
+    """Return rows with all decimals as numbers of 128 bits, for writers that know no others."""
+    for place, field in enumerate(rows.schema):
+        if pa.types.is_decimal64(field.type):
+            wide = pa.decimal128(field.type.precision, field.type.scale)
+            rows = rows.set_column(place, field.name, rows.column(place).cast(wide))
+    return rows
+
+
+def _written(field: pa.Field, rows: pa.Table) -> pa.Field:
+    """Return a column of the table as it is written: decimals of 64 bits stay, as Parquet has them."""
+    given = rows.schema.field(field.name).type
+    return field.with_type(given) if pa.types.is_decimal64(given) else field
 
 
 def _statistics(written: parquet.FileMetaData, rows: pa.Table) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from headworks.errors import SettingsError
 from headworks.sources.sql.connect import Connection
+from headworks.sources.sql.decimals import narrowest
 from headworks.sources.sql.table import Extremes
 
 _UTC = "UTC"
@@ -126,7 +127,7 @@ def _column(name: str, database_type: str, written: str, modifier: int) -> Colum
         precision, scale = _numeric(modifier)
         if 0 < precision <= _LONGEST_DECIMAL:
             kind = pl.Decimal(precision, scale)
-            return Column(name, database_type, written, kind, pa.decimal128(precision, scale))
+            return Column(name, database_type, written, kind, narrowest(precision, scale))
     dtype, arrow = _NATIVE.get(database_type, (pl.String(), pa.string()))
     return Column(name, database_type, written, dtype, arrow)
 

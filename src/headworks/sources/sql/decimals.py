@@ -16,12 +16,18 @@ import pyarrow as pa
 _MOST_DIGITS = 15
 
 
+def narrowest(precision: int, scale: int) -> pa.DataType:
+    """Return the type of decimals: of 64 bits where floats lead to them, which halves what is moved and written."""
+    short = 0 <= scale <= precision <= _MOST_DIGITS
+    return pa.decimal64(precision, scale) if short else pa.decimal128(precision, scale)
+
+
 def by_way_of_floats(kind: pa.DataType) -> bool:
     """Tell whether floats hold the values of a type closely enough to find each again."""
-    return bool(pa.types.is_decimal128(kind)) and 0 <= kind.scale <= kind.precision <= _MOST_DIGITS
+    return bool(pa.types.is_decimal64(kind)) and 0 <= kind.scale <= kind.precision <= _MOST_DIGITS
 
 
-def exact(floats: pa.Array, kind: pa.Decimal128Type) -> pa.Array:
+def exact(floats: pa.Array, kind: pa.Decimal64Type | pa.Decimal128Type) -> pa.Array:
     """Return the decimals whose texts were read as ``floats``.
 
     Raises `pyarrow.ArrowInvalid` for a value that no such decimal has.
@@ -36,12 +42,12 @@ def exact(floats: pa.Array, kind: pa.Decimal128Type) -> pa.Array:
     # NaN is the least and the most of what it is among, and less than nothing.
     if len(whole) and not -beyond < whole.min() <= whole.max() < beyond:
         raise pa.ArrowInvalid(f"a value does not fit {kind}")
-    # A decimal is a whole number of 128 bits: 64 low ones, and the sign in all others.
-    halves = np.empty((len(whole), 2), np.int64)
-    halves[:, 0] = whole
-    np.right_shift(halves[:, 0], 63, out=halves[:, 1])
+    numbers = whole.astype(np.int64)
+    if kind.bit_width > numbers.itemsize * 8:
+        # A decimal is a whole number of 128 bits, then: 64 low ones, and the sign in all others.
+        numbers = np.stack([numbers, numbers >> 63], axis=1)
     valid = None if given is None else pa.py_buffer(np.packbits(given, bitorder="little"))
-    return pa.Array.from_buffers(kind, len(whole), [valid, pa.py_buffer(halves)])
+    return pa.Array.from_buffers(kind, len(whole), [valid, pa.py_buffer(numbers)])
 
 
 # From the buffers themselves, since pyarrow's to_numpy() imports pandas: half a second and 50 MB.

@@ -27,7 +27,7 @@ from sqlalchemy.engine import Connection
 
 from headworks.errors import ReadIncomplete
 from headworks.sources.sql import copytext
-from headworks.sources.sql.decimals import by_way_of_floats, exact
+from headworks.sources.sql.decimals import by_way_of_floats, exact, narrowest
 from headworks.sources.sql.reflection import DialectColumn, Reflected, schema_of
 from headworks.sources.sql.rows import RowReader
 from headworks.sources.sql.table import Extremes
@@ -173,7 +173,7 @@ def _written(found: Reflected, column: DialectColumn) -> ColumnElement[Any]:
 
 def _arrow(dtype: pl.DataType) -> pa.DataType:
     if isinstance(dtype, pl.Decimal):
-        return pa.decimal128(dtype.precision, dtype.scale)
+        return narrowest(dtype.precision, dtype.scale)
     # Moments are written without their zone, which is UTC.
     return _ARROW[type(dtype)]
 
