@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -83,6 +84,14 @@ def postgres() -> Iterator[PostgresServer]:
             server.cleanup()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _events_go_to_the_server_of_each_module() -> None:
+    """Let go of what sends events: there is one in a process, and it stays with the server that it began with."""
+    worker = sys.modules.get("prefect.events.worker")
+    if worker is not None:
+        worker.EventsWorker.drain_all(timeout=5)
 
 
 @pytest.fixture(scope="session")
