@@ -16,6 +16,7 @@ from io import BufferedReader
 from pathlib import Path
 
 import asyncpg
+import pyarrow as pa
 import uvloop
 from deltalake import write_deltalake
 from psycopg import sql
@@ -65,11 +66,17 @@ def _reader(lines: BufferedReader, columns: list[Column]) -> csv.CSVStreamingRea
             delimiter="\t", quote_char=False, double_quote=False, escape_char=False
         ),
         convert_options=csv.ConvertOptions(
-            column_types={column.name: column.arrow for column in columns},
+            column_types={column.name: _type(column) for column in columns},
             null_values=["\\N"],
             strings_can_be_null=True,
         ),
     )
+
+
+def _type(column: Column) -> pa.DataType:
+    """Return a type that Arrow reads from text by itself."""
+    kind = column.arrow
+    return pa.decimal128(kind.precision, kind.scale) if pa.types.is_decimal64(kind) else kind
 
 
 if __name__ == "__main__":
