@@ -11,6 +11,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,7 +92,10 @@ def _events_go_to_the_server_of_each_module() -> None:
     """Let go of what sends events: there is one in a process, and it stays with the server that it began with."""
     worker = sys.modules.get("prefect.events.worker")
     if worker is not None:
-        worker.EventsWorker.drain_all(timeout=5)
+        # In a thread of its own: a browser's event loop runs on in this one, and there Prefect would answer with a
+        # coroutine instead of waiting.
+        with ThreadPoolExecutor(1) as elsewhere:
+            elsewhere.submit(worker.EventsWorker.drain_all, timeout=5).result()
 
 
 @pytest.fixture(scope="session")
