@@ -60,15 +60,21 @@ def test_every_image_can_be_replaced_and_no_secret_has_a_default() -> None:
     assert "deployments/compose.env" in (CHECKOUT / ".gitignore").read_text().splitlines()
 
 
-def test_compose_itself_takes_the_file_and_refuses_to_start_without_secrets(tmp_path: Path) -> None:
-    program = next(
-        (each for each in (["docker", "compose"], ["docker-compose"]) if _works([*each, "version"])), None
-    )
-    if program is None:
-        pytest.skip("docker compose is absent: the file was judged, but not by compose itself")
+@pytest.fixture
+def compose() -> list[str]:
+    """What compose is called by on this machine."""
+    for program in (["docker", "compose"], ["docker-compose"]):
+        if _works([*program, "version"]):
+            return program
+    pytest.skip("Compose is absent, so it did not judge its file: apt-get install docker-compose")
+
+
+def test_compose_itself_takes_the_file_and_refuses_to_start_without_secrets(
+    tmp_path: Path, compose: list[str]
+) -> None:
     filled = tmp_path / "compose.env"
     filled.write_text(re.sub(r"=$", "=given", EXAMPLE.read_text(), flags=re.MULTILINE))
-    command = [*program, "--env-file", str(filled), "-f", str(FILE), "config"]
+    command = [*compose, "--env-file", str(filled), "-f", str(FILE), "config"]
     whole = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert whole.returncode == 0, whole.stderr
     assert "postgresql+asyncpg://prefect:given@postgres:5432/prefect" in whole.stdout
