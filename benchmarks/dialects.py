@@ -33,7 +33,7 @@ from headworks.sources.sql.dialect import DialectTable
 from headworks.sources.sql.table import Table
 from tests.support.mariadb import running_mariadb
 
-PEERS = ("dlt-sqlalchemy", "dlt-pyarrow", "dlt-connectorx")
+PEERS = ("dlt-sqlalchemy", "dlt-pandas", "dlt-pyarrow", "dlt-connectorx")
 COLUMNS = (
     "id INTEGER PRIMARY KEY, customer INTEGER, price DECIMAL(15,2), discount DECIMAL(15,2), flag CHAR(1), "
     "day DATE, moment DATETIME, comment VARCHAR(60)"

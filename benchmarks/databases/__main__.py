@@ -36,7 +36,7 @@ from tests.support.tpch import load
 
 OURS = {"headworks": 1, "headworks-2-ranges": 2}
 BY_HAND = "by-hand"
-PEERS = ("connectorx", "adbc", "dlt-connectorx", "dlt-pyarrow", "dlt-sqlalchemy")
+PEERS = ("connectorx", "adbc", "dlt-connectorx", "dlt-pyarrow", "dlt-pandas", "dlt-sqlalchemy")
 _LONGEST_S = 1800
 
 
