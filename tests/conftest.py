@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import subprocess
 import sys
 import tempfile
 import warnings
@@ -96,6 +97,19 @@ def _events_go_to_the_server_of_each_module() -> None:
         # coroutine instead of waiting.
         with ThreadPoolExecutor(1) as elsewhere:
             elsewhere.submit(worker.EventsWorker.drain_all, timeout=5).result()
+
+
+@pytest.fixture(scope="session")
+def compose_command() -> tuple[str, ...]:
+    """What compose is called by on this machine: a plugin of Docker, or a program of its own."""
+    for command in (("docker", "compose"), ("docker-compose",)):
+        if shutil.which(command[0]) and _works(*command, "version"):
+            return command
+    pytest.skip("Compose is absent: apt-get install docker-compose")
+
+
+def _works(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -60,21 +59,12 @@ def test_every_image_can_be_replaced_and_no_secret_has_a_default() -> None:
     assert "deployments/compose.env" in (CHECKOUT / ".gitignore").read_text().splitlines()
 
 
-@pytest.fixture
-def compose() -> list[str]:
-    """What compose is called by on this machine."""
-    for program in (["docker", "compose"], ["docker-compose"]):
-        if _works([*program, "version"]):
-            return program
-    pytest.skip("Compose is absent, so it did not judge its file: apt-get install docker-compose")
-
-
 def test_compose_itself_takes_the_file_and_refuses_to_start_without_secrets(
-    tmp_path: Path, compose: list[str]
+    tmp_path: Path, compose_command: tuple[str, ...]
 ) -> None:
     filled = tmp_path / "compose.env"
     filled.write_text(re.sub(r"=$", "=given", EXAMPLE.read_text(), flags=re.MULTILINE))
-    command = [*compose, "--env-file", str(filled), "-f", str(FILE), "config"]
+    command = [*compose_command, "--env-file", str(filled), "-f", str(FILE), "config"]
     whole = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert whole.returncode == 0, whole.stderr
     assert "postgresql+asyncpg://prefect:given@postgres:5432/prefect" in whole.stdout
@@ -83,9 +73,3 @@ def test_compose_itself_takes_the_file_and_refuses_to_start_without_secrets(
         part = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert part.returncode != 0
         filled.write_text(filled.read_text() + f"{secret}=given\n")
-
-
-def _works(command: list[str]) -> bool:
-    if shutil.which(command[0]) is None:
-        return False
-    return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
 import time
 import uuid
@@ -63,19 +61,12 @@ class Compose:
         return httpx.Client(base_url=f"{self.api_url}/", auth=(_USER, password), timeout=HTTP_S)
 
 
-def _program() -> tuple[str, ...]:
-    plugin = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
-    if plugin.returncode == 0:
-        return ("docker", "compose")
-    if shutil.which("docker-compose"):
-        return ("docker-compose",)
-    pytest.skip("No compose is installed: apt-get install docker-compose")
-
-
 @pytest.fixture(scope="module")
-def compose(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+def compose(
+    compose_command: tuple[str, ...], image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Compose]:
     """Server, worker and dashboard of the compose file, all up, with everything deployed."""
-    program, name = _program(), f"headworks-test-{uuid.uuid4().hex[:8]}"
+    name = f"headworks-test-{uuid.uuid4().hex[:8]}"
     options = os.environ.get("DOCKER_BUILD_OPTIONS", "").split()
     stand_in, dashboard = f"{name}-postgres", f"{name}-dashboard"
     docker("build", "--tag", stand_in, *options, "tests/docker/postgres_stand_in", timeout_s=_UP_S)
@@ -87,8 +78,8 @@ def compose(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Co
         "HEADWORKS_DASHBOARD_IMAGE": dashboard,
     }
     file.write_text("".join(f"{key}={text}\n" for key, text in settings.items()))
-    command = (*program, "--project-name", name, "--env-file", str(file), "-f", "deployments/compose.yaml")
-    compose = Compose(command, settings)
+    project = ("--project-name", name, "--env-file", str(file), "-f", "deployments/compose.yaml")
+    compose = Compose((*compose_command, *project), settings)
     try:
         compose.run("up", "--detach", "--no-build", "postgres", "server")
         _answer(compose, "server", f"{compose.api_url}/health")
