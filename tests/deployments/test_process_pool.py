@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import httpx
 import pytest
 
 from tests.deployments.conftest import Demo
@@ -44,11 +43,7 @@ def test_deploying_again_keeps_a_schedule_paused_that_was_paused_by_hand(operato
     deployment = operator.read(f"deployments/name/{DEPLOYMENT}")
     (schedule,) = deployment["schedules"]
     assert schedule["active"]
-    httpx.patch(
-        f"{operator.stack.api_url}/deployments/{deployment['id']}/schedules/{schedule['id']}",
-        json={"active": False},
-        timeout=10,
-    ).raise_for_status()
+    operator.patch(f"deployments/{deployment['id']}/schedules/{schedule['id']}", {"active": False})
     operator.prefect("--no-prompt", "deploy", "--name", "sales-daily")
     (kept,) = operator.read(f"deployments/name/{DEPLOYMENT}")["schedules"]
     assert (kept["slug"], kept["active"]) == (schedule["slug"], False)

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from deployments.local.processes import Process
 from tests.docker.conftest import DEPLOYMENT, POOL, Pool
-from tests.support.pools import HTTP_S, assert_published_equals_truth
+from tests.support.pools import assert_published_equals_truth
 from tests.support.screens import Screen
 
 if TYPE_CHECKING:
@@ -39,20 +38,13 @@ def test_by_its_schedule(pool: Pool, deployment: dict[str, Any], worker: Process
     pool.stack.live(1)
     soon = datetime.now(UTC) + timedelta(seconds=3)
     schedule = {"interval": 24 * 3600, "anchor_date": soon.isoformat()}
-    answer = httpx.post(
-        f"{pool.stack.api_url}/deployments/{deployment['id']}/schedules",
-        json=[{"schedule": schedule, "active": True}],
-        timeout=HTTP_S,
-    )
-    answer.raise_for_status()
-    (made,) = answer.json()
+    schedules = f"deployments/{deployment['id']}/schedules"
+    (made,) = pool.operator.post(schedules, [{"schedule": schedule, "active": True}])
     try:
         due = _due(pool, deployment["id"], soon)
         run = pool.operator.watch(due["id"], "COMPLETED")
     finally:
-        httpx.delete(
-            f"{pool.stack.api_url}/deployments/{deployment['id']}/schedules/{made['id']}", timeout=HTTP_S
-        ).raise_for_status()
+        pool.operator.delete(f"{schedules}/{made['id']}")
     assert run["auto_scheduled"]
     assert run["infrastructure_pid"], "it did not run in a container"
     assert assert_published_equals_truth(pool.stack) > 1000

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg
 
 from deployments.local.postgres import ANALYTICS, SHOP, Postgres
@@ -26,7 +25,7 @@ from headworks.lake.leases import Leasing
 from shop import datasets, gold
 from tests.docker.conftest import DEPLOYMENT, POOL, docker
 from tests.support.operated import OperatedStack
-from tests.support.pools import HTTP_S, Operator
+from tests.support.pools import Operator
 from tests.support.sales import Place
 
 # Generous, since a test waits only as long as it has to; an alert comes from a container of its own.
@@ -134,12 +133,7 @@ class Ground:
 
     def set_state(self, begun: Begun, state: dict[str, Any]) -> None:
         """Ask the server to set a run's state."""
-        answer = httpx.post(
-            f"{self.stack.api_url}/flow_runs/{begun.id}/set_state",
-            json={"state": state, "force": False},
-            timeout=HTTP_S,
-        )
-        answer.raise_for_status()
+        self.operator.post(f"flow_runs/{begun.id}/set_state", {"state": state, "force": False})
 
     @contextmanager
     def without_api(self) -> Iterator[None]:

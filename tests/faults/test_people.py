@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 
 from tests.docker.conftest import DEPLOYMENT
 from tests.faults.ground import Ground
-from tests.support.pools import HTTP_S
 
 pytestmark = [pytest.mark.docker, pytest.mark.server]
 
@@ -45,7 +43,7 @@ def test_of_two_runs_of_one_deployment_the_second_waits_for_its_turn(ground: Gro
 
 
 def test_of_two_deployments_that_do_the_same_one_is_refused_before_it_reads(ground: Ground) -> None:
-    made = ground.operator.read(f"deployments/name/{DEPLOYMENT}")
+    deployed = ground.operator.read(f"deployments/name/{DEPLOYMENT}")
     wanted = (
         "flow_id",
         "entrypoint",
@@ -54,11 +52,8 @@ def test_of_two_deployments_that_do_the_same_one_is_refused_before_it_reads(grou
         "parameters",
         "parameter_openapi_schema",
     )
-    twin = {name: made[name] for name in wanted}
-    answer = httpx.post(
-        f"{ground.stack.api_url}/deployments/", json={**twin, "name": "sales-twin"}, timeout=HTTP_S
-    )
-    answer.raise_for_status()
+    twin = {name: deployed[name] for name in wanted}
+    made = ground.operator.post("deployments/", {**twin, "name": "sales-twin"})
     try:
         with ground.working():
             with ground.held() as reached:
@@ -71,7 +66,7 @@ def test_of_two_deployments_that_do_the_same_one_is_refused_before_it_reads(grou
                 assert first.id in run["state"]["message"], "it does not say which"
             ground.operator.watch(first.id, "COMPLETED")
     finally:
-        httpx.delete(f"{ground.stack.api_url}/deployments/{answer.json()['id']}", timeout=HTTP_S)
+        ground.operator.delete(f"deployments/{made['id']}")
     ground.assert_exact()
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ CHECKOUT = Path(__file__).parents[2]
 _COMMAND_S = 600
 _RUN_S = 600
 _POLL_S = 0.2
+_TRIES = 20
 HTTP_S = 60
 """How long a server may take to answer on a busy machine, in seconds."""
 FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
@@ -153,19 +155,31 @@ class Operator:
 
     def read(self, path: str) -> Any:
         """Read something from the server's API."""
-        answer = httpx.get(f"{self.stack.api_url}/{path}", timeout=HTTP_S)
-        answer.raise_for_status()
-        return answer.json()
+        return self._answer("GET", path).json()
 
-    def post(self, path: str, content: Mapping[str, Any]) -> Any:
+    def post(self, path: str, content: object) -> Any:
         """Ask the server's API something that is asked in a body."""
-        answer = httpx.post(f"{self.stack.api_url}/{path}", json=content, timeout=HTTP_S)
-        answer.raise_for_status()
-        return answer.json()
+        return self._answer("POST", path, content).json()
 
     def patch(self, path: str, content: Mapping[str, Any]) -> None:
         """Change something, as a person does in the UI."""
-        httpx.patch(f"{self.stack.api_url}/{path}", json=content, timeout=HTTP_S).raise_for_status()
+        self._answer("PATCH", path, content)
+
+    def delete(self, path: str) -> None:
+        """Delete something that the server's API knows."""
+        self._answer("DELETE", path)
+
+    def _answer(self, method: str, path: str, content: object = None) -> httpx.Response:
+        """Ask again while the server is too busy to write, as Prefect's own clients do.
+
+        A server on SQLite answers 503 when another of its writes comes between, and has then done nothing.
+        """
+        for _ in range(_TRIES):
+            answer = httpx.request(method, f"{self.stack.api_url}/{path}", json=content, timeout=HTTP_S)
+            if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+                break
+        answer.raise_for_status()
+        return answer
 
     def assert_completed(self, flow_run_id: str, worker_log: str) -> dict[str, Any]:
         """Return the flow run; fails with its log where it did not end well."""
