@@ -103,13 +103,6 @@ def test_a_file_of_sqlite_that_is_not_there_is_not_made(tmp_path: Path) -> None:
         list(table(f"sqlite:///{tmp_path / 'text.db'}").read(None, None))
 
 
-def test_a_query_is_refused_where_only_tables_can_be_described(tmp_path: Path) -> None:
-    sqlite3.connect(tmp_path / "t.db").close()
-    source = DialectTable(settings(f"sqlite:///{tmp_path / 't.db'}"), Table(query="SELECT 1 AS one"))
-    with pytest.raises(SettingsError, match="view"):
-        list(source.read(None, None))
-
-
 def test_the_reader_is_chosen_by_the_urls_kind(tmp_path: Path) -> None:
     assert isinstance(reader_of(settings("postgresql://h/d"), Table(name="t")), PostgresTable)
     assert isinstance(reader_of(settings(f"sqlite:///{tmp_path}/t.db"), Table(name="t")), DialectTable)

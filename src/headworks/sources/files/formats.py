@@ -1,33 +1,21 @@
 """What the files of a source hold, as their owner declares it.
 
-What belongs here: the declarations, and the words for types. What does not: reading.
+What belongs here: the declarations. What does not: reading.
 """
 
 from __future__ import annotations
 
 import codecs
-import re
 from typing import Literal
 
 import polars as pl
 from pydantic import Field, field_validator, model_validator
 
-from headworks.errors import SettingsError
 from headworks.settings import Settings
+from headworks.sources.column_types import column_type
 
 Format = Literal["csv", "ndjson", "json", "parquet"]
 Compression = Literal["auto", "none", "gz", "zst"]
-
-_TYPES: dict[str, pl.DataType] = {
-    "text": pl.String(),
-    "int64": pl.Int64(),
-    "float64": pl.Float64(),
-    "boolean": pl.Boolean(),
-    "date": pl.Date(),
-    "datetime": pl.Datetime("us", "UTC"),
-}
-_DECIMAL = re.compile(r"decimal\((\d{1,2}),\s*(\d{1,2})\)")
-_LONGEST_DECIMAL = 38
 
 
 class CsvOptions(Settings):
@@ -74,22 +62,6 @@ class CsvOptions(Settings):
     def types(self) -> dict[str, pl.DataType]:
         """Return the declared columns' types."""
         return {name: column_type(word) for name, word in self.columns.items()}
-
-
-def column_type(word: str) -> pl.DataType:
-    """Return the type that a word such as ``decimal(10,2)`` stands for; raises `SettingsError` for any other word."""
-    found = _TYPES.get(word.strip().lower())
-    if found is not None:
-        return found
-    parts = _DECIMAL.fullmatch(word.strip().lower())
-    if parts:
-        precision, scale = int(parts[1]), int(parts[2])
-        if 1 <= precision <= _LONGEST_DECIMAL and scale <= precision:
-            return pl.Decimal(precision, scale)
-    raise SettingsError(
-        f"{word!r} is not the name of a column's type.",
-        do=f"use one of {', '.join(_TYPES)} or decimal(precision,scale) with at most {_LONGEST_DECIMAL} digits.",
-    )
 
 
 def typed(name: str, dtype: pl.DataType) -> pl.Expr:

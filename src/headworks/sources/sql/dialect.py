@@ -255,7 +255,9 @@ class DialectTable:
     def _described(self) -> tuple[Reflected, int]:
         """The table's columns and key, and how long a text the server can make, asked of the database once."""
         with _reading(self) as connection:
-            found, longest = reflect(connection, self.table, self.where), longest_text(connection)
+            found = reflect(connection, self.table, self.where)
+            # Lines are read as what the catalogue says; of a query each value is held against what was declared.
+            longest = 0 if self.table.query else longest_text(connection)
         _check_cursor(found, self)
         return found, longest
 

@@ -225,6 +225,12 @@ class PostgresTable:
     @cached_property
     def _described(self) -> Described:
         """The table's columns and key, asked of the database once."""
+        if self.table.columns:
+            raise SettingsError(
+                "Postgres tells the types of a query's columns itself.",
+                where=self.where,
+                do="leave `columns` out; where another type is wanted, cast it in the query.",
+            )
         found = described(self.database, self._application, self.table)
         names = {column.name: column for column in found.columns}
         for name in [*found.key, *([self.table.cursor] if self.table.cursor else [])]:

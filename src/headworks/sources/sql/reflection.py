@@ -1,5 +1,7 @@
 """Columns of any database as SQLAlchemy reflects them, as columns of Polars: faithfully or as text.
 
+Of a query nothing but its columns' names can be asked in words that every database knows, so their types are declared.
+
 What belongs here: which type becomes which, and the key. What does not: values (``rows.py``), and Postgres
 (``columns.py``).
 """
@@ -12,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from sqlalchemy import MetaData, cast, inspect, types
+from sqlalchemy import FromClause, MetaData, cast, inspect, literal_column, select, text, types
 from sqlalchemy import Table as SqlTable
+from sqlalchemy import column as sql_column
 from sqlalchemy.dialects import mysql, oracle
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SAWarning
@@ -43,9 +46,9 @@ class DialectColumn:
 
 @dataclass(frozen=True)
 class Reflected:
-    """A table as the database describes it."""
+    """A table as the database describes it, or a query as it is declared."""
 
-    table: SqlTable
+    table: FromClause
     columns: tuple[DialectColumn, ...]
     key: tuple[str, ...]
 
@@ -71,11 +74,24 @@ def schema_of(columns: Sequence[DialectColumn], extremes: Extremes) -> pl.Schema
 
 def reflect(connection: Connection, table: Table, where: str) -> Reflected:
     """Describe a table; raises `SourceMissing` where it, or a column that is named, is not there."""
-    if table.name is None:
-        raise SettingsError(
-            "Only of Postgres can a query be read.", where=where, do="make a view of it, and name that."
-        )
-    if not inspect(connection).has_table(table.name, schema=table.schema_name):
+    found, columns, primary = (
+        _table(connection, table, table.name, where) if table.name else _query(connection, table, where)
+    )
+    names = [column.name for column in columns]
+    for name in (*table.key, *([table.cursor] if table.cursor else [])):
+        if name not in names:
+            raise SourceMissing(
+                f"There is no column {name!r}.", where=where, do=f"choose among {', '.join(names)}."
+            )
+    return Reflected(found, columns, table.key or primary)
+
+
+_Found = tuple[FromClause, tuple[DialectColumn, ...], tuple[str, ...]]
+
+
+def _table(connection: Connection, table: Table, name: str, where: str) -> _Found:
+    """Return a table or view, its columns and its primary key."""
+    if not inspect(connection).has_table(name, schema=table.schema_name):
         raise SourceMissing(
             f"There is no table {table.label}.", where=where, do="correct its name and its schema."
         )
@@ -83,21 +99,56 @@ def reflect(connection: Connection, table: Table, where: str) -> Reflected:
         # It warns of types that it does not know, which come as text.
         warnings.simplefilter("ignore", SAWarning)
         found = SqlTable(
-            table.name,
+            name,
             MetaData(),
             schema=table.schema_name,
             autoload_with=connection,
             resolve_fks=False,
         )
     columns = tuple(_column(column.name, column.type) for column in found.columns)
-    key = table.key or tuple(column.name for column in found.primary_key.columns)
-    names = {column.name for column in columns}
-    for name in (*key, *([table.cursor] if table.cursor else [])):
-        if name not in names:
-            raise SourceMissing(
-                f"There is no column {name!r}.", where=where, do=f"choose among {', '.join(names)}."
-            )
-    return Reflected(found, columns, key)
+    return found, columns, tuple(column.name for column in found.primary_key.columns)
+
+
+def _query(connection: Connection, table: Table, where: str) -> _Found:
+    """Return a query with the columns that are declared; raises `SettingsError` where it gives others."""
+    declared = table.types()
+    if not declared:
+        raise SettingsError(
+            "This database does not tell which types a query's columns have.",
+            where=where,
+            do='declare them, as in "columns": {"id": "int64", "price": "decimal(10,2)"}, or name a view.',
+        )
+    # A colon is no parameter of ours, and the line's end closes a comment at the end of the query.
+    written = text(f"{table.query}\n".replace(":", "\\:"))
+    found = written.columns(*[sql_column(name, _sql_type(kind)) for name, kind in declared.items()]).subquery(
+        "selected"
+    )
+    given = list(connection.execute(select(literal_column("*")).select_from(found).limit(0)).keys())
+    if sorted(given) != sorted(declared):
+        raise SettingsError(
+            f"The query gives the columns {', '.join(given)}; declared are {', '.join(declared)}.",
+            where=where,
+            do="declare each of them by its name, and no other; name those without a name with AS.",
+        )
+    return found, tuple(DialectColumn(name, kind, as_text=False) for name, kind in declared.items()), ()
+
+
+def _sql_type(dtype: pl.DataType) -> types.TypeEngine[Any]:
+    """Return the type that SQLAlchemy takes a declared column to have; no text is bounded in its length."""
+    if isinstance(dtype, pl.Decimal):
+        return types.Numeric(dtype.precision, dtype.scale)
+    return _SQL_TYPES[type(dtype)]
+
+
+_SQL_TYPES: dict[type[pl.DataType], types.TypeEngine[Any]] = {
+    pl.String: types.String(),
+    pl.Int64: types.BigInteger(),
+    pl.Float64: types.Float(),
+    pl.Boolean: types.Boolean(),
+    pl.Date: types.Date(),
+    pl.Datetime: types.DateTime(),
+    pl.Binary: types.LargeBinary(),
+}
 
 
 def _column(name: str, kind: types.TypeEngine[object]) -> DialectColumn:

@@ -37,6 +37,8 @@ _PYTHON: dict[type[pl.DataType], type] = {
     pl.Decimal: Decimal,
 }
 
+_UNFIT = (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError)
+
 
 @cache
 def _contexts(digits: int) -> Context:
@@ -109,7 +111,7 @@ def _as_they_are(values: Sequence[Any], dtype: pl.DataType) -> pl.Series | None:
         return None
     try:
         return pl.Series(values, dtype=dtype, strict=True)
-    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+    except _UNFIT:
         return None
 
 
@@ -126,7 +128,8 @@ def _decimals(values: Sequence[Any], dtype: pl.Decimal) -> pl.Series | None:
         )
         if isinstance(found.dtype, pl.Decimal) and found.dtype.scale <= dtype.scale:
             return found.cast(dtype, strict=True)
-    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+    except (*_UNFIT, RuntimeError):
+        # Polars says so of one with more digits than any of its decimals.
         return None
     return None
 
@@ -174,7 +177,8 @@ def fit(value: Any, dtype: pl.DataType) -> Any:
             return bool(value)
         raise ValueError(value)
     if isinstance(dtype, pl.Int64):
-        if isinstance(value, int) and -_LARGEST <= value < _LARGEST:
+        # A sum of whole numbers is a decimal in some databases.
+        if isinstance(value, int | Decimal) and value == int(value) and -_LARGEST <= value < _LARGEST:
             return int(value)
         raise ValueError(value)
     if isinstance(dtype, pl.Float64):

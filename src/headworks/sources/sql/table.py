@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+import polars as pl
 from pydantic import Field, model_validator
 
 from headworks.settings import Settings
+from headworks.sources.column_types import TYPES, column_type
 
 Drift = Literal["evolve", "freeze", "ignore"]
 """What happens where the source's columns are not those of bronze; see `Table.drift`."""
@@ -19,6 +21,7 @@ Extremes = Literal["refuse", "beside"]
 """What happens to values that no column type holds; see `Table.extremes`."""
 
 _MIB = 2**20
+_TYPES = {**TYPES, "naive_datetime": pl.Datetime("us"), "binary": pl.Binary()}
 
 
 class Table(Settings):
@@ -35,6 +38,11 @@ class Table(Settings):
     query: str | None = Field(
         default=None,
         description="A SELECT in place of a table, without a semicolon. Each of its columns needs a name of its own.",
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="The type of each column of a query, where the database is not Postgres, which tells them itself: "
+        "text, int64, float64, boolean, date, datetime (UTC), naive_datetime (without a zone), binary, decimal(p,s).",
     )
     key: tuple[str, ...] = Field(
         default=(),
@@ -101,7 +109,14 @@ class Table(Settings):
             raise ValueError("a query names its schemas itself; leave schema_name out")
         if self.query is not None and self.query.rstrip().endswith(";"):
             raise ValueError("write the query without a semicolon")
+        if self.query is None and self.columns:
+            raise ValueError("columns are declared of a query; those of a table are known, leave them out")
+        self.types()
         return self
+
+    def types(self) -> dict[str, pl.DataType]:
+        """Return the types of the columns that are declared."""
+        return {name: column_type(word, _TYPES) for name, word in self.columns.items()}
 
     @property
     def label(self) -> str:

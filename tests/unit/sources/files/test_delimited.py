@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from headworks.errors import SettingsError
+from headworks.sources.column_types import column_type
 from headworks.sources.files import delimited, tokens
 from headworks.sources.files.content import FileDamaged
 from headworks.sources.files.delimited import Csv
-from headworks.sources.files.formats import CsvOptions, column_type
+from headworks.sources.files.formats import CsvOptions
 from headworks.sources.files.progress import Place
 from tests.unit.sources.files.reading import Result, cut, read
 

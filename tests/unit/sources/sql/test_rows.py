@@ -78,6 +78,9 @@ def test_both_ways_give_the_same_values_or_refuse(
     [
         (pl.Int64(), 1.5),
         (pl.Int64(), 2**63),
+        (pl.Int64(), Decimal("1.5")),
+        (pl.Int64(), Decimal("NaN")),
+        (NUMBER, Decimal("39490794792486382780826068467.2909570791")),
         (pl.Boolean(), 2),
         (NUMBER, Decimal("0.005")),
         (NUMBER, 0.005),
@@ -92,3 +95,7 @@ def test_both_ways_give_the_same_values_or_refuse(
 )
 def test_a_value_that_would_be_changed_is_refused(dtype: pl.DataType, value: Any) -> None:
     assert isinstance(read(dtype, [value]), str)
+
+
+def test_a_whole_number_may_come_as_a_decimal() -> None:
+    assert read(pl.Int64(), [Decimal("12"), Decimal("-3.0"), 4, None]) == [12, -3, 4, None]
