@@ -32,11 +32,13 @@ __all__ = [
     "pytest_runtest_makereport",
 ]
 
-# No test depends on time, and on a busy machine every example is slow.
+# No test depends on time, and on a busy machine every example is slow. The same examples each time; others with
+# --hypothesis-profile=explore.
 hypothesis.settings.register_profile(
-    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "explore", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-hypothesis.settings.load_profile("patient")
+hypothesis.settings.register_profile("same", hypothesis.settings.get_profile("explore"), derandomize=True)
+hypothesis.settings.load_profile("same")
 
 
 @dataclass
