@@ -17,6 +17,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import TerminationSignal
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
+from prefect.settings import get_current_settings
 from prefect.states import Completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
@@ -153,7 +154,7 @@ def _lease(
         return nullcontext()
     name = f"{on}@{window.start:%Y%m%dT%H%M%S}-{window.end:%Y%m%dT%H%M%S}" if window else on
     patience_s = PATIENCE_S if on_conflict == "wait" else 0.0
-    what = f"{flow}, {flow_run.ui_url or run.run_id}"
+    what = f"{flow}, {_link() or run.run_id}"
     logger = get_run_logger()
     try:
         lease = Leasing(run.open_lake(), sleep=stopping.sleep).take(
@@ -239,6 +240,13 @@ def _alert(told: Story, report: RunReport) -> None:
 
 def _recorder(flow: str, run: Run, window: Window | None) -> Recorder:
     recorder = Recorder(run.run_id, flow, run.mode, run.open_lake().settings.root, window)
-    if flow_run.ui_url:
-        recorder.links[RUN_LINK] = flow_run.ui_url
+    link = _link()
+    if link is not None:
+        recorder.links[RUN_LINK] = link
     return recorder
+
+
+def _link() -> str | None:
+    """Return where the UI shows this run; None with a server of the run's own, for which Prefect says "None/…"."""
+    link: str | None = flow_run.ui_url if get_current_settings().ui_url else None
+    return link

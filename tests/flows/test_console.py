@@ -122,5 +122,7 @@ def test_without_any_server_configured_the_flow_runs_with_one_of_its_own(
     assert done.returncode == 0, done.stderr
     assert "sales · incremental · published" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
-    assert json.loads((tmp_path / ".headworks" / "account.json").read_text())["status"] == "published"
+    account = json.loads((tmp_path / ".headworks" / "account.json").read_text())
+    assert account["status"] == "published"
+    assert not account["links"], "its server is gone, and so is its page"
     new_place.assert_true()
