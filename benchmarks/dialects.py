@@ -1,6 +1,6 @@
-"""How fast a table of SQLite or MariaDB is landed, beside the bare loop in which its driver fetches the same rows.
+"""How fast a table or a query of SQLite or MariaDB is landed, beside the bare loop in which its driver fetches the rows.
 
-``python -m benchmarks.dialects --rows 300000 --rounds 3 --peers``. Both ways take turns in one process, after one round
+``python -m benchmarks.dialects --rows 300000 --rounds 3 --peers``. All ways take turns in one process, after one round
 that does not count. With ``--peers`` each backend of dlt takes part, too, in a process of its own that tells how long
 it took without its start; one that cannot read the table is told so. What belongs here: measuring. What does not:
 claims about being right.
@@ -38,6 +38,20 @@ COLUMNS = (
     "id INTEGER PRIMARY KEY, customer INTEGER, price DECIMAL(15,2), discount DECIMAL(15,2), flag CHAR(1), "
     "day DATE, moment DATETIME, comment VARCHAR(60)"
 )
+TABLE = Table(name="t")
+QUERY = Table(
+    query="SELECT * FROM t",
+    columns={
+        "id": "int64",
+        "customer": "int64",
+        "price": "decimal(15,2)",
+        "discount": "decimal(15,2)",
+        "flag": "text",
+        "day": "date",
+        "moment": "naive_datetime",
+        "comment": "text",
+    },
+)
 
 
 def rows(count: int) -> Iterator[tuple[Any, ...]]:
@@ -65,11 +79,11 @@ def driver_loop(cursor: Any) -> int:
     return count
 
 
-def landed(url: str) -> int:
-    """Land the table through the whole protocol."""
+def landed(url: str, table: Table) -> int:
+    """Land a table or query through the whole protocol."""
     with tempfile.TemporaryDirectory() as folder:
         lake = Lake(LakeSettings(root=folder))
-        source = DialectTable(DatabaseSettings(url=SecretStr(url)), Table(name="t"))
+        source = DialectTable(DatabaseSettings(url=SecretStr(url)), table)
         return land(Landing(lake, "b.t", "b.t", "run"), source).landed
 
 
@@ -84,7 +98,8 @@ class Contest:
         """Measure all ways in turns, and print their medians and how many times the driver's own loop they take."""
         ways: dict[str, Callable[[], float | None]] = {
             "driver": lambda: _timed(fetch),
-            "headworks": lambda: _timed(lambda: landed(url)),
+            "headworks": lambda: _timed(lambda: landed(url, TABLE)),
+            "headworks, query": lambda: _timed(lambda: landed(url, QUERY)),
         }
         if self.peers is not None:
             ways |= {way: partial(_peer, way, url, self.peers) for way in PEERS}
