@@ -1,4 +1,4 @@
-"""How fast a table or a query of SQLite or MariaDB is landed, beside the bare loop in which its driver fetches the rows.
+"""How fast a table or a query of SQLite or MariaDB is landed, beside the loop in which its driver fetches the rows.
 
 ``python -m benchmarks.dialects --rows 300000 --rounds 3 --peers``. All ways take turns in one process, after one round
 that does not count. With ``--peers`` each backend of dlt takes part, too, in a process of its own that tells how long

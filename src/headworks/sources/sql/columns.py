@@ -12,6 +12,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from headworks.errors import SettingsError
+from headworks.sources.column_types import LONGEST_DECIMAL
 from headworks.sources.sql.connect import Connection
 from headworks.sources.sql.decimals import narrowest
 from headworks.sources.sql.table import Extremes
@@ -32,7 +33,6 @@ _NATIVE: dict[str, tuple[pl.DataType, pa.DataType]] = {
     "bytea": (pl.Binary(), pa.string()),
 }
 _TEMPORAL = {"date", "timestamp", "timestamptz"}
-_LONGEST_DECIMAL = 38
 _HEADER = 4
 # Types below this number are Postgres' own; a type of the same name that somebody made is not one of them.
 _FIRST_USER_OID = 16384
@@ -125,7 +125,7 @@ def primary_key(connection: Connection, relation: sql.Identifier) -> tuple[str, 
 def _column(name: str, database_type: str, written: str, modifier: int) -> Column:
     if database_type == "numeric" and modifier >= _HEADER:
         precision, scale = _numeric(modifier)
-        if 0 < precision <= _LONGEST_DECIMAL:
+        if 0 < precision <= LONGEST_DECIMAL:
             kind = pl.Decimal(precision, scale)
             return Column(name, database_type, written, kind, narrowest(precision, scale))
     dtype, arrow = _NATIVE.get(database_type, (pl.String(), pa.string()))

@@ -23,9 +23,9 @@ from sqlalchemy.exc import SAWarning
 from sqlalchemy.sql.elements import ColumnElement
 
 from headworks.errors import SettingsError, SourceMissing
+from headworks.sources.column_types import LONGEST_DECIMAL
 from headworks.sources.sql.table import Extremes, Table
 
-_LONGEST_DECIMAL = 38
 _UTC = pl.Datetime("us", "UTC")
 _EXTREME = (pl.Date, pl.Datetime, pl.Decimal)
 
@@ -181,6 +181,6 @@ def _dtype(kind: types.TypeEngine[object]) -> pl.DataType:
 def _decimal(precision: int | None, scale: int | None) -> pl.DataType:
     """Return a decimal of exactly these digits; text where it has none to declare, or more than fit."""
     digits = scale or 0
-    if precision is None or not 1 <= precision <= _LONGEST_DECIMAL or not 0 <= digits <= precision:
+    if precision is None or not 1 <= precision <= LONGEST_DECIMAL or not 0 <= digits <= precision:
         return pl.String()
     return pl.Decimal(precision, digits)

@@ -17,12 +17,12 @@ import polars as pl
 import pyarrow as pa
 
 from headworks.errors import ValueRefused
+from headworks.sources.column_types import LONGEST_DECIMAL
 from headworks.sources.sql.decimals import exact
 from headworks.sources.sql.reflection import DialectColumn
 from headworks.sources.sql.table import Extremes
 
 _LARGEST = 2**63
-_MOST_DIGITS = 38
 _FLOAT_DIGITS = 1e15
 # The largest power of ten that a float holds exactly.
 _EXACT_POWER = 22
@@ -154,13 +154,13 @@ def _of_floats(values: Sequence[Any], dtype: pl.Decimal) -> pl.Series | None:
     plain = floats.fill_null(0.0).to_numpy()
     with np.errstate(over="ignore"):
         whole = np.rint(plain * 10.0**dtype.scale)
-    largest = min(_FLOAT_DIGITS, 10.0 ** (dtype.precision or _MOST_DIGITS))
+    largest = min(_FLOAT_DIGITS, 10.0 ** (dtype.precision or LONGEST_DECIMAL))
     if dtype.scale > _EXACT_POWER or not (np.abs(whole) < largest).all():
         return None
     # Both are exact as floats, so that their quotient is the float next to the decimal.
     if not (whole / 10.0**dtype.scale == plain).all():
         return None
-    kind = pa.decimal128(dtype.precision or _MOST_DIGITS, dtype.scale)
+    kind = pa.decimal128(dtype.precision or LONGEST_DECIMAL, dtype.scale)
     return pl.Series(exact(floats.to_arrow(), kind)).cast(dtype)
 
 
@@ -199,7 +199,9 @@ def _decimal(value: Any, dtype: pl.Decimal) -> Decimal:
     if not exact.is_finite():
         raise ValueError(value)
     # Inexact and too long both raise.
-    return exact.quantize(Decimal(1).scaleb(-dtype.scale), context=_contexts(dtype.precision or _MOST_DIGITS))
+    return exact.quantize(
+        Decimal(1).scaleb(-dtype.scale), context=_contexts(dtype.precision or LONGEST_DECIMAL)
+    )
 
 
 def _moment(value: Any, *, zoned: bool) -> datetime:
