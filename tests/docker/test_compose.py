@@ -18,7 +18,8 @@ from cryptography.fernet import Fernet
 
 from deployments.local.processes import free_port
 from tests.docker.conftest import docker
-from tests.support.pools import FINAL, HTTP_S, run_command
+from tests.support.held import HTTP_S
+from tests.support.pools import FINAL, run_command
 
 pytestmark = [pytest.mark.docker, pytest.mark.campaign]
 

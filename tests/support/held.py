@@ -15,6 +15,8 @@ import httpx
 
 from deployments.deploying.automations import in_order
 
+HTTP_S = 60
+"""How long a server may take to answer on a busy machine, in seconds."""
 _PATIENCE_S = 120
 _POLL_S = 0.25
 
@@ -25,7 +27,7 @@ class Operated:
 
     url: str
 
-    def post(self, path: str, content: Mapping[str, Any] | None = None) -> Any:
+    def post(self, path: str, content: object = None) -> Any:
         """Ask something that is asked in a body."""
         return self._ask("POST", path, content or {})
 
@@ -37,9 +39,13 @@ class Operated:
         """Read something."""
         return self._ask("GET", path, None)
 
-    def _ask(self, method: str, path: str, content: Mapping[str, Any] | None) -> Any:
+    def delete(self, path: str) -> None:
+        """Delete something."""
+        self._ask("DELETE", path, None)
+
+    def _ask(self, method: str, path: str, content: object) -> Any:
         def ask() -> httpx.Response | None:
-            answer = httpx.request(method, f"{self.url}/{path}", json=content, timeout=30)
+            answer = httpx.request(method, f"{self.url}/{path}", json=content, timeout=HTTP_S)
             # SQLite is locked now and then, and Prefect's own client asks again just so.
             return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
 

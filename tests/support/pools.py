@@ -13,11 +13,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
 import psycopg
 from psycopg.rows import class_row
 from pydantic import BaseModel
@@ -26,14 +24,12 @@ from deployments.local.postgres import ANALYTICS, SHOP
 from deployments.local.processes import Process, start, stop, wait_until
 from deployments.local.stack import Stack
 from shop.truth import CustomerValueRow, DailyRow, truth
+from tests.support.held import Operated
 
 CHECKOUT = Path(__file__).parents[2]
 _COMMAND_S = 600
 _RUN_S = 600
 _POLL_S = 0.2
-_TRIES = 20
-HTTP_S = 60
-"""How long a server may take to answer on a busy machine, in seconds."""
 FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 """The types of states in which a flow run ends."""
 
@@ -155,31 +151,23 @@ class Operator:
 
     def read(self, path: str) -> Any:
         """Read something from the server's API."""
-        return self._answer("GET", path).json()
+        return self._server.get(path)
 
     def post(self, path: str, content: object) -> Any:
         """Ask the server's API something that is asked in a body."""
-        return self._answer("POST", path, content).json()
+        return self._server.post(path, content)
 
     def patch(self, path: str, content: Mapping[str, Any]) -> None:
         """Change something, as a person does in the UI."""
-        self._answer("PATCH", path, content)
+        self._server.patch(path, content)
 
     def delete(self, path: str) -> None:
         """Delete something that the server's API knows."""
-        self._answer("DELETE", path)
+        self._server.delete(path)
 
-    def _answer(self, method: str, path: str, content: object = None) -> httpx.Response:
-        """Ask again while the server is too busy to write, as Prefect's own clients do.
-
-        A server on SQLite answers 503 when another of its writes comes between, and has then done nothing.
-        """
-        for _ in range(_TRIES):
-            answer = httpx.request(method, f"{self.stack.api_url}/{path}", json=content, timeout=HTTP_S)
-            if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
-                break
-        answer.raise_for_status()
-        return answer
+    @property
+    def _server(self) -> Operated:
+        return Operated(self.stack.api_url)
 
     def assert_completed(self, flow_run_id: str, worker_log: str) -> dict[str, Any]:
         """Return the flow run; fails with its log where it did not end well."""

@@ -183,8 +183,6 @@ def test_made_up_tables_land_value_for_value(
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
-        database=None,
-        derandomize=True,
         suppress_health_check=list(HealthCheck),
     )
     @given(made_tables())
