@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 from psycopg import sql
 
-from headworks.errors import SettingsError, SourceMissing, SourceUnavailable
+from headworks.errors import SettingsError, SourceUnavailable
 from headworks.names import Window
 from headworks.ports import Sleep, system_sleep
 from headworks.settings import DatabaseSettings
@@ -233,13 +233,7 @@ class PostgresTable:
             )
         found = described(self.database, self._application, self.table)
         names = {column.name: column for column in found.columns}
-        for name in [*found.key, *([self.table.cursor] if self.table.cursor else [])]:
-            if name not in names:
-                raise SourceMissing(
-                    f"There is no column {name!r}.",
-                    where=self.where,
-                    do=f"choose among {', '.join(names)}.",
-                )
+        self.table.check_columns(found.key, list(names), self.where)
         if self.table.cursor is not None:
             _check_cursor(names[self.table.cursor], self)
         return found

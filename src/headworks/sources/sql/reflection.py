@@ -74,23 +74,13 @@ def schema_of(columns: Sequence[DialectColumn], extremes: Extremes) -> pl.Schema
 
 def reflect(connection: Connection, table: Table, where: str) -> Reflected:
     """Describe a table; raises `SourceMissing` where it, or a column that is named, is not there."""
-    found, columns, primary = (
-        _table(connection, table, table.name, where) if table.name else _query(connection, table, where)
-    )
-    names = [column.name for column in columns]
-    for name in (*table.key, *([table.cursor] if table.cursor else [])):
-        if name not in names:
-            raise SourceMissing(
-                f"There is no column {name!r}.", where=where, do=f"choose among {', '.join(names)}."
-            )
-    return Reflected(found, columns, table.key or primary)
+    found = _table(connection, table, table.name, where) if table.name else _query(connection, table, where)
+    table.check_columns(found.key, [column.name for column in found.columns], where)
+    return found
 
 
-_Found = tuple[FromClause, tuple[DialectColumn, ...], tuple[str, ...]]
-
-
-def _table(connection: Connection, table: Table, name: str, where: str) -> _Found:
-    """Return a table or view, its columns and its primary key."""
+def _table(connection: Connection, table: Table, name: str, where: str) -> Reflected:
+    """Return a table or view as the catalogue describes it."""
     if not inspect(connection).has_table(name, schema=table.schema_name):
         raise SourceMissing(
             f"There is no table {table.label}.", where=where, do="correct its name and its schema."
@@ -106,10 +96,10 @@ def _table(connection: Connection, table: Table, name: str, where: str) -> _Foun
             resolve_fks=False,
         )
     columns = tuple(_column(column.name, column.type) for column in found.columns)
-    return found, columns, tuple(column.name for column in found.primary_key.columns)
+    return Reflected(found, columns, table.key or tuple(column.name for column in found.primary_key.columns))
 
 
-def _query(connection: Connection, table: Table, where: str) -> _Found:
+def _query(connection: Connection, table: Table, where: str) -> Reflected:
     """Return a query with the columns that are declared; raises `SettingsError` where it gives others."""
     declared = table.types()
     if not declared:
@@ -120,9 +110,7 @@ def _query(connection: Connection, table: Table, where: str) -> _Found:
         )
     # A colon is no parameter of ours, and the line's end closes a comment at the end of the query.
     written = text(f"{table.query}\n".replace(":", "\\:"))
-    found = written.columns(*[sql_column(name, _sql_type(kind)) for name, kind in declared.items()]).subquery(
-        "selected"
-    )
+    found = written.columns(*map(sql_column, declared)).subquery("selected")
     given = list(connection.execute(select(literal_column("*")).select_from(found).limit(0)).keys())
     if sorted(given) != sorted(declared):
         raise SettingsError(
@@ -130,25 +118,8 @@ def _query(connection: Connection, table: Table, where: str) -> _Found:
             where=where,
             do="declare each of them by its name, and no other; name those without a name with AS.",
         )
-    return found, tuple(DialectColumn(name, kind, as_text=False) for name, kind in declared.items()), ()
-
-
-def _sql_type(dtype: pl.DataType) -> types.TypeEngine[Any]:
-    """Return the type that SQLAlchemy takes a declared column to have; no text is bounded in its length."""
-    if isinstance(dtype, pl.Decimal):
-        return types.Numeric(dtype.precision, dtype.scale)
-    return _SQL_TYPES[type(dtype)]
-
-
-_SQL_TYPES: dict[type[pl.DataType], types.TypeEngine[Any]] = {
-    pl.String: types.String(),
-    pl.Int64: types.BigInteger(),
-    pl.Float64: types.Float(),
-    pl.Boolean: types.Boolean(),
-    pl.Date: types.Date(),
-    pl.Datetime: types.DateTime(),
-    pl.Binary: types.LargeBinary(),
-}
+    columns = tuple(DialectColumn(name, kind, as_text=False) for name, kind in declared.items())
+    return Reflected(found, columns, table.key)
 
 
 def _column(name: str, kind: types.TypeEngine[object]) -> DialectColumn:

@@ -6,11 +6,13 @@ here: the declaration. What does not: any reading; each kind of database has a r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import polars as pl
 from pydantic import Field, model_validator
 
+from headworks.errors import SourceMissing
 from headworks.settings import Settings
 from headworks.sources.column_types import TYPES, column_type
 
@@ -117,6 +119,14 @@ class Table(Settings):
     def types(self) -> dict[str, pl.DataType]:
         """Return the types of the columns that are declared."""
         return {name: column_type(word, _TYPES) for name, word in self.columns.items()}
+
+    def check_columns(self, key: Sequence[str], names: Sequence[str], where: str) -> None:
+        """Raise `SourceMissing` where the key or the cursor is not among the columns that there are."""
+        for name in (*key, *([self.cursor] if self.cursor else [])):
+            if name not in names:
+                raise SourceMissing(
+                    f"There is no column {name!r}.", where=where, do=f"choose among {', '.join(names)}."
+                )
 
     @property
     def label(self) -> str:
