@@ -97,7 +97,7 @@ def tell(
         at_work = _lease(flow, run, window, on_conflict, on)
     except ConcurrentRun as problem:
         return _refused(Story(run, _recorder(flow, run, window), window), problem)
-    with at_work:
+    with at_work, without_thread_warnings():
         try:
             return _told(flow, run, window, on_conflict, story)
         except TerminationSignal:
@@ -118,8 +118,7 @@ def _told(
     for wait_s in (*_WAITS_S, None):
         told = Story(run, _recorder(flow, run, window), window)
         try:
-            with without_thread_warnings():
-                story(told)
+            story(told)
         except (ConcurrentRun, CandidateStale) as problem:
             if on_conflict == "wait" and wait_s is not None:
                 get_run_logger().warning("%s Trying again in %d s.", problem, wait_s)

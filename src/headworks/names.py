@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from headworks.errors import NameRefused
 
 Layer = Literal["bronze", "silver", "gold", "quarantine", "ops"]
+Reading = Literal["live", "full", "window", "backfill"]
 
 _DATASET = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _STREAM = re.compile(r"[a-z][a-z0-9_.]*(@[A-Za-z0-9_.\-]+)?")
@@ -69,10 +70,15 @@ def window_stream(dataset: str, window: Window, attempt: int) -> str:
     return f"{check_dataset(dataset)}@w{_stamp(window.start)}-{_stamp(window.end)}-{reading}"
 
 
-def reading_of(stream: str) -> Literal["live", "full", "window"]:
-    """Return what a stream reads: what is new, all of a source, or a window."""
+def reading_of(stream: str) -> Reading:
+    """Return what a stream reads: what is new, all of a source, a window, or a window of a backfill.
+
+    A backfill reads each window once, under its name; other readings of a window are numbered.
+    """
     suffix = stream.partition("@")[2]
-    return "live" if not suffix else "full" if suffix.startswith("g") else "window"
+    if not suffix or suffix.startswith("g"):
+        return "full" if suffix else "live"
+    return "window" if suffix.rpartition("-")[2].isdecimal() else "backfill"
 
 
 def window_of(stream: str) -> tuple[datetime, datetime] | None:

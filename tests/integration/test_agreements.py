@@ -5,64 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import dataframely as dy
 import polars as pl
 import pytest
 
 from headworks.errors import SettingsError
-from headworks.lake.landing import Landing, land
-from headworks.lake.quarantine import rejected_rows
 from headworks.lake.store import Lake
-from headworks.observe.report import RefineReport
-from headworks.refine.dataset import Agreement, Dataset, Reference
+from headworks.refine.dataset import Agreement, Reference
 from headworks.refine.refinement import Refinement, refine
-from headworks.settings import RejectLimits
-from headworks.testing.sources import Rows
+from tests.support.item_sales import SALE, reasons, sell, sold
 from tests.support.items import ITEM, NAME, land_items, refine_items
-
-SALES = "t.sales"
-
-
-class SaleSchema(dy.Schema):
-    """A sale of an item."""
-
-    id = dy.Int64(nullable=False)
-    item = dy.Int64(nullable=False)
-    price = dy.Int64(nullable=True)
-
-
-SALE = Dataset(
-    name=SALES,
-    key=("id",),
-    schema=SaleSchema,
-    columns={name: pl.col(name) for name in SaleSchema.column_names()},
-    references=(Reference(("item",), NAME, ("id",), "unknown_item"),),
-    agreements=(Agreement("too_dear", pl.col("price") <= 10 * pl.col("t.items.v")),),
-    limits=RejectLimits(share=1.0),
-)
-
-
-def sell(lake: Lake, *rows: tuple[int, int, int | None], dataset: Dataset = SALE) -> RefineReport:
-    """Land sales and refine them."""
-    if rows:
-        frame = pl.DataFrame(
-            list(rows), schema={name: pl.Int64 for name in ("id", "item", "price")}, orient="row"
-        )
-        landed = Landing(lake, SALES, f"{SALES}@{rows[0][0]}", "run")
-        land(landed, Rows(frame))
-    outcome = refine(Refinement(lake, "run"), dataset)
-    assert outcome.gate is None or outcome.gate.open, outcome.gate
-    return outcome.report
-
-
-def sold(lake: Lake) -> list[int]:
-    return sorted(lake.must_open("silver", SALES).scan().collect()["id"])
-
-
-def reasons(lake: Lake) -> dict[str, list[str]]:
-    kept = rejected_rows(lake, SALES, lake.open("silver", SALES))
-    assert kept is not None
-    return {key: told for key, told in kept.select("key", "reasons").collect().iter_rows()}
 
 
 @pytest.fixture

@@ -78,15 +78,20 @@ class Life:
         dataset: Dataset = SALES,
     ) -> RefineOutcome:
         """Take a day in at its end; without a status the run never came to its end."""
-        self._frames.append(frame)
-        moment, run_id = day(number), f"run-{number}"
-        land(Landing(self.lake, NAME, NAME, run_id, clock=lambda: moment), Frames(self._frames))
+        moment, run_id = self.left(number, frame), f"run-{number}"
         outcome = refine(Refinement(self.lake, run_id, clock=lambda: moment), dataset)
         recorder = Recorder(run_id, "t", "incremental", "", clock=lambda: moment)
         recorder.gate(outcome.gate)
         if status is not None:
             record_run(self.lake, recorder.report(status))
         return outcome
+
+    def left(self, number: int, frame: pl.DataFrame) -> datetime:
+        """Land a day at its end, and no more; the moment."""
+        self._frames.append(frame)
+        moment = day(number)
+        land(Landing(self.lake, NAME, NAME, f"run-{number}", clock=lambda: moment), Frames(self._frames))
+        return moment
 
     def baseline(self, number: int, run_id: str = "another") -> list[str]:
         """Return the runs that a candidate of a day would be compared with."""
@@ -214,14 +219,16 @@ def test_nothing_new_for_too_long_is_told_and_stops_where_that_is_asked(life: Li
     assert not stopped.gate.open
 
 
-def window_of_days(lake: Lake, number: int, rows: pl.DataFrame, days: int = 1) -> RefineOutcome:
-    """Take in a window that ends with a day, and end its run well."""
-    window = Window(start=day(number - days), end=day(number))
+def window_of_days(
+    lake: Lake, number: int, rows: pl.DataFrame, days: int = 1, *, once: str | None = None, read: int = 40
+) -> RefineOutcome:
+    """Take in a window that ends with a day, on the day ``read``, and end its run well."""
+    window = Window(start=day(number - days), end=day(number), once=once)
     run_id = f"window-{number}"
-    landing = Landing(lake, NAME, window_stream(NAME, window, 1), run_id, clock=lambda: day(40))
+    landing = Landing(lake, NAME, window_stream(NAME, window, 1), run_id, clock=lambda: day(read))
     land(landing, Frames([rows]))
-    outcome = refine(Refinement(lake, run_id, clock=lambda: day(40)), SALES)
-    recorder = Recorder(run_id, "t", "incremental", "", clock=lambda: day(40))
+    outcome = refine(Refinement(lake, run_id, clock=lambda: day(read)), SALES)
+    recorder = Recorder(run_id, "t", "incremental", "", clock=lambda: day(read))
     recorder.gate(outcome.gate)
     record_run(lake, recorder.report("published"))
     return outcome
@@ -244,3 +251,27 @@ def test_a_windows_rows_a_day_are_counted_over_the_whole_window_whatever_short_t
     # As many rows or fewer, but all of one minute.
     hurried = sales(25, rows * days).with_columns(at=pl.lit(day(25) - timedelta(hours=5)))
     assert checked(window_of_days(lake, 25, hurried, days), "volume").outcome == outcome
+
+
+def test_rows_that_a_gate_held_back_do_not_get_in_with_a_window(life: Life) -> None:
+    life.lives(5, sales(5, factor=100.0), "gate closed")
+    for number, once in enumerate((None, "history"), start=2):
+        outcome = window_of_days(life.lake, number, sales(number), once=once, read=5)
+        assert checked(outcome, "mean of price").outcome == "failed"
+        assert not outcome.report.committed
+
+
+def test_good_rows_that_were_left_get_in_with_a_window(life: Life) -> None:
+    """Such as those of a run that was killed when it had landed them; days between both are no gap."""
+    life.left(5, sales(5))
+    assert window_of_days(life.lake, 1, sales(1), read=5).report.committed
+    assert life.lives(6, sales(6)).report.committed
+
+
+def test_what_is_unusual_in_a_backfill_is_told_and_stops_nothing(lake: Lake) -> None:
+    """Rows that have not changed since are others than those that changed last week."""
+    for number in range(5):
+        window_of_days(lake, number, sales(number), once="history")
+    outcome = window_of_days(lake, 5, sales(5, factor=100.0), once="history")
+    assert checked(outcome, "mean of price").outcome == "warned"
+    assert outcome.report.committed

@@ -123,5 +123,11 @@ def test_a_window_survives_json_and_takes_no_other_field() -> None:
 @given(datasets)
 def test_a_stream_says_what_it_reads(name: str) -> None:
     window = Window(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 1, 2, tzinfo=UTC))
-    streams = (name, generation_stream(name, 3), window_stream(name, window, 1))
-    assert [reading_of(stream) for stream in streams] == ["live", "full", "window"]
+    once = window.model_copy(update={"once": "a.year_of_it"})
+    streams = (
+        name,
+        generation_stream(name, 3),
+        window_stream(name, window, 1),
+        window_stream(name, once, 1),
+    )
+    assert [reading_of(stream) for stream in streams] == ["live", "full", "window", "backfill"]

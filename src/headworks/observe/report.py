@@ -89,6 +89,10 @@ class RefineReport(Report):
     updated: int = 0
     deleted: int = Field(default=0, description="Keys that a complete full read no longer showed.")
     waiting: int = Field(default=0, description="Rows in quarantine that wait for the row they refer to.")
+    elsewhere: int = Field(
+        default=0,
+        description="Rejected rows that lack only the row they refer to, which may lie in another window.",
+    )
     committed: bool = False
 
     @property

@@ -25,6 +25,8 @@ from headworks.quality.statistics import grown, growth_a_day, median_noise
 
 Family = Callable[[Compared], Iterable[Finding]]
 _DAY_S = 86_400.0
+_OF_DAYS = {"live", "window", "backfill"}
+"""Kinds of which it is known how many days of the source they cover."""
 
 
 def check_anomalies(profile: Profile, baseline: Baseline, limits: AnomalyLimits) -> list[CheckReport]:
@@ -134,7 +136,7 @@ def _reachable(ratio: float, warn: float, stop: float) -> tuple[float, float]:
 def reject_findings(compared: Compared) -> Iterator[Finding]:
     """Compare the share of rejected rows, in all and by reason, and of rows that silver had already."""
     here = compared.profile
-    if here.landed < compared.limits.rows or "landed" not in here.counts:
+    if here.landed < compared.limits.rows or "rejected" not in here.counts:
         return
     for check, hits, counted in (
         ("rejected rows", here.counts.get("rejected", 0), lambda one: one.counts.get("rejected", 0)),
@@ -186,7 +188,7 @@ def gap_findings(compared: Compared) -> Iterator[Finding]:
     """Look for days without rows, or with several times as many as the others, inside a range of several days."""
     here = compared.profile
     inner = list(here.by_day.items())[1:-1]
-    if here.kind not in {"live", "window"} or len(inner) < 1 or len(here.by_day) < 3:
+    if here.kind not in _OF_DAYS or len(inner) < 1 or len(here.by_day) < 3:
         return
     usual = median(here.by_day.values())
     if usual < compared.limits.rows:
@@ -241,7 +243,7 @@ _COMPARED: dict[str, Family] = {
 
 
 def _rate(profile: Profile) -> float | None:
-    if profile.kind in {"live", "window"}:
+    if profile.kind in _OF_DAYS:
         return profile.landed / profile.days if profile.days else None
     return float(profile.rows if profile.kind == "whole" else profile.landed)
 

@@ -35,16 +35,24 @@ def decide(scope: str, checks: Sequence[CheckReport], *, contract_required: bool
     return GateReport(scope=scope, open=not reasons, checks=tuple(checks), reasons=tuple(reasons))
 
 
-def check_rejects(scope: str, rejected: int, rows: int, limits: RejectLimits) -> CheckReport:
-    """Check the number and the share of rejected rows against the dataset's limits."""
+def check_rejects(
+    scope: str, rejected: int, rows: int, limits: RejectLimits, *, elsewhere: int = 0
+) -> CheckReport:
+    """Check the number and the share of rejected rows against the dataset's limits.
+
+    ``elsewhere`` of the rejected rows wait for a row that may lie in another window: they are told, and no objection.
+    """
+    rejected -= elsewhere
     share = rejected / rows if rows else 0.0
     too_many = rejected > limits.rows or (rows >= limits.from_rows and share > limits.share)
+    wait = f"; {elsewhere} more wait for rows of other windows" if elsewhere else ""
     return CheckReport(
         scope=scope,
         name="rejected rows within limits",
         kind="limit",
         outcome="failed" if too_many else "passed",
-        detail=f"{rejected} of {rows} rows rejected ({share:.1%}), allowed {limits.share:.1%} and {limits.rows} rows",
+        detail=f"{rejected} of {rows} rows rejected ({share:.1%}), allowed {limits.share:.1%} and {limits.rows} rows"
+        f"{wait}",
     )
 
 

@@ -66,7 +66,9 @@ class Profile(Report):
     """A candidate in numbers, and what the range that it was made from was like."""
 
     scope: str = Field(description="The table that the candidate was for.")
-    kind: str = Field(description="live, full, window, initial or whole: only equal kinds are compared.")
+    kind: str = Field(
+        description="live, full, window, backfill, initial or whole: only equal kinds are compared."
+    )
     run_id: str
     moment: datetime = Field(description="When the candidate was made.")
     newest: datetime | None = Field(default=None, description="The newest cursor that is not in the future.")

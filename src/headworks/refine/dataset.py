@@ -132,10 +132,14 @@ class Dataset:
             self._check_agreement(agreement)
 
     @property
+    def missing_reasons(self) -> list[str]:
+        """The reasons that say that a parent is missing."""
+        return [reference.reason for reference in self.references]
+
+    @property
     def waiting_reasons(self) -> list[str]:
         """The reasons that a later row of another dataset can take away."""
-        missing = [reference.reason for reference in self.references]
-        return missing + [agreement.reason for agreement in self.agreements]
+        return self.missing_reasons + [agreement.reason for agreement in self.agreements]
 
     def compared_columns(self, parent: str) -> tuple[str, ...]:
         """Return the columns of a parent that rows are held against."""

@@ -27,7 +27,7 @@ from headworks.refine.parse import (
     tombstones,
     without_future,
 )
-from headworks.refine.references import split_orphans
+from headworks.refine.references import parents_elsewhere, split_orphans
 from headworks.refine.versions import compare_with, latest_versions
 from headworks.refine.work import Refinement
 from headworks.sources.base import PLACE, REFUSED
@@ -45,6 +45,7 @@ class Judged:
     warned: dict[str, int]
     released: int
     waits: pl.DataFrame
+    elsewhere: int
 
     @property
     def waiting(self) -> int:
@@ -85,6 +86,7 @@ def judge_range(
         warned=verdict.warned,
         released=released.height,
         waits=pl.concat([waiting, linked.rejected.select(dataset.key)]).unique(),
+        elsewhere=parents_elsewhere(dataset, linked.rejected),
     )
 
 

@@ -54,6 +54,7 @@ class Parts:
     warned: Counter[str] = field(default_factory=Counter)
     states: Counter[int] = field(default_factory=Counter)
     waiting: list[pl.DataFrame] = field(default_factory=list)
+    elsewhere: int = 0
     sample: list[pl.DataFrame] = field(default_factory=list)
     received: list[pl.DataFrame] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
@@ -140,6 +141,7 @@ class Parts:
                 "inserted": self.states[INSERT],
                 "updated": self.states[UPDATE],
                 "waiting": pl.concat(self.waiting).n_unique() if self.waiting else 0,
+                "elsewhere": self.elsewhere,
             }
         )
 

@@ -1,6 +1,7 @@
 """References between datasets: rows whose parents are in silver and agree with them, and rows that have to wait.
 
-What belongs here: that division. What does not: keeping the waiting rows, which quarantine does.
+What belongs here: that division, and which rows wait for no fault of theirs. What does not: keeping the waiting rows,
+which quarantine does.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import polars as pl
 
 from headworks.errors import SettingsError
 from headworks.lake.store import Lake
+from headworks.names import window_of
 from headworks.quality.rules import REASONS, Verdict
 from headworks.refine.dataset import CURRENT, DELETED, Dataset, Reference
 
@@ -43,6 +45,18 @@ def split_orphans(lake: Lake, dataset: Dataset, rows: pl.DataFrame) -> Verdict:
     )
     linked = pl.col(REASONS).list.len() == 0
     return Verdict(told.filter(linked).drop(REASONS), told.filter(~linked))
+
+
+def parents_elsewhere(dataset: Dataset, rejected: pl.DataFrame) -> int:
+    """Count the rejected rows of windows that lack a parent and nothing else: it may lie in another window.
+
+    A window has what changed last in its time. Of an order placed in one and shipped in the next, the lines lie in the
+    first and the order in the second.
+    """
+    streams = rejected.get_column("_stream").unique()
+    windows = [stream for stream in streams if window_of(stream)]
+    lacks_parents = pl.col(REASONS).list.eval(pl.element().is_in(dataset.missing_reasons)).list.all()
+    return rejected.filter(pl.col("_stream").is_in(windows) & lacks_parents).height
 
 
 def _live_parents(lake: Lake, dataset: Dataset, reference: Reference) -> pl.DataFrame:

@@ -144,6 +144,7 @@ def _refine_in_parts(
             parts.add(compare_with(silver, judged.candidates, dataset), judged.rows)
             parts.add_rejected(quarantined(work, dataset, judged), judged.rejected)
             parts.waiting.append(judged.waits)
+            parts.elsewhere += judged.elsewhere
         parts.settle()
         changes = parts.changes(_keys_of_rejected(work, dataset, silver, parts.rejected_keys()))
         gone = _gone(work, dataset, bronze, silver, changes, whole)
@@ -301,6 +302,7 @@ def _account(report: RefineReport, judged: Judged, comparison: Comparison, delet
             "updated": comparison.updates.height,
             "deleted": deleted,
             "waiting": judged.waiting,
+            "elsewhere": judged.elsewhere,
         }
     )
 
@@ -335,7 +337,7 @@ def _gate(
     scope = f"silver.{dataset.name}"
     checks: list[CheckReport] = [
         check_account(scope, report),
-        check_rejects(scope, report.rejected, report.landed, dataset.limits),
+        check_rejects(scope, report.rejected, report.landed, dataset.limits, elsewhere=report.elsewhere),
         *made,
     ]
     contract = dataset.contract if alive is not None else None

@@ -6,14 +6,15 @@ compared. What does not: the comparisons (``quality/anomalies.py``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 import msgspec
 import polars as pl
 
 from headworks.lake.delta import Table
-from headworks.lake.silver import Pending
+from headworks.lake.silver import Pending, StreamRange
 from headworks.lake.store import Lake
 from headworks.names import reading_of, window_of
 from headworks.observe.report import CheckReport, GateReport, RefineReport
@@ -49,7 +50,8 @@ class Range:
     """What a refinement knows of its range: the pending streams, bronze's rows, the candidate, and the account.
 
     ``candidates`` is their number where ``rows`` and ``candidate`` are samples. ``deletes_limited`` says that the full
-    read brings a limit of its own for what it may delete.
+    read brings a limit of its own for what it may delete. A ``share`` is the rows of some of a range's streams: what
+    became of each of them is not counted.
     """
 
     todo: Pending
@@ -58,6 +60,22 @@ class Range:
     report: RefineReport
     deletes_limited: bool = False
     candidates: int | None = None
+    share: bool = False
+
+    def of(self, streams: Sequence[StreamRange]) -> Range:
+        """Return the share of some streams."""
+        named = pl.col("_stream").is_in([each.stream for each in streams])
+        rows, candidate = self.rows.filter(named), self.candidate.filter(named)
+        landed = round(self.report.landed * rows.height / max(self.rows.height, 1))
+        return replace(
+            self,
+            todo=Pending(tuple(streams), 0),
+            rows=rows,
+            candidate=candidate,
+            report=self.report.model_copy(update={"landed": landed}),
+            candidates=None if self.candidates is None else round(self.factor * candidate.height),
+            share=True,
+        )
 
     @property
     def factor(self) -> float:
@@ -68,13 +86,33 @@ class Range:
 def screen_silver(
     lake: Lake, dataset: Dataset, silver: Table, taken: Range, run_id: str, moment: datetime
 ) -> Screened:
-    """Profile a candidate for silver and compare it; rows that were only released have no profile."""
+    """Profile a candidate for silver and compare it; rows that were only released have no profile.
+
+    Rows of several readings are each compared with their like: what a gate held back gets in with no other. They leave
+    no profile, since none of them has all its numbers.
+    """
     if not taken.todo.ranges or not dataset.anomalies.enabled:
         return Screened()
     watermark = _newest(silver.scan(), dataset)
-    profile = _silver_profile(dataset, silver, taken, run_id, moment, watermark)
-    found = baseline(lake, profile.scope, [profile.kind], run_id, moment, dataset.anomalies)
-    return Screened(profile, tuple(check_anomalies(profile, found, dataset.anomalies)))
+    readings = _readings(taken, first=watermark is None and not silver.row_count())
+    checks: list[CheckReport] = []
+    for kind, part in readings:
+        profile = _silver_profile(dataset, silver, part, kind, run_id, moment, watermark)
+        found = baseline(lake, profile.scope, [kind], run_id, moment, dataset.anomalies)
+        made = check_anomalies(profile, found, dataset.anomalies)
+        checks += map(_only_told, made) if kind == "backfill" else made
+    return Screened(profile if len(readings) == 1 else None, tuple(checks))
+
+
+def _only_told(check: CheckReport) -> CheckReport:
+    """Let an anomaly of a backfill stop nothing.
+
+    Its windows differ for good reason: one of long ago has the rows that have not changed since, one of last week has
+    those on their way. And it is history, read because somebody asked for it.
+    """
+    if check.outcome != "failed":
+        return check
+    return check.model_copy(update={"outcome": "warned", "severity": "warning"})
 
 
 def screen_gold(
@@ -116,13 +154,17 @@ def screen_idle(
 
 
 def _silver_profile(
-    dataset: Dataset, silver: Table, taken: Range, run_id: str, moment: datetime, watermark: datetime | None
+    dataset: Dataset,
+    silver: Table,
+    taken: Range,
+    kind: str,
+    run_id: str,
+    moment: datetime,
+    watermark: datetime | None,
 ) -> Profile:
     future = timedelta(hours=dataset.anomalies.future_hours)
     newest = _newest(taken.candidate.lazy(), dataset)
-    kind = _kind(taken.todo, watermark, silver)
     references = [column for reference in dataset.references for column in reference.columns]
-    report = taken.report
     fields, asked = _fields(taken.rows, dataset)
     return Profile(
         scope=f"silver.{dataset.name}",
@@ -132,16 +174,8 @@ def _silver_profile(
         newest=newest,
         days=_days(taken, kind, dataset, newest, watermark, silver),
         rows=taken.candidate.height if taken.candidates is None else taken.candidates,
-        counts={
-            "landed": report.landed,
-            "rejected": report.rejected,
-            "superseded": report.superseded,
-            "unchanged": report.unchanged,
-            "deleted": report.deleted,
-            "before": silver.live_count() if kind == "full" and not taken.deletes_limited else 0,
-            "asked": asked,
-        },
-        reasons=report.reasons,
+        counts={"landed": taken.report.landed, "asked": asked, **_became(taken, kind, silver)},
+        reasons=_reasons(taken, kind, dataset),
         fields=fields,
         by_day={
             day: round(count * taken.factor)
@@ -153,13 +187,39 @@ def _silver_profile(
     )
 
 
-def _kind(todo: Pending, watermark: datetime | None, silver: Table) -> str:
-    readings = {reading_of(stream.stream) for stream in todo.ranges}
-    if todo.generation or "full" in readings:
-        return "full"
-    if "window" in readings:
-        return "window"
-    return "live" if watermark is not None or silver.row_count() else "initial"
+def _became(taken: Range, kind: str, silver: Table) -> dict[str, int]:
+    """Return what became of the rows of a range, where that is known."""
+    if taken.share:
+        return {}
+    report = taken.report
+    return {
+        "rejected": report.rejected - report.elsewhere,
+        "superseded": report.superseded,
+        "unchanged": report.unchanged,
+        "deleted": report.deleted,
+        "before": silver.live_count() if kind == "full" and not taken.deletes_limited else 0,
+    }
+
+
+def _reasons(taken: Range, kind: str, dataset: Dataset) -> dict[str, int]:
+    """Return why rows were rejected; what a window lacks says nothing about itself, but about the other windows."""
+    if taken.share:
+        return {}
+    untold = dataset.missing_reasons if kind in {"window", "backfill"} else []
+    return {reason: count for reason, count in taken.report.reasons.items() if reason not in untold}
+
+
+def _readings(taken: Range, *, first: bool) -> list[tuple[str, Range]]:
+    """Divide a range by the kind of reading; a full read has all rows, and what else is pending beside it."""
+    todo = taken.todo
+    kinds = sorted({reading_of(each.stream) for each in todo.ranges})
+    if todo.generation or "full" in kinds:
+        return [("full", taken)]
+    if len(kinds) == 1:
+        return [("initial" if first and kinds == ["live"] else kinds[0], taken)]
+    return [
+        (kind, taken.of([each for each in todo.ranges if reading_of(each.stream) == kind])) for kind in kinds
+    ]
 
 
 def _days(
@@ -175,9 +235,9 @@ def _days(
     A window says so itself, whatever little came in it; else the cursor says it if there is one, and if there is none
     the time from reading to reading.
     """
-    if kind not in {"live", "window"} or taken.rows.is_empty():
+    if kind not in {"live", "window", "backfill"} or taken.rows.is_empty():
         return None
-    if kind == "window":
+    if kind != "live":
         seconds = _windows_s(taken)
     elif newest is not None and watermark is not None:
         seconds = (newest - watermark).total_seconds()
