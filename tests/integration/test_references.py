@@ -1,16 +1,21 @@
-"""A window has what changed last in its time: a row whose parent lies in another window waits, and closes no gate."""
+"""Rows wait for those that they refer to, and no longer; where these may lie in another window, that closes no gate."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from headworks.lake.resolutions import note_passed, resolutions
 from headworks.lake.store import Lake
 from headworks.names import Window, window_stream
+from headworks.refine import refinement
 from headworks.refine.refinement import Refinement, RefineOutcome, refine
+from headworks.refine.replay import open_rejects
 from headworks.settings import RejectLimits
+from tests.support.faults import Crash
 from tests.support.item_sales import SALE, SALES, Sale, land_sales, reasons, sell, sold
 from tests.support.items import NAME, land_items, refine_items
 
@@ -84,3 +89,80 @@ def test_a_row_of_a_window_that_is_wrong_in_itself_counts(shop: Lake, bad: Sale)
     outcome_of_limits, told = limits_check(outcome)
     assert outcome_of_limits == "failed"
     assert told.startswith("1 of 6 rows rejected")
+
+
+def settled(lake: Lake) -> dict[str, str]:
+    """Return what became of rejected rows, by key; a row that was noted twice is an error."""
+    found = resolutions(lake, SALES).select("key", "resolution").collect()
+    assert not found.get_column("key").is_duplicated().any()
+    return dict(found.iter_rows())
+
+
+def listed(lake: Lake) -> list[str]:
+    """Return the keys of the rows that ``headworks quarantine list`` counts."""
+    return sorted(open_rejects(lake, SALES, lake.open("silver", SALES)).collect().get_column("key"))
+
+
+def bring_item_9(lake: Lake) -> None:
+    land_items(lake, [("9", "5", 2)], f"{NAME}@more")
+    refine_items(lake)
+
+
+def test_rows_that_wait_no_longer_leave_the_list_of_what_is_to_be_looked_at(shop: Lake) -> None:
+    sell(shop, *GOOD, *ORPHANS, (6, 8, 50))
+    assert listed(shop) == ["3", "4", "5", "6"]
+    assert settled(shop) == {}
+    bring_item_9(shop)
+    sell(shop)
+    assert listed(shop) == ["6"]
+    assert settled(shop) == dict.fromkeys(("3", "4", "5"), "released")
+    sell(shop)
+    assert listed(shop) == ["6"]
+
+
+def test_a_waiting_version_that_silver_is_past_is_noted_as_superseded(shop: Lake) -> None:
+    sell(shop, (3, 9, 50))
+    sell(shop, (7, 1, 50), (3, 1, 40))
+    bring_item_9(shop)
+    sell(shop)
+    assert sold(shop) == [3, 7]
+    assert settled(shop) == {"3": "superseded"}
+
+
+def test_what_a_killed_run_did_not_note_the_next_one_does(shop: Lake) -> None:
+    sell(shop, *GOOD, *ORPHANS)
+    bring_item_9(shop)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refinement, "note_passed", crash)
+        with pytest.raises(Crash):
+            sell(shop)
+    assert (sold(shop), settled(shop)) == ([1, 2, 3, 4, 5], {})
+    assert sell(shop).released == 0
+    assert settled(shop) == dict.fromkeys(("3", "4", "5"), "released")
+
+
+def test_two_runs_that_note_at_once_note_each_row_once(shop: Lake) -> None:
+    sell(shop, *GOOD, *ORPHANS)
+    bring_item_9(shop)
+
+    def late(*arguments: Any) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(refinement, "note_passed", note_passed)
+            sell(shop)
+        note_passed(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refinement, "note_passed", late)
+        sell(shop)
+    assert settled(shop) == dict.fromkeys(("3", "4", "5"), "released")
+
+
+def test_a_dry_run_notes_nothing(shop: Lake) -> None:
+    sell(shop, *GOOD, *ORPHANS)
+    bring_item_9(shop)
+    refine(Refinement(shop, "dry"), SALE, dry_run=True)
+    assert settled(shop) == {}
+
+
+def crash(*_: object) -> None:
+    raise Crash

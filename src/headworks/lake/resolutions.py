@@ -89,3 +89,17 @@ def resolve(
         with refused_when_stale(table.name):
             table.append(fresh, {number: table.transaction(number) + 1}, retries=0)
     return fresh.height
+
+
+def note_passed(lake: Lake, dataset: str, passed: pl.DataFrame, resolver: Resolver) -> None:
+    """Note each row that passed as released, or as superseded where silver has a newer version or the same values.
+
+    What was released is told by its origin in silver, so who was killed before this can be caught up.
+    """
+    if passed.is_empty():
+        return
+    silver = lake.must_open("silver", dataset).scan().select(ORIGIN)
+    released = passed.lazy().join(silver, on=list(ORIGIN), how="semi").collect()
+    resolve(lake, dataset, released, "released", resolver)
+    rest = passed.join(released.select(ORIGIN), on=list(ORIGIN), how="anti")
+    resolve(lake, dataset, rest, "superseded", resolver)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from headworks.lake.delta import Table
-from headworks.lake.quarantine import rejected_rows
+from headworks.lake.quarantine import SCHEMA, rejected_rows
 from headworks.lake.resolutions import unresolved
 from headworks.lake.silver import Pending, read_range
 from headworks.quality.rules import REASONS, Verdict, judge
@@ -35,7 +35,10 @@ from headworks.sources.base import PLACE, REFUSED
 
 @dataclass(frozen=True)
 class Judged:
-    """A pending range, judged: its rows, newest accepted versions, rejected rows with reasons, and counts."""
+    """A pending range, judged: its rows, newest accepted versions, rejected rows with reasons, and counts.
+
+    ``waits`` are the keys that still wait for a parent, and ``settled`` the rows of the quarantine that no longer do.
+    """
 
     rows: pl.DataFrame
     candidates: pl.DataFrame
@@ -45,6 +48,7 @@ class Judged:
     warned: dict[str, int]
     released: int
     waits: pl.DataFrame
+    settled: pl.DataFrame
     elsewhere: int
 
     @property
@@ -73,8 +77,8 @@ def judge_range(
 ) -> Judged:
     rows = read_range(bronze, todo)
     verdict, linked = judge_rows(work, dataset, readable(rows.lazy()).collect())
-    released, waiting = _released(work, dataset, bronze if releases else None, silver, verdict.good)
-    good = pl.concat([linked.good, released]).drop(UNREADABLE)
+    again = _judged_again(work, dataset, bronze if releases else None, silver, verdict.good)
+    good = pl.concat([linked.good, again.released]).drop(UNREADABLE)
     judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, *dataset.key, REASONS)
     rejected = with_refused(judged, rows)
     return Judged(
@@ -84,8 +88,9 @@ def judge_range(
         landed=rows.height,
         good=good.height,
         warned=verdict.warned,
-        released=released.height,
-        waits=pl.concat([waiting, linked.rejected.select(dataset.key)]).unique(),
+        released=again.released.height,
+        waits=pl.concat([again.waiting, linked.rejected.select(dataset.key)]).unique(),
+        settled=again.settled,
         elsewhere=parents_elsewhere(dataset, linked.rejected),
     )
 
@@ -99,29 +104,44 @@ def with_refused(rejected: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([rejected, reasons], how="diagonal")
 
 
-def _released(
-    work: Refinement, dataset: Dataset, bronze: Table | None, silver: Table, judged: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Judge again the rows that wait for a parent; return those that silver can take now, and the keys still waiting.
+@dataclass(frozen=True)
+class _Again:
+    """Rows that waited for a parent, judged again: those that silver can take now, the keys that wait on, and the rows
+    of the quarantine that wait no longer, since silver can take them or has them, or a newer version, by now."""
 
-    That a row was released is not written anywhere: a row that silver has, or has a newer version of, is not waiting.
-    Without ``bronze`` none is looked for.
+    released: pl.DataFrame
+    waiting: pl.DataFrame
+    settled: pl.DataFrame
+
+
+def _judged_again(
+    work: Refinement, dataset: Dataset, bronze: Table | None, silver: Table, judged: pl.DataFrame
+) -> _Again:
+    """Judge again the rows that wait for a parent; without ``bronze`` none is looked for.
+
+    Whether a row was released is read off silver: what is noted about it comes after the commit, and may be missing.
     """
     none = judged.clear()
+    nothing = _Again(none, none.select(dataset.key), pl.DataFrame(schema=SCHEMA))
     kept = rejected_rows(work.lake, dataset.name, silver) if dataset.references else None
     if kept is None or bronze is None:
-        return none, none.select(dataset.key)
+        return nothing
     is_waiting = pl.col("reasons").list.eval(pl.element().is_in(dataset.waiting_reasons)).list.all()
-    waiting = unresolved(work.lake, dataset.name, kept.filter(is_waiting))
-    origins = waiting.select(ORIGIN).unique().collect()
-    if origins.is_empty():
-        return none, none.select(dataset.key)
-    rows = bronze.scan().join(origins.lazy(), on=list(ORIGIN), how="semi").collect()
+    waiting = unresolved(work.lake, dataset.name, kept.filter(is_waiting)).collect()
+    if waiting.is_empty():
+        return nothing
+    rows = bronze.scan().join(waiting.lazy().select(ORIGIN).unique(), on=list(ORIGIN), how="semi").collect()
     verdict = judge(parse(rows, dataset), dataset.schema, UNREADABLE, dataset.warnings)
-    fresh = compare_with(silver, latest_versions(verdict.good.drop(UNREADABLE), dataset), dataset).fresh
-    still = verdict.good.join(fresh.select(ORIGIN), on=list(ORIGIN), how="semi")
-    linked = split_orphans(work.lake, dataset, still)
-    return linked.good, linked.rejected.select(dataset.key)
+    newest = latest_versions(verdict.good.drop(UNREADABLE), dataset)
+    fresh = compare_with(silver, newest, dataset).fresh.select(ORIGIN)
+    linked = split_orphans(work.lake, dataset, verdict.good.join(fresh, on=list(ORIGIN), how="semi"))
+    known = newest.select(ORIGIN).join(fresh, on=list(ORIGIN), how="anti")
+    settled = pl.concat([known, linked.good.select(ORIGIN)])
+    return _Again(
+        linked.good,
+        linked.rejected.select(dataset.key),
+        waiting.join(settled, on=list(ORIGIN), how="semi"),
+    )
 
 
 def quarantined(work: Refinement, dataset: Dataset, judged: Judged) -> pl.DataFrame:

@@ -54,6 +54,7 @@ class Parts:
     warned: Counter[str] = field(default_factory=Counter)
     states: Counter[int] = field(default_factory=Counter)
     waiting: list[pl.DataFrame] = field(default_factory=list)
+    settled: list[pl.DataFrame] = field(default_factory=list)
     elsewhere: int = 0
     sample: list[pl.DataFrame] = field(default_factory=list)
     received: list[pl.DataFrame] = field(default_factory=list)

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import polars as pl
 
+from headworks.errors import CandidateStale
 from headworks.lake.delta import Table
 from headworks.lake.generations import Generation, newest_complete
 from headworks.lake.nested import take_nested
 from headworks.lake.quarantine import SCHEMA, Try, next_try, put_rejected, rejected_rows
+from headworks.lake.resolutions import Resolver, note_passed
 from headworks.lake.silver import (
     Pending,
     check_committed,
@@ -60,7 +63,8 @@ class _Came:
     """What a range came to, in whichever way it was taken in, before anything of it is kept.
 
     ``alive`` are the candidates that are no tombstones, None where there are none; ``candidates`` are all of them where
-    they are in memory. ``commit`` merges them into silver.
+    they are in memory. ``commit`` merges them into silver; ``settled`` are the rows of the quarantine that then wait no
+    longer.
     """
 
     taken: Range
@@ -69,6 +73,7 @@ class _Came:
     alive: Candidate | None
     candidates: pl.DataFrame | None
     commit: Callable[[Try], None]
+    settled: pl.DataFrame
 
 
 def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> RefineOutcome:
@@ -101,6 +106,8 @@ def _refine_at_once(
     """Refine a range in memory; where nothing is new, only what waited for a parent is looked at."""
     judged = judge_range(work, dataset, bronze, silver, todo)
     if todo.is_empty() and not judged.released:
+        if not dry_run:
+            _note_settled(work, dataset, judged.settled)
         return RefineOutcome(
             report=_report(work, dataset, silver).model_copy(update={"waiting": judged.waiting}),
             gate=screen_idle(work.lake, dataset, silver, work.run_id, work.clock()),
@@ -122,6 +129,7 @@ def _refine_at_once(
         alive=alive if alive.height else None,
         candidates=judged.candidates,
         commit=commit,
+        settled=judged.settled,
     )
     return _conclude(work, dataset, silver, came, dry_run=dry_run)
 
@@ -145,6 +153,7 @@ def _refine_in_parts(
             parts.add_rejected(quarantined(work, dataset, judged), judged.rejected)
             parts.waiting.append(judged.waits)
             parts.elsewhere += judged.elsewhere
+            parts.settled.append(judged.settled)
         parts.settle()
         changes = parts.changes(_keys_of_rejected(work, dataset, silver, parts.rejected_keys()))
         gone = _gone(work, dataset, bronze, silver, changes, whole)
@@ -167,6 +176,7 @@ def _refine_in_parts(
             alive=parts.live_rows() if parts.candidates else None,
             candidates=None,
             commit=commit,
+            settled=pl.concat(parts.settled),
         )
         return _conclude(work, dataset, silver, came, dry_run=dry_run)
 
@@ -190,10 +200,19 @@ def _conclude(
             screened.keep(work.lake, gate)
         return RefineOutcome(report=report, gate=gate)
     came.commit(attempt)
+    _note_settled(work, dataset, came.settled)
     # Only now: a profile whose candidate was never committed is nothing to compare with.
     screened.keep(work.lake, gate)
     done = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
     return RefineOutcome(report=done, gate=gate)
+
+
+def _note_settled(work: Refinement, dataset: Dataset, settled: pl.DataFrame) -> None:
+    """Note what became of rows that waited; where another run notes at the same moment, the next refinement does."""
+    if not settled.is_empty():
+        resolver = Resolver(work.run_id, by="", note="the row that it refers to came", moment=work.clock())
+        with suppress(CandidateStale):
+            note_passed(work.lake, dataset.name, settled, resolver)
 
 
 def _gone(

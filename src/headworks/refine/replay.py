@@ -20,7 +20,7 @@ from pydantic import Field
 from headworks.errors import SettingsError
 from headworks.lake.delta import Table
 from headworks.lake.quarantine import SCHEMA, next_try, put_rejected, rejected_rows
-from headworks.lake.resolutions import Resolver, resolve, unresolved
+from headworks.lake.resolutions import Resolver, note_passed, resolve, unresolved
 from headworks.lake.silver import Pending
 from headworks.lake.store import Lake
 from headworks.observe.report import CheckReport, GateReport, ReplayReport, Report
@@ -138,7 +138,8 @@ def replay(
         put_rejected(work.lake, dataset.name, attempt, pl.DataFrame(schema=SCHEMA))
         commit_merge(work, dataset, silver, comparison, _NOTHING, attempt)
         report = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
-    _note(work, dataset, again, Resolver(work.run_id, by, note, work.clock()))
+    passed = again.kept.join(again.passed.select(ORIGIN), on=list(ORIGIN), how="semi")
+    note_passed(work.lake, dataset.name, passed, Resolver(work.run_id, by, note, work.clock()))
     return ReplayOutcome(report=report, gate=gate)
 
 
@@ -168,19 +169,6 @@ def _judge_again(
     judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, REASONS)
     rejected = with_refused(judged, rows)
     return _Again(kept, linked.good.drop(UNREADABLE), rejected)
-
-
-def _note(work: Refinement, dataset: Dataset, again: _Again, resolver: Resolver) -> None:
-    """Note each passed row as released, or as superseded where silver has a newer version or the same values.
-
-    A replay that was killed before this finds its rows in silver: they are told by their origin.
-    """
-    silver = work.lake.must_open("silver", dataset.name).scan().select(ORIGIN)
-    passed = again.kept.join(again.passed.select(ORIGIN), on=list(ORIGIN), how="semi")
-    released = passed.lazy().join(silver, on=list(ORIGIN), how="semi").collect()
-    resolve(work.lake, dataset.name, released, "released", resolver)
-    rest = passed.join(released.select(ORIGIN), on=list(ORIGIN), how="anti")
-    resolve(work.lake, dataset.name, rest, "superseded", resolver)
 
 
 def _gate(dataset: Dataset, report: ReplayReport, candidates: pl.DataFrame) -> GateReport:
