@@ -143,17 +143,27 @@ def test_a_stale_append_of_another_stream_needs_the_internal_retries(lake: Lake)
     assert lake.must_open("bronze", NAME).row_count() == 12
 
 
-def test_of_many_makers_of_one_table_all_get_it(lake: Lake) -> None:
-    makers = 12
+def made_at_once(lake: Lake, dataset: str) -> None:
+    """Have a table made by several at once, each of whom then writes to it; it must be made once, and have all rows."""
+    makers = 4
     start = threading.Barrier(makers)
 
-    def make(_: int) -> list[str]:
+    def make(_: int) -> None:
         start.wait(timeout=30)
-        return lake.ensure("silver", NAME, ITEMS).columns
+        lake.ensure("ops", dataset, ITEMS).append(frame_of(items(1, 1)), {})
 
     with ThreadPoolExecutor(makers) as pool:
-        assert list(pool.map(make, range(makers))) == [list(ITEMS)] * makers
-    assert lake.must_open("silver", NAME).row_count() == 0
+        list(pool.map(make, range(makers)))
+    made = lake.must_open("ops", dataset)
+    assert made.row_count() == makers
+    first = lake.open("ops", dataset, 0)
+    assert first is not None
+    assert first.id == made.id, "it was made anew on top of what others had written"
+
+
+def test_of_many_makers_of_one_table_one_makes_it_and_all_write_to_it(lake: Lake) -> None:
+    for number in range(10):
+        made_at_once(lake, f"t.each{number}")
 
 
 def test_a_folder_that_another_run_makes_while_it_is_looked_for_is_no_error(tmp_path: Path) -> None:

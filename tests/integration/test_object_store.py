@@ -20,6 +20,7 @@ from headworks.publish.postgres import publish_postgres
 from headworks.refine.curation import audit, curate
 from headworks.refine.refinement import Refinement, refine
 from headworks.settings import DatabaseSettings, LakeSettings
+from tests.integration.test_landing_races import made_at_once
 from tests.integration.test_leases import NAME as LEASE
 from tests.integration.test_leases import taken_at_once
 from tests.support.faults import Crash, crash_after, happened_but_failed, writes
@@ -104,6 +105,11 @@ def test_a_zombie_is_refused_at_landing_silver_and_gold(remote: Lake, tmp_path: 
     with pytest.raises(CandidateStale):
         curate(remote, candidate, gate)
     assert rows(remote) == list(range(1, 10))
+
+
+def test_of_many_makers_of_one_table_one_makes_it_and_all_write_to_it(remote: Lake) -> None:
+    for number in range(3):
+        made_at_once(remote, f"t.each{number}")
 
 
 def test_of_many_runs_on_one_stream_at_once_one_wins(remote: Lake) -> None:

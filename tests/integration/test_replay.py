@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from headworks.errors import CandidateStale, SettingsError
 from headworks.lake.resolutions import resolutions
 from headworks.lake.store import Lake
-from headworks.refine import replay as replaying
 from headworks.refine.refinement import Refinement, refine
 from headworks.refine.replay import Selection, discard, open_rejects, replay
 from headworks.settings import LakeSettings
@@ -85,7 +84,15 @@ def test_a_second_replay_changes_nothing(lake: Lake) -> None:
     assert (lake.must_open("silver", NAME).version, resolved(lake)) == (version, noted)
 
 
-@pytest.mark.parametrize("step", ["put_rejected", "commit_merge", "_note", "resolve"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "refine.replay.put_rejected",
+        "refine.replay.commit_merge",
+        "refine.replay.note_passed",
+        "lake.resolutions.resolve",
+    ],
+)
 def test_a_replay_that_was_killed_is_finished_by_the_next_one(
     lake: Lake, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +104,7 @@ def test_a_replay_that_was_killed_is_finished_by_the_next_one(
     land_items(lake, [*items(1, 2), *bad_items(3, 4), ("2", "-7", 0)])
     refine_items(lake)
     with monkeypatch.context() as patch:
-        patch.setattr(replaying, step, crash)
+        patch.setattr(f"headworks.{step}", crash)
         with pytest.raises(Crash):
             replay(work(lake, "killed"), FIXED)
     for run_id in ("second", "third"):

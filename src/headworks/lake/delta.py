@@ -360,6 +360,8 @@ def create_table(
                 partition_by=partition_by,
                 storage_options=options,
                 configuration={_FILE_SIZE: str(file_size_mb * 1024 * 1024)} if file_size_mb else None,
+                # Else the makers that come second make it anew, as a version on top of what was written meanwhile.
+                commit_properties=CommitProperties(max_commit_retries=0),
             )
         except (CommitFailedError, DeltaError):
             # Most makers at once fail like this, and the table is there all the same.
