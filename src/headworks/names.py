@@ -17,11 +17,13 @@ from headworks.errors import NameRefused
 
 Layer = Literal["bronze", "silver", "gold", "quarantine", "ops"]
 Reading = Literal["live", "full", "window", "backfill"]
+OF_WINDOWS: frozenset[str] = frozenset({"window", "backfill"})
+"""The readings of a window."""
 
 _DATASET = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _STREAM = re.compile(r"[a-z][a-z0-9_.]*(@[A-Za-z0-9_.\-]+)?")
 _STAMP = r"\d+T\d{6}(?:\.\d{6})?"
-_WINDOW = re.compile(rf"[^@]+@w({_STAMP})-({_STAMP})-.+")
+_WINDOW = re.compile(rf"[^@]+@w({_STAMP})-({_STAMP})-(.+)")
 
 
 def check_dataset(name: str) -> str:
@@ -78,7 +80,8 @@ def reading_of(stream: str) -> Reading:
     suffix = stream.partition("@")[2]
     if not suffix or suffix.startswith("g"):
         return "full" if suffix else "live"
-    return "window" if suffix.rpartition("-")[2].isdecimal() else "backfill"
+    found = _WINDOW.fullmatch(stream)
+    return "backfill" if found and not found[3].isdecimal() else "window"
 
 
 def window_of(stream: str) -> tuple[datetime, datetime] | None:

@@ -15,6 +15,7 @@ from itertools import pairwise
 from math import exp, log, sqrt
 from statistics import median
 
+from headworks.names import OF_WINDOWS
 from headworks.observe.report import CheckReport
 from headworks.quality import columns
 from headworks.quality.baselines import Baseline
@@ -25,7 +26,7 @@ from headworks.quality.statistics import grown, growth_a_day, median_noise
 
 Family = Callable[[Compared], Iterable[Finding]]
 _DAY_S = 86_400.0
-_OF_DAYS = {"live", "window", "backfill"}
+_OF_DAYS = {"live", *OF_WINDOWS}
 """Kinds of which it is known how many days of the source they cover."""
 
 

@@ -32,6 +32,9 @@ from headworks.refine.versions import compare_with, latest_versions
 from headworks.refine.work import Refinement
 from headworks.sources.base import PLACE, REFUSED
 
+_NOTED = (*ORIGIN, "key", "reasons")
+"""What is noted of a row that waits no longer."""
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -106,8 +109,10 @@ def with_refused(rejected: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class _Again:
-    """Rows that waited for a parent, judged again: those that silver can take now, the keys that wait on, and the rows
-    of the quarantine that wait no longer, since silver can take them or has them, or a newer version, by now."""
+    """Rows that waited for a parent, judged again: those that silver can take now, and the keys that wait on.
+
+    ``settled`` are those that wait no longer: silver can take them, or has them or a newer version by now.
+    """
 
     released: pl.DataFrame
     waiting: pl.DataFrame
@@ -122,12 +127,14 @@ def _judged_again(
     Whether a row was released is read off silver: what is noted about it comes after the commit, and may be missing.
     """
     none = judged.clear()
-    nothing = _Again(none, none.select(dataset.key), pl.DataFrame(schema=SCHEMA))
+    nothing = _Again(
+        none, none.select(dataset.key), pl.DataFrame(schema={name: SCHEMA[name] for name in _NOTED})
+    )
     kept = rejected_rows(work.lake, dataset.name, silver) if dataset.references else None
     if kept is None or bronze is None:
         return nothing
     is_waiting = pl.col("reasons").list.eval(pl.element().is_in(dataset.waiting_reasons)).list.all()
-    waiting = unresolved(work.lake, dataset.name, kept.filter(is_waiting)).collect()
+    waiting = unresolved(work.lake, dataset.name, kept.filter(is_waiting)).select(_NOTED).collect()
     if waiting.is_empty():
         return nothing
     rows = bronze.scan().join(waiting.lazy().select(ORIGIN).unique(), on=list(ORIGIN), how="semi").collect()

@@ -16,7 +16,7 @@ import polars as pl
 from headworks.lake.delta import Table
 from headworks.lake.silver import Pending, StreamRange
 from headworks.lake.store import Lake
-from headworks.names import reading_of, window_of
+from headworks.names import OF_WINDOWS, reading_of, window_of
 from headworks.observe.report import CheckReport, GateReport, RefineReport
 from headworks.quality.anomalies import check_anomalies, check_idle
 from headworks.quality.baselines import baseline, keep_profile
@@ -205,7 +205,7 @@ def _reasons(taken: Range, kind: str, dataset: Dataset) -> dict[str, int]:
     """Return why rows were rejected; what a window lacks says nothing about itself, but about the other windows."""
     if taken.share:
         return {}
-    untold = dataset.missing_reasons if kind in {"window", "backfill"} else []
+    untold = dataset.missing_reasons if kind in OF_WINDOWS else []
     return {reason: count for reason, count in taken.report.reasons.items() if reason not in untold}
 
 
@@ -235,9 +235,9 @@ def _days(
     A window says so itself, whatever little came in it; else the cursor says it if there is one, and if there is none
     the time from reading to reading.
     """
-    if kind not in {"live", "window", "backfill"} or taken.rows.is_empty():
+    if kind not in {"live", *OF_WINDOWS} or taken.rows.is_empty():
         return None
-    if kind != "live":
+    if kind in OF_WINDOWS:
         seconds = _windows_s(taken)
     elif newest is not None and watermark is not None:
         seconds = (newest - watermark).total_seconds()
