@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, cast
@@ -42,7 +43,10 @@ def run_windows(
     parameters: dict[str, Any],
     parallel: int,
 ) -> tuple[PlannedWindow, ...]:
-    """Run the flow for each window that is not done, ``parallel`` side by side; one that fails stops no other."""
+    """Run the flow for each window that is not done, ``parallel`` side by side; one that fails stops no other.
+
+    Those that failed are tried once more where others did not: what they lacked may have come with these.
+    """
     target = _flow_of(flow)
     open_windows = [each for each in planned if each.state != "done"]
     progress = _Progress(len(planned), len(planned) - len(open_windows))
@@ -54,22 +58,34 @@ def run_windows(
         stopping.go_on()
         told = each.model_copy(update={"state": "failed" if result else "done", "message": result})
         remember(run.open_lake(), name, flow, told, system_clock())
-        progress.step()
+        if not result:
+            progress.step()
         return told
 
+    told = {each.window.start: each for each in _side_by_side(one, open_windows, parallel)}
+    failed = [each for each in told.values() if each.state == "failed"]
+    if 0 < len(failed) < len(told):
+        get_run_logger().info("%s: %d windows failed and are tried once more", name, len(failed))
+        told |= {each.window.start: each for each in _side_by_side(one, failed, parallel)}
+    done = tuple(told.get(each.window.start, each) for each in planned)
+    _show(name, done)
+    return done
+
+
+def _side_by_side(
+    one: Callable[[PlannedWindow], PlannedWindow], windows: list[PlannedWindow], parallel: int
+) -> list[PlannedWindow]:
+    """Run ``one`` for each window, so many at once; told to stop, those at work are stopped and no other is begun."""
     pool = ThreadPoolExecutor(parallel)
     try:
         # Each in a copy of this context, in which Prefect finds the run that the windows' runs belong to.
-        futures = [pool.submit(copy_context().run, one, each) for each in open_windows]
-        told = {each.window.start: each for each in (future.result() for future in futures)}
+        futures = [pool.submit(copy_context().run, one, each) for each in windows]
+        return [future.result() for future in futures]
     except TerminationSignal:
         stopping.stop()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-    done = tuple(told.get(each.window.start, each) for each in planned)
-    _show(name, done)
-    return done
 
 
 def _run_one(target: Flow[..., Any], window: Window, parameters: dict[str, Any]) -> str:

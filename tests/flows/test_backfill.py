@@ -69,6 +69,7 @@ class Backfill:
     place: Place
     server: str
     folder: Path
+    parallel: int = 1
     errors: list[str] = field(default_factory=list)
 
     def run(self, kill_at_line: int | None = None) -> int:
@@ -107,7 +108,12 @@ class Backfill:
 
     def _parameters(self) -> list[str]:
         end = FIRST + timedelta(days=DAYS)
-        given = {"name": "history", "start": FIRST.isoformat(), "end": end.isoformat()}
+        given = {
+            "name": "history",
+            "start": FIRST.isoformat(),
+            "end": end.isoformat(),
+            "parallel": str(self.parallel),
+        }
         return [word for name, value in given.items() for word in ("--param", f"{name}={value}")]
 
 
@@ -120,29 +126,32 @@ def live_positions(place: Place) -> dict[str, Head]:
     return heads
 
 
+def assert_each_window_once(place: Place) -> None:
+    """Each window is done and was landed once, nothing else was read, and the live position is where it was."""
+    start = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC)
+    windows = split(start, start + timedelta(days=DAYS), "day")
+    assert {each.state for each in plan(place.lake, "history", "sales", windows)} == {"done"}
+    for dataset, table in datasets.TABLES:
+        landed = place.lake.must_open("bronze", dataset.name).scan().group_by("_stream").len().collect()
+        rows = dict(landed.iter_rows())
+        for window in windows:
+            once = window.model_copy(update={"once": "history"})
+            stream = window_stream(dataset.name, once, 1)
+            assert rows.pop(stream, 0) == count_in(place, table, once.start, once.end), stream
+        assert rows == {}, "something else was read"
+    assert {head.sequence for head in live_positions(place).values()} == {0}
+
+
 def test_a_backfill_that_is_killed_over_and_over_takes_each_day_in_once(
     shop: Place, prefect_api_url: str, tmp_path: Path
 ) -> None:
     backfill = Backfill(shop, prefect_api_url, tmp_path)
     chance = random.Random(7)
-    windows = split(
-        datetime(2025, 1, 6, tzinfo=UTC), datetime(2025, 1, 6, tzinfo=UTC) + timedelta(days=DAYS), "day"
-    )
-    for number in range(KILLS):
+    for _ in range(KILLS):
         # Somewhere in the next share of the work, whichever step that is.
         backfill.run(kill_at_line=chance.randint(1, max(2, DAYS // (KILLS + 1)) * _A_WINDOWS_LINES))
-        assert number < KILLS
     backfill.run()
-    assert {each.state for each in plan(shop.lake, "history", "sales", windows)} == {"done"}
-    for dataset, table in datasets.TABLES:
-        landed = shop.lake.must_open("bronze", dataset.name).scan().group_by("_stream").len().collect()
-        rows = dict(landed.iter_rows())
-        for window in windows:
-            once = window.model_copy(update={"once": "history"})
-            stream = window_stream(dataset.name, once, 1)
-            assert rows.pop(stream, 0) == count_in(shop, table, once.start, once.end), stream
-        assert rows == {}, "something else was read"
-    assert {head.sequence for head in live_positions(shop).values()} == {0}
+    assert_each_window_once(shop)
     # The live reading then finds nothing that silver has not.
     shop.run()
     shop.assert_true()
@@ -159,13 +168,14 @@ def count_in(place: Place, table: datasets.TableSource, start: datetime, end: da
     return int(row[0])
 
 
-def test_a_finished_backfill_does_nothing_a_second_time(
+def test_windows_side_by_side_are_taken_in_once_and_a_finished_backfill_does_nothing_again(
     shop: Place, prefect_api_url: str, tmp_path: Path
 ) -> None:
     if DAYS > 10:
         pytest.skip("told by the small one")
-    backfill = Backfill(shop, prefect_api_url, tmp_path)
+    backfill = Backfill(shop, prefect_api_url, tmp_path, parallel=3)
     backfill.run()
+    assert_each_window_once(shop)
     before = {name: shop.lake.must_open("bronze", name).version for name in ("shop.orders", "shop.customers")}
     backfill.run()
     assert before == {name: shop.lake.must_open("bronze", name).version for name in before}
