@@ -14,8 +14,9 @@ LANDING, GENERATIONS, SILVER = (
 VANISHING = "src/headworks/refine/vanishing.py"
 GOLD, PRODUCTS, DELTA = (f"src/headworks/lake/{name}.py" for name in ("gold", "products", "delta"))
 QUARANTINE, NAMES = "src/headworks/lake/quarantine.py", "src/headworks/names.py"
-COMPARE, CURATION, REFINEMENT = (
-    f"src/headworks/refine/{name}.py" for name in ("compare", "curation", "refinement")
+COMPARE, CURATION, REFINEMENT, REFERENCES, SCREENING = (
+    f"src/headworks/refine/{name}.py"
+    for name in ("compare", "curation", "refinement", "references", "screening")
 )
 POSTGRES = "src/headworks/publish/postgres.py"
 CONTRACTS, GATE = "src/headworks/quality/contracts.py", "src/headworks/quality/gate.py"
@@ -42,6 +43,7 @@ _G, _W = "tests/integration/test_generations.py", "tests/integration/test_window
 _O, _C = "tests/integration/test_order.py", "tests/unit/refine/test_compare.py"
 _GOLD, _P = "tests/integration/test_gold.py", "tests/integration/test_products.py"
 _PG = "tests/integration/test_publish_postgres.py"
+_SCREENED, _REFERRED = "tests/integration/test_screening.py", "tests/integration/test_references.py"
 _K, _GATE = "tests/unit/quality/test_contracts.py", "tests/unit/quality/test_gate.py"
 
 RULES = (
@@ -114,6 +116,13 @@ RULES = (
         "        if _FORBIDDEN in ",
         "        if not _FORBIDDEN in ",
         f"{_L}::test_a_table_that_forgets_transactions_is_refused",
+    ),
+    rule(
+        "a table that several make at once is made once",
+        DELTA,
+        "                commit_properties=CommitProperties(max_commit_retries=0),",
+        "                commit_properties=CommitProperties(max_commit_retries=15),",
+        f"{_R}::test_of_many_makers_of_one_table_one_makes_it_and_all_write_to_it",
     ),
     rule(
         "silver's commit carries the last sequence of each stream",
@@ -329,6 +338,20 @@ RULES = (
         "    if contract_required and not evaluated:",
         "    if False:",
         f"{_GATE}::test_checks_of_another_kind_do_not_stand_in_for_the_contract",
+    ),
+    rule(
+        "pending rows of several readings are each compared with their like",
+        SCREENING,
+        "    if len(kinds) == 1:\n",
+        "    if kinds:\n",
+        f"{_SCREENED}::test_rows_that_a_gate_held_back_do_not_get_in_with_a_window",
+    ),
+    rule(
+        "what is new has no other window to wait for",
+        REFERENCES,
+        "windows = [stream for stream in streams if window_of(stream)]",
+        "windows = list(streams)",
+        f"{_REFERRED}::test_what_is_new_has_no_other_window_to_wait_for",
     ),
     rule(
         "a contract is held against Soda's own schema",
