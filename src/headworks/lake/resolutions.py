@@ -67,6 +67,8 @@ def resolve(
 
     Raises `CandidateStale` where another run resolved rows of the same dataset at the same moment.
     """
+    if rejected.is_empty():
+        return 0
     table = lake.ensure("ops", "resolutions", RESOLUTIONS)
     there = table.scan().filter(pl.col("dataset") == dataset).select(ORIGIN)
     fresh = (
@@ -96,8 +98,6 @@ def note_passed(lake: Lake, dataset: str, passed: pl.DataFrame, resolver: Resolv
 
     What was released is told by its origin in silver, so who was killed before this can be caught up.
     """
-    if passed.is_empty():
-        return
     silver = lake.must_open("silver", dataset).scan().select(ORIGIN)
     released = passed.lazy().join(silver, on=list(ORIGIN), how="semi").collect()
     resolve(lake, dataset, released, "released", resolver)

@@ -15,19 +15,16 @@ from itertools import pairwise
 from math import exp, log, sqrt
 from statistics import median
 
-from headworks.names import OF_WINDOWS
 from headworks.observe.report import CheckReport
 from headworks.quality import columns
 from headworks.quality.baselines import Baseline
 from headworks.quality.findings import Compared, Finding, report_findings, share_finding
 from headworks.quality.limits import AnomalyLimits
-from headworks.quality.profiles import Profile
+from headworks.quality.profiles import OF_DAYS, Profile
 from headworks.quality.statistics import grown, growth_a_day, median_noise
 
 Family = Callable[[Compared], Iterable[Finding]]
 _DAY_S = 86_400.0
-_OF_DAYS = {"live", *OF_WINDOWS}
-"""Kinds of which it is known how many days of the source they cover."""
 
 
 def check_anomalies(profile: Profile, baseline: Baseline, limits: AnomalyLimits) -> list[CheckReport]:
@@ -189,7 +186,7 @@ def gap_findings(compared: Compared) -> Iterator[Finding]:
     """Look for days without rows, or with several times as many as the others, inside a range of several days."""
     here = compared.profile
     inner = list(here.by_day.items())[1:-1]
-    if here.kind not in _OF_DAYS or len(inner) < 1 or len(here.by_day) < 3:
+    if here.kind not in OF_DAYS or len(inner) < 1 or len(here.by_day) < 3:
         return
     usual = median(here.by_day.values())
     if usual < compared.limits.rows:
@@ -244,7 +241,7 @@ _COMPARED: dict[str, Family] = {
 
 
 def _rate(profile: Profile) -> float | None:
-    if profile.kind in _OF_DAYS:
+    if profile.kind in OF_DAYS:
         return profile.landed / profile.days if profile.days else None
     return float(profile.rows if profile.kind == "whole" else profile.landed)
 

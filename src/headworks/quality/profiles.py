@@ -15,10 +15,14 @@ from typing import Literal, TypeVar
 import polars as pl
 from pydantic import Field
 
+from headworks.names import OF_WINDOWS
 from headworks.observe.report import Report
 
 MOST_CATEGORIES = 60
 """A column with more different values than this is no set of categories, and its values are not kept."""
+
+OF_DAYS = {"live", *OF_WINDOWS}
+"""Kinds of which it is known how many days of the source they cover."""
 
 SAMPLE = 250_000
 """Of more rows than this a sample is profiled: it says the same about shares, and costs no more than this."""

@@ -30,6 +30,11 @@ _PIECE = 250_000
 """Rows that are judged at once: larger pieces are no faster and need more memory."""
 
 
+def all_among(column: str, reasons: Sequence[str]) -> pl.Expr:
+    """Tell whether each reason in a column of lists is one of ``reasons``."""
+    return pl.col(column).list.eval(pl.element().is_in(reasons)).list.all()
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Rows divided: ``good`` and ``rejected``, the latter with a column ``_reasons``, a list of rule names.

@@ -15,7 +15,7 @@ from headworks.lake.delta import Table
 from headworks.lake.quarantine import SCHEMA, rejected_rows
 from headworks.lake.resolutions import unresolved
 from headworks.lake.silver import Pending, read_range
-from headworks.quality.rules import REASONS, Verdict, judge
+from headworks.quality.rules import REASONS, Verdict, all_among, judge
 from headworks.refine.dataset import ORIGIN, Dataset
 from headworks.refine.parse import (
     UNREADABLE,
@@ -133,11 +133,11 @@ def _judged_again(
     kept = rejected_rows(work.lake, dataset.name, silver) if dataset.references else None
     if kept is None or bronze is None:
         return nothing
-    is_waiting = pl.col("reasons").list.eval(pl.element().is_in(dataset.waiting_reasons)).list.all()
+    is_waiting = all_among("reasons", dataset.waiting_reasons)
     waiting = unresolved(work.lake, dataset.name, kept.filter(is_waiting)).select(_NOTED).collect()
     if waiting.is_empty():
         return nothing
-    rows = bronze.scan().join(waiting.lazy().select(ORIGIN).unique(), on=list(ORIGIN), how="semi").collect()
+    rows = bronze.scan().join(waiting.lazy(), on=list(ORIGIN), how="semi").collect()
     verdict = judge(parse(rows, dataset), dataset.schema, UNREADABLE, dataset.warnings)
     newest = latest_versions(verdict.good.drop(UNREADABLE), dataset)
     fresh = compare_with(silver, newest, dataset).fresh.select(ORIGIN)

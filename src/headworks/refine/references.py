@@ -11,7 +11,7 @@ import polars as pl
 from headworks.errors import SettingsError
 from headworks.lake.store import Lake
 from headworks.names import window_of
-from headworks.quality.rules import REASONS, Verdict
+from headworks.quality.rules import REASONS, Verdict, all_among
 from headworks.refine.dataset import CURRENT, DELETED, Dataset, Reference
 
 
@@ -55,7 +55,7 @@ def parents_elsewhere(dataset: Dataset, rejected: pl.DataFrame) -> int:
     """
     streams = rejected.get_column("_stream").unique()
     windows = [stream for stream in streams if window_of(stream)]
-    lacks_parents = pl.col(REASONS).list.eval(pl.element().is_in(dataset.missing_reasons)).list.all()
+    lacks_parents = all_among(REASONS, dataset.missing_reasons)
     return rejected.filter(pl.col("_stream").is_in(windows) & lacks_parents).height
 
 

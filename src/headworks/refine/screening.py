@@ -22,7 +22,7 @@ from headworks.quality.anomalies import check_anomalies, check_idle
 from headworks.quality.baselines import baseline, keep_profile
 from headworks.quality.gate import decide
 from headworks.quality.limits import AnomalyLimits
-from headworks.quality.profiles import Profile, profile_columns
+from headworks.quality.profiles import OF_DAYS, Profile, profile_columns
 from headworks.refine.dataset import Dataset
 
 _MOST_DAYS = 100
@@ -235,7 +235,7 @@ def _days(
     A window says so itself, whatever little came in it; else the cursor says it if there is one, and if there is none
     the time from reading to reading.
     """
-    if kind not in {"live", *OF_WINDOWS} or taken.rows.is_empty():
+    if kind not in OF_DAYS or taken.rows.is_empty():
         return None
     if kind in OF_WINDOWS:
         seconds = _windows_s(taken)
