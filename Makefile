@@ -68,7 +68,7 @@ test-chaos: $(READY) ## Kill processes at seeded random moments, a few
 	@$(BIN)/python -m pytest -m chaos tests/chaos $(PYTEST)
 
 test-rules: $(READY) ## Take each rule of the protocol out, and see that its tests fail
-	@$(BIN)/python -m tests.rules_out
+	@$(BIN)/python -m tests.rules.out
 
 chaos: $(READY) ## Kill processes at seeded random moments, the whole campaign
 	@$(BIN)/python -m tests.chaos.campaign --kills $(KILLS) --flow-kills $(FLOW_KILLS) --seed $(SEED)

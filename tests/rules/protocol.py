@@ -1,12 +1,11 @@
 """The rules of the protocol: where each is in the code, and the tests that fail without it.
 
-The table in ``docs/protocol-tests.md`` is this one. What belongs here: that. What does not: taking them out
-(``rules_out.py``), and the tests.
+The table in ``docs/protocol-tests.md`` is this one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tests.rules.base import Rule, rule
 
 LANDING, GENERATIONS, SILVER = (
     f"src/headworks/lake/{name}.py" for name in ("landing", "generations", "silver")
@@ -20,22 +19,6 @@ COMPARE, CURATION, REFINEMENT, REFERENCES, SCREENING = (
 )
 POSTGRES = "src/headworks/publish/postgres.py"
 CONTRACTS, GATE = "src/headworks/quality/contracts.py", "src/headworks/quality/gate.py"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule, the text that is the rule, what stands there without it, and the tests that must then fail."""
-
-    name: str
-    file: str
-    taken: tuple[tuple[str, str], ...]
-    tests: tuple[str, ...]
-
-
-def rule(name: str, file: str, old: str, new: str, *tests: str) -> Rule:
-    """Make a rule that is in one place."""
-    return Rule(name, file, ((old, new),), tests)
-
 
 _L, _R = "tests/integration/test_landing.py", "tests/integration/test_landing_races.py"
 _S, _Q = "tests/integration/test_silver.py", "tests/integration/test_quarantine.py"
