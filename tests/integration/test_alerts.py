@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -168,6 +169,16 @@ def test_an_error_of_a_webhook_does_not_tell_its_address(hook: tuple[Upstream, l
             Webhook(url=SecretStr(url)).send(alert)
         assert SECRET not in repr(caught.value)
         assert caught.value.__cause__ is None
+
+
+def test_no_log_at_all_holds_the_address_of_a_webhook(
+    hook: tuple[Upstream, list[Any], list[int]], caplog: pytest.LogCaptureFixture
+) -> None:
+    alert = alert_of(CLOSED)
+    assert alert is not None
+    with caplog.at_level(logging.DEBUG):
+        Webhook(url=SecretStr(f"{hook[0].url}/{SECRET}")).send(alert)
+    assert SECRET not in caplog.text
 
 
 class Mailbox:

@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr
 
 from headworks.errors import CredentialsRefused, SettingsError, SourceUnavailable
 from headworks.observe.alerts import Alert
+from headworks.redaction import guard_http_logs, know
 from headworks.settings import Settings
 
 _TIMEOUT_S = 15.0
@@ -110,6 +111,8 @@ def _post(url: SecretStr, content: dict[str, object]) -> None:
     where = f"{parts.scheme}://{parts.hostname}"
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise SettingsError("A webhook's address begins with http:// or https://.", where="the alert block")
+    know(url.get_secret_value(), parts.path)
+    guard_http_logs()
     try:
         answer = httpx.post(url.get_secret_value(), json=content, timeout=_TIMEOUT_S, follow_redirects=False)
     except httpx.HTTPError as problem:

@@ -1,0 +1,325 @@
+"""Takes secrets out of texts, and out of exceptions with everything that they were raised from.
+
+A secret is looked for in whichever way it may be written: plain, percent-encoded, escaped as JSON, HTML or Python,
+inside Base64 at any place of it (so also as half of ``user:password``), in hexadecimal, and cut off at its end.
+Credentials that nobody passed in are recognised by their surroundings: ``api_key=…``, ``Authorization: …``,
+``https://user:password@…``, addresses of webhooks.
+
+Whoever learns a secret calls `know`; whoever writes a text for people calls `redacted`, and for an exception
+`redacted_error`.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterable
+from functools import cache
+from html.entities import codepoint2name
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+from headworks.errors import HeadworksError
+
+MASK = "***"
+
+_MOST_KNOWN = 256
+"""Secrets that one process remembers at most; tokens that are renewed every hour would be ever more."""
+
+_SHORT = 4
+"""A secret with fewer characters is taken out only where it is a word of its own, or no text could be read any more."""
+
+_CUT = 8
+"""So many characters of a secret, and half of it, are enough to count as the secret cut off."""
+
+_LEAST_CORE = 6
+"""Characters of Base64 that are as good as never there by chance."""
+
+_DEEPEST = 20
+"""Causes of causes that are looked at."""
+
+_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-")
+_ESCAPED = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_LOOSE = re.compile(r"[\s+\\]+")
+
+_NAMES = (
+    r"access[_-]?token|refresh[_-]?token|id[_-]?token|auth[_-]?token|session[_-]?token|api[_-]?token|token|"
+    r"api[_-]?key|x-api-key|apikey|subscription-key|client[_-]?secret|secret|password|passwd|pwd|"
+    r"signature|sig|x-amz-signature|x-amz-security-token|x-amz-credential|x-goog-signature|x-goog-credential|awsaccesskeyid"
+)
+_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
+    # A user and a password in an address.
+    (re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*:/{2})[^\s/@\"'<>]*(?<!/)@(?=[^\s])"), rf"\1{MASK}@"),
+    # Addresses that are secrets themselves.
+    (
+        re.compile(
+            r"(?i)(https?://(?:hooks\.slack\.com/|[\w.-]*discord(?:app)?\.com/api/webhooks/|[\w.-]*\.webhook\.office\.com/|"
+            r"[\w.-]*\.logic\.azure\.com[:/]|hooks\.zapier\.com/|api\.telegram\.org/bot))[^\s\"'<>]+"
+        ),
+        rf"\1{MASK}",
+    ),
+    # Query parameters and fields of a form.
+    (re.compile(rf"(?i)((?<![\w.-])(?:{_NAMES})=)(?!\*\*\*)[^\s&\"'<>;,)\]}}]+"), rf"\1{MASK}"),
+    # Headers, as written by whoever repeats them.
+    (
+        re.compile(
+            r"(?i)((?:proxy-)?authorization\\*[\"']?\s*[:=]\s*\\*[\"']?(?:(?:bearer|basic|token|digest|apikey)\s+)?)"
+            r"(?!\*\*\*)[^\s\"'\\,;<>{}]+"
+        ),
+        rf"\1{MASK}",
+    ),
+    (re.compile(r"(?i)(\b(?:bearer|basic)\s+)(?!\*\*\*)(?=[^\s]*\d)[A-Za-z0-9._~+/=-]{12,}"), rf"\1{MASK}"),
+)
+
+E = TypeVar("E", bound=BaseException)
+
+
+class Withheld(Exception):
+    """Stands in a chain of causes for another library's exception, whose text or parts held a secret."""
+
+
+class _Secret:
+    """One text that is looked for, whichever way each of its characters is written."""
+
+    def __init__(self, text: str, *, within: bool = False) -> None:
+        # ``within``: a piece of Base64; what is around it belongs to it.
+        self._within = within
+        least = len(text) if within or len(text) < _CUT else max(_CUT, (len(text) + 1) // 2)
+        head = "".join(map(_written, text[:least]))
+        word = len(text) < _SHORT
+        flags = 0 if within else re.IGNORECASE
+        self._head = re.compile(rf"(?<!\w){head}(?!\w)" if word else head, flags)
+        self._rest = [_character(one, flags) for one in text[least:]]
+        self._sure = _loose(text[:least])
+
+    def is_likely(self, loose: str) -> bool:
+        """Tell whether it may be in a text, from the text without its escapes: a quick look."""
+        return self._sure in loose
+
+    def out_of(self, text: str) -> str:
+        """Return the text without it."""
+        kept, at = [], 0
+        for found in self._head.finditer(text):
+            if found.start() < at:
+                continue
+            start, end = found.start(), self._end(text, found.end())
+            if self._within:
+                while start > at and text[start - 1] in _BASE64:
+                    start -= 1
+                while end < len(text) and text[end] in _BASE64:
+                    end += 1
+            kept += [text[at:start], MASK]
+            at = end
+        return "".join((*kept, text[at:])) if kept else text
+
+    def _end(self, text: str, end: int) -> int:
+        for one in self._rest:
+            found = one.match(text, end)
+            if found is None:
+                break
+            end = found.end()
+        return end
+
+
+class Secrets:
+    """Secrets that are taken out of texts; more may be added at any time, the oldest are forgotten."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[_Secret, ...]] = {}
+        self.add(*secrets)
+
+    def add(self, *secrets: str) -> None:
+        """Remember secrets; empty ones and those of a single character are none."""
+        new = [secret for secret in secrets if len(secret) > 1 and secret not in self._known]
+        if not new:
+            return
+        with self._lock:
+            known = {**self._known, **{secret: _ways(secret) for secret in new}}
+            self._known = dict(list(known.items())[-_MOST_KNOWN:])
+
+    def is_in(self, text: str) -> bool:
+        """Tell whether a text holds one of the secrets."""
+        loose = _loose(text)
+        return any(
+            one.is_likely(loose) and one.out_of(text) != text for ways in self._known.values() for one in ways
+        )
+
+    def text(self, text: str) -> str:
+        """Return a text without the secrets, and without what looks like others."""
+        loose = _loose(text)
+        # The longest first: of two that begin alike nothing of the longer one is left over.
+        ways = [one for secret in sorted(self._known, key=len, reverse=True) for one in self._known[secret]]
+        for one in ways:
+            if one.is_likely(loose):
+                text = one.out_of(text)
+        for pattern, instead in _PATTERNS:
+            text = pattern.sub(instead, text)
+        return text
+
+    def error(self, problem: E) -> E | Withheld:
+        """Return an exception without the secrets, and with a chain of causes without them.
+
+        One that holds none is returned itself. Raise it outside of the ``except`` clause that caught the first one, or
+        Python chains the two.
+        """
+        clean: E | Withheld = self._error(problem, 0)
+        return clean
+
+    def _error(self, problem: Any, depth: int) -> Any:
+        if not isinstance(problem, Exception):
+            # What ends a program or cancels a task is caught by its own identity.
+            return problem
+        if depth > _DEEPEST:
+            return Withheld("and further causes")
+        cause, context = problem.__cause__, problem.__context__
+        shown = cause if cause is not None or problem.__suppress_context__ else context
+        below = None if shown is None else self._error(shown, depth + 1)
+        hidden = (
+            context is not shown and context is not None and self._error(context, depth + 1) is not context
+        )
+        clean = self._own(problem)
+        if clean is problem and below is shown and not hidden:
+            return problem
+        if clean is problem:
+            clean = _copied(problem, lambda text: text)
+        clean.__traceback__ = problem.__traceback__
+        clean.__cause__ = below
+        return clean
+
+    def _own(self, problem: Exception) -> Exception:
+        if isinstance(problem, HeadworksError):
+            parts = (problem.what, problem.where, problem.do)
+            return problem if all(map(self._is_clean, parts)) else _copied(problem, self.text)
+        if not _has_parts(problem) and self._is_clean(f"{problem} {problem!r} {vars(problem)!r}"):
+            return problem
+        return _copied(problem, self.text)
+
+    def _is_clean(self, text: str) -> bool:
+        return self.text(text) == text
+
+
+def know(*secrets: str) -> None:
+    """Remember secrets of this process, which `redacted` takes out of every text from now on."""
+    _KNOWN.add(*secrets)
+
+
+def redacted(text: str) -> str:
+    """Return a text without the secrets that this process knows, and without what looks like others."""
+    return _KNOWN.text(text)
+
+
+def redacted_error(problem: E) -> E | Withheld:
+    """Return an exception, and all that it was raised from, without the secrets that this process knows."""
+    return _KNOWN.error(problem)
+
+
+class RedactingFilter(logging.Filter):
+    """Takes secrets out of log records: for loggers of libraries that write addresses."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite a record that holds a secret."""
+        said = record.getMessage()
+        clean = redacted(said)
+        if clean != said:
+            record.msg, record.args = clean, ()
+        return True
+
+
+_FILTER = RedactingFilter()
+
+
+def guard_http_logs() -> None:
+    """Have the loggers of the HTTP libraries say nothing secret, and nothing of each request unless debugging."""
+    for name in ("httpx", "httpcore", "aiohttp.client", "urllib3.connectionpool"):
+        logger = logging.getLogger(name)
+        if _FILTER not in logger.filters:
+            logger.addFilter(_FILTER)
+    if logging.getLogger("httpx").level == logging.NOTSET:
+        # httpx writes every address at INFO, and that of a webhook is a secret itself.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def _ways(secret: str) -> tuple[_Secret, ...]:
+    """Return a secret as itself, in hexadecimal, and as what it comes to inside Base64 from each of three offsets."""
+    raw = secret.encode()
+    found = [_Secret(secret)]
+    if len(raw) >= _SHORT:
+        found.append(_Secret(raw.hex()))
+    for before in range(3):
+        whole = base64.b64encode(bytes(before) + raw).decode().rstrip("=")
+        first = -(-before * 8 // 6)
+        last = (before + len(raw)) * 8 // 6
+        core = whole[first:last]
+        if len(core) >= _LEAST_CORE:
+            found += [_Secret(core, within=True)]
+            other = core.replace("+", "-").replace("/", "_")
+            found += [_Secret(other, within=True)] if other != core else []
+    return tuple(found)
+
+
+@cache
+def _written(one: str) -> str:
+    """Return the pattern of one character in every way in which it is written."""
+    if one.isspace():
+        return r"(?:\s+|\+|%(?:25)*20|%(?:25)*0[9aAdD]|\\+[nrtu]0{0,2}(?:20)?|&#0*32;|&#x0*20;|&nbsp;)"
+    percent = "".join(f"%(?:25)*{byte:02x}" for byte in one.encode("utf-8", "surrogatepass"))
+    code = ord(one)
+    units = one.encode("utf-16-be", "surrogatepass")
+    escaped = "".join(rf"\\+u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+    ways = [f"(?i:{percent})", f"(?i:{escaped})", f"(?i:&#0*{code};|&#x0*{code:x};)"]
+    if code < 256:
+        ways.append(rf"(?i:\\+x{code:02x})")
+    if code in codepoint2name:
+        ways.append(f"&{codepoint2name[code]};")
+    # The longer ways go first: a backslash begins most of them.
+    ways.append(r"\\+" if one == "\\" else rf"\\*{re.escape(one)}")
+    return f"(?:{'|'.join(ways)})"
+
+
+@cache
+def _character(one: str, flags: int) -> re.Pattern[str]:
+    return re.compile(_written(one), flags)
+
+
+def _loose(text: str) -> str:
+    """Return a text without escapes, blanks and capitals, for a quick look whether something may be in it."""
+    plain = html.unescape(text) if "&" in text else text
+    if "\\" in plain:
+        plain = _ESCAPED.sub(_unescaped, plain)
+    for _ in range(3):
+        if "%" not in plain:
+            break
+        plain = unquote(plain)
+    if "\\" in plain:
+        plain = _ESCAPED.sub(_unescaped, plain)
+    return _LOOSE.sub("", plain).casefold()
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    code = found[1] or found[2]
+    return chr(int(code, 16)) if code else found[3]
+
+
+def _has_parts(problem: BaseException) -> bool:
+    """Tell whether an exception carries objects of its library, such as a request with its headers."""
+    plain = (str, bytes, int, float, bool, type(None), tuple, list)
+    return any(not isinstance(value, plain) for value in vars(problem).values())
+
+
+def _copied(problem: Exception, text: Callable[[str], str]) -> Exception:
+    """Return an exception again without its chain, its texts put through ``text``: of another library's one of ours."""
+    if not isinstance(problem, HeadworksError):
+        kind = type(problem)
+        return Withheld(f"{kind.__module__}.{kind.__qualname__}: {text(str(problem))}")
+    made = type(problem)(text(problem.what), where=text(problem.where), do=text(problem.do))
+    for name in vars(problem).keys() - {"what", "where", "do"}:
+        value = getattr(problem, name)
+        setattr(made, name, text(value) if isinstance(value, str) else value)
+    return made
+
+
+_KNOWN = Secrets()

@@ -1,0 +1,187 @@
+"""No secret is left in a text, whichever way it is written, nor in anything that an exception was raised from."""
+
+from __future__ import annotations
+
+import base64
+import html
+import itertools
+import json
+import logging
+import traceback
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus, urlencode
+
+import httpx
+import pytest
+
+from headworks.errors import SourceUnavailable
+from headworks.redaction import (
+    MASK,
+    RedactingFilter,
+    Secrets,
+    Withheld,
+    guard_http_logs,
+    know,
+    redacted,
+    redacted_error,
+)
+
+SECRETS = {
+    "plain": "canary-plain-4711",
+    "odd": "cañary/S e+cr&et=\"q'<7>\\%20",
+    "long": "eyJhbGciOi." + "aB3_-" * 60 + ".sig",
+    "mail": "reader@example.com:pass word",
+}
+"""Marked secrets: of letters, of all that is ever escaped, as long as a signed token, and such as a user's name is."""
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+WRITTEN: dict[str, Callable[[str], str]] = {
+    "itself": lambda s: s,
+    "percent": lambda s: quote(s, safe=""),
+    "percent, slashes kept": quote,
+    "form": quote_plus,
+    "percent twice": lambda s: quote(quote(s, safe=""), safe=""),
+    "lower-case percent": lambda s: quote(s, safe="").lower(),
+    "every character percent": lambda s: "".join(f"%{byte:02X}" for byte in s.encode()),
+    "JSON": lambda s: json.dumps(s)[1:-1],
+    "JSON, letters kept": lambda s: json.dumps(s, ensure_ascii=False)[1:-1],
+    "JSON in JSON": lambda s: json.dumps(json.dumps(s)),
+    "JSON, slashes escaped": lambda s: json.dumps(s)[1:-1].replace("/", "\\/"),
+    "all as \\u": lambda s: "".join(f"\\u{ord(one):04X}" for one in s),
+    "HTML": html.escape,
+    "HTML by numbers": lambda s: "".join(f"&#{ord(one)};" for one in s),
+    "HTML by hexadecimal numbers": lambda s: "".join(f"&#x{ord(one):X};" for one in s),
+    "Python": lambda s: repr(s)[1:-1],
+    "Python's ascii": lambda s: ascii(s)[1:-1],
+    "capitals": str.upper,
+    "Base64": _base64,
+    "Base64 for addresses": lambda s: base64.urlsafe_b64encode(s.encode()).decode().rstrip("="),
+    "Basic, as the password": lambda s: _base64(f"reader:{s}"),
+    "Basic, as the user": lambda s: _base64(f"{s}:x"),
+    "Basic, percent": lambda s: quote(_base64(f"re:{s}"), safe=""),
+    "hexadecimal": lambda s: s.encode().hex(),
+    "query": lambda s: urlencode({"q": s}),
+    "cut off": lambda s: s[: (len(s) * 2 + 2) // 3],
+}
+PLACES = (
+    "{}",
+    "a {} b",
+    "x{}y",
+    "({})",
+    '{{"a": "{}"}}',
+    "k={}&b=1",
+    "{} {}",
+    "{{'seen': {{'X-Key': '{}'}}}}",
+)
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_secret_is_found_however_it_is_written_and_wherever(written: str) -> None:
+    for (name, secret), place in itertools.product(SECRETS.items(), PLACES):
+        text = WRITTEN[written](secret)
+        clean = Secrets([secret]).text(place.replace("{{", "{").replace("}}", "}").replace("{}", text))
+        assert MASK in clean, (name, place)
+        for at in range(len(text) - 7):
+            assert text[at : at + 8] not in clean, (name, place, clean)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://reader:s3cret-77@api.example.com/x",
+        "GET /v1/orders?page=2&api_key=s3cret-77",
+        "access_token=s3cret-77&x=1",
+        "client_id=a&client_secret=s3cret-77",
+        "?X-Amz-Signature=s3cret-77&X-Amz-Expires=60",
+        "Authorization: Bearer s3cret-77",
+        '{"authorization": "Basic s3cret-77"}',
+        '{\\"Authorization\\": \\"s3cret-77\\"}',
+        "the token Bearer s3cret-77abcdef is too old",
+        "https://hooks.slack.com/services/T000/B000/s3cret-77",
+        "https://discord.com/api/webhooks/1/s3cret-77",
+        "https://prod.westus.logic.azure.com:443/workflows/a/triggers?sig=s3cret-77",
+    ],
+)
+def test_what_looks_like_credentials_is_taken_out_although_nobody_named_it(text: str) -> None:
+    assert "s3cret-77" not in redacted(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "page_token=12 and next_token=3, keyset=4",
+        "Basic authentication is needed, or a Bearer token",
+        "https://api.example.com/a@b?mail=x@y.z",
+        "The API answered 200: a page of 12 records; key_field=id",
+        "It says 100 % of 3 \\n and more & so",
+    ],
+)
+def test_a_text_without_secrets_stays_as_it_is(text: str) -> None:
+    assert Secrets(SECRETS.values()).text(text) == text
+
+
+def test_a_secret_of_a_few_characters_is_taken_out_as_a_word_and_leaves_other_words_readable() -> None:
+    assert Secrets(["ab"]).text("ab and about: ab") == "*** and about: ***"
+
+
+def test_no_secret_is_left_in_an_exception_nor_in_what_it_was_raised_from() -> None:
+    """Message, place, advice, attributes, repr, arguments and traceback, through causes and contexts of any kind."""
+    secret = SECRETS["plain"]
+    for written, link in itertools.product(WRITTEN.values(), ("cause", "context", "none")):
+        problem = _raised(written(secret), link)
+        clean = Secrets([secret]).error(problem)
+        said = "".join(traceback.format_exception(clean))
+        one: BaseException | None = clean
+        while one is not None:
+            said += f"{one} {one!r} {one.args} {vars(one)}"
+            one = one.__cause__ or one.__context__
+        assert secret not in said
+        assert written(secret)[:12] not in said.replace(MASK, "")
+        assert isinstance(clean, SourceUnavailable)
+        assert clean.wait_s == 3.0
+
+
+def test_an_exception_without_secrets_is_itself() -> None:
+    problem = _raised("nothing", "cause")
+    problem.__cause__ = problem.__context__ = ValueError("plain")
+    assert redacted_error(problem) is problem
+
+
+def test_an_exception_that_carries_a_request_with_its_headers_does_not_stay_in_the_chain() -> None:
+    problem = SourceUnavailable("broken")
+    request = httpx.Request("GET", "https://a.example/", headers={"X-Key": SECRETS["plain"]})
+    problem.__cause__ = httpx.ReadError("broken off", request=request)
+    clean = redacted_error(problem)
+    assert isinstance(clean.__cause__, Withheld)
+    assert "httpx.ReadError: broken off" in str(clean.__cause__)
+
+
+def test_the_log_of_the_http_library_holds_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    know("canary-log-77")
+    guard_http_logs()
+    logger = logging.getLogger("httpx")
+    assert not logger.isEnabledFor(logging.INFO)
+    assert any(isinstance(one, RedactingFilter) for one in logger.filters)
+    logger.warning("HTTP Request: %s %s", "GET", "https://a.example/canary-log-77/x")
+    assert "canary-log-77" not in caplog.text
+    assert "a.example" in caplog.text
+
+
+def _raised(said: str, link: str) -> SourceUnavailable:
+    try:
+        try:
+            raise ValueError(f"seen {said}")
+        except ValueError as inner:
+            problem = SourceUnavailable(f"It says {said}", where=f"/x?{said}", do=f"look at {said}")
+            problem.wait_s = 3.0
+            if link == "none":
+                raise problem from None
+            if link == "context":
+                raise problem  # noqa: B904 - a context without a cause is what this is about
+            raise problem from inner
+    except SourceUnavailable as caught:
+        return caught
