@@ -32,6 +32,7 @@ from deltalake.transaction import AddAction
 
 from headworks.errors import LakeUnusable
 from headworks.lake.encoding import NUMBERED, Layout
+from headworks.lake.exact import exactly
 from headworks.lake.objects import Objects
 from headworks.lake.parts import takes, widest, write_part
 from headworks.lake.translating import translated
@@ -195,7 +196,10 @@ class Table:
         Delta's own widening is a table feature that delta-rs does not write, and a mix of types in the files of one
         column is not read alike by all readers.
         """
-        wide = self.scan().with_columns(pl.col(name).cast(dtype) for name, dtype in types.items())
+        before = self.schema
+        wide = self.scan().with_columns(
+            exactly(pl.col(name), before[name], dtype).alias(name) for name, dtype in types.items()
+        )
         write_deltalake(
             self._delta,
             _as_stream(wide),

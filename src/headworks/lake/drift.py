@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -21,7 +21,21 @@ Policy = Literal["evolve", "freeze", "ignore"]
 Change = tuple[str, pl.DataType | None, pl.DataType | None]
 """A column with its type before, None where it is new, and after, None where it is gone."""
 
+CHANGE_THE_QUERY = (
+    "nothing was landed, and nothing is lost. Cast the column back in a query of the table, or read it under "
+    "a new name, or land in a new dataset"
+)
+
 _WHOLE = (pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64())
+_DIGITS: dict[pl.DataType, int] = {pl.Int8(): 3, pl.Int16(): 5, pl.Int32(): 10, pl.Int64(): 19}
+_KEPT = {*_WHOLE, pl.Float32(), pl.Float64(), pl.Boolean(), pl.String(), pl.Binary(), pl.Date()}
+_MADE: dict[pl.DataType, pl.DataType] = {
+    pl.UInt8(): pl.Int16(),
+    pl.UInt16(): pl.Int32(),
+    pl.UInt32(): pl.Int64(),
+    pl.UInt64(): pl.Decimal(20, 0),
+    pl.Float16(): pl.Float32(),
+}
 
 
 @dataclass(frozen=True)
@@ -55,7 +69,7 @@ def drift_of(source: pl.Schema, bronze: pl.Schema) -> Drift:
         elif common != before:
             widened[name] = (before, common)
     return Drift(
-        new={name: dtype for name, dtype in source.items() if name not in bronze},
+        new={name: dtype for name, dtype in source.items() if name not in bronze and dtype != pl.Null()},
         dropped={name: dtype for name, dtype in bronze.items() if name not in source},
         widened=widened,
         changed=changed,
@@ -75,22 +89,112 @@ def check(drift: Drift, policy: Policy, where: str) -> None:
     raise SchemaChanged(
         f"The source's columns changed: {told}.",
         where=where,
-        do="nothing was landed, and nothing is lost. Cast the column back in a query of the table, or read it under "
-        "a new name, or land in a new dataset"
+        do=CHANGE_THE_QUERY
         + (', or set the drift policy to "evolve".' if policy == "freeze" and not drift.changed else "."),
     )
 
 
+def storable(columns: Mapping[str, pl.DataType], where: str) -> pl.Schema:
+    """Return columns in the types in which a table holds them; those of nothing but nulls have none yet.
+
+    Raises `SchemaChanged` with every column that no type of a table holds.
+    """
+    types = {name: stored(dtype) for name, dtype in columns.items() if dtype != pl.Null()}
+    if unheld := [f"{name} is {columns[name]}" for name, dtype in types.items() if dtype is None]:
+        raise SchemaChanged(
+            f"No table of the lake has a type for these columns: {'; '.join(unheld)}.",
+            where=where,
+            do="nothing was landed. Cast them where they are selected, for example to text, or leave them out.",
+        )
+    return pl.Schema({name: dtype for name, dtype in types.items() if dtype is not None})
+
+
 def wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
-    """Return the type that holds every value of both exactly, or None where there is none of the same kind."""
+    """Return the type of a table that holds every value of both exactly, or None where none of the same meaning does.
+
+    Whole numbers go into floats only where each of them has one (32 bits into a double, 64 into none), and into
+    decimals of as many digits. A date is no moment, a moment without a zone none with one, and text is not made of
+    anything else: between these a person has to decide. Lists and structs are compared by what they hold; a field that
+    one of two structs lacks is empty there. A column of nothing but nulls goes with any type. Moments are those of a
+    table, see `stored`.
+    """
     if one == other:
         return one
+    if isinstance(one, pl.Null) or isinstance(other, pl.Null):
+        return stored(other if isinstance(one, pl.Null) else one)
+    if isinstance(one, pl.List | pl.Array) and isinstance(other, pl.List | pl.Array):
+        inner = wider(_inner(one), _inner(other))
+        return None if inner is None else stored(pl.List(inner))
+    if isinstance(one, pl.Struct) and isinstance(other, pl.Struct):
+        both = _wider_struct(one, other)
+        return None if both is None else stored(both)
+    here, there = stored(one), stored(other)
+    if here is None or there is None or here == there:
+        return here and there
+    return _wider_number(here, there) if here.is_numeric() and there.is_numeric() else None
+
+
+def stored(dtype: pl.DataType) -> pl.DataType | None:
+    """Return the narrowest type of a Delta table that holds what ``dtype`` holds, or None where no type does.
+
+    Moments are kept in microseconds, and in UTC where they have a zone. Of nanoseconds those fit that are whole
+    microseconds; the others are refused one by one when they are written.
+    """
+    if isinstance(dtype, pl.Datetime):
+        return pl.Datetime("us", "UTC" if dtype.time_zone else None)
+    if isinstance(dtype, pl.List | pl.Array):
+        inner = stored(_inner(dtype))
+        return None if inner is None else pl.List(inner)
+    if isinstance(dtype, pl.Struct):
+        fields = {each.name: stored(as_instance(each.dtype)) for each in dtype.fields}
+        held = {name: kind for name, kind in fields.items() if kind is not None}
+        return pl.Struct(held) if held and len(held) == len(fields) else None
+    if isinstance(dtype, pl.Decimal) or dtype in _KEPT:
+        return dtype
+    return _MADE.get(dtype, pl.String() if isinstance(dtype, pl.Categorical | pl.Enum) else None)
+
+
+def _wider_number(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
+    """Return the number type that holds every number of both; both are types of a Delta table."""
     if one in _WHOLE and other in _WHOLE:
         return max(one, other, key=_WHOLE.index)
-    if {one, other} == {pl.Float32(), pl.Float64()}:
-        return pl.Float64()
-    if isinstance(one, pl.Decimal) and isinstance(other, pl.Decimal):
-        scale = max(one.scale, other.scale)
-        digits = max(one.precision - one.scale, other.precision - other.scale)
-        return pl.Decimal(digits + scale, scale) if digits + scale <= 38 else None
-    return None
+    if isinstance(one, pl.Decimal) or isinstance(other, pl.Decimal):
+        exact = _as_decimal(one), _as_decimal(other)
+        return None if exact[0] is None or exact[1] is None else _wider_decimal(exact[0], exact[1])
+    # A float has 24 bits for a whole number, and a double 53.
+    kinds = {one, other}
+    if pl.Int64() in kinds:
+        return None
+    return pl.Float64() if kinds & {pl.Float64(), pl.Int32()} else pl.Float32()
+
+
+def _as_decimal(dtype: pl.DataType) -> pl.Decimal | None:
+    """Return the decimals that hold every number of a type: of a float there are none."""
+    digits = _DIGITS.get(dtype)
+    return dtype if isinstance(dtype, pl.Decimal) else None if digits is None else pl.Decimal(digits, 0)
+
+
+def _wider_decimal(one: pl.Decimal, other: pl.Decimal) -> pl.Decimal | None:
+    scale = max(one.scale, other.scale)
+    digits = max(one.precision - one.scale, other.precision - other.scale)
+    return pl.Decimal(digits + scale, scale) if digits + scale <= 38 else None
+
+
+def _wider_struct(one: pl.Struct, other: pl.Struct) -> pl.Struct | None:
+    """Return the struct of all fields of both, those of ``one`` first."""
+    here, there = ({each.name: as_instance(each.dtype) for each in struct.fields} for struct in (one, other))
+    common = {
+        name: wider(here.get(name, kind), there.get(name, kind)) for name, kind in {**there, **here}.items()
+    }
+    ordered = {name: kind for name in (*here, *there) if (kind := common[name]) is not None}
+    return pl.Struct(ordered) if len(ordered) == len(common) else None
+
+
+def _inner(dtype: pl.List | pl.Array) -> pl.DataType:
+    return as_instance(dtype.inner)
+
+
+def as_instance(dtype: Any) -> pl.DataType:
+    """Return a type as an object: Polars takes `pl.Int64` for `pl.Int64()` and gives either."""
+    made: pl.DataType = dtype() if isinstance(dtype, type) else dtype
+    return made

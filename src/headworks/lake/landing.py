@@ -19,14 +19,14 @@ import polars as pl
 
 from headworks.errors import CommitUnclear, ConcurrentRun, LakeUnusable
 from headworks.lake.delta import Table
-from headworks.lake.drift import Policy, check, drift_of
+from headworks.lake.drift import Policy, check, drift_of, storable
 from headworks.lake.encoding import Encoding
 from headworks.lake.stamping import METADATA, Metadata, conforming, stamped
 from headworks.lake.store import Lake
 from headworks.names import check_dataset, check_stream, checkpoints_folder
 from headworks.observe.report import LandingReport, TableRef
 from headworks.ports import Clock, TokenMaker, random_token, system_clock
-from headworks.sources.base import Batch, Position, Source
+from headworks.sources.base import Batch, Position, Rows, Source
 
 COMMIT_ATTEMPTS = 3
 _WIDENED = "widened"
@@ -108,7 +108,11 @@ def open_bronze(lake: Lake, dataset: str, schema: pl.Schema) -> Table:
             where=f"bronze.{dataset}",
             do="rename them where they are selected.",
         )
-    return lake.ensure("bronze", dataset, pl.Schema({**schema, **METADATA}), partition_by="_stream")
+    table = lake.open("bronze", dataset)
+    if table is not None:
+        return table
+    columns = storable(schema, f"bronze.{dataset}")
+    return lake.ensure("bronze", dataset, pl.Schema({**columns, **METADATA}), partition_by="_stream")
 
 
 def prepare_bronze(landing: Landing, schema: pl.Schema) -> Table:
@@ -198,11 +202,13 @@ def _land_batches(
                 report = _counted(report, batch, head.sequence, committed=False)
                 yield report
                 continue
+            # Before anything of the batch is written: what is refused here is the source's, and no failed commit.
+            conformed = conforming(batch.frame, table.schema, landing.drift, table.name)
             token = landing.token()
             after = _counted(report, batch, head.sequence + 1, committed=True)
             put_checkpoint(landing, head.sequence + 1, token, batch.position, after)
             try:
-                _commit(landing, table, batch, head.sequence + 1, token, encoding)
+                _commit(landing, table, conformed, head.sequence + 1, token, encoding)
             except Exception as problem:
                 raise _CommitFailed(batch, head, token) from problem
             head = Head(head.sequence + 1, token, batch.position)
@@ -217,14 +223,14 @@ def _land_batches(
 def _commit(
     landing: Landing,
     table: Table,
-    batch: Batch,
+    conformed: Rows,
     sequence: int,
     token: int,
     encoding: Encoding,
 ) -> None:
     """Append a batch with its sequence and token: this is the moment in which it happens."""
     meta = Metadata(sequence, landing.clock())
-    rows = stamped(conforming(batch.frame, table.schema, landing.drift), meta)
+    rows = stamped(conformed, meta)
     transactions = {landing.stream: sequence, checkpoint_id(landing.stream): token}
     table.append_part(rows, {"_stream": landing.stream}, transactions, encoding.of(rows))
 

@@ -13,7 +13,8 @@ from typing import cast
 import polars as pl
 import pyarrow as pa
 
-from headworks.lake.drift import Policy
+from headworks.lake.drift import CHANGE_THE_QUERY, Policy, storable
+from headworks.lake.exact import in_types
 from headworks.sources.base import Rows
 
 METADATA = pl.Schema(
@@ -41,16 +42,20 @@ class Metadata:
     ingested_at: datetime
 
 
-def conforming(rows: Rows, bronze: pl.Schema, drift: Policy) -> Rows:
-    """Return a batch's columns in bronze's types, which hold all their values; new ones by the drift policy."""
+def conforming(rows: Rows, bronze: pl.Schema, drift: Policy, where: str) -> Rows:
+    """Return a batch's columns in bronze's types; new ones by the drift policy, in types that a table has.
+
+    Raises `ValueRefused` for a value that its column cannot hold as it is, `SchemaChanged` for another kind of type.
+    """
     # An Arrow schema is taken as it is: a table made for it would have pyarrow import pandas.
     schema = pl.Schema(rows.schema)
-    kept = [name for name in schema if drift != "ignore" or name in bronze]
-    casts = [name for name in kept if bronze.get(name, schema[name]) != schema[name]]
-    if not casts and len(kept) == len(schema):
+    new = {} if drift == "ignore" else {name: dtype for name, dtype in schema.items() if name not in bronze}
+    types = {**bronze, **storable(new, where)} if new else bronze
+    kept = [name for name in schema if name in types]
+    if len(kept) == len(schema) and all(types[name] == dtype for name, dtype in schema.items()):
         return rows
     frame = rows if isinstance(rows, pl.DataFrame) else cast(pl.DataFrame, pl.from_arrow(rows))
-    return frame.select(pl.col(name).cast(bronze[name]) if name in casts else name for name in kept)
+    return in_types(frame.select(kept), types, where, CHANGE_THE_QUERY)
 
 
 def stamped(rows: Rows, meta: Metadata) -> pa.Table:
