@@ -20,7 +20,7 @@ from tests.support.sources import Record
 
 PRODUCT = "t"
 CONTRACT = """\
-dataset: lake/gold/items
+dataset: lake/gold/each
 columns:
 - name: id
   checks:
@@ -45,7 +45,7 @@ def tables(folder: Path) -> tuple[GoldTable, GoldTable]:
     contract = folder / "items.yml"
     contract.write_text(CONTRACT)
     second = folder / "sums.yml"
-    second.write_text(CONTRACT.replace("name: id", "name: parity"))
+    second.write_text(CONTRACT.replace("gold/each", "gold/sums").replace("name: id", "name: parity"))
     return (
         GoldTable(
             "t.each", (NAME,), each, ("id",), contract, lambda inputs: inputs[NAME].select(pl.col("v").sum())

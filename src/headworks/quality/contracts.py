@@ -3,8 +3,12 @@
 Soda's own ``is_ok`` is true when every check is NOT_EVALUATED, and a contract without checks is PASSED; so neither
 is used. Looked at are the status, each check's outcome, and the list of errors. Two more things pass unchecked: a key
 that Soda does not know, such as ``must_b`` in a threshold, is left out in silence and the check passes by its defaults;
-so contracts are held against Soda's own JSON schema first. And a filter that leaves no row makes every check pass; so a
-check that tested no row of the dataset counts as not evaluated.
+so contracts are held against Soda's own JSON schema first, and against the table that they are about
+(``preflight.py``). And a filter that leaves no row makes every check pass; so a check that tested no row counts as not
+evaluated, unless the contract says that its filter may leave none.
+
+The database that a contract is scanned on shows the candidate and what it may be compared with. It reads no other file,
+writes none, and its configuration is locked: a contract is text that somebody wrote.
 
 What belongs here: running one contract over one frame. What does not: deciding, which the gate does, and tables in
 Postgres (``postgres_contracts.py``).
@@ -16,8 +20,9 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
@@ -31,10 +36,20 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from headworks.observe.report import CheckReport
-from headworks.quality.views import Candidate, show
+from headworks.quality.preflight import (
+    MAY_TEST_NO_ROW,
+    ContractRefused,
+    found_before,
+    refuse_another_table,
+    refuse_what_checks_nothing,
+)
+from headworks.quality.views import Candidate, files_of, show
 
 # Else each process tries to reach a collector, and hangs for seconds where there is no internet.
 os.environ.setdefault("SODA_CORE_TELEMETRY_ENABLED", "false")
+
+Scanned = tuple[list[CheckReport], Any]
+"""What was found before the scan, and what Soda says."""
 
 Outcome = Literal["passed", "failed", "warned", "not evaluated", "error"]
 
@@ -59,42 +74,45 @@ def run_contract(contract: Path, candidate: Candidate, scope: str) -> list[Check
     the outcome ``error`` or ``not evaluated``, never silence.
     """
 
-    def scan() -> Any:
-        schema, table = names(contract, _DATA_SOURCE)
+    def scan() -> Scanned:
+        content = read_contract(contract)
+        schema, table = names(content, _DATA_SOURCE)
+        refuse_another_table((schema, table), scope, content["dataset"])
         with _view(candidate, schema, table) as cursor:
-            return _verify(contract, cursor)
+            engine = _DuckDB(cursor, f"{_quoted(schema)}.{_quoted(table)}")
+            refuse_what_checks_nothing(content, table, engine)
+            return found_before(content, engine, scope), _verify(contract, cursor)
 
     return scanned(contract, scope, scan)
 
 
-def scanned(contract: Path, scope: str, scan: Callable[[], Any]) -> list[CheckReport]:
+def scanned(contract: Path, scope: str, scan: Callable[[], Scanned]) -> list[CheckReport]:
     """Return the reports of one scan of Soda's, which is made alone in this process; whatever it raises is a report."""
     try:
         with _one_scan:
-            result = scan()
-        return _reports(result, contract, scope)
+            before, result = scan()
+        return [*before, *_reports(result, contract, scope)]
+    except ContractRefused as refused:
+        detail = refused.what
     except Exception as problem:  # noqa: BLE001 - whatever a scan raises closes the gate; that is the point
         detail = f"{type(problem).__name__}: {problem}"
-        return [
-            CheckReport(
-                scope=scope,
-                name=contract.name,
-                kind="contract",
-                outcome="error",
-                detail=detail,
-            )
-        ]
+    return [CheckReport(scope=scope, name=contract.name, kind="contract", outcome="error", detail=detail)]
 
 
-def names(contract: Path, data_source: str) -> tuple[str, str]:
-    """Return schema and table of a contract's ``dataset``; raises `ValueError` for a contract that is wrong."""
+def read_contract(contract: Path) -> dict[str, Any]:
+    """Return a contract's content; raises `ContractRefused` where it is not what Soda's own schema asks for."""
     content = yaml.safe_load(contract.read_text(encoding="utf-8"))
     fault = best_match(_validator().iter_errors(content))
     if fault is not None:
-        raise ValueError(f"the contract is wrong at {fault.json_path}: {fault.message}")
+        raise ContractRefused(f"the contract is wrong at {fault.json_path}: {fault.message}")
+    return dict(content)
+
+
+def names(content: Mapping[str, Any], data_source: str) -> tuple[str, str]:
+    """Return schema and table of a contract's ``dataset``; raises `ContractRefused` for another data source's."""
     parts = str(content["dataset"]).split("/")
     if len(parts) != 3 or parts[0] != data_source:
-        raise ValueError(
+        raise ContractRefused(
             f"a contract's dataset reads {data_source}/<schema>/<table>, and not {content['dataset']!r}"
         )
     return parts[1], parts[2]
@@ -113,9 +131,54 @@ def _view(candidate: Candidate, schema: str, table: str) -> Iterator[duckdb.Duck
     connection = duckdb.connect()
     try:
         show(connection, candidate, schema, table)
+        files = ", ".join("'{}'".format(file.replace("'", "''")) for file in files_of(candidate))
+        for setting in (f"allowed_paths = [{files}]", "enable_external_access = false"):
+            connection.execute(f"SET {setting}")
+        connection.execute("SET lock_configuration = true")
         yield connection
     finally:
         connection.close()
+
+
+@dataclass(frozen=True)
+class _DuckDB:
+    """The view of a candidate, as a contract is held against it before the scan."""
+
+    connection: duckdb.DuckDBPyConnection
+    table: str
+
+    def columns(self) -> dict[str, str]:
+        """Return the type of each column."""
+        rows = self.connection.execute(f"DESCRIBE {self.table}").fetchall()
+        return {str(row[0]): str(row[1]) for row in rows}
+
+    def problem(self, query: str) -> str | None:
+        """Tell why a query cannot be evaluated, without running it."""
+        try:
+            statements = self.connection.extract_statements(query)
+            if len(statements) != 1:
+                return f"{len(statements)} statements, of which the last alone would count"
+            if statements[0].type != duckdb.StatementType.SELECT:
+                return f"it is no query, but {statements[0].type.name}"
+            self.connection.execute(f"EXPLAIN {query}").fetchall()
+        except duckdb.Error as problem:
+            return first_lines(problem)
+        return None
+
+    def number(self, query: str) -> int:
+        """Return the one number that a query gives."""
+        row = self.connection.execute(query).fetchone()
+        return int(row[0]) if row else 0
+
+
+def first_lines(problem: Exception) -> str:
+    """Return what a database says about SQL, without the drawing of where."""
+    text = str(problem).partition("\nLINE ")[0]
+    return " ".join(text.split())[:300]
+
+
+def _quoted(name: str) -> str:
+    return '"{}"'.format(name.replace('"', '""'))
 
 
 def _verify(contract: Path, connection: duckdb.DuckDBPyConnection) -> Any:
@@ -184,8 +247,12 @@ def _check(result: Any, scope: str) -> CheckReport:
     if check.threshold is not None:
         values = ", ".join([values, *str(check.threshold).splitlines()[1:]])
     outcome = _OUTCOMES.get(result.outcome.name, "not evaluated")
-    if outcome in {"passed", "warned"} and metrics.get("dataset_rows_tested") == 0:
-        outcome = "not evaluated"
+    if _tested_nothing(result, metrics):
+        outcome = "failed" if outcome == "failed" else "not evaluated"
+        values = f"no row was tested: {values}"
+    figure = result.threshold_value
+    if isinstance(figure, float | Decimal) and math.isnan(figure):
+        outcome, values = "not evaluated", f"the figure is not a number (NaN): {values}"
     return CheckReport(
         scope=scope,
         name=f"{column}{name}",
@@ -193,6 +260,16 @@ def _check(result: Any, scope: str) -> CheckReport:
         outcome=outcome,
         detail=values,
     )
+
+
+def _tested_nothing(result: Any, metrics: Mapping[str, Any]) -> bool:
+    """Tell whether a check had no row to look at."""
+    if metrics.get("dataset_rows_tested") == 0:
+        return True
+    # How many rows there are is what a row count is about: none is an answer.
+    if result.check.type == "row_count" or (result.check.attributes or {}).get(MAY_TEST_NO_ROW):
+        return False
+    return metrics.get("check_rows_tested") == 0
 
 
 def _rounded(value: object) -> object:

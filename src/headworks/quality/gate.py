@@ -28,7 +28,9 @@ def decide(scope: str, checks: Sequence[CheckReport], *, contract_required: bool
     evaluated = [
         check for check in checks if check.kind == "contract" and check.outcome in _FINE | {"failed"}
     ]
-    if contract_required and not evaluated:
+    # What could not be scanned at all says so itself.
+    unscanned = any(check.kind == "contract" and check.outcome == "error" for check in checks)
+    if contract_required and not evaluated and not unscanned:
         reasons.append("no check of the contract was evaluated")
     if not checks:
         reasons.append("nothing was checked")

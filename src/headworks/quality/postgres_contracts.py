@@ -1,26 +1,34 @@
 """Soda contracts over a table of Postgres, in the transaction that publishes it: before anybody else can see it.
 
 The scan uses the publication's own connection, so it sees what is not committed yet. Soda would commit, roll back and
-close that connection as it likes; it is given one on which these do nothing. A query that fails aborts the transaction,
-and the commit of an aborted transaction is a rollback in silence; so afterwards the transaction is asked whether it
-still lives, and if not, that is an error.
-
-What belongs here: running one contract over one published table. What does not: publishing, deciding.
+close that connection as it likes; it is given one on which these do nothing. The scan runs in a savepoint in which
+nothing can be written, and which is rolled back after it: neither a query that writes nor one that fails leaves a
+trace. Each statement is prepared, which Postgres does for one alone: a second one in the same text, such as a COMMIT,
+is refused.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import yaml
-from psycopg import Connection, pq
+from psycopg import Connection, pq, sql
 
 from headworks.observe.report import CheckReport
-from headworks.quality.contracts import names, scanned, verify
+from headworks.quality.contracts import Scanned, first_lines, names, read_contract, scanned, verify
+from headworks.quality.preflight import (
+    ContractRefused,
+    checks_of,
+    found_before,
+    one_query,
+    refuse_what_checks_nothing,
+)
 
 _DATA_SOURCE = "postgres"
 
@@ -34,29 +42,94 @@ def run_postgres_contract(
     would pass and say nothing. What cannot be checked is a report with the outcome ``error`` or ``not evaluated``.
     """
 
-    def scan() -> Any:
-        named = names(contract, _DATA_SOURCE)
+    def scan() -> Scanned:
+        content = read_contract(contract)
+        named = names(content, _DATA_SOURCE)
         if named != (schema, table):
-            raise ValueError(f"the contract is about {'.'.join(named)}, and published is {schema}.{table}")
-        with _with_database(contract, connection) as complete:
-            result = verify(complete, _source(connection))
-        alive = connection.info.transaction_status == pq.TransactionStatus.INTRANS
+            raise ContractRefused(
+                f"the contract is about {'.'.join(named)}, and published is {schema}.{table}"
+            )
+        with _looking_only(connection):
+            engine = _Postgres(connection, schema, table)
+            refuse_what_checks_nothing(content, table, engine)
+            before = found_before(content, engine, scope)
+            with _with_database(contract, content, connection) as complete:
+                result = verify(complete, _source(connection))
+            alive = connection.info.transaction_status == pq.TransactionStatus.INTRANS
         if not alive and not result.get_errors():
-            raise ValueError("a query of the scan failed, and the transaction with it")
-        return result
+            raise ContractRefused("a query of the scan failed, and the transaction with it")
+        return before, result
 
     return scanned(contract, scope, scan)
 
 
 @contextmanager
-def _with_database(contract: Path, connection: Connection[Any]) -> Iterator[Path]:
-    """Write the contract with the database's name in its dataset, which differs from place to place; its path."""
-    content = yaml.safe_load(contract.read_text(encoding="utf-8"))
+def _looking_only(connection: Connection[Any]) -> Iterator[None]:
+    """Let nothing be written, and take back whatever was done: a failed query as well."""
+    connection.execute("SAVEPOINT scan")
+    connection.execute("SET LOCAL transaction_read_only = on")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK TO SAVEPOINT scan")
+        connection.execute("RELEASE SAVEPOINT scan")
+
+
+@dataclass(frozen=True)
+class _Postgres:
+    """A table of Postgres, as a contract is held against it before the scan."""
+
+    connection: Connection[Any]
+    schema: str
+    name: str
+
+    @property
+    def table(self) -> str:
+        """The table's name, quoted."""
+        return sql.Identifier(self.schema, self.name).as_string(self.connection)
+
+    def columns(self) -> dict[str, str]:
+        """Return the type of each column."""
+        rows = self.connection.execute(
+            "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute"
+            " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            (self.table,),
+        ).fetchall()
+        return dict(rows)
+
+    def problem(self, query: str) -> str | None:
+        """Tell why a query cannot be evaluated, without running it."""
+        self.connection.execute("SAVEPOINT ask")
+        try:
+            # A statement that is no query cannot stand in brackets; the line breaks end comments.
+            asked = f"EXPLAIN SELECT 1 FROM (\n{query}\n) AS asked".encode()
+            self.connection.execute(asked, prepare=True)
+        except psycopg.Error as problem:
+            return first_lines(problem)
+        finally:
+            self.connection.execute("ROLLBACK TO SAVEPOINT ask")
+        return None
+
+    def number(self, query: str) -> int:
+        """Return the one number that a query gives."""
+        row = self.connection.execute(query.encode(), prepare=True).fetchone()
+        return int(row[0]) if row else 0
+
+
+@contextmanager
+def _with_database(contract: Path, content: Mapping[str, Any], connection: Connection[Any]) -> Iterator[Path]:
+    """Write the contract with the database's name in its dataset, which differs from place to place; its path.
+
+    Its queries are written without the semicolon at their end: Soda puts them into a query of its own.
+    """
     _, schema, table = content["dataset"].split("/")
-    content["dataset"] = "/".join((_DATA_SOURCE, connection.info.dbname, schema, table))
+    complete = {**content, "dataset": "/".join((_DATA_SOURCE, connection.info.dbname, schema, table))}
+    for check in checks_of(complete):
+        for key, query in check.queries():
+            check.body[key] = one_query(query)
     with tempfile.TemporaryDirectory(prefix="headworks-contract-") as folder:
         path = Path(folder) / contract.name
-        path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        path.write_text(yaml.safe_dump(complete, sort_keys=False, allow_unicode=True), encoding="utf-8")
         yield path
 
 
@@ -90,7 +163,7 @@ class _Lent:
         self._connection = connection
 
     def cursor(self, *arguments: Any, **named: Any) -> Any:
-        return self._connection.cursor(*arguments, **named)
+        return _OneStatement(self._connection, *arguments, **named)
 
     def commit(self) -> None:
         """Do nothing: the publication commits."""
@@ -100,3 +173,12 @@ class _Lent:
 
     def close(self) -> None:
         """Do nothing: the publication closes."""
+
+
+class _OneStatement(psycopg.Cursor[Any]):
+    """A cursor that prepares what it executes, which Postgres refuses for several statements in one text."""
+
+    def execute(self, query: Any, params: Any = None, **named: Any) -> Any:
+        """Execute one statement."""
+        text = query.strip().rstrip(";") if isinstance(query, str) else query
+        return super().execute(text, params, **{**named, "prepare": True})

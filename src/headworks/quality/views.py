@@ -55,6 +55,16 @@ def show(connection: duckdb.DuckDBPyConnection, candidate: Candidate, schema: st
     connection.execute(f'CREATE VIEW "{schema}"."{table}" AS SELECT * FROM candidate_rows')
 
 
+def files_of(candidate: Candidate) -> list[str]:
+    """Return the files that a candidate's rows are in: all that its views have to read."""
+    if isinstance(candidate, AsItWouldBe):
+        seen = (candidate.there, *candidate.beside.values())
+        return [file for rows in seen if isinstance(rows, tuple) for file in rows]
+    if isinstance(candidate, Path):
+        return [str(candidate)]
+    return list(candidate) if isinstance(candidate, tuple) else []
+
+
 def _merged(connection: duckdb.DuckDBPyConnection, candidate: AsItWouldBe) -> str:
     """Return SQL for the rows that are there without the batch's keys, and the batch."""
     connection.from_arrow(candidate.batch.to_arrow()).create_view("batch_rows")
