@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from html.entities import codepoint2name
 from typing import Any, TypeVar
-from urllib.parse import unquote
+from urllib.parse import quote_plus, unquote
 
 from headworks.errors import HeadworksError
 
@@ -38,12 +38,15 @@ _CUT = 8
 _LEAST_CORE = 6
 """Characters of Base64 that are as good as never there by chance."""
 
+_LOOKED_AT, _LONGEST_SECRET = 64 * 1024, 8 * 1024
+"""Characters that are looked at for an excerpt, and those at their end in which a secret may have been cut off."""
+
 _DEEPEST = 20
 """Causes of causes that are looked at."""
 
 _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-")
 _ESCAPED = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
-_LOOSE = re.compile(r"[\s+\\]+")
+_LOOSE = re.compile(r"[\s+\\%;]+")
 
 _NAMES = (
     r"access[_-]?token|refresh[_-]?token|id[_-]?token|auth[_-]?token|session[_-]?token|api[_-]?token|token|"
@@ -134,11 +137,14 @@ class Secrets:
 
     def add(self, *secrets: str) -> None:
         """Remember secrets; empty ones and those of a single character are none."""
-        new = [secret for secret in secrets if len(secret) > 1 and secret not in self._known]
-        if not new:
+        given = [secret for secret in secrets if len(secret) > 1]
+        if not given:
             return
         with self._lock:
-            known = {**self._known, **{secret: _ways(secret) for secret in new}}
+            known = dict(self._known)
+            for secret in given:
+                # Those that are in use are the last to be forgotten.
+                known[secret] = known.pop(secret) if secret in known else _ways(secret)
             self._known = dict(list(known.items())[-_MOST_KNOWN:])
 
     def is_in(self, text: str) -> bool:
@@ -212,6 +218,23 @@ def redacted(text: str) -> str:
     return _KNOWN.text(text)
 
 
+def excerpt(text: str, most: int = 200) -> str:
+    """Return the beginning of a text that somebody sent, on one line: first without secrets, and then cut.
+
+    A secret that was cut in two could not be found any more.
+    """
+    held = text[:_LOOKED_AT]
+    said = redacted(" ".join(held.split()))
+    if len(text) > len(held):
+        said = said[:-_LONGEST_SECRET]
+    return said if len(said) <= most else f"{said[: most - 1]}…"
+
+
+def holds_secret(text: str) -> bool:
+    """Tell whether a text holds a secret that this process knows."""
+    return _KNOWN.is_in(text)
+
+
 def redacted_error(problem: E) -> E | Withheld:
     """Return an exception, and all that it was raised from, without the secrets that this process knows."""
     return _KNOWN.error(problem)
@@ -247,6 +270,10 @@ def _ways(secret: str) -> tuple[_Secret, ...]:
     """Return a secret as itself, in hexadecimal, and as what it comes to inside Base64 from each of three offsets."""
     raw = secret.encode()
     found = [_Secret(secret)]
+    encoded = quote_plus(secret)
+    if encoded != secret:
+        # As a form has it; then its percent signs may be escaped in their turn.
+        found.append(_Secret(encoded))
     if len(raw) >= _SHORT:
         found.append(_Secret(raw.hex()))
     for before in range(3):
@@ -261,22 +288,30 @@ def _ways(secret: str) -> tuple[_Secret, ...]:
     return tuple(found)
 
 
+_BACK = r"(?:\\|%(?:25)*5[cC])"
+_AND, _NUMBER_SIGN, _END = r"(?:&|%(?:25)*26)", r"(?:#|%(?:25)*23)", r"(?:;|%(?:25)*3[bB])"
+"""What escapes are made of, which may be percent-encoded themselves."""
+
+
 @cache
 def _written(one: str) -> str:
     """Return the pattern of one character in every way in which it is written."""
-    if one.isspace():
-        return r"(?:\s+|\+|%(?:25)*20|%(?:25)*0[9aAdD]|\\+[nrtu]0{0,2}(?:20)?|&#0*32;|&#x0*20;|&nbsp;)"
-    percent = "".join(f"%(?:25)*{byte:02x}" for byte in one.encode("utf-8", "surrogatepass"))
     code = ord(one)
+    percent = "".join(f"%(?:25)*{byte:02x}" for byte in one.encode("utf-8", "surrogatepass"))
     units = one.encode("utf-16-be", "surrogatepass")
-    escaped = "".join(rf"\\+u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
-    ways = [f"(?i:{percent})", f"(?i:{escaped})", f"(?i:&#0*{code};|&#x0*{code:x};)"]
-    if code < 256:
-        ways.append(rf"(?i:\\+x{code:02x})")
+    escaped = "".join(rf"{_BACK}+u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+    # The longer ways go first, since a backslash, an ampersand or their percent forms begin most of them.
+    ways = [f"(?i:{_AND}{_NUMBER_SIGN}(?:0*{code}|x0*{code:x}){_END})", f"(?i:{escaped})"]
     if code in codepoint2name:
-        ways.append(f"&{codepoint2name[code]};")
-    # The longer ways go first: a backslash begins most of them.
-    ways.append(r"\\+" if one == "\\" else rf"\\*{re.escape(one)}")
+        ways.append(f"{_AND}{codepoint2name[code]}{_END}")
+    if code < 256:
+        ways.append(rf"(?i:{_BACK}+x{code:02x})")
+    if one.isspace():
+        ways.append(rf"\s+|\+|%(?:25)*20|%(?:25)*2[bB]|{_BACK}+[nrt]|{_AND}nbsp{_END}")
+    elif one == "\\":
+        ways.append(f"{_BACK}+")
+    else:
+        ways.append(rf"{_BACK}*(?:(?i:{percent})|{re.escape(one)})")
     return f"(?:{'|'.join(ways)})"
 
 
@@ -287,15 +322,17 @@ def _character(one: str, flags: int) -> re.Pattern[str]:
 
 def _loose(text: str) -> str:
     """Return a text without escapes, blanks and capitals, for a quick look whether something may be in it."""
-    plain = html.unescape(text) if "&" in text else text
-    if "\\" in plain:
-        plain = _ESCAPED.sub(_unescaped, plain)
-    for _ in range(3):
-        if "%" not in plain:
+    plain = text
+    for _ in range(4):
+        before = plain
+        if "%" in plain:
+            plain = unquote(plain)
+        if "&" in plain:
+            plain = html.unescape(plain)
+        if "\\" in plain:
+            plain = _ESCAPED.sub(_unescaped, plain)
+        if plain == before:
             break
-        plain = unquote(plain)
-    if "\\" in plain:
-        plain = _ESCAPED.sub(_unescaped, plain)
     return _LOOSE.sub("", plain).casefold()
 
 

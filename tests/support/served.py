@@ -33,13 +33,17 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. ``hold`` keeps it back until the event is set, ``cut`` closes the connection before the end."""
+    """One answer. ``hold`` keeps it back until the event is set, ``cut`` closes the connection before the end.
+
+    ``reason`` is the phrase after the status, in place of the usual one.
+    """
 
     body: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     hold: Event | None = None
     cut: bool = False
+    reason: str | None = None
 
 
 Answering = Callable[[Asked], Answer]
@@ -137,7 +141,7 @@ def _handler(upstream: Upstream, answering: Answering) -> type[BaseHTTPRequestHa
         def _send(self, answer: Answer) -> None:
             self.close_connection = answer.cut or answer.hold is not None
             try:
-                self.send_response(answer.status)
+                self.send_response(answer.status, answer.reason)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(answer.body) + (1 if answer.cut else 0)))

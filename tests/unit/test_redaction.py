@@ -20,6 +20,7 @@ from headworks.redaction import (
     RedactingFilter,
     Secrets,
     Withheld,
+    excerpt,
     guard_http_logs,
     know,
     redacted,
@@ -63,6 +64,10 @@ WRITTEN: dict[str, Callable[[str], str]] = {
     "Basic, as the password": lambda s: _base64(f"reader:{s}"),
     "Basic, as the user": lambda s: _base64(f"{s}:x"),
     "Basic, percent": lambda s: quote(_base64(f"re:{s}"), safe=""),
+    "JSON, percent": lambda s: quote(json.dumps(s), safe=""),
+    "all as \\u, percent": lambda s: quote("".join(f"\\u{ord(one):04x}" for one in s), safe=""),
+    "HTML, percent": lambda s: quote("".join(f"&#{ord(one)};" for one in s), safe=""),
+    "HTML in JSON": lambda s: json.dumps(html.escape(s)),
     "hexadecimal": lambda s: s.encode().hex(),
     "query": lambda s: urlencode({"q": s}),
     "cut off": lambda s: s[: (len(s) * 2 + 2) // 3],
@@ -122,6 +127,16 @@ def test_what_looks_like_credentials_is_taken_out_although_nobody_named_it(text:
 )
 def test_a_text_without_secrets_stays_as_it_is(text: str) -> None:
     assert Secrets(SECRETS.values()).text(text) == text
+
+
+@pytest.mark.parametrize("before", ["x", " ", "a "])
+def test_an_excerpt_holds_no_piece_of_a_secret_wherever_it_is_cut(before: str) -> None:
+    secret = SECRETS["plain"]
+    know(secret)
+    for length in (*range(0, 230), 70_000, *range(65_500, 65_560)):
+        said = excerpt((before * length)[:length] + secret + " and more" * 50)
+        assert "canary" not in said.replace(" ", ""), length
+        assert len(said) <= 200
 
 
 def test_a_secret_of_a_few_characters_is_taken_out_as_a_word_and_leaves_other_words_readable() -> None:

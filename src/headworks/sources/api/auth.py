@@ -5,7 +5,9 @@ What belongs here: the kinds, and the secrets that no text may show. What does n
 
 from __future__ import annotations
 
+import base64
 from typing import Annotated, Literal
+from urllib.parse import quote_plus
 
 from pydantic import Field, SecretStr
 
@@ -75,10 +77,31 @@ Auth = Annotated[
 ]
 
 
+_LONG_NAME = 6
+"""Characters from which on a user's name is taken out of messages too."""
+
+
 def secrets_of(auth: Settings) -> list[str]:
     """Return every secret text of the settings, for taking it out of messages."""
     found: list[str] = []
     for value in (getattr(auth, name) for name in type(auth).model_fields):
         held = value.values() if isinstance(value, dict) else [value]
-        found += [one.get_secret_value() for one in held if isinstance(one, SecretStr)]
+        found += [text for one in held if isinstance(one, SecretStr) and (text := one.get_secret_value())]
+    # A user's name is often the key itself, with an empty password; a short one would make messages unreadable.
+    for name in ("username", "client_id"):
+        text = getattr(auth, name, "")
+        if len(text) >= _LONG_NAME or (name == "username" and text and not found):
+            found.append(text)
+    found += _pairs(auth)
     return [secret for secret in found if secret]
+
+
+def _pairs(auth: Settings) -> list[str]:
+    """Return user and password as Basic credentials have them, before they are encoded and after."""
+    if isinstance(auth, BasicAuth):
+        pair = f"{auth.username}:{auth.password.get_secret_value()}"
+    elif isinstance(auth, OAuth2Auth):
+        pair = f"{quote_plus(auth.client_id)}:{quote_plus(auth.client_secret.get_secret_value())}"
+    else:
+        return []
+    return [pair, base64.b64encode(pair.encode()).decode()]

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TypeVar
-from urllib.parse import urljoin
 
 import httpx
 
@@ -37,12 +36,14 @@ from headworks.ports import (
     system_async_sleep,
     system_clock,
 )
+from headworks.redaction import Withheld, excerpt, guard_http_logs, redacted, redacted_error
+from headworks.sources.api.addresses import joined, origin
 from headworks.sources.api.breaking import BreakerGuard
 from headworks.sources.api.judging import Reply, Rules, judge
 from headworks.sources.api.pacing import LocalBudget, Pacer
-from headworks.sources.api.request import Request, origin
+from headworks.sources.api.request import Request
 from headworks.sources.api.settings import ApiSettings
-from headworks.sources.api.signing import Redactor, Signer, TokenCache
+from headworks.sources.api.signing import Signer, TokenCache, know_secrets, said_by
 from headworks.sources.api.translating import translated
 from headworks.sources.api.transport import Wire
 from headworks.sources.api.waiting import asked_wait_s, backoff_s, pause_s
@@ -52,6 +53,7 @@ E = TypeVar("E", bound=HeadworksError)
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MOST_REDIRECTS = 5
+_GRANTED = {200, 201, 203}
 _MOST_LIMITED = 20
 """So often in a row a page may be put off by a limit: an API that says when to come back is well."""
 
@@ -97,7 +99,8 @@ class Session:
 
     def __init__(self, api: ApiClient) -> None:
         self._api, self._limits = api, api.settings.limits
-        self._redact = Redactor(api.settings, api.tokens)
+        know_secrets(api.settings, api.tokens)
+        guard_http_logs()
         self._signer = Signer(api.settings, api.tokens, api.clock, self._post)
         most = max(1, int(self._limits.requests_per_s or 1))
         self._pacer = Pacer(api.clock, api.sleep, api.own_budget(), most)
@@ -133,20 +136,24 @@ class Session:
         while True:
             try:
                 return accept(await self._healthy(request, rules))
-            except RateLimited as problem:
-                limited = await self._put_off(self._located(problem, request), attempt, limited)
-            except BreakerOpen as problem:
-                raise self._located(problem, request) from problem
-            except RetryError as problem:
-                if attempt >= self._limits.attempts or not rules.retries(problem):
-                    raise self._located(problem, request) from problem
+            except HeadworksError as raised:
+                problem = self._located(raised, request)
+            # Raised out here, so that nothing which may hold a secret is chained to it.
+            if isinstance(problem, RateLimited):
+                limited = await self._put_off(problem, limited)
+            elif self._is_asked_again(problem, attempt, rules):
                 await self._api.sleep(backoff_s(self._limits.backoff_s, attempt, self._api.chance()))
                 attempt += 1
-            except HeadworksError as problem:
-                raise self._located(problem, request) from problem
+            else:
+                raise problem
             self.traffic.retries += 1
 
-    async def _put_off(self, problem: RateLimited, attempt: int, limited: int) -> int:
+    def _is_asked_again(self, problem: HeadworksError, attempt: int, rules: Rules) -> bool:
+        if not isinstance(problem, RetryError) or isinstance(problem, BreakerOpen):
+            return False
+        return attempt < self._limits.attempts and rules.retries(problem)
+
+    async def _put_off(self, problem: RateLimited, limited: int) -> int:
         """Hold all requests back for as long as the API asks; raises where that is longer or oftener than allowed."""
         asked = problem.wait_s
         wait_s = backoff_s(self._limits.backoff_s, limited, 1.0) if asked is None else asked
@@ -156,8 +163,8 @@ class Session:
             raise WaitTooLong(
                 f"{problem.what} It asks for a wait of {wait_s:,.0f} s.",
                 where=problem.where,
-                do="run again after that; what was committed stays, and the run goes on from there.",
-            ) from problem
+                do="run again after that; what was committed stays, and the next run resumes from there.",
+            )
         if limited >= _MOST_LIMITED or (asked is None and limited >= self._limits.attempts):
             raise problem
         self._pacer.hold(wait_s)
@@ -172,7 +179,7 @@ class Session:
         except (RateLimited, CredentialsRefused):
             raise
         except SourceUnavailable as problem:
-            self._breaker.failed(problem.what)
+            self._breaker.failed(redacted(problem.what))
             raise
         self._breaker.succeeded()
         pause = pause_s(reply.headers, self._api.clock())
@@ -202,7 +209,7 @@ class Session:
             location = reply.headers.get("location")
             if reply.status not in _REDIRECTS or not location:
                 return reply
-            url = urljoin(url, location)
+            url = joined(url, location)
             if origin(url) != self._origin:
                 raise AddressRefused(
                     f"The API answered {reply.status} and points to another host, port or scheme: "
@@ -238,9 +245,11 @@ class Session:
         content = str(httpx.QueryParams(form)).encode()
         sent = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
         reply = await self._sent("POST", url, sent, content)
-        if reply.status == httpx.codes.OK:
+        if reply.status in _GRANTED:
             return reply.body
-        said = f"The token server answered {reply.status} {reply.reason}."
+        said = f"The token server answered {reply.status} {excerpt(reply.reason)}".rstrip() + said_by(
+            reply.body
+        )
         if reply.status >= 500 or reply.status == httpx.codes.TOO_MANY_REQUESTS:
             raise SourceUnavailable(said, where=url, do="nothing, if it heals; else ask its owner.")
         raise CredentialsRefused(
@@ -248,12 +257,8 @@ class Session:
         )
 
     def _located(self, problem: E, request: Request) -> E:
-        """Return an error with where it happened, and without secrets."""
-        where = problem.where or f"{self._api.settings.base_url} {request.method} {request.shown}"
-        located = type(problem)(
-            self._redact(problem.what), where=self._redact(where), do=self._redact(problem.do)
-        )
-        if isinstance(problem, SourceUnavailable) and isinstance(located, SourceUnavailable):
-            located.wait_s = problem.wait_s
-        located.__cause__ = problem.__cause__
-        return located
+        """Return an error with where it happened, and without secrets, what it was raised from included."""
+        problem.where = problem.where or f"{self._api.settings.base_url} {request.method} {request.shown}"
+        clean = redacted_error(problem)
+        assert not isinstance(clean, Withheld), "an error of ours stays one"
+        return clean

@@ -20,14 +20,15 @@ from headworks.errors import (
     StopError,
     WindowTooLarge,
 )
+from headworks.redaction import excerpt
 from headworks.sources.api.request import Request
 from headworks.sources.api.resource import Resource
 
 _HEALING = {408, 425}
 _SERVER_ERROR = 500
 _UNFIT = {501, 505}
+_LOOKED_AT = 512 * 1024
 _JSON = ("json", "text/plain", "octet-stream", "javascript")
-_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def judge(reply: Reply, request: Request, rules: Rules) -> HeadworksError | None
     status = reply.status
     if status == 200 and status not in rules.capped and status not in rules.empty:
         return _content(reply)
-    said = f"The API answered {status} {reply.reason}".rstrip() + _excerpt(reply)
+    said = f"The API answered {status} {excerpt(reply.reason)}".rstrip() + _excerpt(reply)
     if status in rules.capped:
         return WindowTooLarge(said)
     if is_empty(reply, request, rules) or status == 304:
@@ -142,10 +143,10 @@ def _content(reply: Reply) -> PageUnreadable | None:
 
 def _excerpt(reply: Reply) -> str:
     """Return the beginning of what an error says, where it is not a page of HTML."""
-    text = " ".join(reply.body[:2000].decode("utf-8", "replace").split())
+    text = excerpt(reply.body[:_LOOKED_AT].decode("utf-8", "replace"))
     if reply.status < 300 or not text or text.startswith("<"):
         return "."
-    return f": {text[:_SHOWN]}"
+    return f": {text}"
 
 
 def _recoded(body: bytes, charset: str) -> bytes:

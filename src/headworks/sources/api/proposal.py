@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headworks.errors import StopError
+from headworks.redaction import redacted
 from headworks.sources.api.paginate.links import next_link
 from headworks.sources.api.paths import parts
 
@@ -60,7 +61,7 @@ class Proposal:
 
     def because(self, reason: str) -> None:
         """Add a reason."""
-        self.reasons.append(reason)
+        self.reasons.append(redacted(reason))
 
 
 def propose(body: Any, headers: Mapping[str, str], path: str, parameters: Mapping[str, str]) -> Proposal:

@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from headworks.errors import ReadIncomplete, ScanExpired, WindowTooLarge
 from headworks.sources.api.ahead import Ahead
@@ -223,9 +222,13 @@ class Reading:
 
     def _located(self, turn: _Turn, page: Page) -> Step:
         try:
-            return self._paginator.after(turn.state, page)
+            step = self._paginator.after(turn.state, page)
         except ReadIncomplete as problem:
             raise ReadIncomplete(problem.what, where=turn.request.shown, do=problem.do) from problem
+        if step.state is not None and isinstance(url := step.state.get("url"), str) and "://" in url:
+            # Credentials that the API wrote into its address must not get into the stream's position.
+            return replace(step, state={**step.state, "url": self._compose.clean(url)})
+        return step
 
     def _advance(self, turn: _Turn, fetched: Fetched, known: Recognised, step: Step) -> Standing:
         """Return where the scan stands after a page, and remember the page."""
@@ -326,16 +329,9 @@ class Reading:
                 return Fetched(Body([], {}), headers, unchanged=True)
             if is_empty(reply, request, rules):
                 return Fetched(Body([], {}), headers, missing=True)
-            body = split(reply.text(), self._envelope)
-            if not self._compose.cleans:
-                return Fetched(body, headers)
-            cleaned = {path: self._cleaned(value) for path, value in body.fields.items()}
-            return Fetched(Body(body.records, cleaned), {k: self._cleaned(v) for k, v in headers.items()})
+            return Fetched(split(reply.text(), self._envelope), headers)
 
         return await self.session.fetch(request, rules, accept)
-
-    def _cleaned(self, value: Any) -> Any:
-        return self._compose.clean(value) if isinstance(value, str) else value
 
     def _request(self, state: dict[str, object], span: Span, *, first: bool = False) -> Request:
         asks = [self._paginator.ask(state), *self._bounds(span)]

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from headworks.errors import PageUnreadable
+from headworks.redaction import excerpt
 from headworks.sources.api import splitting
 from headworks.sources.api.paths import EACH, EACH_VALUE, parts
 from headworks.sources.api.splitting import Unbalanced
@@ -24,7 +25,6 @@ _array = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder()
 
 _STRICT = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError)
-_SHOWN_BYTES = 200
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def _fields(body: bytes, envelope: Envelope) -> dict[str, Any]:
         wanted[path] = _field(top, path)
     for path in envelope.errors:
         if wanted[path]:
-            raise _damaged(f"its {path} says {str(wanted[path])[:_SHOWN_BYTES]}", body)
+            raise _damaged(f"its {path} says {excerpt(str(wanted[path]))}", body)
     return wanted
 
 

@@ -10,16 +10,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote_plus, urlencode, urlsplit, urlunsplit
 
 from headworks.errors import AddressRefused, SettingsError
+from headworks.redaction import holds_secret, redacted
+from headworks.sources.api.addresses import origin
 from headworks.sources.api.auth import ApiKeyAuth
 from headworks.sources.api.paginate.base import Ask, as_text
 from headworks.sources.api.paths import placed
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.settings import ApiSettings
-
-_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,6 @@ class Request:
     may_be_missing: bool = field(default=False, compare=False)
 
 
-def origin(url: str) -> tuple[str, str, int]:
-    """Return scheme, host and port of a URL; raises `AddressRefused` where it has none of the web."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme.lower(), 0)
-    except ValueError as problem:
-        raise AddressRefused(f"An address cannot be read: {problem}.") from problem
-    return parts.scheme.lower(), (parts.hostname or "").rstrip("."), port
-
-
 class Composer:
     """Makes the requests for one resource of one API."""
 
@@ -55,12 +45,9 @@ class Composer:
         auth = settings.auth
         self._secret = auth.name if isinstance(auth, ApiKeyAuth) and auth.send_in == "query" else None
         self._fixed = {name: _text(value) for name, value in resource.parameters.items()}
+        written = urlencode(self._fixed)
+        self._hides = redacted(written) != written
         self._headers = {**settings.headers, **resource.headers}
-
-    @property
-    def cleans(self) -> bool:
-        """Tell whether addresses may hold a key that has to be taken out."""
-        return self._secret is not None
 
     def compose(self, ask: Ask) -> Request:
         """Return the request for a page; raises `AddressRefused` where it would leave the API's own origin."""
@@ -74,9 +61,14 @@ class Composer:
             url,
             tuple(headers.items()),
             content,
-            shown=_shown(url) if ask.url is not None or "#" in url else url.removeprefix(self._site),
+            shown=self._shown(url, given=ask.url is not None),
             may_be_missing=ask.may_be_missing,
         )
+
+    def _shown(self, url: str, *, given: bool) -> str:
+        """Return a URL's path and query as they may be shown; only an address that the API gave can hold a secret."""
+        shown = _shown(url) if given or "#" in url else url.removeprefix(self._site)
+        return redacted(shown) if given or self._hides else shown
 
     def _given(self, url: str) -> str:
         """Return an address that the API gave, without secrets and on its own origin."""
@@ -98,12 +90,16 @@ class Composer:
         )
 
     def clean(self, url: str) -> str:
-        """Return a URL without a key that an API has written into it."""
-        if self._secret is None or self._secret not in url:
+        """Return a URL without credentials of ours that an API has written into it: they go along anyway."""
+        if not (self._secret is not None and self._secret in url) and not holds_secret(url):
             return url
         parts = urlsplit(url)
-        pairs = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k != self._secret]
-        return urlunsplit(parts._replace(query=urlencode(pairs)))
+        kept = [pair for pair in parts.query.split("&") if not self._is_ours(pair)]
+        return urlunsplit(parts._replace(query="&".join(kept)))
+
+    def _is_ours(self, pair: str) -> bool:
+        name, _, value = pair.partition("=")
+        return unquote_plus(name) == self._secret or holds_secret(value)
 
     def _url(self, ask: Ask) -> str:
         path = self._resource.path

@@ -1,6 +1,6 @@
 """Shows an API who we are: credentials put on requests, and a token fetched and renewed.
 
-What belongs here: that, and taking secrets out of texts. What does not: the kinds of credentials (``auth.py``),
+What belongs here: that, and naming what no message may hold. What does not: the kinds of credentials (``auth.py``),
 and to which address a request may go, which the client sees to before it is signed.
 """
 
@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import importlib
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import parse_qsl, quote_plus
 
 import httpx
 import msgspec
 
 from headworks.errors import CredentialsRefused, SettingsError
 from headworks.ports import Clock
+from headworks.redaction import excerpt, know
 from headworks.sources.api.auth import (
     ApiKeyAuth,
     BasicAuth,
@@ -32,6 +34,9 @@ from headworks.sources.api.settings import ApiSettings
 
 _EARLY = 0.9
 _DEFAULT_EXPIRY_S = 300.0
+_LONGEST_EXPIRY_S = 366 * 86_400.0
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SECRET_NAME = re.compile(r"(?i)auth|token|secret|password|cookie|session|signature|api-?key|^x-.*key$")
 
 Post = Callable[[str, dict[str, str], dict[str, str]], Awaitable[bytes]]
 """Posts a form with headers to an address, and returns the answer's body; raises errors of ours."""
@@ -63,11 +68,11 @@ class Signer:
         """Return the headers that show who we are, fetching a token where there is none that is good."""
         auth = self._auth
         if isinstance(auth, BearerAuth):
-            return {"Authorization": f"Bearer {auth.token.get_secret_value()}"}
+            return {"Authorization": f"Bearer {header_value(auth.token.get_secret_value(), 'The token')}"}
         if isinstance(auth, BasicAuth):
             return {"Authorization": _basic(auth.username, auth.password.get_secret_value())}
         if isinstance(auth, ApiKeyAuth) and auth.send_in == "header":
-            return {auth.name: auth.key.get_secret_value()}
+            return {auth.name: header_value(auth.key.get_secret_value(), "The key")}
         if isinstance(auth, OAuth2Auth):
             return {"Authorization": f"Bearer {await self._token(auth)}"}
         return {}
@@ -98,7 +103,9 @@ class Signer:
             headers["Authorization"] = _basic(quote_plus(auth.client_id), quote_plus(secret))
         else:
             form |= {"client_id": auth.client_id, "client_secret": secret}
-        token, expires_s = _read_token(await self._post(auth.token_url, form, headers), auth.token_url)
+        answer = await self._post(auth.token_url, form, headers)
+        token, expires_s = _read_token(answer, auth.token_url)
+        know(token)
         self._cache.token = token
         self._cache.expires_at = self._clock() + timedelta(seconds=expires_s * _EARLY)
         self._cache.renewals += 1
@@ -131,32 +138,76 @@ class QuerySigner(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-class Redactor:
-    """Takes an API's secrets out of texts."""
+def know_secrets(settings: ApiSettings, cache: TokenCache) -> None:
+    """Remember what no message may hold: credentials, the token at hand, and headers that look like credentials."""
+    know(*secrets_of(settings.auth), *([cache.token] if cache.token else []))
+    know(*(value for name, value in settings.headers.items() if _SECRET_NAME.search(name)))
 
-    def __init__(self, settings: ApiSettings, cache: TokenCache) -> None:
-        self._secrets, self._cache = secrets_of(settings.auth), cache
 
-    def __call__(self, text: str) -> str:
-        """Return the text without secrets, in whichever way they are written."""
-        for secret in [*self._secrets, *([self._cache.token] if self._cache.token else [])]:
-            encoded = base64.b64encode(secret.encode()).decode()
-            for written in {secret, quote(secret, safe=""), quote_plus(secret), encoded}:
-                text = text.replace(written, "***")
-        return text
+def header_value(text: str, what: str) -> str:
+    """Return a credential as a header can hold it; raises `SettingsError` where it has a line break within."""
+    text = text.strip()
+    if _CONTROL.search(text):
+        raise SettingsError(
+            f"{what} holds a line break or another character that no header can hold.",
+            where="the API's block",
+            do="copy it again, as one line.",
+        )
+    return text
 
 
 def _read_token(body: bytes, url: str) -> tuple[str, float]:
-    try:
-        answer = msgspec.json.decode(body)
-        token, expires = answer["access_token"], answer.get("expires_in") or _DEFAULT_EXPIRY_S
-        return str(token), float(expires)
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError, ValueError) as problem:
+    """Return the token of an answer and for how many seconds it is good."""
+    answer = _token_answer(body)
+    token = answer.get("access_token")
+    if not isinstance(token, str) or not token.strip():
+        said = said_by(body)
         raise CredentialsRefused(
-            "The token server's answer holds no access_token.",
+            f"The token server's answer holds no access_token{said or '.'}",
             where=url,
             do="check token_url, and what the client is allowed.",
-        ) from problem
+        )
+    if _CONTROL.search(token.strip()):
+        raise CredentialsRefused(
+            "The token server's access_token holds a line break or another character that no header can hold.",
+            where=url,
+            do="ask the token server's owner.",
+        )
+    return token.strip(), _expiry_s(answer.get("expires_in"))
+
+
+def said_by(body: bytes) -> str:
+    """Return what a token server says of a refusal: its error and description, else the beginning of its answer."""
+    answer = _token_answer(body)
+    parts = [answer.get(name) for name in ("error", "error_description", "message", "error_uri")]
+    said = ", ".join(part for part in parts if isinstance(part, str) and part)
+    if not said and answer.keys() <= {"access_token", "token_type", "expires_in", "scope"}:
+        return "." if answer else _beginning(body)
+    return f": {excerpt(said)}" if said else _beginning(body)
+
+
+def _beginning(body: bytes) -> str:
+    text = excerpt(body.decode("utf-8", "replace"))
+    return "." if not text or text.startswith("<") else f": {text}"
+
+
+def _token_answer(body: bytes) -> dict[str, Any]:
+    """Read a token server's answer: JSON, or a form as some still send it; empty where it is neither."""
+    text = body.removeprefix(b"\xef\xbb\xbf").strip()
+    try:
+        answer = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        form = parse_qsl(text.decode("utf-8", "replace"))
+        return dict(form) if text[:1] not in (b"<", b"{", b"[") else {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _expiry_s(given: Any) -> float:
+    try:
+        seconds = float(given)
+    except (TypeError, ValueError):
+        return _DEFAULT_EXPIRY_S
+    return min(seconds, _LONGEST_EXPIRY_S) if seconds > 0 else _DEFAULT_EXPIRY_S
 
 
 def _basic(user: str, password: str) -> str:

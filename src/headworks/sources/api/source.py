@@ -17,10 +17,12 @@ import polars as pl
 
 from headworks.errors import HeadworksError, ReadIncomplete, SettingsError
 from headworks.names import Window
+from headworks.redaction import redacted, redacted_error
 from headworks.sources.api.bridge import iterate
 from headworks.sources.api.client import ApiClient
 from headworks.sources.api.reading import Landed, Reading
 from headworks.sources.api.resource import Resource
+from headworks.sources.api.signing import know_secrets
 from headworks.sources.api.standing import Standing, begin
 from headworks.sources.api.unlanded import Unlanded
 from headworks.sources.base import Batch, Effort, Position
@@ -75,6 +77,7 @@ class ApiSource:
         incremental = self.resource.incremental
         if until is not None and (incremental is None or incremental.until_parameter is None):
             self.within(Window(start=datetime.min, end=until))
+        know_secrets(self.api.settings, self.api.tokens)
         now = self.api.clock()
         paginator = self.resource.pagination
         standing = begin(position, self.resource, paginator, now, window=self.window, until=until)
@@ -84,10 +87,16 @@ class ApiSource:
             name=f"headworks {self.resource.path}",
             used=lambda chunk: unlanded.landed(len(chunk.pages)),
         )
-        for chunk in gathered:
-            yield self._batch(chunk)
-            if chunk.problem is not None:
-                raise chunk.problem
+        try:
+            for chunk in gathered:
+                yield self._batch(chunk)
+                if chunk.problem is not None:
+                    raise chunk.problem
+            return
+        except Exception as raised:  # noqa: BLE001 - whatever it is, it is raised again
+            problem = redacted_error(raised)
+        # Raised out here, so that nothing which may hold a secret is chained to it.
+        raise problem
 
     async def _gather(self, standing: Standing, now: datetime, unlanded: Unlanded) -> AsyncIterator[_Chunk]:
         """Gather pages until there are enough of them; a problem comes with the pages before it."""
@@ -142,7 +151,7 @@ class ApiSource:
             last.standing.to_position(),
             read=read,
             repeated=read - sum(counts),
-            remarks=tuple(dict.fromkeys(page.remark for page in pages if page.remark)),
+            remarks=tuple(dict.fromkeys(redacted(page.remark) for page in pages if page.remark)),
             shown=last.shown,
             expected=last.expected,
             effort=Effort(pages=len(pages), requests=chunk.requests, retries=chunk.retries),

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import aiohttp
 import httpx
 
-from headworks.errors import HeadworksError, SourceUnavailable
+from headworks.errors import HeadworksError, SourceUnavailable, StopError
 
 _BROKEN_OFF = (
     httpx.ProtocolError,
@@ -50,6 +50,11 @@ def translated(timeout_s: float) -> Iterator[None]:
         ) from problem
     except _NO_ANSWER as problem:
         raise _unreachable(problem) from problem
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, AssertionError) as problem:
+        raise StopError(
+            f"The request cannot be made, or its answer not be read: {type(problem).__name__}: {problem}.",
+            do="check address, parameters, headers and credentials for characters that they cannot hold.",
+        ) from problem
 
 
 def _unreachable(problem: Exception) -> SourceUnavailable:

@@ -8,9 +8,9 @@ What belongs here: that. What does not: what a status or a body means.
 
 from __future__ import annotations
 
+import re
 import ssl
-import zlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -18,15 +18,22 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from headworks.errors import PageUnreadable, ResponseTooLarge
+from headworks.redaction import know
 from headworks.sources.api.auth import ApiKeyAuth, CustomAuth
+from headworks.sources.api.encodings import read_body
 from headworks.sources.api.judging import Reply
 from headworks.sources.api.settings import ApiSettings
 from headworks.sources.api.signing import QuerySigner
 
 _HEADER_BYTES = 64 * 1024
-_CHUNK_BYTES = 256 * 1024
 _KEEP_ALIVE_S = 30
+_TELLING = 12
+"""Characters from which on a value that somebody signed with, or a cookie's, is looked for in messages."""
+_UNSIGNED = frozenset(
+    {"accept", "accept-encoding", "user-agent", "host", "connection", "content-length", "content-type"}
+)
+_COOKIE = re.compile(r"(?:^|, *)[^=;, ]+=\"?([^;,\" ]+)")
+_QUOTED = re.compile(r"=\"?([A-Za-z0-9+/=_.-]{16,})")
 _OURS = {"Accept": "application/json", "User-Agent": "headworks", "Accept-Encoding": "gzip, deflate"}
 
 
@@ -86,6 +93,7 @@ class _Aiohttp:
         )
         async with sending as response:
             found = _lowered(response.raw_headers)
+            _know_cookies(found)
             body = await read_body(response.content.iter_any(), found, most)
             return Reply(response.status, response.reason or "", found, body)
 
@@ -126,7 +134,10 @@ class _Httpx:
         made = self._client.build_request(method, url, headers=dict(headers), content=content)
         response = await self._client.send(made, stream=True, auth=auth)
         try:
+            if auth is not None:
+                _know_signed(response.request, made.url)
             found = _lowered(response.headers.raw)
+            _know_cookies(found)
             # An auth may have wanted to see the body: then httpx has read and decompressed it.
             read = response.is_stream_consumed
             chunks = _once(response.content) if read else response.aiter_raw()
@@ -167,50 +178,28 @@ def _proxy(base_url: str) -> str | None:
     return None if not found or proxy_bypass(parts.netloc) else found
 
 
-async def read_body(chunks: AsyncIterator[bytes], headers: Mapping[str, str], most: int) -> bytes:
-    """Return the decompressed body; raises `ResponseTooLarge` as soon as it is larger than ``most`` bytes."""
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    plain: list[bytes] = []
-    size = 0
-    async for chunk in chunks if encoding in ("", "identity") else _plain(chunks, encoding):
-        size += len(chunk)
-        if size > most:
-            raise ResponseTooLarge(
-                f"The answer is larger than {most:,} bytes.",
-                do="ask for smaller pages, or raise the limit response_bytes in the API's block.",
-            )
-        plain.append(chunk)
-    return b"".join(plain)
-
-
 async def _once(body: bytes) -> AsyncIterator[bytes]:
     yield body
 
 
-async def _plain(chunks: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise PageUnreadable(f"The answer is compressed as {encoding!r}, which was not asked for.")
-    # 47: gzip or zlib, whichever it is.
-    decompressor = zlib.decompressobj(47)
-    async for chunk in chunks:
-        try:
-            for plain in _decompressed(decompressor, chunk):
-                yield plain
-        except zlib.error as problem:
-            raise PageUnreadable(f"The answer's compression is damaged: {problem}.") from problem
-    if not decompressor.eof:
-        raise PageUnreadable("The answer's compression ends in the middle.")
+def _know_signed(signed: httpx.Request, plain: httpx.URL) -> None:
+    """Remember what an auth of the user's own put on a request: the values of its headers and parameters."""
+    for name, value in signed.headers.items():
+        if name not in _UNSIGNED:
+            know(*filter(_is_telling, (value, value.rpartition(" ")[2], *_QUOTED.findall(value))))
+    if signed.url != plain:
+        before = set(plain.params.multi_items())
+        know(*(v for k, v in signed.url.params.multi_items() if (k, v) not in before and _is_telling(v)))
 
 
-def _decompressed(decompressor: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
-    """Yield what a chunk holds, a bounded number of bytes at a time: a small one can hold a thousand times as much."""
-    while chunk:
-        plain = decompressor.decompress(chunk, _CHUNK_BYTES)
-        chunk = decompressor.unconsumed_tail
-        if plain:
-            yield plain
-        elif not chunk:
-            return
+def _know_cookies(headers: Mapping[str, str]) -> None:
+    """Remember the values of an API's cookies, which are credentials like any other."""
+    if "set-cookie" in headers:
+        know(*filter(_is_telling, _COOKIE.findall(headers["set-cookie"])))
+
+
+def _is_telling(value: str) -> bool:
+    return len(value) >= _TELLING and not value.isdigit()
 
 
 def _lowered(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from typing import Literal
-from urllib.parse import urljoin
 
 from pydantic import Field
 
 from headworks.errors import ReadIncomplete
+from headworks.sources.api.addresses import joined
 from headworks.sources.api.paginate.base import Ask, Page, State, Step, put, together
 from headworks.sources.api.paginate.tokens import _Onward, is_end
 from headworks.sources.api.paths import FieldPath
@@ -74,7 +74,7 @@ class NextUrl(_Followed):
             return Step(None, "proven")
         if not isinstance(url, str):
             raise ReadIncomplete(f"The next page's address is {url!r}, which is no address.")
-        return Step({"url": urljoin(page.url, url)})
+        return Step({"url": joined(page.url, url)})
 
 
 class LinkHeader(_Followed):
@@ -85,7 +85,7 @@ class LinkHeader(_Followed):
     def after(self, state: State, page: Page) -> Step:
         """Go on to the address, or end."""
         url = next_link(page.headers.get("link", ""))
-        return Step({"url": urljoin(page.url, url)}) if url else Step(None, "proven")
+        return Step({"url": joined(page.url, url)}) if url else Step(None, "proven")
 
 
 class NextHeader(_Followed):
@@ -109,4 +109,4 @@ class NextHeader(_Followed):
         value = page.headers.get(self.header.lower(), "").strip()
         if not value:
             return Step(None, "proven")
-        return Step({"url": value if self.cursor_parameter else urljoin(page.url, value)})
+        return Step({"url": value if self.cursor_parameter else joined(page.url, value)})

@@ -1,0 +1,62 @@
+"""The rules of reading APIs: where each is in the code, and the tests that fail without it."""
+
+from __future__ import annotations
+
+from tests.rules.base import rule
+
+_API = "src/headworks/sources/api"
+_ECHO = "tests/unit/sources/api/test_echoed_credentials.py"
+_TABLE = "tests/unit/sources/api/test_header_table.py"
+_ECHOED = f"{_ECHO}::test_what_an_api_repeats_of_our_credentials_is_in_nothing_that_anybody_reads"
+
+RULES = (
+    rule(
+        "an excerpt of an answer is cut after its secrets were taken out, and not before",
+        "src/headworks/redaction.py",
+        '    said = redacted(" ".join(held.split()))\n',
+        '    said = redacted(" ".join(held.split())[:most])\n',
+        "tests/unit/test_redaction.py::test_an_excerpt_holds_no_piece_of_a_secret_wherever_it_is_cut",
+    ),
+    rule(
+        "what an error was raised from holds no secret either",
+        "src/headworks/redaction.py",
+        "        clean.__cause__ = below\n",
+        "        clean.__cause__ = shown\n",
+        "tests/unit/test_redaction.py::test_no_secret_is_left_in_an_exception_nor_in_what_it_was_raised_from",
+    ),
+    rule(
+        "what an API wrote into an address of ours is taken out before the address is kept",
+        f"{_API}/reading.py",
+        "self._compose.clean(url)})",
+        "url})",
+        _ECHOED,
+    ),
+    rule(
+        "a credential that was made for one request is looked for too",
+        f"{_API}/transport.py",
+        "                _know_signed(response.request, made.url)\n",
+        "                pass\n",
+        _ECHOED,
+    ),
+    rule(
+        "a number that is a moment is not taken for a number of seconds",
+        f"{_API}/waiting.py",
+        "    if number < _POINT_IN_TIME:",
+        "    if number < 1e18:",
+        f"{_TABLE}::test_moments_spans_and_several_limits_are_read_as_they_are_meant",
+    ),
+    rule(
+        "no header asks for a wait beyond the bound",
+        f"{_API}/waiting.py",
+        "        return min(number, LONGEST_S)\n",
+        "        return number\n",
+        f"{_TABLE}::test_every_made_up_header_asks_for_nothing_or_for_a_bounded_wait",
+    ),
+    rule(
+        "every member of a compressed answer is unpacked",
+        f"{_API}/encodings.py",
+        "                left = inflating.unused_data\n",
+        '                left = b""\n',
+        f"{_TABLE}::test_a_body_is_read_whatever_its_header_says_where_its_bytes_say_what_it_is",
+    ),
+)
