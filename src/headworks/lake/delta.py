@@ -32,7 +32,7 @@ from deltalake.transaction import AddAction
 
 from headworks.errors import LakeUnusable
 from headworks.lake.encoding import NUMBERED, Layout
-from headworks.lake.exact import exactly
+from headworks.lake.exact import exactly, in_types, lazily_in_types
 from headworks.lake.objects import Objects
 from headworks.lake.parts import takes, widest, write_part
 from headworks.lake.translating import translated
@@ -52,6 +52,7 @@ _FILE_SIZE = "delta.targetFileSize"
 MERGED_FILE_MB = 8
 """A merge writes each file anew that has one of its keys: in small files that is little."""
 
+_WRITTEN_AS_IT_IS = "nothing was written. Give the column the table's type where the rows are made."
 _PLAIN = WriterProperties(compression="SNAPPY")
 _FORBIDDEN = "delta.setTransactionRetentionDuration"
 
@@ -70,6 +71,7 @@ class Table:
     def __init__(self, delta: DeltaTable, name: str, options: dict[str, str] | None = None) -> None:
         self._delta, self._options = delta, options
         self._overtaken = False
+        self._seen: dict[str, pl.Expr] | None = None
         self.name = name
 
     @property
@@ -85,11 +87,13 @@ class Table:
     @property
     def columns(self) -> list[str]:
         """The names of the table's columns."""
-        return [field.name for field in self._delta.schema().fields]
+        return list(self.schema) if self._seen is not None else [f.name for f in self._delta.schema().fields]
 
     @property
     def schema(self) -> pl.Schema:
         """The table's columns and their types."""
+        if self._seen is not None:
+            return self.scan().collect_schema()
         # Straight from Rust to Rust: by way of pyarrow it costs half a second of imports.
         return pl.Schema(self._delta.schema().to_arrow())
 
@@ -100,7 +104,19 @@ class Table:
     def scan(self) -> pl.LazyFrame:
         """Return the rows of this version, lazily."""
         with translated(self.name):
-            return pl.scan_delta(self._delta)
+            rows = pl.scan_delta(self._delta)
+        return rows if self._seen is None else rows.select(**self._seen)
+
+    def seen_as(self, columns: Mapping[str, pl.Expr]) -> Table:
+        """Return the same version with other columns, as `rewrite` would make them: to read, never to commit."""
+        seen = Table(self._delta, self.name, self._options)
+        seen._seen = dict(columns)
+        return seen
+
+    @property
+    def is_seen_otherwise(self) -> bool:
+        """Whether this object shows other columns than the table's files have."""
+        return self._seen is not None
 
     def row_count(self) -> int:
         """Return the number of rows of this version."""
@@ -132,6 +148,7 @@ class Table:
 
         A lazy frame is written as it is computed, a batch of rows at a time.
         """
+        frame = self._in_own_types(frame)
         if isinstance(frame, pl.LazyFrame):
             frame = _as_stream(frame)
         names = frame.columns if isinstance(frame, pl.DataFrame) else frame.schema.names
@@ -180,6 +197,8 @@ class Table:
     ) -> None:
         """Replace all rows, or those that satisfy ``predicate``, in one commit that is never rebased."""
         extra = set(frame.columns) - set(self.columns)
+        if predicate:
+            frame = in_types(frame, self.schema, self.name, _WRITTEN_AS_IT_IS)
         write_deltalake(
             self._delta,
             frame,
@@ -197,12 +216,18 @@ class Table:
         column is not read alike by all readers.
         """
         before = self.schema
-        wide = self.scan().with_columns(
-            exactly(pl.col(name), before[name], dtype).alias(name) for name, dtype in types.items()
-        )
+        wider = {name: exactly(pl.col(name), before[name], dtype) for name, dtype in types.items()}
+        self.rewrite({name: wider.get(name, pl.col(name)) for name in before}, transactions)
+
+    def rewrite(self, columns: Mapping[str, pl.Expr], transactions: Transactions) -> None:
+        """Write every row anew with other columns, a batch at a time, in one commit that is never rebased.
+
+        ``columns`` are expressions over the table's columns, by the names of the new ones.
+        """
+        rows = self.scan().select(value.alias(name) for name, value in columns.items())
         write_deltalake(
             self._delta,
-            _as_stream(wide),
+            _as_stream(rows),
             mode="overwrite",
             schema_mode="overwrite",
             commit_properties=_properties(transactions, 0),
@@ -222,6 +247,7 @@ class Table:
     ) -> None:
         """Update the rows with a key of ``frame`` and insert the others, in one commit that is never rebased."""
         extra = set(frame.collect_schema()) - set(self.columns)
+        frame = self._in_own_types(frame)
         matched = " AND ".join(f'target."{column}" = source."{column}"' for column in key)
         merger = self._delta.merge(
             _as_stream(frame) if isinstance(frame, pl.LazyFrame) else frame,
@@ -235,6 +261,20 @@ class Table:
             post_commithook_properties=_NO_HOUSEKEEPING,
         )
         merger.when_matched_update_all().when_not_matched_insert_all().execute()
+
+    def _in_own_types(
+        self, rows: pl.DataFrame | pl.LazyFrame | pa.RecordBatchReader
+    ) -> pl.DataFrame | pl.LazyFrame | pa.RecordBatchReader:
+        """Return rows in the table's types: delta-rs would cast them to these, and cut what does not fit.
+
+        A stream of Arrow batches has the table's types already, or it is refused.
+        """
+        if isinstance(rows, pl.DataFrame):
+            return in_types(rows, self.schema, self.name, _WRITTEN_AS_IT_IS)
+        if isinstance(rows, pl.LazyFrame):
+            return lazily_in_types(rows, self.schema, self.name)
+        lazily_in_types(pl.LazyFrame(schema=pl.Schema(rows.schema)), self.schema, self.name)
+        return rows
 
     def file_count(self) -> int:
         """Return the number of data files of this version."""

@@ -116,13 +116,31 @@ def in_types(frame: pl.DataFrame, types: Mapping[str, pl.DataType], where: str, 
     return frame.with_columns(exactly(pl.col(name), *both).alias(name) for name, both in others.items())
 
 
+def lazily_in_types(frame: pl.LazyFrame, types: Mapping[str, pl.DataType], where: str) -> pl.LazyFrame:
+    """Return rows that are not there yet with columns in other types, which hold every value of theirs.
+
+    Raises `SchemaChanged` for a type that does not.
+    """
+    given = frame.collect_schema()
+    others = {name: (dtype, types[name]) for name, dtype in given.items() if types.get(name, dtype) != dtype}
+    if apart := [
+        f"{name} was {after} and is {before}"
+        for name, (before, after) in others.items()
+        if not _holds(before, after)
+    ]:
+        raise SchemaChanged(
+            f"Columns do not fit the table: {'; '.join(apart)}.", where=where, do="nothing was written."
+        )
+    return frame.with_columns(exactly(pl.col(name), *both).alias(name) for name, both in others.items())
+
+
 def fields_of(dtype: pl.Struct) -> dict[str, pl.DataType]:
     """Return the fields of a struct and their types."""
     return {each.name: as_instance(each.dtype) for each in dtype.fields}
 
 
 def _holds(before: pl.DataType, after: pl.DataType) -> bool:
-    """Tell whether a flat type holds every value of another; moments of other units only as far as years go."""
+    """Tell whether a type holds every value of another; moments of other units only as far as years go."""
     if (
         isinstance(before, pl.Datetime)
         and isinstance(after, pl.Datetime)

@@ -17,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 
 from headworks.lake.delta import Table
+from headworks.lake.exact import exactly
 from headworks.lake.generations import begin_generation, complete_generation, keys_path
 from headworks.lake.landing import Landing, OnBatch, land
 from headworks.lake.store import Lake
@@ -85,7 +86,8 @@ def _in_order(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def _missing(lake: Lake, bronze: Table, path: str, schema: pl.Schema) -> int:
     """Count the keys that bronze has never seen."""
     names = list(schema)
-    seen = bronze.scan().select(pl.col(name).cast(dtype, strict=False) for name, dtype in schema.items())
+    have = bronze.schema
+    seen = bronze.scan().select(exactly(pl.col(name), have[name], dtype) for name, dtype in schema.items())
     unseen = lake.get_rows(path).join(seen, on=names, how="anti", nulls_equal=True)
     return int(unseen.select(pl.len()).collect(engine="streaming").item())
 

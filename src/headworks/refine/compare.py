@@ -15,7 +15,6 @@ import polars as pl
 
 from headworks.refine.dataset import DELETED, PROVENANCE
 
-_LOWEST = -(2**63)
 _BOUNDED = {pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64(), pl.Date(), pl.String()}
 
 STATE = "_state"
@@ -126,8 +125,8 @@ def _not_older() -> pl.Expr:
 
     def step(rest: pl.Expr, name: str) -> pl.Expr:
         here, there = pl.col(name), pl.col(f"{name}_there")
-        if PROVENANCE[name] == pl.Int64():
-            here, there = here.fill_null(_LOWEST), there.fill_null(_LOWEST)
-        return (here > there) | ((here == there) & rest)
+        # Null is the lowest: a version without a place in the order is older than any with one.
+        newer = (here > there).fill_null(here.is_not_null() & there.is_null())
+        return newer | (here.eq_missing(there) & rest)
 
     return reduce(step, reversed(list(PROVENANCE)), pl.lit(True))

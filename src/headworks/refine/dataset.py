@@ -14,6 +14,7 @@ import dataframely as dy
 import polars as pl
 
 from headworks.errors import SettingsError
+from headworks.lake.drift import stored
 from headworks.lake.nested import Nested
 from headworks.names import check_dataset
 from headworks.quality.limits import AnomalyLimits
@@ -28,7 +29,10 @@ PROVENANCE = pl.Schema(
         "_row": pl.Int64(),
     }
 )
-"""What orders the versions of a key, from the most to the least significant: the newest has the largest values."""
+"""What orders the versions of a key, from the most to the least significant: the newest has the largest values.
+
+The cursor is kept as a whole number where it is one, a date or a moment, and else as what it is, see `cursor_type`.
+"""
 
 ORIGIN = ("_stream", "_sequence", "_row")
 """What names one row of bronze."""
@@ -89,6 +93,9 @@ class Dataset:
     ``warnings`` names rules that a row may break: it is counted and told, and goes through. ``told`` says for people
     what a rule means. ``nested`` says that the records are the elements of an array in another dataset's records, and
     ``fields`` are then those of an element.
+
+    Silver follows a declaration that changes: new columns are empty in the rows that are there, and types grow. What
+    would change a value is refused. ``dropped`` names columns that silver had and that are taken out of it for good.
     """
 
     name: str
@@ -109,6 +116,7 @@ class Dataset:
     warnings: tuple[str, ...] = ()
     told: Mapping[str, str] = field(default_factory=dict)
     nested: Nested | None = None
+    dropped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the declaration against itself, so that a slip shows at import and not in the night."""
@@ -146,9 +154,28 @@ class Dataset:
         return tuple(dict.fromkeys(name for one in self.agreements for name in one.of(parent)))
 
     def silver_schema(self) -> pl.Schema:
-        """Return the columns of the silver table: the typed ones, provenance, and the tombstone's mark."""
-        typed = {name: column.dtype for name, column in self.schema.columns().items()}
-        return pl.Schema({**typed, **self._validity(), **PROVENANCE, DELETED: pl.Boolean()})
+        """Return the columns of the silver table: the typed ones, provenance, and the tombstone's mark.
+
+        Raises `SettingsError` for a column of a type that no table has.
+        """
+        declared = {name: column.dtype for name, column in self.schema.columns().items()}
+        typed = {name: kept for name, dtype in declared.items() if (kept := stored(dtype)) is not None}
+        if unheld := [f"{name} ({declared[name]})" for name in declared if name not in typed]:
+            raise SettingsError(
+                f"No table has a type for these columns: {', '.join(unheld)}.",
+                where=self.name,
+                do="declare them as text, as numbers or as moments.",
+            )
+        ordering = {**PROVENANCE, "_cursor": self.cursor_type()}
+        return pl.Schema({**typed, **self._validity(typed), **ordering, DELETED: pl.Boolean()})
+
+    def cursor_type(self) -> pl.DataType:
+        """Return the type in which the cursor orders versions, which holds each of its values exactly."""
+        declared = self.schema.columns()[self.cursor].dtype if self.cursor is not None else pl.Int64()
+        kept = stored(declared)
+        if kept is None or kept.is_integer() or kept.is_temporal() or kept in {pl.Boolean(), pl.String()}:
+            return pl.String() if kept == pl.String() and not isinstance(declared, pl.Enum) else pl.Int64()
+        return pl.Float64() if kept.is_float() else kept
 
     @property
     def row_key(self) -> tuple[str, ...]:
@@ -181,8 +208,8 @@ class Dataset:
                 do="compare with datasets that are referred to once.",
             )
 
-    def _validity(self) -> dict[str, pl.DataType]:
+    def _validity(self, typed: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
         if self.keeps != "history" or self.cursor is None:
             return {}
-        moment = self.schema.columns()[self.cursor].dtype
+        moment = typed[self.cursor]
         return {VALID_FROM: moment, VALID_TO: moment, CURRENT: pl.Boolean()}

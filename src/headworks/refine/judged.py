@@ -28,7 +28,7 @@ from headworks.refine.parse import (
     without_future,
 )
 from headworks.refine.references import parents_elsewhere, split_orphans
-from headworks.refine.versions import compare_with, latest_versions
+from headworks.refine.versions import compare_with, in_silver_types, latest_versions
 from headworks.refine.work import Refinement
 from headworks.sources.base import PLACE, REFUSED
 
@@ -81,7 +81,7 @@ def judge_range(
     rows = read_range(bronze, todo)
     verdict, linked = judge_rows(work, dataset, readable(rows.lazy()).collect())
     again = _judged_again(work, dataset, bronze if releases else None, silver, verdict.good)
-    good = pl.concat([linked.good, again.released]).drop(UNREADABLE)
+    good = in_silver_types(pl.concat([linked.good, again.released]).drop(UNREADABLE), silver)
     judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, *dataset.key, REASONS)
     rejected = with_refused(judged, rows)
     return Judged(
@@ -139,7 +139,7 @@ def _judged_again(
         return nothing
     rows = bronze.scan().join(waiting.lazy(), on=list(ORIGIN), how="semi").collect()
     verdict = judge(parse(rows, dataset), dataset.schema, UNREADABLE, dataset.warnings)
-    newest = latest_versions(verdict.good.drop(UNREADABLE), dataset)
+    newest = latest_versions(in_silver_types(verdict.good.drop(UNREADABLE), silver), dataset)
     fresh = compare_with(silver, newest, dataset).fresh.select(ORIGIN)
     linked = split_orphans(work.lake, dataset, verdict.good.join(fresh, on=list(ORIGIN), how="semi"))
     known = newest.select(ORIGIN).join(fresh, on=list(ORIGIN), how="anti")

@@ -18,8 +18,6 @@ _PLAIN: dict[pl.DataType, type[dy.Column]] = {
     pl.Int16(): dy.Int16,
     pl.Int32(): dy.Int32,
     pl.Int64(): dy.Int64,
-    pl.Float32(): dy.Float32,
-    pl.Float64(): dy.Float64,
     pl.String(): dy.String,
     pl.Binary(): dy.Binary,
     pl.Date(): dy.Date,
@@ -55,6 +53,10 @@ def _column(dataset: str, name: str, dtype: pl.DataType, key: tuple[str, ...]) -
         return dy.Decimal(dtype.precision, dtype.scale, nullable=nullable)
     if isinstance(dtype, pl.Datetime):
         return dy.Datetime(nullable=nullable, time_unit=dtype.time_unit, time_zone=dtype.time_zone)
+    if dtype.is_float():
+        # What the source has is kept, infinity and NaN too.
+        of_bits = dy.Float32 if dtype == pl.Float32() else dy.Float64
+        return of_bits(nullable=nullable, allow_nan=True, allow_inf=True)
     plain = _PLAIN.get(dtype)
     if plain is None:
         raise SettingsError(

@@ -12,6 +12,9 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from headworks.errors import SettingsError, SourceMissing
+from headworks.lake.drift import stored
+from headworks.lake.exact import exactly, fits, same_kind
 from headworks.refine.dataset import DELETED, ORIGIN, PROVENANCE, Dataset
 from headworks.sources.base import RAW, REFUSED
 
@@ -30,13 +33,14 @@ def parse(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
         if dataset.fields
         else rows.with_columns(pl.lit(False).alias("_malformed"))
     )
-    typed = [expression.alias(name) for name, expression in dataset.columns.items()]
+    made = _exact(raw, dataset)
+    typed = [expression.alias(name) for name, expression in made.items()]
     gone = _gone(raw, dataset)
     broken = [
         pl.when(_present(expression) & expression.is_null() & (~gone | pl.lit(name in dataset.key))).then(
             pl.lit(f"{name}|unreadable")
         )
-        for name, expression in dataset.columns.items()
+        for name, expression in made.items()
     ]
     whole = pl.when(pl.col("_malformed")).then(pl.lit(RECORD_UNREADABLE))
     unreadable = pl.concat_list(whole, *broken).list.drop_nulls().alias(UNREADABLE)
@@ -102,10 +106,55 @@ def _gone(raw: pl.DataFrame, dataset: Dataset) -> pl.Expr:
     return pl.col(DELETED).fill_null(False) if DELETED in raw.columns else pl.lit(False)
 
 
+def _exact(raw: pl.DataFrame, dataset: Dataset) -> dict[str, pl.Expr]:
+    """Return the expression of each column in its declared type, null where that does not hold the value as it is.
+
+    Raises `SourceMissing` where bronze lacks a column, `SettingsError` where an expression gives another kind of type.
+    """
+    asked = {name: set(made.meta.root_names()) - set(raw.columns) for name, made in dataset.columns.items()}
+    if lacking := [f"{name} is made of {', '.join(sorted(these))}" for name, these in asked.items() if these]:
+        raise SourceMissing(
+            f"Bronze lacks columns that silver is made of: {'; '.join(lacking)}.",
+            where=dataset.name,
+            do="see whether the source renamed them, and change the declaration's expressions. Bronze has "
+            f"{', '.join(name for name in raw.columns if not name.startswith('_'))}.",
+        )
+    given = raw.lazy().select(made.alias(name) for name, made in dataset.columns.items()).collect_schema()
+    return {name: _declared(dataset, name, given[name]) for name in dataset.columns}
+
+
+def _declared(dataset: Dataset, name: str, given: pl.DataType) -> pl.Expr:
+    column, made = dataset.schema.columns()[name], dataset.columns[name]
+    dtype = given if column.validate_dtype(given) else column.dtype
+    kept = stored(column.dtype)
+    if kept is None or not same_kind(given, dtype) or not same_kind(dtype, kept):
+        raise SettingsError(
+            f"Column {name} is declared as {column.dtype}, and its expression gives {given}.",
+            where=dataset.name,
+            do="change one of them: a type is never cast to another unless its values stay what they are.",
+        )
+    exact = exactly(made, given, dtype)
+    return exact if kept == dtype else pl.when(fits(exact, dtype, kept)).then(exact)
+
+
 def _cursor(dataset: Dataset) -> pl.Expr:
+    """Return what orders versions: the cursor's exact value; a number that is not finite has no place in the order."""
+    kind = dataset.cursor_type()
     if dataset.cursor is None:
-        return pl.lit(None, dtype=pl.Int64).alias("_cursor")
-    return pl.col(dataset.cursor).to_physical().cast(pl.Int64).alias("_cursor")
+        return pl.lit(None, dtype=kind).alias("_cursor")
+    return cursor_order(pl.col(dataset.cursor), dataset.schema.columns()[dataset.cursor].dtype, kind).alias(
+        "_cursor"
+    )
+
+
+def cursor_order(value: pl.Expr, declared: pl.DataType, kind: pl.DataType) -> pl.Expr:
+    """Return a cursor of a declared type as it orders versions, in the type ``kind``."""
+    if isinstance(declared, pl.Datetime):
+        value = value.cast(pl.Datetime("us", declared.time_zone))
+    if kind == pl.Int64():
+        return value.to_physical().cast(kind)
+    made = value.cast(kind)
+    return pl.when(made.is_finite()).then(made) if kind == pl.Float64() else made
 
 
 def _present(expression: pl.Expr) -> pl.Expr:

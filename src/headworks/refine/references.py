@@ -9,6 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from headworks.errors import SettingsError
+from headworks.lake.exact import exactly, same_kind
 from headworks.lake.store import Lake
 from headworks.names import window_of
 from headworks.quality.rules import REASONS, Verdict, all_among
@@ -27,7 +28,7 @@ def split_orphans(lake: Lake, dataset: Dataset, rows: pl.DataFrame) -> Verdict:
         )
     marked = rows
     for number, reference in enumerate(dataset.references):
-        parents = _live_parents(lake, dataset, reference)
+        parents = _in_types_of(rows, _live_parents(lake, dataset, reference), reference)
         marked = marked.join(
             parents.with_columns(pl.lit(True).alias(f"_parent{number}")),
             on=list(reference.columns),
@@ -45,6 +46,23 @@ def split_orphans(lake: Lake, dataset: Dataset, rows: pl.DataFrame) -> Verdict:
     )
     linked = pl.col(REASONS).list.len() == 0
     return Verdict(told.filter(linked).drop(REASONS), told.filter(~linked))
+
+
+def _in_types_of(rows: pl.DataFrame, parents: pl.DataFrame, reference: Reference) -> pl.DataFrame:
+    """Return parents with keys in the types of the rows that refer to them; one that does not fit has no child."""
+    pairs = {name: (parents.schema[name], rows.schema[name]) for name in reference.columns}
+    if apart := [
+        f"{name} is {there} and its parent's key {here}"
+        for name, (here, there) in pairs.items()
+        if not same_kind(here, there)
+    ]:
+        raise SettingsError(
+            f"Rows cannot be compared with {reference.parent}: {'; '.join(apart)}.",
+            where="",
+            do="declare both in the same type.",
+        )
+    typed = parents.with_columns(exactly(pl.col(name), *both).alias(name) for name, both in pairs.items())
+    return typed.drop_nulls(reference.columns)
 
 
 def parents_elsewhere(dataset: Dataset, rejected: pl.DataFrame) -> int:

@@ -33,6 +33,7 @@ from headworks.quality.rules import REASONS
 from headworks.quality.views import AsItWouldBe, Candidate, Rows
 from headworks.refine.compare import Comparison
 from headworks.refine.dataset import CURRENT, DELETED, PROVENANCE, VALID_FROM, Dataset
+from headworks.refine.following import following
 from headworks.refine.judged import Judged, judge_range, quarantined
 from headworks.refine.parse import key_text
 from headworks.refine.parts import can_be_taken_in_parts, spilled
@@ -93,6 +94,7 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
         )
     bronze = work.lake.must_open("bronze", dataset.name)
     silver = work.lake.ensure("silver", dataset.name, dataset.silver_schema())
+    silver = following(work, dataset, silver, dry_run=dry_run)
     todo = pending(dataset.name, bronze, silver)
     parts = split(bronze, todo, work.part_rows) if can_be_taken_in_parts(dataset) else (todo,)
     if len(parts) > 1:
@@ -335,7 +337,7 @@ def _table_checks(
     local = work.lake.settings.is_local
 
     def rows(table: Table) -> Rows:
-        return table.files() if local else table.scan().collect()
+        return table.files() if local and not table.is_seen_otherwise else table.scan().collect()
 
     beside = {
         name.replace(".", "_"): rows(work.lake.must_open("silver", name)) for name in dataset.contract_sees

@@ -28,10 +28,11 @@ from headworks.quality.contracts import run_contract
 from headworks.quality.gate import decide
 from headworks.quality.rules import REASONS
 from headworks.refine.dataset import ORIGIN, Dataset
+from headworks.refine.following import following
 from headworks.refine.judged import judge_rows, with_refused
 from headworks.refine.parse import UNREADABLE, readable
 from headworks.refine.refinement import commit_merge, live_rows
-from headworks.refine.versions import compare_with, latest_versions
+from headworks.refine.versions import compare_with, in_silver_types, latest_versions
 from headworks.refine.work import Refinement, silver_reference
 
 _NOTHING = Pending((), 0)
@@ -113,6 +114,7 @@ def replay(
     Raises `CandidateStale` where another run committed in between: the replay can then be repeated as it is.
     """
     silver, bronze = work.lake.must_open("silver", dataset.name), work.lake.must_open("bronze", dataset.name)
+    silver = following(work, dataset, silver, dry_run=dry_run)
     again = _judge_again(work, dataset, bronze, silver, selection or Selection())
     candidates = latest_versions(again.passed, dataset)
     comparison = compare_with(silver, candidates, dataset)
@@ -168,7 +170,7 @@ def _judge_again(
     verdict, linked = judge_rows(work, dataset, readable(rows.lazy()).collect())
     judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, REASONS)
     rejected = with_refused(judged, rows)
-    return _Again(kept, linked.good.drop(UNREADABLE), rejected)
+    return _Again(kept, in_silver_types(linked.good.drop(UNREADABLE), silver), rejected)
 
 
 def _gate(dataset: Dataset, report: ReplayReport, candidates: pl.DataFrame) -> GateReport:

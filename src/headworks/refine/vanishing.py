@@ -13,6 +13,7 @@ import polars as pl
 
 from headworks.errors import SettingsError
 from headworks.lake.delta import Table
+from headworks.lake.exact import exactly
 from headworks.lake.generations import Generation
 from headworks.lake.store import Lake
 from headworks.observe.report import CheckReport
@@ -32,10 +33,15 @@ def find_deletes(
     if generation is None or generation.before is None:
         return pl.DataFrame(schema=schema)
     since = _landed_since(generation.before)
+    keys = {name: dtype for name, dtype in after.collect_schema().items() if name in dataset.key}
     seen = parse(readable(bronze.scan()).filter(since).collect(), dataset).select(dataset.key)
+    seen = seen.select(exactly(pl.col(name), seen.schema[name], dtype) for name, dtype in keys.items())
     gone = after.filter(~pl.col("_deleted") & ~since).join(seen.lazy(), on=list(dataset.key), how="anti")
     if generation.keys is not None:
-        gone = gone.join(_shown(lake, dataset, generation.keys), on=list(dataset.key), how="anti")
+        shown = _shown(lake, dataset, generation.keys)
+        given = shown.collect_schema()
+        shown = shown.select(exactly(pl.col(name), given[name], dtype) for name, dtype in keys.items())
+        gone = gone.join(shown, on=list(dataset.key), how="anti")
     return (
         gone.with_columns(
             pl.lit(True).alias("_deleted"),

@@ -8,9 +8,15 @@ from __future__ import annotations
 import polars as pl
 
 from headworks.lake.delta import Table
+from headworks.lake.exact import in_types
 from headworks.refine.compare import Comparison, compare, newest
 from headworks.refine.dataset import Dataset
 from headworks.refine.history import compare_history, versions
+
+
+def in_silver_types(rows: pl.DataFrame, silver: Table) -> pl.DataFrame:
+    """Return typed rows in the types that silver has, which hold at least what the declaration's hold."""
+    return in_types(rows, silver.schema, silver.name, "report this: silver was to follow its declaration.")
 
 
 def compare_with(silver: Table, candidates: pl.DataFrame, dataset: Dataset) -> Comparison:
