@@ -133,7 +133,7 @@ class CheckReport(Report):
 
     scope: str = Field(description="The table that the candidate was for.")
     name: str
-    kind: str = Field(description="contract, limit, total, account, vanished, key or anomaly.")
+    kind: str = Field(description="contract, limit, total, account, vanished, key, type or anomaly.")
     outcome: Literal["passed", "failed", "warned", "not evaluated", "error", "cold start", "accepted"]
     detail: str = ""
     severity: Literal["critical", "warning"] = Field(
