@@ -1,4 +1,4 @@
-"""What a transform makes: refused by the table's name where it is no gold, in types of the lake, checked for its key."""
+"""What a transform makes: refused by the name of the table where it is no gold, and held in types of the lake."""
 
 from __future__ import annotations
 

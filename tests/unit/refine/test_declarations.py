@@ -115,4 +115,4 @@ def test_names_of_other_datasets_follow_the_grammar(name: str) -> None:
     reference = Reference(("v",), name, ("id",), "orphan")
     for named in ({"references": (reference,)}, {"contract_sees": (name,)}):
         with pytest.raises(NameRefused):
-            replace(GOOD, **named)  # type: ignore[arg-type]
+            replace(GOOD, **named)
