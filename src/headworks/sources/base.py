@@ -51,8 +51,9 @@ class Batch:
     ``remarks`` are what people should know about the source. ``shown`` tells, with the last batch of a reading,
     whether it is shown to be complete; None where the source has nothing to say. ``expected`` is the number of
     records of the whole reading, where that is announced.
-    ``unplaced`` counts rows that this way of reading cannot take. ``refused`` counts the rows of the frame
-    that have the columns of `REFUSAL` filled and no others: these are not landed as good ones.
+    ``unplaced`` counts rows that this way of reading cannot take; ``later`` those whose cursor lies after what this
+    reading could take, and ``ahead`` those of them whose cursor lies after the source's present. ``refused`` counts the
+    rows of the frame that have the columns of `REFUSAL` filled and no others: these are not landed as good ones.
     """
 
     frame: Rows
@@ -65,6 +66,8 @@ class Batch:
     effort: Effort = Effort()
     refused: int = 0
     unplaced: int = 0
+    later: int = 0
+    ahead: int = 0
 
     @property
     def height(self) -> int:
