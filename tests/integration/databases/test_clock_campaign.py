@@ -90,7 +90,8 @@ class Campaign:
 
     def begin(self) -> None:
         """Begin a transaction that writes a few rows, by its own clock or the statement's."""
-        started, rows = self.now, []
+        started = self.now
+        rows: list[tuple[int, str, str]] = []
         for _ in range(self.random.choice([1, 1, 2, 5])):
             number = len(self.committed) + sum(len(each) for _, each in self.running) + len(rows)
             at = (started + timedelta(seconds=self.random.choice([0, 0, 1]))).astimezone(ZoneInfo(self.zone))
