@@ -23,14 +23,14 @@ RULES = (
         f"{_SQL}/postgres.py",
         '        done = {"done": True} if self.window is not None and not unfinished else {}',
         '        done = {"done": True} if self.window is not None else {}',
-        f"{_WAYS}[window_with_a_transaction---False]",
+        _WAYS,
     ),
     rule(
         "row-level security that hides rows is reported",
         f"{_SQL}/snapshot.py",
         "        return (_HIDDEN,)",
         "        return ()",
-        f"{_WAYS}[policies-counted11-how many others there are is not known-False]",
+        _WAYS,
     ),
     rule(
         "a run looks back to the earlier of two clocks",
