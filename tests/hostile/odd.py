@@ -55,11 +55,11 @@ def play_odd(name: str, style: str, seed: int, folder: Path, *, in_flight: int =
         found.faults.append(
             f"{lost.total()} lost, {extra.total()} too many, such as {next(iter(lost | extra))!r}"
         )
-    if report.read != report.landed + report.repeated or report.read < received:
+    if report.read != report.landed + report.refused + report.repeated or report.read < received:
         found.faults.append(f"received {report.read}, landed {report.landed}, again {report.repeated}")
     account = refine(Refinement(lake, "run"), THINGS).report
     judged = account.accepted + account.rejected + account.superseded + account.unchanged
-    if judged != report.landed:
+    if judged != report.landed + report.refused:
         found.faults.append(f"{report.landed} landed, {judged} accounted for")
     found.struck, found.requests, found.pages = 1, api.requests, sum(api.pages.values())
     return found

@@ -8,6 +8,10 @@ _API = "src/headworks/sources/api"
 _ECHO = "tests/unit/sources/api/test_echoed_credentials.py"
 _TABLE = "tests/unit/sources/api/test_header_table.py"
 _ECHOED = f"{_ECHO}::test_what_an_api_repeats_of_our_credentials_is_in_nothing_that_anybody_reads"
+_POISON = (
+    "tests/hostile/test_poisoned_records.py"
+    "::test_a_record_that_nobody_can_read_is_refused_alone_and_kept_and_comes_once_it_is_fixed"
+)
 
 RULES = (
     rule(
@@ -58,5 +62,19 @@ RULES = (
         "                left = inflating.unused_data\n",
         '                left = b""\n',
         f"{_TABLE}::test_a_body_is_read_whatever_its_header_says_where_its_bytes_say_what_it_is",
+    ),
+    rule(
+        "a record that is no UTF-8 is refused, and its neighbours land",
+        f"{_API}/records.py",
+        "        return replace(found, faults=_faults(found.records))\n",
+        "        return found\n",
+        _POISON,
+    ),
+    rule(
+        "a record that is no JSON is refused, and its neighbours land",
+        f"{_API}/records.py",
+        "    return Body(records, fields, _faults(records))\n",
+        "    return Body(records, fields)\n",
+        _POISON,
     ),
 )

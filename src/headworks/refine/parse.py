@@ -167,13 +167,24 @@ def _fields(rows: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
     columns: dict[str, list[str | None]] = {name: [] for name in names}
     malformed: list[bool] = []
     for record in rows.get_column("record"):
-        values = _object_of(record)
+        values = _texts(record, names)
         malformed.append(values is None)
-        for name, column in columns.items():
-            column.append(_text(values.get(name)) if values else None)
+        for column, value in zip(columns.values(), values or [None] * len(names), strict=True):
+            column.append(value)
     kept = rows.select(*ORIGIN, "_ingested_at", *([DELETED] if DELETED in rows.columns else []))
     fields = {name: pl.Series(name, column, dtype=pl.String) for name, column in columns.items()}
     return kept.with_columns(**fields, _malformed=pl.Series(malformed, dtype=pl.Boolean))
+
+
+def _texts(record: bytes | None, names: tuple[str, ...]) -> list[str | None] | None:
+    """Return the texts of a record's fields, or None where it is no object or a text in it cannot be read."""
+    values = _object_of(record)
+    if values is None:
+        return None
+    try:
+        return [_text(values.get(name)) for name in names]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _refused_records(rows: pl.DataFrame) -> list[bytes | None]:
@@ -194,7 +205,7 @@ def _object_of(record: bytes | None) -> dict[str, msgspec.Raw] | None:
         return None
     try:
         return _object.decode(record)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -14,6 +14,7 @@ from headworks.refine.dataset import Dataset
 from headworks.refine.expressions import utc_moment, whole_number
 from headworks.refine.refinement import Refinement, refine
 from headworks.settings import RejectLimits
+from headworks.sources.base import RAW
 
 DATASET = "t.hostile"
 
@@ -44,12 +45,13 @@ THINGS = Dataset(
 
 
 def bronze_records(lake: Lake) -> list[bytes]:
-    """Return the records of bronze in order of arrival; none where there is no table yet."""
+    """Return the records of bronze in order of arrival, refused ones too; none where there is no table yet."""
     table = lake.open("bronze", DATASET)
     if table is None:
         return []
-    rows = table.scan().sort("_sequence", "_row").collect()
-    return rows.get_column("record").to_list()
+    rows = table.scan().sort("_sequence", "_row")
+    kept = pl.coalesce("record", RAW) if RAW in table.columns else pl.col("record")
+    return rows.select(kept.alias("record")).collect().get_column("record").to_list()
 
 
 def silver_amounts(lake: Lake) -> dict[int, int | None]:

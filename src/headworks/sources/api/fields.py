@@ -56,6 +56,11 @@ class RecordFields:
         if self._last is None or not records:
             return {}
         (values,) = self._last.read(records[-1:])
+        for record in reversed(records[:-1]):
+            if None not in values:
+                break
+            # A record that cannot be read does not stop the scan: it is followed from the one before it.
+            (values,) = self._last.read([record])
         return {
             path: value_of(raw)
             for path, raw in zip(self._resource.pagination.record_fields, values, strict=True)

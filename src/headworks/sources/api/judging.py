@@ -27,6 +27,10 @@ from headworks.sources.api.resource import Resource
 _HEALING = {408, 425}
 _SERVER_ERROR = 500
 _UNFIT = {501, 505}
+_WITHIN_ASCII = ("iso-2022-", "hz", "utf-7")
+"""Charsets that write every letter in bytes of ASCII, so that what they wrote looks like UTF-8."""
+_NO_CHARSETS = ("idna", "punycode", "unicode", "raw", "undefined", "rot")
+"""Codecs of Python's that are no charsets, and whose time may grow with the square of the text."""
 _LOOKED_AT = 512 * 1024
 _JSON = ("json", "text/plain", "octet-stream", "javascript")
 
@@ -51,6 +55,11 @@ class Reply:
         for mark, charset in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
             if body.startswith(mark):
                 return _recoded(body, charset)
+        if b"\0" in body[:4]:
+            # JSON begins with two letters of ASCII, so its zeros tell how it is written.
+            wide = {b"\0\0\0": "utf-32-be", b"\0": "utf-16-be"}
+            begins = next((name for zeros, name in wide.items() if body.startswith(zeros)), "")
+            return _recoded(body, begins or ("utf-32-le" if body[1:4] == b"\0\0\0" else "utf-16-le"))
         charset = (
             self.headers.get("content-type", "")
             .lower()
@@ -60,6 +69,8 @@ class Reply:
         )
         if not charset or charset in ("utf-8", "utf8", "us-ascii", "ascii"):
             return body
+        if charset.startswith(_WITHIN_ASCII):
+            return _recoded(body, charset)
         try:
             body.decode("utf-8")
         except UnicodeDecodeError:
@@ -150,7 +161,9 @@ def _excerpt(reply: Reply) -> str:
 
 
 def _recoded(body: bytes, charset: str) -> bytes:
+    if charset.startswith(_NO_CHARSETS):
+        return body
     try:
         return body.decode(charset).encode()
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):
         return body

@@ -52,6 +52,7 @@ class Memory:
         # Two halves, the older dropped whole: taking single keys from the front of a dictionary lets it grow.
         self._latest: dict[bytes, int] = {}
         self._older: dict[bytes, int] = {}
+        self._refused: dict[int, int] = {}
         self._scan = 1
 
     def begin_scan(self) -> None:
@@ -66,6 +67,11 @@ class Memory:
     def expected(self) -> list[str]:
         """Return what is still expected, for the position."""
         return sorted(self._expected.elements())
+
+    def recognise_refused(self, record: bytes) -> bool:
+        """Tell whether a record that nobody can read came in an earlier scan of this reading, and remember it."""
+        version, known = hash(record), self._refused
+        return known.setdefault(version, self._scan) != self._scan
 
     def recognise(self, records: Sequence[bytes], keys: Sequence[Key] | None) -> Recognised:
         """Tell which records of a page are new; ``keys`` are theirs, None where records have no key."""

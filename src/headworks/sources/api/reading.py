@@ -57,6 +57,7 @@ class Landed:
     remark: str = ""
     shown: bool | None = None
     expected: int | None = None
+    refused: tuple[tuple[str, bytes], ...] = ()
 
 
 class Reading:
@@ -218,7 +219,12 @@ class Reading:
         )
 
     def _recognise(self, fetched: Fetched) -> Recognised:
-        return self._memory.recognise(fetched.body.records, self._fields.keys(fetched.body.records))
+        records, faults = fetched.body.records, fetched.body.faults
+        known = self._memory.recognise(records, self._fields.keys(records))
+        for place in faults:
+            if known.landing[place] and self._memory.recognise_refused(records[place]):
+                known.landing[place] = False
+        return known
 
     def _located(self, turn: _Turn, page: Page) -> Step:
         try:
@@ -266,7 +272,13 @@ class Reading:
     def _landed(
         self, turn: _Turn, fetched: Fetched, known: Recognised, step: Step, standing: Standing
     ) -> Landed:
-        records = [record for record, new in zip(fetched.body.records, known.landing, strict=True) if new]
+        faults = fetched.body.faults
+        new = [
+            (place, one)
+            for place, (one, new) in enumerate(zip(fetched.body.records, known.landing, strict=True))
+            if new
+        ]
+        records = [record for place, record in new if place not in faults]
         remark, shown = step.remark, None
         if step.state is None:
             cap = self._resource.cap
@@ -285,6 +297,7 @@ class Reading:
             remark=remark,
             shown=shown,
             expected=self._verdict.total,
+            refused=tuple((faults[place], record) for place, record in new if place in faults),
         )
 
     def _after_scan(self, standing: Standing, *, again: bool) -> Standing:

@@ -6,8 +6,8 @@ fields of records. What does not: what a page means.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -24,7 +24,12 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder()
 
-_STRICT = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError)
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+
+_STRICT = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError)
+
+NOT_UTF8, NOT_JSON, TOO_DEEP = "record|encoding", "record|json", "record|nesting"
+"""Why a record is refused; the others of its page are landed."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,14 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Body:
-    """A body taken apart: its records as bytes, and the fields that were asked for, None where absent."""
+    """A body taken apart: its records as bytes, and the fields that were asked for, None where absent.
+
+    ``faults`` has, by the places of those records that nobody could read, why not.
+    """
 
     records: list[bytes]
     fields: dict[str, Any]
+    faults: Mapping[int, str] = field(default_factory=dict)
 
 
 def split(body: bytes, envelope: Envelope) -> Body:
@@ -55,11 +64,39 @@ def split(body: bytes, envelope: Envelope) -> Body:
     quick = _quick(envelope)
     if quick is not None:
         try:
-            return quick.split(body)
+            return _checked(quick.split(body), body)
         except (*_STRICT, _NotThere):
             # Something is not as it should be: the slow way finds out what.
             pass
-    return _split(body, envelope)
+    return _checked(_split(body, envelope), body)
+
+
+def _checked(found: Body, body: bytes) -> Body:
+    """Return a body with the faults of its records; the strict way has looked at all but their encoding."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return replace(found, faults=_faults(found.records))
+    return found
+
+
+def _faults(records: Sequence[bytes]) -> dict[int, str]:
+    found = ((place, fault(record)) for place, record in enumerate(records))
+    return {place: why for place, why in found if why is not None}
+
+
+def fault(record: bytes) -> str | None:
+    """Return why a record cannot be read by anybody, None where it can."""
+    try:
+        record.decode()
+        _raws.decode(b"[%b]" % record)
+    except UnicodeDecodeError:
+        return NOT_UTF8
+    except RecursionError:
+        return TOO_DEEP
+    except msgspec.MsgspecError:
+        return NOT_JSON
+    return None
 
 
 def _split(body: bytes, envelope: Envelope) -> Body:
@@ -184,7 +221,13 @@ def _field(top: dict[str, msgspec.Raw], path: str) -> Any:
         if raw is None or bytes(raw)[:1] != b"{":
             return None
         raw = _object.decode(raw).get(step)
-    return None if raw is None else _any.decode(raw)
+    if raw is None:
+        return None
+    try:
+        return _any.decode(raw)
+    except (msgspec.ValidationError, ValueError):
+        # Such as a number that no machine holds: it is what is written there.
+        return bytes(raw).decode("utf-8", "replace")
 
 
 def _strict(raw: Any, steps: Sequence[str], lone: bool) -> list[bytes]:
@@ -251,11 +294,12 @@ def _tolerant(body: bytes, envelope: Envelope) -> Body:
     cut = splitting.elements(body[start:stop])
     try:
         skeleton = body[:start] + b"[]" + body[stop:]
-        _any.decode(skeleton)
+        _raws.decode(b"[%b]" % skeleton)
         fields = _fields(skeleton, envelope)
     except _STRICT as problem:
         raise Unbalanced(f"not even its envelope is JSON: {problem}") from problem
-    return Body([_cut_inner(record, rest[1:]) for record in cut], fields)
+    records = [_cut_inner(record, rest[1:]) for record in cut]
+    return Body(records, fields, _faults(records))
 
 
 def _cut_inner(element: bytes, steps: Sequence[str]) -> bytes:
@@ -325,7 +369,7 @@ class FieldReader:
         try:
             return self._of(self._one.decode(record))
         except _STRICT:
-            return (None,) * len(self._paths)
+            return tuple(_cut_out(record, steps) for steps in self._paths)
 
     def _of(self, held: Any) -> tuple[bytes | None, ...]:
         raws = msgspec.structs.astuple(held)
@@ -334,6 +378,18 @@ class FieldReader:
         return tuple(
             [_down(raws[at], steps[1:]) for at, steps in zip(self._places, self._paths, strict=True)]
         )
+
+
+def _cut_out(record: bytes, steps: Sequence[str]) -> bytes | None:
+    """Return the raw JSON at a path of a record that is no JSON as a whole, or None where it cannot be told."""
+    found = record
+    for step in steps:
+        try:
+            start, stop = splitting.members(found)[step.encode()]
+        except (Unbalanced, KeyError):
+            return None
+        found = found[start:stop].strip()
+    return found if fault(found) is None else None
 
 
 def _joined(records: Sequence[bytes]) -> bytes:
@@ -354,5 +410,5 @@ def value_of(raw: bytes | None) -> Any:
         return None
     try:
         return _any.decode(raw)
-    except _STRICT:
+    except (*_STRICT, ValueError):
         return None

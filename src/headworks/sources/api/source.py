@@ -6,7 +6,7 @@ What belongs here: pages into batches and frames. What does not: reading pages (
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,9 +25,9 @@ from headworks.sources.api.resource import Resource
 from headworks.sources.api.signing import know_secrets
 from headworks.sources.api.standing import Standing, begin
 from headworks.sources.api.unlanded import Unlanded
-from headworks.sources.base import Batch, Effort, Position
+from headworks.sources.base import REFUSAL, Batch, Effort, Position
 
-RECORDS = pl.Schema({"record": pl.Binary(), "_page": pl.Int64(), "_url": pl.String()})
+RECORDS = pl.Schema({"record": pl.Binary(), "_page": pl.Int64(), "_url": pl.String(), **REFUSAL})
 DELETED = "_deleted"
 """Column that marks tombstones, where the resource has them."""
 
@@ -54,7 +54,9 @@ class ApiSource:
 
     @property
     def schema(self) -> pl.Schema:
-        """The columns of every batch's frame: the record as received, its page's number in this reading, its URL."""
+        """The columns of every batch's frame: the record as received, its page's number in this reading, its URL.
+
+        A record that nobody could read has a reason and its bytes in their place."""
         return pl.Schema({**RECORDS, DELETED: pl.Boolean()}) if self.resource.tombstone else RECORDS
 
     def within(self, window: Window) -> ApiSource:
@@ -136,14 +138,17 @@ class ApiSource:
 
     def _batch(self, chunk: _Chunk) -> Batch:
         pages = chunk.pages
-        counts = [len(page.records) for page in pages]
+        counts = [len(page.records) + len(page.refused) for page in pages]
         columns = [
-            pl.Series("record", [record for page in pages for record in page.records], dtype=pl.Binary),
+            pl.Series("record", _each_record(pages), dtype=pl.Binary),
             pl.Series("_page", _each([page.number for page in pages], counts), dtype=pl.Int64),
             pl.Series("_url", _each([page.url for page in pages], counts), dtype=pl.String),
+            *_refusals(pages, sum(counts)),
         ]
         if self.resource.tombstone:
-            marks = [mark for page in pages for mark in page.deleted or []]
+            marks = [
+                mark for page in pages for mark in (*(page.deleted or ()), *(False for _ in page.refused))
+            ]
             columns.append(pl.Series(DELETED, marks, dtype=pl.Boolean))
         read, last = sum(page.read for page in pages), pages[-1]
         return Batch(
@@ -151,6 +156,7 @@ class ApiSource:
             last.standing.to_position(),
             read=read,
             repeated=read - sum(counts),
+            refused=sum(len(page.refused) for page in pages),
             remarks=tuple(dict.fromkeys(redacted(page.remark) for page in pages if page.remark)),
             shown=last.shown,
             expected=last.expected,
@@ -170,7 +176,27 @@ class _Chunk:
 
     def add(self, landed: Landed) -> None:
         self.pages.append(landed)
-        self.bytes += sum(map(len, landed.records))
+        self.bytes += sum(map(len, landed.records)) + sum(len(raw) for _, raw in landed.refused)
+
+
+def _each_record(pages: Sequence[Landed]) -> list[bytes | None]:
+    """Return the records of pages, with nothing in the place of each refused one after those of its page."""
+    if not any(page.refused for page in pages):
+        return [record for page in pages for record in page.records]
+    return [record for page in pages for record in (*page.records, *(None for _ in page.refused))]
+
+
+def _refusals(pages: Sequence[Landed], height: int) -> list[pl.Series]:
+    """Return the columns of refused records."""
+    if not any(page.refused for page in pages):
+        return [
+            pl.Series(name, [], dtype=dtype).extend_constant(None, height) for name, dtype in REFUSAL.items()
+        ]
+    rows = [row for page in pages for row in (*((None, None) for _ in page.records), *page.refused)]
+    return [
+        pl.Series(name, [row[at] for row in rows], dtype=dtype)
+        for at, (name, dtype) in enumerate(REFUSAL.items())
+    ]
 
 
 def _each(values: Iterable[T], counts: Iterable[int]) -> list[T]:
