@@ -12,19 +12,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from headworks.lake.drift import Policy
+import polars as pl
+
+from headworks.lake.drift import Policy, wider
 from headworks.lake.generations import (
     begin_generation,
     complete_generation,
     left_by_run,
     window_reading,
 )
-from headworks.lake.landing import Head, Landing, OnBatch, land, read_head, told
+from headworks.lake.landing import Head, Landing, OnBatch, land, read_head, received, told
 from headworks.lake.store import Lake
 from headworks.names import Window
 from headworks.observe.report import LandingReport, TableRef
 from headworks.ports import Clock, TokenMaker, random_token, system_clock
-from headworks.sources.base import Source
+from headworks.sources.base import Source, knowing
 
 Mode = Literal["incremental", "full"]
 
@@ -100,7 +102,8 @@ def _full(
     generation = begin_generation(landing, whole.schema)
     report = land(replace(landing, stream=generation.stream), whole, on_batch=on_batch)
     caught_up = () if live is None else (land(landing, live, on_batch=on_batch),)
-    complete_generation(landing, replace(generation, largest_share=request.largest_vanishing_share))
+    if report.shown is not False:
+        complete_generation(landing, replace(generation, largest_share=request.largest_vanishing_share))
     return (*left, report.model_copy(update={"generation": generation.number}), *caught_up)
 
 
@@ -123,7 +126,8 @@ def _preview(landing: Landing, source: Source) -> LandingReport:
         last_sequence=head.sequence,
         position=head.position,
     )
-    for batch in source.read(head.position, None):
+    columns = received(table) if table else pl.Schema()
+    for batch in knowing(source, columns, wider).read(head.position, None):
         read, repeated = report.read + batch.read, report.repeated + batch.repeated
         refused = report.refused + batch.refused
         counts = {"read": read, "repeated": repeated, "refused": refused}

@@ -19,20 +19,20 @@ import polars as pl
 
 from headworks.errors import CommitUnclear, ConcurrentRun, LakeUnusable
 from headworks.lake.delta import Table
-from headworks.lake.drift import Policy, check, drift_of, storable
+from headworks.lake.drift import Drift, Policy, check, drift_of, storable, wider
 from headworks.lake.encoding import Encoding
 from headworks.lake.stamping import METADATA, Metadata, conforming, stamped
 from headworks.lake.store import Lake
 from headworks.names import check_dataset, check_stream, checkpoints_folder
 from headworks.observe.report import LandingReport, TableRef
+from headworks.panics import panics_as_errors
 from headworks.ports import Clock, TokenMaker, random_token, system_clock
-from headworks.sources.base import Batch, Position, Rows, Source
+from headworks.sources.base import Batch, Position, Rows, Source, knowing
 
 COMMIT_ATTEMPTS = 3
 _WIDENED = "widened"
 _COUNTED = (
-    "first_sequence", "read", "landed", "refused", "repeated", "batches", "unplaced", "later",
-    "ahead", "pages", "requests", "retries",
+    "first_sequence", "read", "landed", "refused", "repeated", "batches", "unplaced", "pages", "requests", "retries",
 )  # fmt: skip
 """What a report counts from batch to batch."""
 
@@ -122,21 +122,44 @@ def prepare_bronze(landing: Landing, schema: pl.Schema) -> Table:
     Raises `SchemaChanged` for a change that the drift policy refuses.
     """
     table = open_bronze(landing.lake, landing.dataset, schema)
-    drift = drift_of(schema, _received(table))
+    drift = drift_of(schema, received(table))
     check(drift, landing.drift, table.name)
+    return _widened(landing, table, drift, schema)
+
+
+def _widened(landing: Landing, table: Table, drift: Drift, schema: pl.Schema) -> Table:
+    """Give the columns that grew their wider types, and return the table as it is then."""
     if not drift.widened:
         return table
     try:
         table.widen({name: after for name, (_, after) in drift.widened.items()}, {_WIDENED: landing.token()})
     except Exception as problem:
         fresh = landing.lake.must_open("bronze", landing.dataset)
-        if drift_of(schema, _received(fresh)).widened:
+        if drift_of(schema, received(fresh)).widened:
             raise CommitUnclear(
                 f"The columns {', '.join(drift.widened)} could not be given their wider types: {problem}",
                 where=table.name,
                 do="nothing: the step is repeated. If that does not help, check the lake's storage.",
             ) from problem
     return landing.lake.must_open("bronze", landing.dataset)
+
+
+def _holding(landing: Landing, table: Table, head: Head, batch: Batch) -> Table:
+    """Return the table with columns that hold every value of a batch, widened where they do not yet.
+
+    Sources such as files learn their columns while they are read, after the table was prepared. Raises `SchemaChanged`
+    for a type that no wider one joins with the table's: a batch is never cast to fit.
+    """
+    given = pl.Schema(batch.frame.schema)
+    drift = drift_of(given, received(table))
+    if not drift.widened and not drift.changed:
+        return table
+    check(Drift(changed=drift.changed), landing.drift, table.name)
+    fresh = _widened(landing, table, drift, given)
+    now = fresh.transaction(landing.stream), fresh.transaction(checkpoint_id(landing.stream))
+    if now != (head.sequence, head.token):
+        raise _moved(landing, replace(head, sequence=now[0]))
+    return fresh
 
 
 def land(
@@ -195,7 +218,7 @@ def _land_batches(
     report: LandingReport,
 ) -> Iterator[LandingReport]:
     """Commit batch after batch through one table object, and yield the report after each."""
-    batches = source.read(head.position, until)
+    batches = knowing(source, received(table), wider).read(head.position, until)
     encoding = Encoding()
     try:
         for batch in batches:
@@ -203,6 +226,7 @@ def _land_batches(
                 report = _counted(report, batch, head.sequence, committed=False)
                 yield report
                 continue
+            table = _holding(landing, table, head, batch)
             # Before anything of the batch is written: what is refused here is the source's, and no failed commit.
             conformed = conforming(batch.frame, table.schema, landing.drift, table.name)
             token = landing.token()
@@ -231,12 +255,13 @@ def _commit(
 ) -> None:
     """Append a batch with its sequence and token: this is the moment in which it happens."""
     meta = Metadata(sequence, landing.clock())
-    rows = stamped(conformed, meta)
-    transactions = {landing.stream: sequence, checkpoint_id(landing.stream): token}
-    table.append_part(rows, {"_stream": landing.stream}, transactions, encoding.of(rows))
+    with panics_as_errors():
+        rows = stamped(conformed, meta)
+        transactions = {landing.stream: sequence, checkpoint_id(landing.stream): token}
+        table.append_part(rows, {"_stream": landing.stream}, transactions, encoding.of(rows))
 
 
-def _received(table: Table) -> pl.Schema:
+def received(table: Table) -> pl.Schema:
     """Return the columns of a bronze table that its source gave."""
     return pl.Schema({name: dtype for name, dtype in table.schema.items() if name not in METADATA})
 
@@ -276,10 +301,7 @@ def _counted(report: LandingReport, batch: Batch, sequence: int, *, committed: b
         "read": report.read + batch.read,
         "repeated": report.repeated + batch.repeated,
         **told(report, batch),
-        # Counted of the whole source in one moment: not added up, or a step that is repeated would count twice.
-        "unplaced": batch.unplaced or report.unplaced,
-        "later": batch.later or report.later,
-        "ahead": batch.ahead or report.ahead,
+        "unplaced": report.unplaced + batch.unplaced,
     }
     if committed:
         update["landed"] = report.landed + batch.landed
@@ -299,6 +321,7 @@ def told(report: LandingReport, batch: Batch) -> dict[str, Any]:
         "expected": batch.expected if batch.expected is not None else report.expected,
         "shown": batch.shown if batch.shown is not None else report.shown,
         "warnings": tuple(dict.fromkeys((*report.warnings, *batch.remarks)))[:MOST_WARNINGS],
+        "left_out": {**report.left_out, **batch.left_out},
     }
 
 

@@ -93,6 +93,13 @@ def _sections(report: RunReport) -> list[Section]:
     told: list[Row] = [(each.stream, warning) for each in report.landings for warning in each.warnings]
     if told:
         sections.append(Section("Sources: what to know", ("stream", "what"), told))
+    left: list[Row] = [
+        (each.stream, reason, _number(count))
+        for each in report.landings
+        for reason, count in each.left_out.items()
+    ]
+    if left:
+        sections.append(Section("Sources: there and not read", ("stream", "why", "how many"), left))
     if report.refinements:
         title = "Silver: what became of every row in the range"
         sections.append(Section(title, _REFINED, _refined(report), _equation(report)))

@@ -5,10 +5,10 @@ What belongs here: the shape of a source and of a batch. What does not: any sour
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import polars as pl
 import pyarrow as pa
@@ -51,9 +51,9 @@ class Batch:
     ``remarks`` are what people should know about the source. ``shown`` tells, with the last batch of a reading,
     whether it is shown to be complete; None where the source has nothing to say. ``expected`` is the number of
     records of the whole reading, where that is announced.
-    ``unplaced`` counts rows that this way of reading cannot take; ``later`` those whose cursor lies after what this
-    reading could take, and ``ahead`` those of them whose cursor lies after the source's present. ``refused`` counts the
-    rows of the frame that have the columns of `REFUSAL` filled and no others: these are not landed as good ones.
+    ``unplaced`` counts rows that this way of reading cannot take. ``refused`` counts the rows of the frame
+    that have the columns of `REFUSAL` filled and no others: these are not landed as good ones. ``left_out`` counts,
+    by reason and for the reading so far, what was there and is not read, such as files that may still be written.
     """
 
     frame: Rows
@@ -66,8 +66,7 @@ class Batch:
     effort: Effort = Effort()
     refused: int = 0
     unplaced: int = 0
-    later: int = 0
-    ahead: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def height(self) -> int:
@@ -95,3 +94,21 @@ class Source(Protocol):
         is alive; closing it closes them.
         """
         ...
+
+
+Wider: TypeAlias = Callable[[pl.DataType, pl.DataType], pl.DataType | None]
+"""Returns the type of a table that holds every value of two others, None where there is none."""
+
+
+@runtime_checkable
+class Learning(Protocol):
+    """A source that learns its columns while it is read, so that it must know which of them bronze has."""
+
+    def knowing(self, columns: pl.Schema, wider: Wider) -> Source:
+        """Return the source as it reads into a table with these columns."""
+        ...
+
+
+def knowing(source: Source, columns: pl.Schema, wider: Wider) -> Source:
+    """Return a source that knows bronze's columns, where it asks for them."""
+    return source.knowing(columns, wider) if isinstance(source, Learning) else source
