@@ -1,7 +1,4 @@
-"""The flow that takes files in: from a folder or an object store into a bronze table.
-
-What belongs here: the story. What does not: how files are read.
-"""
+"""The flow that ingests files: from a folder or an object store into a bronze table."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from flows.console import run_as_program
 from flows.running import THREADS, OnConflict, Story, begin, tell
 from headworks.names import Window
 from headworks.observe.report import RunReport
-from headworks.sources.files.formats import Compression, CsvOptions, Format
+from headworks.sources.files.formats import Compression, CsvOptions, Format, ParquetOptions
 from headworks.sources.files.selection import HIDDEN, Files
 from tasks.extract import extract_files
 
@@ -33,26 +30,30 @@ def ingest_files(
     format: Format,
     pattern: str = "**",
     csv: CsvOptions | None = None,
+    parquet: ParquetOptions | None = None,
     compression: Compression = "auto",
     settle_s: float | None = None,
     hidden: tuple[str, ...] = HIDDEN,
+    retake_refused: bool = False,
     mode: Literal["incremental", "full"] = "incremental",
     window: Window | None = None,
     dry_run: bool = False,
     on_conflict: OnConflict = "refuse",
     lake: str = "lake",
 ) -> RunReport | State[RunReport]:
-    """Take files in, each version of each file exactly once, into the bronze table of a dataset.
+    """Ingest files, each version of each file exactly once, into the bronze table of a dataset.
 
     Args:
         location: Block of the folder or object store that the files are in.
         dataset: The dataset that they become, such as sales.receipts.
         format: csv, ndjson (one JSON record a line), json (an array of records), or parquet.
         pattern: Which files below the location: * and ? within a folder, ** over any folders, [a-c], {csv,txt}.
-        csv: How CSV files are written: delimiter, quote, header, encoding, null values, types of columns.
+        csv: How CSV files are written: delimiter, quote, header, encoding, null values, types of columns, and so on.
+        parquet: How Parquet files are read: what becomes of times below a microsecond.
         compression: gz, zst, none, or auto, which goes by the ending of each file's name.
         settle_s: Leave files for the next run that were modified less than so many seconds ago.
         hidden: Names of files and folders that are left out, as patterns.
+        retake_refused: Try files again that were refused whole, though neither they nor the settings have changed.
         mode: incremental takes what is new; full reads all files that are there again.
         window: Take the files that were modified in this time, beside the live position.
         dry_run: Read and count, but change nothing.
@@ -63,6 +64,8 @@ def ingest_files(
         format=format,
         pattern=pattern,
         csv=csv or CsvOptions(),
+        parquet=parquet or ParquetOptions(),
+        retake_refused=retake_refused,
         compression=compression,
         settle_s=settle_s,
         hidden=hidden,

@@ -6,6 +6,7 @@ opening a store, and the one conditional write. What does not: paths, and what t
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from obstore.store import from_url
 from headworks.settings import PlaceSettings
 
 _SCHEMES = {"s3", "s3a", "gs", "az", "abfs", "abfss"}
+_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")
 _CLIENT_OPTIONS = {"allow_http", "allow_invalid_certificates", "timeout", "connect_timeout", "proxy_url"}
 # What delta-rs takes for itself; obstore refuses options that it does not know.
 _OF_DELTA = {
@@ -41,8 +43,23 @@ def open_store(settings: PlaceSettings) -> Any:
             client[name] = value.lower() == "true" if value.lower() in {"true", "false"} else value
         elif name in _OF_DELTA:
             del options[key]
+    _check_http(options, client)
     retries: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=8)}
     return from_url(settings.root, config=options, client_options=client, retry_config=retries)  # type: ignore[call-overload]
+
+
+def _check_http(options: dict[str, str], client: dict[str, Any]) -> None:
+    """Raise `ValueError` for an endpoint without TLS that nobody allowed: the library's own error does not say so."""
+    if client.get("allow_http") is True or os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true"}:
+        return
+    named = {key: value for key, value in options.items() if "endpoint" in key}
+    named |= {key: os.environ[key] for key in _ENDPOINTS if key in os.environ and not named}
+    for key, value in named.items():
+        if value.lower().startswith("http://"):
+            raise ValueError(
+                f"the endpoint in {key} is {value.partition('?')[0]}, which is not encrypted, and that is not allowed: "
+                'set AWS_ALLOW_HTTP to "true" in the storage options, or use https'
+            )
 
 
 def put_new(store: Any, path: str, data: bytes) -> bool:

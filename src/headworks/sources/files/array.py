@@ -21,7 +21,9 @@ from headworks.sources.files.text import LINE, LONGEST_RECORD, Parsed, refused_f
 BROKEN = "array|broken"
 _BETWEEN = re.compile(r"[\s,]*")
 _IN, _AFTER, _LOOSE, _GONE = "in", "after", "loose", "gone"
-_decode = json.JSONDecoder().raw_decode
+# Numbers as they are written: Python's own have at most 4,300 digits.
+_decode = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 
 @dataclass
@@ -80,7 +82,12 @@ class JsonArray:
             return False
         try:
             _, end = _decode(text, scan.at)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            end = _end_of_nested(text, scan.at)
+            if end < 0:
+                scan.state = _GONE if last or len(text) - scan.at > LONGEST_RECORD else scan.state
+                return False
+        except ValueError:
             if last or len(text) - scan.at > LONGEST_RECORD:
                 scan.state = _GONE
             return False
@@ -99,6 +106,16 @@ class JsonArray:
             scan.numbers.append(number)
         else:
             scan.refusals.append((number, reason, record))
+
+
+def _end_of_nested(text: str, at: int) -> int:
+    """Return where an element ends that is nested too deep to be decoded, -1 where it has no end."""
+    depth = 0
+    for found in _BRACKETS.finditer(text, at):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
+        if depth == 0:
+            return found.end()
+    return -1
 
 
 def _after_blanks(text: str, at: int) -> int:

@@ -3,33 +3,41 @@
 Both ways give the same rows. Arrow's result counts only if it explains every line of the block, so a quote that
 somebody forgot cannot swallow lines unnoticed; then the slow way finds out which record is at fault, and keeps its
 bytes.
-
-What belongs here: rows and refusals. What does not: where fields end (``tokens.py``), types (``formats.py``).
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
+from headworks.sources.base import RAW
 from headworks.sources.files.content import FileDamaged
+from headworks.sources.files.encodings import is_plain, original
 from headworks.sources.files.formats import CsvOptions, typed
+from headworks.sources.files.header import HEADER, check_names
 from headworks.sources.files.ndjson import BOM
 from headworks.sources.files.progress import Place
 from headworks.sources.files.text import LINE, REFUSED_LINES, Parsed, refused_frame
-from headworks.sources.files.tokens import Dialect, NotClosed, NotWhole, Record, take
+from headworks.sources.files.tokens import Dialect, NotClosed, NotWhole, Record, TextAfterQuote, take
 
-RESERVED = {
-    *("_file", "_file_version", "_line", "_refused", "_raw"),
-    *("_stream", "_sequence", "_row", "_ingested_at"),
-}
 _STEP = 64 * 1024
 _ARROW_BLOCK = 1024 * 1024
 _FIELDS, _QUOTE, _ENCODING = "line|fields", "line|quote", "line|encoding"
+_RETURNS = "\r"
+"""At the head of a file's state: its lines end with a carriage return alone."""
+_SWAPPED = bytes.maketrans(b"\r\n", b"\n\r")
+_SEPARATOR = b"\x1f"
+"""Stands in for a delimiter of several characters, which Arrow does not read."""
+_EXTRA = "extra"
+_NEWLINE, _RETURN = b"\n\r"
+_TELLING_BYTES = 64 * 1024
+"""So many bytes without a line break show that a file has others."""
 
 
 @dataclass
@@ -50,24 +58,59 @@ class Csv:
 
     def parse(self, data: bytes, place: Place, *, last: bool) -> Parsed:
         """Return the rows; the place's state is the names of the file's columns."""
-        names, at, lines = list(place.state), 0, 0
+        state = place.state
+        unbroken = not state and place.offset == 0 and b"\n" not in data and b"\r" in data
+        if unbroken and not last and len(data) < _TELLING_BYTES:
+            return Parsed(pl.DataFrame(schema=REFUSED_LINES), 0, 0, 0)
+        if not unbroken and state[:1] != (_RETURNS,):
+            return self._parse(data, place, state, last=last)
+        # Old Macs end lines with a carriage return alone. The two are exchanged, so that nothing else need know.
+        swapped = self._parse(data.translate(_SWAPPED), place, state[1:], last=last)
+        after = (_RETURNS, *swapped.state) if swapped.state else ()
+        frame = _swapped_back(swapped.frame)
+        return Parsed(frame, swapped.refused, swapped.consumed, swapped.lines, after)
+
+    def _parse(self, data: bytes, place: Place, state: tuple[str, ...], *, last: bool) -> Parsed:
+        names, at, lines = list(state), 0, 0
         if not names:
-            at = len(BOM) if place.offset == 0 and data.startswith(BOM) else 0
             try:
+                at, lines = self._head(data, place, last=last)
+                if at >= len(data) and last:
+                    return Parsed(pl.DataFrame(schema=REFUSED_LINES), 0, len(data), lines)
                 first = take(data, at, self._dialect, last=last)
             except NotWhole:
                 return Parsed(pl.DataFrame(schema=REFUSED_LINES), 0, 0, 0)
-            except NotClosed:
-                raise FileDamaged("file|header", "a quote in the first record is not closed") from None
+            except (NotClosed, TextAfterQuote):
+                raise FileDamaged(HEADER, "a quote in the first record is not closed") from None
             names = self._names(first)
             if self.options.header:
-                at, lines = first.end, first.lines
+                at, lines = first.end, lines + first.lines
         frames: list[pl.DataFrame] = []
         line = place.line + lines
         at, line = self._body(data, at, line, names, frames, last=last)
         frame = pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema=REFUSED_LINES)
         refused = frame.get_column("_refused").count() if "_refused" in frame.columns else 0
         return Parsed(frame, refused, at, line - place.line, tuple(names))
+
+    def _head(self, data: bytes, place: Place, *, last: bool) -> tuple[int, int]:
+        """Return where the first record begins, after what is none, and how many lines come before it."""
+        at = len(BOM) if place.offset == 0 and data.startswith(BOM) else 0
+        lines = 0
+        while at < len(data):
+            end = data.find(b"\n", at)
+            text = data[at:end] if end >= 0 else data[at:]
+            skipped = lines < self.options.skip_lines or not text.strip(b"\r")
+            if not skipped and not self._is_comment(data, at):
+                return at, lines
+            if end < 0 and not last:
+                raise NotWhole
+            at, lines = (end + 1 if end >= 0 else len(data)), lines + 1
+        if not last:
+            raise NotWhole
+        return at, lines
+
+    def _is_comment(self, data: bytes, at: int) -> bool:
+        return bool(self._comment) and data.startswith(self._comment, at)
 
     def _body(
         self, data: bytes, at: int, line: int, names: list[str], frames: list[pl.DataFrame], *, last: bool
@@ -119,12 +162,45 @@ class Csv:
         if not utf8.endswith(b"\n"):
             # So that a quote left open at the very end would enclose a line break, and be noticed.
             utf8 += b"\n"
+        delimiter = self.options.delimiter
+        if len(delimiter) > 1:
+            if _SEPARATOR in utf8 or (self._dialect.quote and self._dialect.quote in utf8):
+                return None
+            utf8, delimiter = utf8.replace(delimiter.encode(), _SEPARATOR), _SEPARATOR.decode()
+        frame = self._by_arrow(utf8, delimiter, names)
+        if frame is None and self.options.trailing_delimiter:
+            frame = self._by_arrow(utf8, delimiter, [*names, _EXTRA * (1 + max(map(len, names)))])
+            if frame is None or frame.to_series(-1).str.len_bytes().sum():
+                return None
+            frame = frame.select(frame.columns[:-1])
+        if frame is None or not frame.height:
+            return None
+        if any("\n" in (value or "")[-1:] for value in frame.row(-1)[-1:]):
+            return None
+        lines = utf8.count(b"\n")
+        if frame.height == lines:
+            numbers = pl.int_range(line, line + lines, eager=True, dtype=pl.Int64)
+        else:
+            inner = (
+                frame.select(pl.sum_horizontal(pl.all().str.count_matches("\n", literal=True).fill_null(0)))
+                .to_series()
+                .cast(pl.Int64)
+            )
+            if frame.height + inner.sum() != lines:
+                return None
+            numbers = (inner + 1).cum_sum() - (inner + 1) + line
+        read = self._typed(frame)
+        if self._unreadable(frame, read).any():
+            return None
+        return read.with_columns(numbers.alias(LINE)), lines
+
+    def _by_arrow(self, utf8: bytes, delimiter: str, names: list[str]) -> pl.DataFrame | None:
         try:
             table = arrow_csv.read_csv(
                 pa.BufferReader(utf8),
                 read_options=arrow_csv.ReadOptions(column_names=names, block_size=_ARROW_BLOCK),
                 parse_options=arrow_csv.ParseOptions(
-                    delimiter=self.options.delimiter,
+                    delimiter=delimiter,
                     quote_char=self.options.quote or False,
                     newlines_in_values=bool(self.options.quote),
                     ignore_empty_lines=False,
@@ -138,29 +214,19 @@ class Csv:
             )
         except pa.ArrowInvalid:
             return None
-        frame = pl.DataFrame(table)
-        if not frame.height or any("\n" in (value or "")[-1:] for value in frame.row(-1)[-1:]):
-            return None
-        lines = utf8.count(b"\n")
-        if frame.height == lines:
-            numbers = pl.int_range(line, line + lines, eager=True, dtype=pl.Int64)
-        else:
-            inner = frame.select(
-                pl.sum_horizontal(pl.all().str.count_matches("\n", literal=True)).cast(pl.Int64)
-            ).to_series()
-            if frame.height + inner.sum() != lines:
-                return None
-            numbers = (inner + 1).cum_sum() - (inner + 1) + line
-        read = self._typed(frame)
-        if self._unreadable(frame, read).any():
-            return None
-        return read.with_columns(numbers.alias(LINE)), lines
+        return pl.DataFrame(table)
 
     def _plain(self, text: bytes) -> bytes | None:
         """Return the text as UTF-8, None where it has blank lines, single carriage returns, or what is no text."""
         if text.startswith((b"\n", b"\r\n")) or b"\n\n" in text or b"\n\r\n" in text:
             return None
         if b"\r" in text and text.count(b"\r") != text.count(b"\r\n"):
+            return None
+        if self._comment and (text.startswith(self._comment) or b"\n" + self._comment in text):
+            return None
+        if self._dialect.escape and self._dialect.escape in text:
+            return None
+        if self._dialect.quote and not self._quotes_are_regular(text):
             return None
         if text.isascii():
             return text
@@ -169,6 +235,37 @@ class Csv:
         except UnicodeDecodeError:
             return None
         return text if self._encoding == "utf-8" else decoded.encode()
+
+    def _quotes_are_regular(self, text: bytes) -> bool:
+        """Tell whether nothing but the end of its field follows any closing quote, which Arrow takes as it comes."""
+        quote, delimiter = self._dialect.quote[0], self._dialect.delimiter[0]
+        if quote not in text:
+            return True
+        data = np.frombuffer(text, np.uint8)
+        at = np.flatnonzero(data == quote)
+        if len(at) % 2:
+            return False
+        opening, closing = at[0::2], at[1::2]
+        before, after = data[opening - 1], data[np.minimum(closing + 1, len(data) - 1)]
+        # The second quote of two that stand for one opens again what the first one closed.
+        opens = (before == delimiter) | (before == _NEWLINE) | (opening == 0)
+        opens[1:] |= opening[1:] == closing[:-1] + 1
+        closes = (after == delimiter) | (after == _NEWLINE) | (after == _RETURN) | (closing == len(data) - 1)
+        closes[:-1] |= closing[:-1] + 1 == opening[1:]
+        if bool(opens.all() and closes.all()):
+            return True
+        return self._records is not None and self._records.fullmatch(text) is not None
+
+    @cached_property
+    def _records(self) -> re.Pattern[bytes] | None:
+        """Matches records whose quoted fields are followed by nothing, and whose others may have quotes in them."""
+        if len(self._dialect.delimiter) > 1:
+            return None
+        quote, delimiter = re.escape(self._dialect.quote), re.escape(self._dialect.delimiter)
+        return re.compile(
+            rb"(?:(?:%(q)s(?:[^%(q)s]++|%(q)s%(q)s)*+%(q)s\r?|[^%(q)s%(d)s\n][^%(d)s\n]*+)?(?:%(d)s|\n|\Z))*+"
+            % {b"q": quote, b"d": delimiter}
+        )
 
     def _slow(
         self,
@@ -184,32 +281,60 @@ class Csv:
         """Take record after record until ``upto`` is reached, or what is left may go on in the next block."""
         found = _Found()
         while at < upto:
+            if self._is_comment(data, at):
+                end = data.find(b"\n", at) + 1 or (len(data) if last else 0)
+                if not end:
+                    break
+                at, line = end, line + 1
+                continue
             try:
                 record = take(data, at, self._dialect, last=last)
             except NotWhole:
                 break
-            except NotClosed:
-                end = data.find(b"\n", at) + 1 or len(data)
-                found.refusals.append((line, _QUOTE, _without_break(data[at:end])))
-                at, line = end, line + 1
+            except (NotClosed, TextAfterQuote) as fault:
+                end = self._end_of_fault(data, at, len(names), fault)
+                found.refusals.append((line, _QUOTE, self._raw(data[at:end])))
+                line += data.count(b"\n", at, end)
+                at = end
                 continue
-            self._sort(found, record, _without_break(data[at : record.end]), line, len(names))
+            self._sort(found, record, self._raw(data[at : record.end]), line, len(names))
             at, line = record.end, line + record.lines
         frames.extend(self._frames(found, names))
         return at, line
+
+    def _end_of_fault(self, data: bytes, at: int, width: int, fault: NotClosed | TextAfterQuote) -> int:
+        """Return where a record ends whose quotes are not as they should be.
+
+        Where the lines up to the next quote look like records, somebody forgot a quote, and one line is at fault. Else
+        it is one record of several lines, none of which is a row.
+        """
+        first = data.find(b"\n", at) + 1 or len(data)
+        if isinstance(fault, NotClosed) or fault.end <= first:
+            return first
+        inner = data[first : fault.end].split(b"\n")
+        fields = {each.count(self._dialect.delimiter) + 1 for each in inner if each.strip(b"\r")}
+        return first if fields <= {width} else fault.end
+
+    def _raw(self, text: bytes) -> bytes:
+        """Return the bytes of a record as they are in the file, without the break at its end."""
+        text = text[:-1] if text.endswith(b"\n") else text
+        return original(text, self.options.encoding)
 
     def _sort(self, found: _Found, record: Record, raw: bytes, line: int, width: int) -> None:
         """Put a record with the good or the refused ones; a blank line is nothing at all."""
         if not raw.strip(b"\r"):
             return
-        if len(record.fields) != width:
+        fields = record.fields
+        if self.options.trailing_delimiter and len(fields) == width + 1 and fields[-1] == (b"", False):
+            fields = fields[:-1]
+        if len(fields) != width:
             found.refusals.append((line, _FIELDS, raw))
             return
-        if b"\r" in raw and any(b"\r" in value and not quoted for value, quoted in record.fields):
+        if any(b"\r" in value and not quoted for value, quoted in fields):
             found.refusals.append((line, "line|carriage_return", raw))
             return
         try:
-            texts = [(value.decode(self._encoding), quoted) for value, quoted in record.fields]
+            texts = [(value.decode(self._encoding), quoted) for value, quoted in fields]
         except UnicodeDecodeError:
             found.refusals.append((line, _ENCODING, raw))
             return
@@ -232,7 +357,7 @@ class Csv:
         return [part for part in (read, refused_frame(sorted(refusals))) if part.height]
 
     def _typed(self, frame: pl.DataFrame) -> pl.DataFrame:
-        return frame.with_columns(typed(name, dtype) for name, dtype in self._types.items())
+        return frame.with_columns(typed(name, dtype, self.options) for name, dtype in self._types.items())
 
     def _unreadable(self, frame: pl.DataFrame, read: pl.DataFrame) -> pl.Series:
         lost = [frame.get_column(n).is_not_null() & read.get_column(n).is_null() for n in self._types]
@@ -249,27 +374,33 @@ class Csv:
     def _names(self, first: Record) -> list[str]:
         """Return the names of a file's columns, checked against the declaration."""
         declared = list(self.options.columns)
+        fields = first.fields
+        if self.options.trailing_delimiter and len(fields) > 1 and fields[-1] == (b"", False):
+            fields = fields[:-1]
         if self.options.header:
             try:
-                found = [value.decode(self._encoding).strip() for value, _ in first.fields]
+                found = [value.decode(self._encoding).strip() for value, _ in fields]
             except UnicodeDecodeError as problem:
                 raise FileDamaged(
-                    "file|header", f"the names are not {self._encoding}: {problem}"
+                    HEADER, f"the names are not {self.options.encoding}: {problem}"
                 ) from problem
             names = [name or f"column_{place}" for place, name in enumerate(found, start=1)]
         else:
-            names = declared or [f"column_{place}" for place in range(1, len(first.fields) + 1)]
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        reserved = sorted(RESERVED & set(names))
-        missing = [name for name in declared if name not in names]
-        for fault, at_fault in (("doubled", doubled), ("reserved", reserved), ("missing", missing)):
-            if at_fault:
-                raise FileDamaged("file|header", f"columns are {fault}: {', '.join(at_fault)}")
+            names = declared or [f"column_{place}" for place in range(1, len(fields) + 1)]
+        check_names(names, declared)
         return names
 
     @cached_property
     def _dialect(self) -> Dialect:
-        return Dialect(self.options.delimiter.encode(), (self.options.quote or "").encode())
+        options = self.options
+        nulls = frozenset(each.encode() for each in options.null_values)
+        return Dialect(
+            options.delimiter.encode(), (options.quote or "").encode(), (options.escape or "").encode(), nulls
+        )
+
+    @cached_property
+    def _comment(self) -> bytes:
+        return (self.options.comment or "").encode()
 
     @cached_property
     def _types(self) -> dict[str, pl.DataType]:
@@ -282,13 +413,23 @@ class Csv:
 
     @property
     def _encoding(self) -> str:
-        # What has line breaks of several bytes is handed on as UTF-8.
-        return (
-            "utf-8"
-            if self.options.encoding.startswith(("utf-16", "utf-32", "utf-8"))
-            else self.options.encoding
-        )
+        # What is not divided by its bytes is handed on as UTF-8.
+        encoding = self.options.encoding
+        return encoding if is_plain(encoding) and encoding != "utf-8-sig" else "utf-8"
 
 
-def _without_break(raw: bytes) -> bytes:
-    return raw[:-1] if raw.endswith(b"\n") else raw
+def _swapped_back(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with line breaks and carriage returns exchanged."""
+    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String() and name != "_refused"]
+    swapped = [
+        pl.when(pl.col(name).str.contains("[\r\n]"))
+        .then(pl.col(name).str.replace_many(["\r", "\n"], ["\n", "\r"]))
+        .otherwise(pl.col(name))
+        .alias(name)
+        for name in texts
+    ]
+    frame = frame.with_columns(swapped)
+    if RAW not in frame.columns:
+        return frame
+    raws = [raw if raw is None else raw.translate(_SWAPPED) for raw in frame.get_column(RAW)]
+    return frame.with_columns(pl.Series(RAW, raws, dtype=pl.Binary))

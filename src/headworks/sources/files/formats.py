@@ -1,11 +1,7 @@
-"""What the files of a source hold, as their owner declares it.
-
-What belongs here: the declarations. What does not: reading.
-"""
+"""What the files of a source hold, as their owner declares it."""
 
 from __future__ import annotations
 
-import codecs
 from typing import Literal
 
 import polars as pl
@@ -13,6 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from headworks.settings import Settings
 from headworks.sources.column_types import column_type
+from headworks.sources.files.delta_types import Nanoseconds
+from headworks.sources.files.encodings import known
 
 Format = Literal["csv", "ndjson", "json", "parquet"]
 Compression = Literal["auto", "none", "gz", "zst"]
@@ -21,7 +19,9 @@ Compression = Literal["auto", "none", "gz", "zst"]
 class CsvOptions(Settings):
     """How the CSV files are written."""
 
-    delimiter: str = Field(default=",", description="What stands between two fields: one ASCII character.")
+    delimiter: str = Field(
+        default=",", description="What separates two fields: one to four ASCII characters, such as , or ||."
+    )
     quote: str | None = Field(
         default='"', description="What encloses fields, doubled inside of them; null: nothing does."
     )
@@ -35,28 +35,63 @@ class CsvOptions(Settings):
         description="Types by column: text, int64, float64, boolean, date, datetime, decimal(p,s). Columns that are "
         "not named are text. Without a header these are all columns, in order.",
     )
+    escape: str | None = Field(
+        default=None,
+        description="A character after which the next one is taken as it is, such as a backslash; null: there is none.",
+    )
+    skip_lines: int = Field(default=0, ge=0, description="Lines above the header that are no records.")
+    comment: str | None = Field(
+        default=None, description="Lines that begin with this are no records, such as #; null: all are."
+    )
+    trailing_delimiter: bool = Field(
+        default=False, description="Whether records may end with one more delimiter than they need."
+    )
+    decimal_comma: bool = Field(
+        default=False, description="Whether numbers are written with a comma, as in 1,50."
+    )
+    date_format: str = Field(
+        default="%Y-%m-%d", description="How dates are written, such as %d.%m.%Y for 31.12.2024."
+    )
+    datetime_format: str | None = Field(
+        default=None,
+        description="How moments are written, such as %d.%m.%Y %H:%M:%S; without a zone they count as UTC. "
+        "Null: ISO 8601, with T or a space.",
+    )
 
-    @field_validator("delimiter", "quote")
+    @field_validator("quote", "escape")
     @classmethod
     def _one_ascii_character(cls, value: str | None) -> str | None:
         if value is not None and (len(value) != 1 or not value.isascii() or value in "\r\n"):
             raise ValueError("must be one ASCII character, and no line break")
         return value
 
+    @field_validator("delimiter")
+    @classmethod
+    def _ascii(cls, value: str) -> str:
+        if not 1 <= len(value) <= 4 or not value.isascii() or set(value) & set("\r\n"):
+            raise ValueError("must be one to four ASCII characters, and no line break")
+        return value
+
+    @field_validator("comment")
+    @classmethod
+    def _some_ascii(cls, value: str | None) -> str | None:
+        if value is not None and (not value or not value.isascii() or set(value) & set("\r\n")):
+            raise ValueError("must be ASCII characters, and no line break")
+        return value
+
     @field_validator("encoding")
     @classmethod
     def _known(cls, value: str) -> str:
-        try:
-            return codecs.lookup(value).name
-        except LookupError:
-            raise ValueError("is not the name of an encoding that Python knows") from None
+        return known(value)
 
     @model_validator(mode="after")
     def _types_are_known(self) -> CsvOptions:
         for word in self.columns.values():
             column_type(word)
-        if self.delimiter == self.quote:
+        if self.quote is not None and self.quote in self.delimiter:
             raise ValueError("the delimiter and the quote must not be the same character")
+        if self.escape is not None and self.escape in (self.quote, *self.delimiter):
+            raise ValueError("the escape must be another character than the delimiter and the quote")
         return self
 
     def types(self) -> dict[str, pl.DataType]:
@@ -64,8 +99,18 @@ class CsvOptions(Settings):
         return {name: column_type(word) for name, word in self.columns.items()}
 
 
-def typed(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Return a text column as its declared type, null where the text cannot be read as one."""
+class ParquetOptions(Settings):
+    """How Parquet files are read."""
+
+    nanoseconds: Nanoseconds = Field(
+        default="refuse",
+        description="What becomes of times with a part below a microsecond, which Delta does not hold: refuse the "
+        "file, cut that part, or keep all such columns as text.",
+    )
+
+
+def typed(name: str, dtype: pl.DataType, options: CsvOptions) -> pl.Expr:
+    """Return a text column as its declared type, null where the text cannot be read as one exactly."""
     text = pl.col(name)
     if dtype == pl.Boolean():
         lowered = text.str.to_lowercase()
@@ -77,14 +122,45 @@ def typed(name: str, dtype: pl.DataType) -> pl.Expr:
             .alias(name)
         )
     if dtype == pl.Date():
-        return text.str.to_date("%Y-%m-%d", strict=False)
+        return _four_digits(text, options.date_format, text.str.to_date(options.date_format, strict=False))
     if dtype == pl.Datetime("us", "UTC"):
-        return _moment(text)
-    return text.cast(dtype, strict=False)
+        return _moment(text, options.datetime_format)
+    if options.decimal_comma and dtype != pl.Int64():
+        # A point is then a mark of thousands, or a mistake.
+        point = ~text.str.contains(".", literal=True)
+        text = pl.when(point).then(text.str.replace(",", ".", literal=True, n=1)).alias(name)
+    if isinstance(dtype, pl.Decimal):
+        # Polars would round what has more digits.
+        exact = text.str.contains(rf"^[+-]?[0-9]*(?:\.[0-9]{{0,{dtype.scale}}}0*)?$")
+        return pl.when(exact).then(text).cast(dtype, strict=False).alias(name)
+    read = text.cast(dtype, strict=False)
+    if dtype == pl.Float64():
+        too_large = read.is_infinite() & text.str.contains(r"[0-9]")
+        return pl.when(~too_large).then(read).alias(name)
+    return read
 
 
-def _moment(text: pl.Expr) -> pl.Expr:
-    """Read ISO 8601 with T or a space; a time without a zone counts as UTC."""
+def _moment(text: pl.Expr, form: str | None) -> pl.Expr:
+    """Read ISO 8601 with T or a space, or another form; a time without a zone counts as UTC."""
+    if form is not None:
+        if "%z" in form or "%:z" in form or "%#z" in form:
+            read = text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
+        else:
+            read = text.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
+        return _four_digits(text, form, _whole(text, read))
     iso = text.str.replace(r"^(\d{4}-\d{2}-\d{2}) ", "${1}T").str.replace(r"[Zz]$", "+00:00")
     zoned = pl.when(iso.str.contains(r"[+-]\d{2}:\d{2}$")).then(iso).otherwise(iso + "+00:00")
-    return zoned.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us", time_zone="UTC", strict=False)
+    read = zoned.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us", time_zone="UTC", strict=False)
+    return _four_digits(text, "%Y", _whole(text, read))
+
+
+def _whole(text: pl.Expr, read: pl.Expr) -> pl.Expr:
+    """Leave out moments with more digits than microseconds have, which would be cut."""
+    return pl.when(~text.str.contains(r"\.[0-9]{6}[0-9]*[1-9]")).then(read)
+
+
+def _four_digits(text: pl.Expr, form: str, read: pl.Expr) -> pl.Expr:
+    """Leave out years of fewer than four digits where the form asks for four: 24-02-03 is not of the year 24."""
+    if "%Y" not in form:
+        return read.name.keep()
+    return pl.when(text.str.contains(r"[0-9]{4}")).then(read).name.keep()

@@ -2,8 +2,6 @@
 
 Every read names the version that was listed and fails where the file has another one, so bytes of two versions never
 mix. The errors of the storage library are translated here and nowhere else.
-
-What belongs here: that. What does not: which files are wanted, and what is in them.
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Literal
 
 import obstore
@@ -22,11 +19,14 @@ from obstore.exceptions import (
     PreconditionError,
     UnknownConfigurationKeyError,
 )
-from obstore.store import LocalStore
 
 from headworks.errors import CredentialsRefused, SettingsError, SourceMissing, SourceUnavailable
 from headworks.object_store import open_store
+from headworks.panics import panics_as_errors
 from headworks.settings import FilesSettings
+from headworks.sources.files.folder import Changed, Folder
+from headworks.sources.files.keys import Keys, odd_key
+from headworks.sources.files.left_out import LeftOut, shown
 from headworks.sources.files.progress import FileVersion
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,6 +41,10 @@ class FileMoved(Exception):
         super().__init__(how)
 
 
+class FileUnreadable(Exception):
+    """One file cannot be read where the others can: its disk fails there."""
+
+
 class Location:
     """The files below one root."""
 
@@ -53,35 +57,69 @@ class Location:
             if re.search(_SECRET, name, re.IGNORECASE)
         ]
         with self._translated(""):
-            self._store: Any = _local(settings.root) if self.is_local else open_store(settings)
+            self._folder = Folder(settings.root) if self.is_local else None
+            self._store: Any = None if self.is_local else open_store(settings)
 
-    def listed(self, folder: str = "") -> Iterator[FileVersion]:
-        """List the files below a folder, in no order; a folder that is not there has none."""
+    def listed(self, folder: str = "", left: LeftOut | None = None) -> Iterator[FileVersion]:
+        """List the files below a folder, in no order; a folder that is not there has none.
+
+        What is there and is no file that could be read is counted in ``left``.
+        """
+        left = LeftOut() if left is None else left
+        with self._translated(""):
+            if self._folder is not None:
+                yield from self._folder.listed(folder, left)
+                return
         try:
+            yield from self._objects(folder, left)
+        except SourceUnavailable as problem:
+            odd = odd_key(str(problem.__cause__))
+            if odd is None:
+                self._ask_why()
+                raise
+            keys = Keys.of(self.settings)
+            if keys is None:
+                raise SettingsError(
+                    f"An object has a key with an empty part, {shown(odd)!r}, and nothing beside it can be listed.",
+                    where=self.settings.root,
+                    do="rename or remove it, or put AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY into the block's "
+                    "storage options, with which such keys are left out one by one.",
+                ) from problem
             with self._translated(""):
-                for chunk in obstore.list(self._store, prefix=folder or None, chunk_size=1000):
-                    for meta in chunk:
-                        yield self._version(meta)
-        except SourceUnavailable:
-            self._ask_why()
-            raise
+                yield from keys.listed(folder, left)
+
+    def _objects(self, folder: str, left: LeftOut) -> Iterator[FileVersion]:
+        with self._translated(""):
+            for chunk in obstore.list(self._store, prefix=folder or None, chunk_size=1000):
+                for meta in chunk:
+                    yield self._version(meta)
 
     def read(self, file: FileVersion, start: int, end: int) -> bytes:
         """Read the bytes from ``start`` up to ``end``; raises `FileMoved` where the listed version is not there."""
         if start >= min(end, file.size):
             return b""
-        options: obstore.GetOptions = {"range": (start, min(end, file.size))}
-        if file.e_tag is not None:
-            options["if_match"] = file.e_tag
         with self._translated(file.path):
+            if self._folder is not None:
+                return self._folder.read(file, start, min(end, file.size))
+            options: obstore.GetOptions = {"range": (start, min(end, file.size))}
+            if file.e_tag is not None:
+                options["if_match"] = file.e_tag
             return bytes(obstore.get(self._store, file.path, options=options).bytes())
 
     def still_there(self, file: FileVersion) -> None:
         """Raise `FileMoved` where the listed version is not there any more."""
         with self._translated(file.path):
-            meta = obstore.head(self._store, file.path)
-        if self._version(meta).version != file.version:
+            if self._folder is not None:
+                now = self._folder.status(file)
+            else:
+                now = self._version(obstore.head(self._store, file.path))
+        if (now.version, now.stamp) != (file.version, file.stamp):
             raise FileMoved("changed")
+
+    def is_listed(self, file: FileVersion) -> bool:
+        """Tell whether a file that could not be found is in the listing all the same: its key is odd then."""
+        folder = file.path.rpartition("/")[0]
+        return any(each.path == file.path for each in self.listed(folder))
 
     def _ask_why(self) -> None:
         """Raise what a failed listing means: its own error has no class, that of asking for one object has."""
@@ -91,9 +129,7 @@ class Location:
     def _version(self, meta: Any) -> FileVersion:
         modified_us = (meta["last_modified"] - _EPOCH) // timedelta(microseconds=1)
         size, e_tag = int(meta["size"]), meta["e_tag"]
-        # A local ETag holds the file's number on the disk, which differs after a restore or a copy.
-        by_tag = e_tag is not None and not self.is_local
-        version = f"{e_tag}".strip('"') if by_tag else f"{size}-{modified_us}"
+        version = f"{e_tag}".strip('"') if e_tag is not None else f"{size}-{modified_us}"
         return FileVersion(str(meta["path"]), version, size, modified_us, e_tag)
 
     @contextmanager
@@ -101,8 +137,9 @@ class Location:
         """Turn what the storage library raises into errors of ours, or `FileMoved` for a single file."""
         where = f"{self.settings.root}/{path}".rstrip("/")
         try:
-            yield
-        except PreconditionError as problem:
+            with panics_as_errors():
+                yield
+        except (PreconditionError, Changed) as problem:
             raise FileMoved("changed") from problem
         except FileNotFoundError as problem:
             if path:
@@ -123,6 +160,8 @@ class Location:
                 do="correct its root and its storage options in the block.",
             ) from problem
         except (BaseError, OSError) as problem:
+            if path and self.is_local:
+                raise FileUnreadable(self._told(problem)) from problem
             if _asks_for_credentials(problem):
                 raise CredentialsRefused(
                     "The location of the files does not accept the credentials.",
@@ -141,12 +180,6 @@ class Location:
             if len(secret) > 3:
                 text = text.replace(secret, "***")
         return text
-
-
-def _local(root: str) -> LocalStore:
-    if not Path(root).is_dir():
-        raise FileNotFoundError(root)
-    return LocalStore(root)
 
 
 def _asks_for_credentials(problem: BaseException) -> bool:

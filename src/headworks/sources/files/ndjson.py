@@ -18,6 +18,7 @@ RECORD = pl.Schema({"record": pl.Binary()})
 BOM = b"\xef\xbb\xbf"
 NOT_JSON = "line|json"
 NOT_UTF8 = "line|encoding"
+NESTED = "line|nested"
 
 
 class _AnyObject(msgspec.Struct):
@@ -55,7 +56,7 @@ def _all_fine(text: bytes, lines: list[bytes]) -> bool:
         text.decode()
         for line in lines:
             _check(line)
-    except (UnicodeDecodeError, msgspec.MsgspecError):
+    except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError):
         return False
     return True
 
@@ -70,6 +71,9 @@ def fault(record: bytes) -> str | None:
         _check(record)
     except msgspec.MsgspecError:
         return NOT_JSON
+    except RecursionError:
+        # Nobody who reads it later would come further.
+        return NESTED
     return None
 
 

@@ -1,7 +1,4 @@
-"""Pieces of files packed into batches: many small files into one, a big one into several.
-
-What belongs here: that. What does not: reading, and what has been taken before.
-"""
+"""Pieces of files packed into batches: many small files into one, a big one into several."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ import polars as pl
 
 from headworks.sources.base import RAW, REFUSED, Batch
 from headworks.sources.files.content import FileDamaged
+from headworks.sources.files.left_out import LeftOut
 from headworks.sources.files.progress import START, FileVersion, Progress
 from headworks.sources.files.text import LINE, Piece, refused_frame
 
@@ -43,8 +41,10 @@ class Packer:
     most_bytes: int
     most_rows: int
     most_files: int
+    left: LeftOut = field(default_factory=LeftOut)
     remarks: list[str] = field(default_factory=list)
     _frames: list[pl.DataFrame] = field(default_factory=list)
+    _types: dict[str, pl.DataType] = field(default_factory=dict)
     _refused: int = 0
     _rows: int = 0
     _size_bytes: int = 0
@@ -55,9 +55,14 @@ class Packer:
         """Add some records of a file."""
         if piece.frame.height:
             self._frames.append(_told(file, piece.frame))
+            self._types.update(piece.frame.schema)
         self._refused += piece.refused
         self._rows += piece.frame.height
         self._size_bytes += size_bytes
+
+    def takes(self, frame: pl.DataFrame) -> bool:
+        """Tell whether some records have the types of those that are packed already."""
+        return all(self._types.get(name, dtype) == dtype for name, dtype in frame.schema.items())
 
     def refuse(self, file: FileVersion, line: int, damage: FileDamaged) -> None:
         """Add a refused record that stands for what could not be read of a file."""
@@ -95,16 +100,17 @@ class Packer:
         self._size_bytes = mark.size_bytes if same else 0
 
     def batch(self, progress: Progress) -> Batch:
-        """Return a batch of all that was collected, and begin anew."""
-        frame = (
-            pl.concat(self._frames, how="diagonal_relaxed")
-            if self._frames
-            else pl.DataFrame(schema=FILE_COLUMNS)
-        )
+        """Return a batch of all that was collected, and start again with none."""
+        frame = pl.concat(self._frames, how="diagonal") if self._frames else pl.DataFrame(schema=FILE_COLUMNS)
         batch = Batch(
-            frame, progress.position(), read=self._rows, refused=self._refused, remarks=tuple(self.remarks)
+            frame,
+            progress.position(),
+            read=self._rows,
+            refused=self._refused,
+            remarks=tuple(self.remarks),
+            left_out=dict(self.left.counts),
         )
-        self.remarks, self._frames = [], []
+        self.remarks, self._frames, self._types = [], [], {}
         self._refused = self._rows = self._size_bytes = self._files = 0
         self._batches += 1
         return batch

@@ -4,8 +4,6 @@ The position in the checkpoint stays small with any number of files. It names se
 the versions of many files, and holds only the files that were taken since the last segment. Segments are named by
 their content and never changed, so that writing one means nothing until a committed position names it. Like the digits
 of a counter, small segments are merged into ever larger ones: their number grows with the logarithm of the files'.
-
-What belongs here: that state, without any reading of files. What does not: listing, reading.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from headworks.sources.base import Position
 
@@ -36,13 +34,18 @@ class Shelf(Protocol):
 
 @dataclass(frozen=True)
 class FileVersion:
-    """One version of one file, as the listing shows it; ``modified_us`` are microseconds since 1970 in UTC."""
+    """One version of one file, as the listing shows it; ``modified_us`` are microseconds since 1970 in UTC.
+
+    ``stamp`` changes with each writing of a file on a disk, even where its size and its time stay the same, but also
+    where its owner or its name do.
+    """
 
     path: str
     version: str
     size: int
     modified_us: int
     e_tag: str | None = None
+    stamp: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,20 +65,59 @@ class Place:
 START = Place()
 
 
+_REFUSED = "!"
+State = Literal["new", "known", "written again"]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What is noted of a file that was taken.
+
+    ``under`` is the declaration under which the whole file was refused; under another one it is tried again. ``digest``
+    is of a small file's content.
+    """
+
+    version: str
+    stamp: str = ""
+    digest: str = ""
+    under: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> Taken:
+        """Return what a text says that `text` made."""
+        under = ""
+        if text.startswith(_REFUSED):
+            under, _, text = text[1:].partition(" ")
+        version, stamp, digest = (*text.split(" "), "", "")[:3]
+        return cls(version, stamp, digest, under)
+
+    def text(self) -> str:
+        """Return it as one text, which is the version alone where there is nothing more."""
+        found = " ".join((self.version, self.stamp, self.digest)).rstrip()
+        return f"{_REFUSED}{self.under} {found}" if self.under else found
+
+
 @dataclass
 class Progress:
-    """The files that were taken, and the places in those that were taken in part."""
+    """The files that were taken, and the places in those that were taken in part.
+
+    ``declared`` names the declaration that files are read by, and ``again`` has refused files tried whatever it is.
+    """
 
     shelf: Shelf
+    declared: str = ""
+    again: bool = False
     taken: dict[str, str] = field(default_factory=dict)
     segments: list[tuple[str, int]] = field(default_factory=list)
     recent: dict[str, str] = field(default_factory=dict)
     parts: dict[str, tuple[str, Place]] = field(default_factory=dict)
 
     @classmethod
-    def at(cls, position: Position | None, shelf: Shelf) -> Progress:
+    def at(
+        cls, position: Position | None, shelf: Shelf, declared: str = "", *, again: bool = False
+    ) -> Progress:
         """Return what a position says, with the segments that it names read from the shelf."""
-        progress = cls(shelf)
+        progress = cls(shelf, declared, again)
         if position is None:
             return progress
         progress.segments = [(name, count) for name, count in position["segments"]]
@@ -102,8 +144,25 @@ class Progress:
 
     def missing(self, listed: Iterable[FileVersion]) -> list[FileVersion]:
         """Return the listed files that were not taken in this version, the oldest first."""
-        new = [file for file in listed if self.taken.get(file.path) != file.version]
+        new = [file for file in listed if self.state(file) != "known"]
         return sorted(new, key=lambda file: (file.modified_us, file.path))
+
+    def state(self, file: FileVersion) -> State:
+        """Tell whether a version of a file was taken, and whether the file was written again since."""
+        text = self.taken.get(file.path)
+        if text is None or text == file.version:
+            return "new" if text is None else "known"
+        taken = Taken.of(text)
+        if taken.version != file.version:
+            return "new"
+        if taken.under and (self.again or taken.under != self.declared):
+            return "new"
+        return "written again" if taken.stamp and file.stamp and taken.stamp != file.stamp else "known"
+
+    def is_same(self, file: FileVersion, digest: str) -> bool | None:
+        """Tell whether a file that was written again has the content that was taken; None where that is not known."""
+        known = Taken.of(self.taken[file.path]).digest
+        return known == digest if known and digest else None
 
     def place(self, file: FileVersion) -> Place:
         """Return where to go on in a file: after the part that was taken of this version, else at its start."""
@@ -119,10 +178,11 @@ class Progress:
         """Note that a file was taken up to a place."""
         self.parts[file.path] = (file.version, place)
 
-    def finished(self, file: FileVersion) -> None:
-        """Note that a file was taken to its end."""
+    def finished(self, file: FileVersion, digest: str = "", *, refused: bool = False) -> None:
+        """Note that a file was taken to its end, or refused as a whole."""
         self.parts.pop(file.path, None)
-        self.taken[file.path] = self.recent[file.path] = file.version
+        taken = Taken(file.version, file.stamp, digest, self.declared if refused else "")
+        self.taken[file.path] = self.recent[file.path] = taken.text()
 
     def _write_segment(self) -> None:
         files = self.recent

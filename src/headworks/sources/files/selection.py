@@ -1,16 +1,15 @@
-"""Which files of a location are read, and as what: the declaration that a flow's parameters become.
-
-What belongs here: plain values. What does not: where the location is, which a block says, and reading.
-"""
+"""Which files of a location are read, and as what: the declaration that a flow's parameters become."""
 
 from __future__ import annotations
+
+from hashlib import blake2b
 
 from pydantic import Field
 
 from headworks.settings import Settings
-from headworks.sources.files.formats import Compression, CsvOptions, Format
+from headworks.sources.files.formats import Compression, CsvOptions, Format, ParquetOptions
 
-HIDDEN = (".*", "_*", "*.tmp", "*.part", "*.crdownload", "*.filepart")
+HIDDEN = (".[!.]*", "_*", "*.tmp", "*.part", "*.crdownload", "*.filepart")
 
 
 class Files(Settings):
@@ -25,6 +24,7 @@ class Files(Settings):
         default=HIDDEN, description="Names of files and folders that are left out, as patterns."
     )
     csv: CsvOptions = Field(default_factory=CsvOptions, description="How CSV files are written.")
+    parquet: ParquetOptions = Field(default_factory=ParquetOptions, description="How Parquet files are read.")
     compression: Compression = Field(
         default="auto", description="gz, zst, none, or auto: by the ending of the file's name."
     )
@@ -34,3 +34,13 @@ class Files(Settings):
         description="Files modified less than so many seconds ago may still be written and are left for the next run. "
         "By default 5 in a folder, and 0 in an object store, whose objects appear whole.",
     )
+    retake_refused: bool = Field(
+        default=False,
+        description="Try files again that were refused whole. Where what is declared of the files has changed they "
+        "are tried again anyway.",
+    )
+
+    def declared(self) -> str:
+        """Return a short name of what is declared of the files' content."""
+        content = self.model_dump_json(include={"format", "csv", "parquet", "compression"})
+        return blake2b(content.encode(), digest_size=4).hexdigest()

@@ -1,8 +1,4 @@
-"""From blocks of text to pieces of records, each with the place just after it.
-
-What belongs here: going through the blocks, and records too long to be any. What does not: what a record is, which each
-format says.
-"""
+"""From blocks of text to pieces of records, each with the place just after it."""
 
 from __future__ import annotations
 
@@ -34,11 +30,12 @@ class Parsed:
 
 @dataclass(frozen=True)
 class Piece:
-    """Some records of a file, and the place after them."""
+    """Some records of a file, and the place after them; ``weight`` is what they count for, if not their bytes."""
 
     frame: pl.DataFrame
     refused: int
     place: Place
+    weight: int | None = None
 
 
 class TextFormat(Protocol):

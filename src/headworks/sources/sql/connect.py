@@ -21,20 +21,14 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 @contextmanager
 def connected(
-    settings: DatabaseSettings,
-    *,
-    application: str,
-    read_only: bool = False,
-    timezone: str | None = "UTC",
+    settings: DatabaseSettings, *, application: str, read_only: bool = False
 ) -> Iterator[Connection]:
     """Connect, hand out the connection, and close it; commits only where the caller does.
-
-    Without a ``timezone`` the session has the one that the database gives it.
 
     Raises errors of ours alone; none of them holds the password.
     """
     where = describe(settings)
-    connection = _connect(settings, application, timezone)
+    connection = _connect(settings, application)
     try:
         with translated_database(where):
             connection.read_only = read_only
@@ -52,7 +46,7 @@ def translated_database(where: str) -> Iterator[None]:
         raise translate_psycopg(problem, where) from problem
 
 
-def _connect(settings: DatabaseSettings, application: str, timezone: str | None) -> Connection:
+def _connect(settings: DatabaseSettings, application: str) -> Connection:
     try:
         return psycopg.connect(
             settings.libpq_url(),
@@ -61,8 +55,7 @@ def _connect(settings: DatabaseSettings, application: str, timezone: str | None)
             # Else psycopg hands out bytes where the database does not know its own encoding.
             client_encoding="UTF8",
             options=f"-c statement_timeout={settings.statement_timeout_s * 1000} "
-            f"-c lock_timeout={settings.lock_timeout_s * 1000}"
-            + (f" -c timezone={timezone}" if timezone else ""),
+            f"-c lock_timeout={settings.lock_timeout_s * 1000} -c timezone=UTC",
         )
     except psycopg.Error as problem:
         raise why_not(settings, problem) from problem
