@@ -140,7 +140,7 @@ def test_without_the_look_at_the_start_keys_of_the_live_stream_are_deleted(
         found = real(*arguments)
         assert found is not None
         everything = dict.fromkeys([NAME, found.stream], 1_000)
-        return replace(found, before=everything)
+        return replace(found, before=everything, landed=1_000)
 
     monkeypatch.setattr(refinement, "newest_complete", later)
     assert shop.refine().deleted == 3

@@ -139,6 +139,7 @@ def numbered(told: Sequence[Told]) -> pl.DataFrame:
         .rename({"gone": DELETED})
         .with_columns(
             pl.col("since").to_physical().alias("_cursor"),
+            pl.int_range(pl.len(), dtype=pl.Int64).alias("_arrival"),
             pl.lit(DAY0, dtype=pl.Datetime("us", "UTC")).alias("_ingested_at"),
             pl.lit("s").alias("_stream"),
             pl.lit(1, dtype=pl.Int64).alias("_sequence"),

@@ -169,23 +169,23 @@ RULES = (
     rule(
         "an older version does not replace a newer one",
         COMPARE,
-        "    older = known & ~(equal if keep_first else _not_older())",
-        "    older = known & pl.lit(False)",
+        "known & ~void & _not_older()",
+        "known & ~void",
         f"{_O}::test_an_old_backfill_does_not_overwrite_the_new",
         f"{_C}::test_any_order_and_any_portions_show_the_values_of_the_newest_versions",
     ),
     rule(
         "of the versions in a range the newest counts",
         COMPARE,
-        "    return rows.sort(order, nulls_last=False).unique(",
-        "    return rows.unique(",
+        "    found = marked.sort(list(PROVENANCE), nulls_last=False).unique(",
+        "    found = marked.unique(",
         f"{_C}::test_any_order_and_any_portions_show_the_values_of_the_newest_versions",
     ),
     rule(
         "a deleted key that comes back lives again",
         COMPARE,
-        'pl.col(name).eq_missing(pl.col(f"{name}_there")) for name in [*compared, DELETED]',
-        'pl.col(name).eq_missing(pl.col(f"{name}_there")) for name in compared',
+        "pl.col(name).eq_missing(_there(name)) for name in [*compared, DELETED]",
+        "pl.col(name).eq_missing(_there(name)) for name in compared",
         f"{_G}::test_a_key_that_the_source_shows_again_unchanged_lives_again",
     ),
     rule(
@@ -228,10 +228,10 @@ RULES = (
         VANISHING,
         (
             (
-                "readable(bronze.scan()).filter(since)",
-                'readable(bronze.scan()).filter(pl.col("_stream") == generation.stream)',
+                "bronze.scan().filter(_landed_since(generation.before))",
+                'bronze.scan().filter(pl.col("_stream") == generation.stream)',
             ),
-            ('~pl.col("_deleted") & ~since', '~pl.col("_deleted")'),
+            ("~pl.col(DELETED) & (pl.col(ARRIVAL) <= floor)", "~pl.col(DELETED)"),
         ),
         (f"{_G}::test_keys_that_the_live_stream_showed_since_its_start_are_not_deleted",),
     ),

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.fs as pa_fs
 from deltalake import (
     CommitProperties,
     DeltaTable,
@@ -53,6 +54,9 @@ MERGED_FILE_MB = 8
 """A merge writes each file anew that has one of its keys: in small files that is little."""
 
 _WRITTEN_AS_IT_IS = "nothing was written. Give the column the table's type where the rows are made."
+_GOES = "_goes"
+"""Marks the rows of a merge that say nothing but that their key has to go."""
+
 _PLAIN = WriterProperties(compression="SNAPPY")
 _FORBIDDEN = "delta.setTransactionRetentionDuration"
 
@@ -129,6 +133,24 @@ class Table:
     def live_count(self) -> int:
         """Return the number of rows of this version that are no tombstones."""
         return int(self.scan().filter(~pl.col("_deleted")).select(pl.len()).collect().item())
+
+    def newest_version(self) -> int:
+        """Return the newest version that there is; this object keeps the one that was read, and commits from it."""
+        # A look at single names of the log costs less than opening the table, and mostly there is none to be seen.
+        with translated(self.name):
+            objects = Objects(self._delta.table_uri, self._options)
+
+            def there(version: int) -> bool:
+                (found,) = objects.get_file_info([f"_delta_log/{version:020}.json"])
+                return bool(found.type != pa_fs.FileType.NotFound)
+
+            known, step = self.version, 1
+            while there(known + step):
+                known, step = known + step, 2 * step
+            while step > 1:
+                step //= 2
+                known += step if there(known + step) else 0
+            return known
 
     def streams(self) -> list[str]:
         """Return the streams that have rows in a table partitioned by ``_stream``, sorted."""
@@ -243,11 +265,23 @@ class Table:
         )
 
     def merge(
-        self, frame: pl.DataFrame | pl.LazyFrame, key: tuple[str, ...], transactions: Transactions
+        self,
+        frame: pl.DataFrame | pl.LazyFrame,
+        key: tuple[str, ...],
+        transactions: Transactions,
+        removed: pl.DataFrame | None = None,
     ) -> None:
-        """Update the rows with a key of ``frame`` and insert the others, in one commit that is never rebased."""
-        extra = set(frame.collect_schema()) - set(self.columns)
+        """Update the rows with a key of ``frame`` and insert the others, in one commit that is never rebased.
+
+        Rows with a key of ``removed`` are deleted by the same commit.
+        """
+        columns = list(frame.collect_schema())
         frame = self._in_own_types(frame)
+        if removed is not None and removed.height:
+            kept = frame.lazy().collect().with_columns(pl.lit(value=False).alias(_GOES))
+            goes = removed.with_columns(pl.lit(value=True).alias(_GOES))
+            frame = pl.concat([kept, goes], how="diagonal")
+        extra = set(columns) - set(self.columns)
         matched = " AND ".join(f'target."{column}" = source."{column}"' for column in key)
         merger = self._delta.merge(
             _as_stream(frame) if isinstance(frame, pl.LazyFrame) else frame,
@@ -260,7 +294,13 @@ class Table:
             commit_properties=_properties(transactions, 0),
             post_commithook_properties=_NO_HOUSEKEEPING,
         )
-        merger.when_matched_update_all().when_not_matched_insert_all().execute()
+        if _GOES not in frame.collect_schema():
+            merger.when_matched_update_all().when_not_matched_insert_all().execute()
+            return
+        values = {f'"{name}"': f'source."{name}"' for name in columns}
+        merger.when_matched_delete(f'source."{_GOES}"').when_matched_update(values).when_not_matched_insert(
+            values
+        ).execute()
 
     def _in_own_types(
         self, rows: pl.DataFrame | pl.LazyFrame | pa.RecordBatchReader

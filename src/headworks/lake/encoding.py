@@ -26,7 +26,7 @@ _SHORT_DIGITS = 18
 
 _BOUNDS: Final = "CHUNK"
 """Delta's own statistics are made from bounds for a column's part of a file."""
-_OWN_NUMBERS = ("_row", "_sequence", "_ingested_at")
+_OWN_NUMBERS = ("_row", "_sequence", "_ingested_at", "_landed")
 
 NUMBERED = WriterProperties(
     compression="SNAPPY",

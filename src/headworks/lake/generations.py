@@ -36,7 +36,8 @@ class Generation:
     """A full read: its number, its stream, the moment before its first record was read, and what was landed by then.
 
     ``before`` holds the last sequence of each stream when it began; None for one that was completed by a version of
-    headworks that did not note them, and that deletes nothing. ``keys`` is the object that holds all keys, where keys
+    headworks that did not note them, and that deletes nothing. ``landed`` is the version of bronze that it began from:
+    rows with a larger one were landed since. ``keys`` is the object that holds all keys, where keys
     alone were read. ``largest_share`` is the largest share of the known keys that may vanish by it, None for any.
     """
 
@@ -47,6 +48,7 @@ class Generation:
     before: Mapping[str, int] | None = None
     keys: str | None = None
     largest_share: float | None = None
+    landed: int | None = None
 
 
 def begin_generation(landing: Landing, schema: pl.Schema) -> Generation:
@@ -55,7 +57,7 @@ def begin_generation(landing: Landing, schema: pl.Schema) -> Generation:
     number = table.transaction(_begun(landing.dataset)) + 1
     # Of the version that the mark is set on: what is landed beside it counts as seen since, which deletes less.
     before = {stream: table.transaction(stream) for stream in table.streams()}
-    started_at = landing.clock()
+    landed, started_at = table.version, landing.clock()
     try:
         _mark(table, {_begun(landing.dataset): number})
     except Exception as problem:
@@ -68,7 +70,7 @@ def begin_generation(landing: Landing, schema: pl.Schema) -> Generation:
             ) from problem
         raise
     stream = generation_stream(landing.dataset, number)
-    return Generation(landing.dataset, number, stream, started_at, before)
+    return Generation(landing.dataset, number, stream, started_at, before, landed=landed)
 
 
 def complete_generation(landing: Landing, generation: Generation) -> None:
@@ -94,6 +96,7 @@ def complete_generation(landing: Landing, generation: Generation) -> None:
             "run_id": landing.run_id,
             "keys": generation.keys,
             "largest_share": generation.largest_share,
+            "landed": generation.landed,
         },
     )
     _mark(
@@ -148,6 +151,7 @@ def newest_complete(lake: Lake, table: Table, dataset: str) -> Generation | None
         before=mark.get("before"),
         keys=mark.get("keys"),
         largest_share=mark.get("largest_share"),
+        landed=mark.get("landed"),
     )
 
 

@@ -254,7 +254,7 @@ def _commit(
     encoding: Encoding,
 ) -> None:
     """Append a batch with its sequence and token: this is the moment in which it happens."""
-    meta = Metadata(sequence, landing.clock())
+    meta = Metadata(sequence, landing.clock(), table.newest_version() + 1)
     with panics_as_errors():
         rows = stamped(conformed, meta)
         transactions = {landing.stream: sequence, checkpoint_id(landing.stream): token}

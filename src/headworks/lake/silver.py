@@ -122,10 +122,12 @@ def commit_silver(
     todo: Pending,
     attempt: Try,
     only_inserts: bool = False,
+    removed: pl.DataFrame | None = None,
 ) -> None:
     """Commit the changes of an audited range with its transactions; also when there are none, or it is read for ever.
 
-    With ``only_inserts`` silver has none of the keys, and they need not be looked for again. Raises `CandidateStale`
+    With ``only_inserts`` silver has none of the keys, and they need not be looked for again. ``removed`` are keys of
+    rows that go. Raises `CandidateStale`
     where anything was committed since ``silver`` was opened.
     """
     transactions = {r.stream: r.upto for r in todo.ranges}
@@ -133,7 +135,8 @@ def commit_silver(
         transactions[ended_id(dataset)] = todo.generation
     transactions[WRITER] = attempt.writer
     transactions[TRY] = attempt.token
-    nothing = changes.lazy().head(1).collect().is_empty()
+    goes = removed is not None and not removed.is_empty()
+    nothing = changes.lazy().head(1).collect().is_empty() and not goes
     transactions[CHANGE] = silver.transaction(CHANGE) + (0 if nothing else 1)
     if not nothing:
         transactions[CHANGED_BY] = attempt.token
@@ -143,7 +146,7 @@ def commit_silver(
         elif only_inserts or silver.row_count() == 0:
             silver.append(changes, transactions, retries=0)
         else:
-            silver.merge(changes, key, transactions)
+            silver.merge(changes, key, transactions, removed)
 
 
 def check_committed(lake: Lake, dataset: str, silver: Table, attempt: Try, rows: int) -> None:

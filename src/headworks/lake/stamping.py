@@ -17,12 +17,18 @@ from headworks.lake.drift import CHANGE_THE_QUERY, Policy, storable
 from headworks.lake.exact import in_types
 from headworks.sources.base import Rows
 
+LANDED = "_landed"
+"""The version of bronze that a batch was committed to follow: of two batches that did not wait for each other it may be
+the same, and else that of the later one is larger, whatever the clocks of their machines say. Null in rows that were
+landed before headworks kept it."""
+
 METADATA = pl.Schema(
     {
         "_stream": pl.String(),
         "_sequence": pl.Int64(),
         "_row": pl.Int64(),
         "_ingested_at": pl.Datetime("us", "UTC"),
+        LANDED: pl.Int64(),
     }
 )
 _ARROW = pa.schema(
@@ -30,6 +36,7 @@ _ARROW = pa.schema(
         "_sequence": pa.int64(),
         "_row": pa.int64(),
         "_ingested_at": pa.timestamp("us", "UTC"),
+        LANDED: pa.int64(),
     }
 )
 
@@ -40,6 +47,7 @@ class Metadata:
 
     sequence: int
     ingested_at: datetime
+    landed: int
 
 
 def conforming(rows: Rows, bronze: pl.Schema, drift: Policy, where: str) -> Rows:
@@ -73,4 +81,5 @@ def _metadata(meta: Metadata, count: pl.Expr) -> list[pl.Expr]:
         pl.repeat(meta.sequence, count, dtype=pl.Int64).alias("_sequence"),
         pl.int_range(count, dtype=pl.Int64).alias("_row"),
         pl.repeat(meta.ingested_at, count, dtype=pl.Datetime("us", "UTC")).alias("_ingested_at"),
+        pl.repeat(meta.landed, count, dtype=pl.Int64).alias(LANDED),
     ]

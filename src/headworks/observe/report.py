@@ -91,6 +91,13 @@ class RefineReport(Report):
     inserted: int = 0
     updated: int = 0
     deleted: int = Field(default=0, description="Keys that a complete full read no longer showed.")
+    returned: int = Field(
+        default=0, description="Keys that an earlier full read did not show, and this one does."
+    )
+    unidentified: int = Field(
+        default=0,
+        description="Records of the full read whose key cannot be read; while there are any, no key is deleted.",
+    )
     waiting: int = Field(default=0, description="Rows in quarantine that wait for the row they refer to.")
     elsewhere: int = Field(
         default=0,
@@ -106,7 +113,7 @@ class RefineReport(Report):
     @property
     def changed(self) -> bool:
         """Tell whether silver's rows changed."""
-        return self.accepted + self.deleted > 0
+        return self.accepted + self.deleted + self.returned > 0
 
 
 class ReplayReport(Report):

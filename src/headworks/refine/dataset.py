@@ -20,9 +20,11 @@ from headworks.names import check_dataset
 from headworks.quality.limits import AnomalyLimits
 from headworks.settings import RejectLimits
 
+CURSOR, ARRIVAL = "_cursor", "_arrival"
 PROVENANCE = pl.Schema(
     {
-        "_cursor": pl.Int64(),
+        CURSOR: pl.Int64(),
+        ARRIVAL: pl.Int64(),
         "_ingested_at": pl.Datetime("us", "UTC"),
         "_stream": pl.String(),
         "_sequence": pl.Int64(),
@@ -31,14 +33,25 @@ PROVENANCE = pl.Schema(
 )
 """What orders the versions of a key, from the most to the least significant: the newest has the largest values.
 
-The cursor is kept as a whole number where it is one, a date or a moment, and else as what it is, see `cursor_type`.
+Arrival is the order in which bronze got the rows, and comes from its commits, not from clocks: within a stream it is
+that of the sequence and the row, and of two streams it is the order of their commits. The cursor is kept as a whole
+number where it is one, a date or a moment, and else as what it is, see `cursor_type`.
 """
+
+BATCH = 2**32
+"""How many places in the order of arrival a batch has."""
 
 ORIGIN = ("_stream", "_sequence", "_row")
 """What names one row of bronze."""
 
 DELETED = "_deleted"
 """Marks tombstones in silver, and in bronze where the source says that a record was deleted."""
+
+VOID = "_void_until"
+"""Which rows of a key a deletion has ended in silver: those that arrived until then. Null where there was none."""
+
+OWN = (*PROVENANCE, DELETED, VOID)
+"""The columns of silver that are no column of a dataset."""
 
 VALID_FROM, VALID_TO, CURRENT = "valid_from", "valid_to", "current"
 """The columns that a history has beside the declared ones."""
@@ -49,12 +62,17 @@ Keeping = Literal["newest", "first", "history"]
 
 @dataclass(frozen=True)
 class Reference:
-    """Columns that must be the key of a row in another dataset; a row without it waits in quarantine for it."""
+    """Columns that must be the key of a row in another dataset; a row without it waits in quarantine for it.
+
+    Where the reference is ``optional``, a row in which one of the columns is null refers to nothing and waits for
+    nothing. Left out, it is so if the schema lets one of the columns be null.
+    """
 
     columns: tuple[str, ...]
     parent: str
     parent_columns: tuple[str, ...]
     reason: str
+    optional: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +106,8 @@ class Dataset:
 
     ``keeps`` says what silver keeps of the versions of a key: ``newest`` merges by key, ``first`` appends and never
     changes a row again, ``history`` keeps every version with the time in which it was valid (SCD type 2); it needs a
-    cursor, which says from when on. ``agreements`` hold rows against those that they refer to. ``deleted_when`` is true
+    cursor, which says from when on. With ``first`` a row is changed only by its deletion, and by its return after that.
+    ``agreements`` hold rows against those that they refer to. ``deleted_when`` is true
     for a record that says its key is gone; such a tombstone needs nothing but its key, and the last values are kept.
     ``warnings`` names rules that a row may break: it is counted and told, and goes through. ``told`` says for people
     what a rule means. ``nested`` says that the records are the elements of an array in another dataset's records, and
@@ -136,6 +155,14 @@ class Dataset:
                 where=self.name,
                 do="give each column of the schema an expression, and make the key out of them.",
             )
+        own = (VALID_FROM, VALID_TO, CURRENT) if self.keeps == "history" else ()
+        kept = [name for name in self.columns if name in {*OWN, *own}]
+        if kept:
+            raise SettingsError(
+                f"Silver keeps columns of these names for itself: {', '.join(kept)}.",
+                where=self.name,
+                do="give the columns other names; their expressions may read a column or field of any name.",
+            )
         for agreement in self.agreements:
             self._check_agreement(agreement)
 
@@ -143,6 +170,13 @@ class Dataset:
     def missing_reasons(self) -> list[str]:
         """The reasons that say that a parent is missing."""
         return [reference.reason for reference in self.references]
+
+    def is_optional(self, reference: Reference) -> bool:
+        """Tell whether a null in a reference's columns means that there is no parent."""
+        if reference.optional is not None:
+            return reference.optional
+        columns = self.schema.columns()
+        return any(columns[name].nullable for name in reference.columns if name in columns)
 
     @property
     def waiting_reasons(self) -> list[str]:
@@ -166,8 +200,10 @@ class Dataset:
                 where=self.name,
                 do="declare them as text, as numbers or as moments.",
             )
-        ordering = {**PROVENANCE, "_cursor": self.cursor_type()}
-        return pl.Schema({**typed, **self._validity(typed), **ordering, DELETED: pl.Boolean()})
+        ordering = {**PROVENANCE, CURSOR: self.cursor_type()}
+        return pl.Schema(
+            {**typed, **self._validity(typed), **ordering, DELETED: pl.Boolean(), VOID: pl.Int64()}
+        )
 
     def cursor_type(self) -> pl.DataType:
         """Return the type in which the cursor orders versions, which holds each of its values exactly."""

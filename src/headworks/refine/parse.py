@@ -15,12 +15,20 @@ import polars as pl
 from headworks.errors import SettingsError, SourceMissing
 from headworks.lake.drift import stored
 from headworks.lake.exact import exactly, fits, same_kind
-from headworks.refine.dataset import DELETED, ORIGIN, PROVENANCE, Dataset
+from headworks.lake.stamping import LANDED
+from headworks.refine.dataset import ARRIVAL, BATCH, CURSOR, DELETED, PROVENANCE, Dataset
 from headworks.sources.base import RAW, REFUSED
 
 UNREADABLE = "_unreadable"
 RECORD_UNREADABLE = "record|unreadable"
 CURSOR_IN_FUTURE = "cursor|future"
+
+_MALFORMED = "_malformed"
+_PLACE_NAME = "_place"
+_PLACE = pl.int_range(pl.len()).alias(_PLACE_NAME)
+"""Stands beside expressions that may all be constants, and would else give one row."""
+_STAMPED = -(2**62)
+"""Where the rows begin that were landed before their order was noted."""
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
@@ -28,25 +36,50 @@ _string = msgspec.json.Decoder(str)
 
 def parse(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     """Return the typed columns of ``rows`` with provenance and a list of what could not be read in each row."""
-    raw = (
-        _fields(rows, dataset.fields)
-        if dataset.fields
-        else rows.with_columns(pl.lit(False).alias("_malformed"))
-    )
+    # A source's fields may have any name, those of our own columns among them: these are looked at apart.
+    raw, malformed = _fields(rows, dataset.fields) if dataset.fields else (rows, [False] * rows.height)
     made = _exact(raw, dataset)
     typed = [expression.alias(name) for name, expression in made.items()]
-    gone = _gone(raw, dataset)
+    gone = _gone(raw, rows, dataset)
+    ours = rows.select(_arrival(rows), *(name for name in PROVENANCE if name not in {CURSOR, ARRIVAL}))
+    parsed = pl.concat(
+        [
+            raw.select(*typed, _PLACE).drop(_PLACE_NAME),
+            ours,
+            gone.to_frame(),
+            pl.DataFrame({_MALFORMED: pl.Series(malformed, dtype=pl.Boolean)}),
+        ],
+        how="horizontal",
+    )
+    present = raw.select(*(_present(expression).alias(name) for name, expression in made.items()), _PLACE)
     broken = [
-        pl.when(_present(expression) & expression.is_null() & (~gone | pl.lit(name in dataset.key))).then(
-            pl.lit(f"{name}|unreadable")
-        )
-        for name, expression in made.items()
+        pl.when(
+            present.get_column(name)
+            & pl.col(name).is_null()
+            & (~pl.col(DELETED) | pl.lit(name in dataset.key))
+        ).then(pl.lit(f"{name}|unreadable"))
+        for name in dataset.columns
     ]
-    whole = pl.when(pl.col("_malformed")).then(pl.lit(RECORD_UNREADABLE))
-    unreadable = pl.concat_list(whole, *broken).list.drop_nulls().alias(UNREADABLE)
-    provenance = [pl.col(name) for name in PROVENANCE if name != "_cursor"]
-    parsed = raw.select(*typed, *provenance, unreadable, gone.alias(DELETED))
-    return parsed.with_columns(_cursor(dataset))
+    whole = pl.when(_MALFORMED).then(pl.lit(RECORD_UNREADABLE))
+    missing = [_missing(name, dataset, present) for name in _identifying(dataset)]
+    unreadable = pl.concat_list(whole, *broken, *missing).list.drop_nulls().alias(UNREADABLE)
+    return parsed.with_columns(unreadable, _cursor(dataset)).select(
+        *dataset.columns, *PROVENANCE, UNREADABLE, DELETED
+    )
+
+
+def _identifying(dataset: Dataset) -> list[str]:
+    """Return the columns without which a row has no place in silver, and that the schema lets be null."""
+    cursor = [dataset.cursor] if dataset.keeps == "history" and dataset.cursor is not None else []
+    columns = dataset.schema.columns()
+    return [name for name in dict.fromkeys([*dataset.key, *cursor]) if columns[name].nullable]
+
+
+def _missing(name: str, dataset: Dataset, present: pl.DataFrame) -> pl.Expr:
+    """Return the reason of a row that lacks a part of its key, or of the beginning of its time."""
+    needed = pl.lit(name in dataset.key) | ~pl.col(DELETED)
+    lacks = pl.col(name).is_null() & ~present.get_column(name) & ~pl.col(_MALFORMED) & needed
+    return pl.when(lacks).then(pl.lit(f"{name}|nullability"))
 
 
 def without_future(parsed: pl.DataFrame, dataset: Dataset, latest: datetime) -> pl.DataFrame:
@@ -100,10 +133,33 @@ def tombstones(parsed: pl.DataFrame, dataset: Dataset) -> pl.Series:
     return parsed.select(pl.col(DELETED) & keyed & (pl.col(UNREADABLE).list.len() == 0)).to_series()
 
 
-def _gone(raw: pl.DataFrame, dataset: Dataset) -> pl.Expr:
+def _gone(raw: pl.DataFrame, rows: pl.DataFrame, dataset: Dataset) -> pl.Series:
     if dataset.deleted_when is not None:
-        return dataset.deleted_when.fill_null(False)
-    return pl.col(DELETED).fill_null(False) if DELETED in raw.columns else pl.lit(False)
+        told = raw.select(dataset.deleted_when.fill_null(value=False).alias(DELETED)).to_series()
+        return told if len(told) == rows.height else told.new_from_index(0, rows.height)
+    # A column of that name which is no truth value is the source's own, and says nothing to us.
+    marked = rows.schema.get(DELETED) == pl.Boolean()
+    gone = (
+        pl.col(DELETED).fill_null(value=False) if marked else pl.repeat(False, rows.height, dtype=pl.Boolean)
+    )
+    return rows.select(gone.alias(DELETED)).to_series()
+
+
+def stamped_arrival() -> pl.Expr:
+    """Return the place in the order of arrival of rows from before it was noted: by the clocks that stamped them."""
+    return pl.lit(_STAMPED, dtype=pl.Int64) + pl.col("_ingested_at").to_physical()
+
+
+def _arrival(rows: pl.DataFrame) -> pl.Expr:
+    """Return the place of each row in the order in which bronze got them.
+
+    Rows from before that was noted come before all others, in the order of the clocks that stamped them.
+    """
+    stamped = stamped_arrival()
+    if LANDED not in rows.columns:
+        return stamped.alias(ARRIVAL)
+    noted = pl.col(LANDED) * BATCH + pl.col("_row")
+    return pl.when(pl.col(LANDED).is_null()).then(stamped).otherwise(noted).alias(ARRIVAL)
 
 
 def _exact(raw: pl.DataFrame, dataset: Dataset) -> dict[str, pl.Expr]:
@@ -141,9 +197,9 @@ def _cursor(dataset: Dataset) -> pl.Expr:
     """Return what orders versions: the cursor's exact value; a number that is not finite has no place in the order."""
     kind = dataset.cursor_type()
     if dataset.cursor is None:
-        return pl.lit(None, dtype=kind).alias("_cursor")
+        return pl.lit(None, dtype=kind).alias(CURSOR)
     return cursor_order(pl.col(dataset.cursor), dataset.schema.columns()[dataset.cursor].dtype, kind).alias(
-        "_cursor"
+        CURSOR
     )
 
 
@@ -162,8 +218,11 @@ def _present(expression: pl.Expr) -> pl.Expr:
     return pl.all_horizontal(pl.col(name).is_not_null() for name in roots) if roots else pl.lit(False)
 
 
-def _fields(rows: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
-    """Take each JSON record apart into columns of text: strings without quotes, all else exactly as written."""
+def _fields(rows: pl.DataFrame, names: tuple[str, ...]) -> tuple[pl.DataFrame, list[bool]]:
+    """Take each JSON record apart into columns of text: strings without quotes, all else exactly as written.
+
+    With it comes which records are no objects.
+    """
     columns: dict[str, list[str | None]] = {name: [] for name in names}
     malformed: list[bool] = []
     for record in rows.get_column("record"):
@@ -171,9 +230,8 @@ def _fields(rows: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
         malformed.append(values is None)
         for column, value in zip(columns.values(), values or [None] * len(names), strict=True):
             column.append(value)
-    kept = rows.select(*ORIGIN, "_ingested_at", *([DELETED] if DELETED in rows.columns else []))
-    fields = {name: pl.Series(name, column, dtype=pl.String) for name, column in columns.items()}
-    return kept.with_columns(**fields, _malformed=pl.Series(malformed, dtype=pl.Boolean))
+    fields = [pl.Series(name, column, dtype=pl.String) for name, column in columns.items()]
+    return rows.drop("record").with_columns(fields), malformed
 
 
 def _texts(record: bytes | None, names: tuple[str, ...]) -> list[str | None] | None:

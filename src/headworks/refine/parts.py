@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import duckdb
 import polars as pl
@@ -22,11 +23,12 @@ import polars as pl
 from headworks.observe.report import RefineReport
 from headworks.quality.profiles import SAMPLE
 from headworks.quality.rules import REASONS, judged_row_by_row
-from headworks.refine.compare import CLOSING, INSERT, OLDER, SAME, STATE, UPDATE, Comparison
-from headworks.refine.dataset import PROVENANCE, Dataset
+from headworks.refine.compare import CLOSING, INSERT, OLDER, RAISED, SAME, STATE, UPDATE, Comparison
+from headworks.refine.dataset import CURSOR, PROVENANCE, VOID, Dataset
 from headworks.refine.parse import key_as_text
 
 _PLACE = ("_stream", "_sequence", "_row")
+_ORIGINS = pl.Schema({"_stream": pl.String(), "_sequence": pl.Int64(), "_row": pl.Int64()})
 _DUCKDB = {"memory_limit": "300MB", "preserve_insertion_order": "false", "threads": "2"}
 
 
@@ -71,13 +73,16 @@ class Parts:
     def add(self, comparison: Comparison, received: pl.DataFrame) -> None:
         """Spill a part's candidates with what they mean for silver, and keep its share of the samples."""
         marked = comparison.marked
+        self._spill(marked)
+        share = SAMPLE / max(self.rows, 1)
+        self.sample.append(_share_of(marked.drop(STATE), share, "_cursor"))
+        self.received.append(_share_of(received, share, "_ingested_at"))
+
+    def _spill(self, marked: pl.DataFrame) -> None:
         path = self.folder / f"candidates-{len(self.files):05}.parquet"
         marked.write_parquet(path, compression="lz4", statistics=False)
         self.files.append(path)
         self.states.update(_counted(marked))
-        share = SAMPLE / max(self.rows, 1)
-        self.sample.append(_share_of(marked.drop(STATE), share, "_cursor"))
-        self.received.append(_share_of(received, share, "_ingested_at"))
 
     def add_rejected(self, kept: pl.DataFrame, rejected: pl.DataFrame) -> None:
         """Spill a part's rejected rows as quarantine keeps them, and count their reasons."""
@@ -88,30 +93,44 @@ class Parts:
             kept.write_parquet(path, compression="lz4")
             self.rejects.append(path)
 
-    def settle(self) -> None:
-        """Keep the newest version of each key that came in several parts; the others are superseded."""
-        losers = _older_versions(self.files, self.dataset.key, self.folder)
-        for path in self.files if losers.height else ():
+    def settle(self, compare_again: Callable[[pl.DataFrame], tuple[Comparison, int]]) -> None:
+        """Keep of each key that came in several parts the version that counts; the others are superseded.
+
+        Where a deletion is among them, what each means depends on the others: ``compare_again`` compares these few with
+        silver, and returns how many of them are superseded by each other.
+        """
+        losers, ended = _older_versions(self.files, self.dataset, self.folder)
+        taken = []
+        for path in self.files if losers.height or ended.height else ():
             rows = pl.read_parquet(path)
             out = rows.join(losers, on=list(_PLACE), how="semi")
-            if not out.is_empty():
-                self.states.subtract(_counted(out))
-                self.superseded += out.height
-                kept = rows.join(losers, on=list(_PLACE), how="anti", maintain_order="left")
-                kept.write_parquet(path, compression="lz4", statistics=False)
+            apart = rows.join(ended, on=list(self.dataset.key), how="semi")
+            if out.is_empty() and apart.is_empty():
+                continue
+            self.states.subtract(_counted(out))
+            self.states.subtract(_counted(apart))
+            self.superseded += out.height
+            taken.append(apart.drop(STATE))
+            kept = rows.join(losers, on=list(_PLACE), how="anti", maintain_order="left")
+            kept = kept.join(ended, on=list(self.dataset.key), how="anti", maintain_order="left")
+            kept.write_parquet(path, compression="lz4", statistics=False)
+        if taken and (again := pl.concat(taken)).height:
+            comparison, superseded = compare_again(again)
+            self.superseded += superseded
+            self._spill(comparison.marked)
 
     @property
     def only_inserts(self) -> bool:
         """Tell whether silver has none of the keys."""
-        return not (self.states[UPDATE] or self.states[CLOSING])
+        return not (self.states[UPDATE] or self.states[CLOSING] or self.states[RAISED])
 
     def changes(self, touched: pl.Series) -> pl.LazyFrame:
         """Return the rows that a merge has to carry; of those read again later only those of ``touched`` keys."""
         rows = pl.scan_parquet(self.files)
         carried = pl.col(STATE).is_in([INSERT, UPDATE])
-        if self.states[CLOSING] and not touched.is_empty():
+        if self.states[CLOSING] + self.states[RAISED] and not touched.is_empty():
             again = key_as_text(self.dataset.key).is_in(touched.drop_nulls().unique().implode())
-            carried |= (pl.col(STATE) == CLOSING) & again
+            carried |= pl.col(STATE).is_in([CLOSING, RAISED]) & again
         return rows.filter(carried).drop(STATE)
 
     def live_rows(self) -> tuple[str, ...]:
@@ -123,6 +142,11 @@ class Parts:
         if not self.rejects:
             return pl.Series("key", dtype=pl.String)
         return pl.scan_parquet(self.rejects).select("key").collect().to_series()
+
+    def rejected_origins(self) -> pl.DataFrame:
+        """Return where in bronze all rejected rows are."""
+        rejects = pl.scan_parquet(self.rejects) if self.rejects else pl.LazyFrame(schema=_ORIGINS)
+        return rejects.select(_PLACE).collect()
 
     def quarantined(self, schema: pl.Schema) -> pl.LazyFrame:
         """Return all rejected rows as quarantine keeps them."""
@@ -137,7 +161,7 @@ class Parts:
                 "rejected": self.rejected,
                 "reasons": dict(sorted(self.reasons.items())),
                 "warned": dict(sorted(self.warned.items())),
-                "superseded": self.superseded + self.states[OLDER],
+                "superseded": self.superseded + self.states[OLDER] + self.states[RAISED],
                 "unchanged": self.states[SAME] + self.states[CLOSING],
                 "inserted": self.states[INSERT],
                 "updated": self.states[UPDATE],
@@ -171,16 +195,31 @@ def _share_of(rows: pl.DataFrame, share: float, order: str) -> pl.DataFrame:
     return pl.concat([chosen, rows.top_k(1, by=order), rows.bottom_k(1, by=order)])
 
 
-def _older_versions(files: Sequence[Path], key: Sequence[str], folder: Path) -> pl.DataFrame:
-    """Return the places of all versions but the newest of keys that came in several files."""
-    names = ", ".join(f'"{name}"' for name in key)
-    order = ", ".join(f"{name} DESC NULLS LAST" for name in PROVENANCE)
+def _older_versions(
+    files: Sequence[Path], dataset: Dataset, folder: Path
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the places of all versions but the one that counts, of keys that came in several files.
+
+    Beside them are the keys of those that a deletion is among: these are to be compared again.
+    """
+    names = ", ".join(f'"{name}"' for name in dataset.key)
+    if dataset.keeps == "first":
+        order = ", ".join(f"{name} ASC" for name in PROVENANCE if name != CURSOR)
+    else:
+        order = ", ".join(f"{name} DESC NULLS LAST" for name in PROVENANCE)
     with duckdb.connect(config={**_DUCKDB, "temp_directory": str(folder)}) as connection:
         connection.from_parquet([str(path) for path in files]).create_view("rows")
+        several = f"SELECT {names}, max({VOID}) AS void FROM rows GROUP BY {names} HAVING count(*) > 1"
         found = connection.execute(
-            f"WITH several AS (SELECT {names} FROM rows GROUP BY ALL HAVING count(*) > 1)"
-            f" SELECT {', '.join(_PLACE)} FROM rows JOIN several USING ({names})"
+            f"WITH several AS ({several})"
+            f" SELECT {', '.join(_PLACE)} FROM rows JOIN several USING ({names}) WHERE void IS NULL"
             f" QUALIFY row_number() OVER (PARTITION BY {names} ORDER BY {order}) > 1"
         ).fetchall()
-    schema = {"_stream": pl.String, "_sequence": pl.Int64, "_row": pl.Int64}
-    return pl.DataFrame(found, schema=schema, orient="row")
+        ended = connection.sql(f"SELECT {names} FROM ({several}) WHERE void IS NOT NULL").to_arrow_table()
+    types = {name: dtype for name, dtype in dataset.silver_schema().items() if name in dataset.key}
+    keys = (
+        cast(pl.DataFrame, pl.from_arrow(ended))
+        .select(pl.col(name).cast(dtype) for name, dtype in types.items())
+        .select(dataset.key)
+    )
+    return pl.DataFrame(found, schema=_ORIGINS, orient="row"), keys

@@ -36,7 +36,9 @@ def split_orphans(lake: Lake, dataset: Dataset, rows: pl.DataFrame) -> Verdict:
             maintain_order="left",
         )
     missing = [
-        pl.when(pl.col(f"_parent{number}").is_null()).then(pl.lit(reference.reason))
+        pl.when(pl.col(f"_parent{number}").is_null() & ~_refers_to_nothing(dataset, reference)).then(
+            pl.lit(reference.reason)
+        )
         for number, reference in enumerate(dataset.references)
     ]
     # Without its parent a row has nulls to be held against, which pass: it is told that the parent is missing, alone.
@@ -63,6 +65,12 @@ def _in_types_of(rows: pl.DataFrame, parents: pl.DataFrame, reference: Reference
         )
     typed = parents.with_columns(exactly(pl.col(name), *both).alias(name) for name, both in pairs.items())
     return typed.drop_nulls(reference.columns)
+
+
+def _refers_to_nothing(dataset: Dataset, reference: Reference) -> pl.Expr:
+    if not dataset.is_optional(reference):
+        return pl.lit(value=False)
+    return pl.any_horizontal(pl.col(name).is_null() for name in reference.columns)
 
 
 def parents_elsewhere(dataset: Dataset, rejected: pl.DataFrame) -> int:

@@ -32,14 +32,15 @@ from headworks.quality.gate import check_account, check_rejects, decide
 from headworks.quality.rules import REASONS
 from headworks.quality.views import AsItWouldBe, Candidate, Rows
 from headworks.refine.compare import Comparison
-from headworks.refine.dataset import CURRENT, DELETED, PROVENANCE, VALID_FROM, Dataset
+from headworks.refine.dataset import CURRENT, DELETED, PROVENANCE, VALID_TO, VOID, Dataset
 from headworks.refine.following import following
+from headworks.refine.history import compare_history
 from headworks.refine.judged import Judged, judge_range, quarantined
 from headworks.refine.parse import key_text
 from headworks.refine.parts import can_be_taken_in_parts, spilled
 from headworks.refine.screening import Range, screen_idle, screen_silver
-from headworks.refine.vanishing import check_vanished, find_deletes
-from headworks.refine.versions import compare_with
+from headworks.refine.vanishing import Vanished, check_vanished, find_vanished
+from headworks.refine.versions import compare_with, latest_versions, rows_of
 from headworks.refine.work import PART_ROWS, Refinement, RefineOutcome, silver_reference
 
 __all__ = ["PART_ROWS", "RefineOutcome", "Refinement", "commit_merge", "live_rows", "refine"]
@@ -51,7 +52,21 @@ class _Gone:
 
     after: pl.LazyFrame
     generation: Generation | None
-    deletes: pl.DataFrame
+    vanished: Vanished
+
+    @property
+    def deletes(self) -> pl.DataFrame:
+        """The tombstones of these keys."""
+        return self.vanished.deletes
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What of it the report says."""
+        return {
+            "deleted": self.vanished.deletes.height,
+            "returned": self.vanished.back.height,
+            "unidentified": self.vanished.unidentified,
+        }
 
     @property
     def limited(self) -> bool:
@@ -116,12 +131,12 @@ def _refine_at_once(
         )
     comparison = compare_with(silver, judged.candidates, dataset)
     comparison = _touching_rejected(work, dataset, silver, judged.rejected, comparison)
-    gone = _gone(work, dataset, bronze, silver, comparison.changes, todo)
-    report = _account(_report(work, dataset, silver), judged, comparison, gone.deletes.height)
+    gone = _gone(work, dataset, bronze, silver, comparison, judged.rejected, todo)
+    report = _account(_report(work, dataset, silver), judged, comparison).model_copy(update=gone.counts)
     alive = live_rows(judged.candidates)
 
     def commit(attempt: Try) -> None:
-        merge = _with_deletes(silver, judged.candidates, comparison, gone.deletes, dataset)
+        merge = _with_vanished(silver, judged.candidates, comparison, gone.vanished, dataset)
         commit_merge(work, dataset, silver, merge, todo, attempt)
 
     came = _Came(
@@ -147,6 +162,11 @@ def _refine_in_parts(
 ) -> RefineOutcome:
     """Refine a range that memory would not hold: part by part up to the gate, then in one commit."""
     whole = Pending(merged_ranges(todo), todo[-1].generation)
+
+    def compare_again(rows: pl.DataFrame) -> tuple[Comparison, int]:
+        latest = latest_versions(rows, dataset)
+        return compare_with(silver, latest, dataset), rows.height - latest.height
+
     with spilled(dataset, work.part_rows * len(todo)) as parts:
         for number, part in enumerate(todo):
             judged = judge_range(work, dataset, bronze, silver, part, releases=number == 0)
@@ -156,20 +176,21 @@ def _refine_in_parts(
             parts.waiting.append(judged.waits)
             parts.elsewhere += judged.elsewhere
             parts.settled.append(judged.settled)
-        parts.settle()
+        parts.settle(compare_again)
         changes = parts.changes(_keys_of_rejected(work, dataset, silver, parts.rejected_keys()))
-        gone = _gone(work, dataset, bronze, silver, changes, whole)
-        deletes = gone.deletes
-        report = parts.account(_report(work, dataset, silver)).model_copy(update={"deleted": deletes.height})
+        gone = _gone(work, dataset, bronze, silver, changes, parts.rejected_origins(), whole)
+        vanished = gone.vanished.rows
+        report = parts.account(_report(work, dataset, silver)).model_copy(update=gone.counts)
         rows, sample = pl.concat(parts.received), pl.concat(parts.sample)
 
         def commit(attempt: Try) -> None:
-            merge = changes
-            if not deletes.is_empty():
-                kept = changes.join(deletes.lazy(), on=list(dataset.key), how="anti")
-                merge = pl.concat([kept.select(list(dataset.silver_schema())), deletes.lazy()])
-            only_inserts = parts.only_inserts and deletes.is_empty()
-            _commit(work, dataset, silver, merge, whole, attempt, report.inserted, only_inserts)
+            merge, growth = changes, report.inserted
+            if not vanished.is_empty():
+                kept = changes.join(vanished.lazy(), on=list(dataset.key), how="anti")
+                merge = pl.concat([kept.select(list(dataset.silver_schema())), vanished.lazy()])
+                growth += _unknown(gone.after, gone.vanished.kept_out, dataset).height
+            only_inserts = parts.only_inserts and vanished.is_empty()
+            _commit(work, dataset, silver, merge, whole, attempt, growth, only_inserts)
 
         came = _Came(
             taken=Range(whole, rows, sample.filter(~pl.col(DELETED)), report, gone.limited, parts.candidates),
@@ -192,7 +213,8 @@ def _conclude(
     if not dry_run:
         put_rejected(work.lake, dataset.name, attempt, came.quarantined())
     screened = screen_silver(work.lake, dataset, silver, came.taken, work.run_id, work.clock())
-    checks = [*check_vanished(scope, gone.deletes, gone.after, gone.generation), *screened.checks]
+    found = check_vanished(scope, gone.deletes, gone.after, gone.generation, gone.vanished.unidentified)
+    checks = [*found, *screened.checks]
     if came.candidates is not None:
         checks += _table_checks(work, dataset, silver, came.candidates)
     changes = came.candidates is not None and came.candidates.height > 0
@@ -222,13 +244,15 @@ def _gone(
     dataset: Dataset,
     bronze: Table,
     silver: Table,
-    changes: pl.DataFrame | pl.LazyFrame,
+    changes: Comparison | pl.LazyFrame,
+    rejected: pl.DataFrame,
     todo: Pending,
 ) -> _Gone:
     """Find the keys that a complete full read, if one is to be consumed, no longer has."""
     after = _after(silver, changes, dataset)
     generation = newest_complete(work.lake, bronze, dataset.name) if todo.generation else None
-    return _Gone(after, generation, find_deletes(work.lake, dataset, bronze, after, generation))
+    found = find_vanished(work.lake, dataset, bronze, silver, after, generation, rejected)
+    return _Gone(after, generation, found)
 
 
 def _touching_rejected(
@@ -257,8 +281,8 @@ def commit_merge(
     work: Refinement, dataset: Dataset, silver: Table, merge: Comparison, todo: Pending, attempt: Try
 ) -> None:
     """Commit the changes that a comparison came to, and look whether silver then holds what it should."""
-    only_inserts = merge.updates.is_empty() and merge.closings.is_empty()
-    _commit(work, dataset, silver, merge.changes, todo, attempt, merge.inserts.height, only_inserts)
+    only_inserts = merge.updates.is_empty() and merge.closings.is_empty() and merge.removed.is_empty()
+    _commit(work, dataset, silver, merge.changes, todo, attempt, merge.growth, only_inserts, merge.removed)
 
 
 def _commit(
@@ -268,47 +292,68 @@ def _commit(
     changes: pl.DataFrame | pl.LazyFrame,
     todo: Pending,
     attempt: Try,
-    inserts: int,
+    growth: int,
     only_inserts: bool,
+    removed: pl.DataFrame | None = None,
 ) -> None:
-    rows = silver.row_count() + inserts
+    rows = silver.row_count() + growth
     in_order = changes.select(list(dataset.silver_schema()))
-    commit_silver(silver, dataset.name, dataset.row_key, in_order, todo, attempt, only_inserts)
+    commit_silver(silver, dataset.name, dataset.row_key, in_order, todo, attempt, only_inserts, removed)
     check_committed(work.lake, dataset.name, silver, attempt, rows)
 
 
-def _with_deletes(
-    silver: Table, candidates: pl.DataFrame, comparison: Comparison, deletes: pl.DataFrame, dataset: Dataset
+def _with_vanished(
+    silver: Table, candidates: pl.DataFrame, comparison: Comparison, vanished: Vanished, dataset: Dataset
 ) -> Comparison:
-    """Add the keys that a full read found gone; in a history each becomes a version that ends the last one."""
-    if deletes.is_empty():
+    """Add what a full read says about keys; in a history each deletion becomes a version that ends the last one."""
+    if vanished.rows.is_empty():
         return comparison
     if dataset.keeps == "history":
-        gone = deletes.with_columns(pl.col("_ingested_at").cast(deletes.schema[VALID_FROM]).alias(VALID_FROM))
-        return compare_with(silver, pl.concat([candidates, gone.select(candidates.columns)]), dataset)
-    deleted = deletes.select(comparison.inserts.columns)
+        ends = pl.concat([vanished.deletes, vanished.kept_out]).select(candidates.columns)
+        return compare_history(
+            pl.concat([candidates, ends]),
+            rows_of(silver, dataset),
+            dataset,
+            vanished.back.select(dataset.key),
+        )
+    rows = vanished.rows.select(comparison.inserts.columns)
 
-    def without(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.join(deletes, on=list(dataset.key), how="anti")
+    def without(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.join(rows, on=list(dataset.key), how="anti") if frame.height else frame
 
-    new = deleted.join(comparison.inserts, on=list(dataset.key), how="semi")
-    known = deleted.join(comparison.inserts, on=list(dataset.key), how="anti")
+    known = pl.concat([comparison.inserts.select(dataset.key), _keys_there(silver, rows, dataset)])
+    added = rows.join(known, on=list(dataset.key), how="anti")
+    new = pl.concat([rows.join(comparison.inserts, on=list(dataset.key), how="semi"), added])
     return replace(
         comparison,
         inserts=pl.concat([without(comparison.inserts), new]),
-        updates=pl.concat([without(comparison.updates), known]),
+        updates=pl.concat([without(comparison.updates), rows.join(new, on=list(dataset.key), how="anti")]),
         closings=without(comparison.closings),
     )
 
 
-def _after(silver: Table, changes: pl.DataFrame | pl.LazyFrame, dataset: Dataset) -> pl.LazyFrame:
-    """Return silver as it would be with the changes; of a history what would be current."""
-    kept = silver.scan().join(changes.lazy(), on=list(dataset.row_key), how="anti")
-    after = pl.concat([kept, changes.lazy()], how="diagonal").select(list(dataset.silver_schema()))
-    return after.filter(CURRENT) if dataset.keeps == "history" else after
+def _keys_there(silver: Table, rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    return silver.scan().select(dataset.key).join(rows.lazy(), on=list(dataset.key), how="semi").collect()
 
 
-def _account(report: RefineReport, judged: Judged, comparison: Comparison, deleted: int) -> RefineReport:
+def _unknown(after: pl.LazyFrame, rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """Return those of the rows whose keys are not there after the merge."""
+    return rows.lazy().join(after, on=list(dataset.key), how="anti").collect()
+
+
+def _after(silver: Table, changes: Comparison | pl.LazyFrame, dataset: Dataset) -> pl.LazyFrame:
+    """Return silver after the merge of the changes; of a history what is current then, and deletions."""
+    merged = changes.changes.lazy() if isinstance(changes, Comparison) else changes
+    kept = rows_of(silver, dataset).join(merged, on=list(dataset.row_key), how="anti")
+    if isinstance(changes, Comparison) and changes.removed.height:
+        kept = kept.join(changes.removed.lazy(), on=list(dataset.row_key), how="anti")
+    after = pl.concat([kept, merged], how="diagonal").select(list(dataset.silver_schema()))
+    if dataset.keeps != "history":
+        return after
+    return after.filter(pl.col(CURRENT) | (pl.col(DELETED) & pl.col(VALID_TO).is_null()))
+
+
+def _account(report: RefineReport, judged: Judged, comparison: Comparison) -> RefineReport:
     reasons = Counter(reason for row in judged.rejected.get_column(REASONS).to_list() for reason in row)
     return report.model_copy(
         update={
@@ -321,7 +366,6 @@ def _account(report: RefineReport, judged: Judged, comparison: Comparison, delet
             "unchanged": comparison.unchanged,
             "inserted": comparison.inserts.height,
             "updated": comparison.updates.height,
-            "deleted": deleted,
             "waiting": judged.waiting,
             "elsewhere": judged.elsewhere,
         }
@@ -342,7 +386,7 @@ def _table_checks(
     beside = {
         name.replace(".", "_"): rows(work.lake.must_open("silver", name)) for name in dataset.contract_sees
     }
-    batch = candidates.drop(*PROVENANCE)
+    batch = candidates.drop(*PROVENANCE, VOID, strict=False)
     would_be = AsItWouldBe(rows(silver), batch, dataset.row_key, beside)
     return run_contract(dataset.table_contract, would_be, f"silver.{dataset.name}")
 
@@ -370,7 +414,7 @@ def _gate(
 
 def live_rows(candidates: pl.DataFrame) -> pl.DataFrame:
     """Return candidates without tombstones and metadata: what a contract is about."""
-    return candidates.filter(~pl.col(DELETED)).drop(*PROVENANCE, DELETED)
+    return candidates.filter(~pl.col(DELETED)).drop(*PROVENANCE, DELETED, VOID, strict=False)
 
 
 def _report(work: Refinement, dataset: Dataset, silver: Table) -> RefineReport:

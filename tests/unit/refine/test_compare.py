@@ -14,7 +14,7 @@ from headworks.refine.dataset import PROVENANCE
 
 KEY = ("id",)
 SCHEMA = pl.Schema({"id": pl.Int64(), "v": pl.Int64(), "at": pl.Int64(), **PROVENANCE})
-SILVER = pl.Schema({**SCHEMA, "_deleted": pl.Boolean()})
+SILVER = pl.Schema({**SCHEMA, "_deleted": pl.Boolean(), "_void_until": pl.Int64()})
 BEGINNING = datetime(2026, 1, 5, tzinfo=UTC)
 
 Row = dict[str, Any]
@@ -36,6 +36,7 @@ def versions(draw: st.DrawFn) -> list[Row]:
             "v": (keys[number] * 7 + (cursors[number] or 0)) % 3 or None,
             "at": cursors[number],
             "_cursor": cursors[number],
+            "_arrival": draw(st.integers(0, 3)),
             "_ingested_at": BEGINNING + timedelta(seconds=draw(st.integers(0, 2))),
             "_stream": draw(st.sampled_from(["t.x", "t.x@g1"])),
             "_sequence": draw(st.integers(1, 3)),
@@ -51,7 +52,15 @@ def frame(rows: list[Row]) -> pl.DataFrame:
 
 def order(row: Row) -> tuple[Any, ...]:
     cursor = row["_cursor"]
-    return (cursor is not None, cursor, row["_ingested_at"], row["_stream"], row["_sequence"], row["_row"])
+    return (
+        cursor is not None,
+        cursor,
+        row["_arrival"],
+        row["_ingested_at"],
+        row["_stream"],
+        row["_sequence"],
+        row["_row"],
+    )
 
 
 def take_in(silver: pl.DataFrame, arrived: list[Row]) -> tuple[pl.DataFrame, Comparison]:
