@@ -113,6 +113,8 @@ def held(value: Any, there: pl.DataType) -> bool:
     if there.is_float():
         if isinstance(value, Decimal):
             return False
+        if math.isnan(value):
+            return True
         form = "f" if there == pl.Float32() else "d"
         return bool(struct.unpack(form, struct.pack(form, value))[0] == value)
     return False

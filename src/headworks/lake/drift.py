@@ -9,7 +9,7 @@ What belongs here: telling apart, deciding. What does not: rewriting the table (
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -99,6 +99,7 @@ def storable(columns: Mapping[str, pl.DataType], where: str) -> pl.Schema:
 
     Raises `SchemaChanged` with every column that no type of a table holds.
     """
+    check_names(columns, columns, where)
     types = {name: stored(dtype) for name, dtype in columns.items() if dtype != pl.Null()}
     if unheld := [f"{name} is {columns[name]}" for name, dtype in types.items() if dtype is None]:
         raise SchemaChanged(
@@ -107,6 +108,19 @@ def storable(columns: Mapping[str, pl.DataType], where: str) -> pl.Schema:
             do="nothing was landed. Cast them where they are selected, for example to text, or leave them out.",
         )
     return pl.Schema({name: dtype for name, dtype in types.items() if dtype is not None})
+
+
+def check_names(columns: Iterable[str], others: Iterable[str], where: str) -> None:
+    """Raise `SchemaChanged` for columns whose names differ from others' in nothing but case: no table has both."""
+    by_fold: dict[str, list[str]] = {}
+    for name in dict.fromkeys((*others, *columns)):
+        by_fold.setdefault(name.casefold(), []).append(name)
+    if alike := [" and ".join(names) for names in by_fold.values() if len(names) > 1]:
+        raise SchemaChanged(
+            f"Names of columns differ in nothing but upper and lower case: {'; '.join(alike)}.",
+            where=where,
+            do="nothing was landed. Name the columns apart where they are selected.",
+        )
 
 
 def wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:

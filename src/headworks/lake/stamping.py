@@ -13,7 +13,7 @@ from typing import cast
 import polars as pl
 import pyarrow as pa
 
-from headworks.lake.drift import CHANGE_THE_QUERY, Policy, storable
+from headworks.lake.drift import CHANGE_THE_QUERY, Policy, check_names, storable
 from headworks.lake.exact import in_types
 from headworks.sources.base import Rows
 
@@ -58,6 +58,8 @@ def conforming(rows: Rows, bronze: pl.Schema, drift: Policy, where: str) -> Rows
     # An Arrow schema is taken as it is: a table made for it would have pyarrow import pandas.
     schema = pl.Schema(rows.schema)
     new = {} if drift == "ignore" else {name: dtype for name, dtype in schema.items() if name not in bronze}
+    if new:
+        check_names(new, bronze, where)
     types = {**bronze, **storable(new, where)} if new else bronze
     kept = [name for name in schema if name in types]
     if len(kept) == len(schema) and all(types[name] == dtype for name, dtype in schema.items()):

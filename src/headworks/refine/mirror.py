@@ -10,6 +10,8 @@ import dataframely as dy
 import polars as pl
 
 from headworks.errors import SettingsError
+from headworks.lake.drift import as_instance
+from headworks.lake.exact import fields_of
 from headworks.refine.dataset import Dataset
 
 _PLAIN: dict[pl.DataType, type[dy.Column]] = {
@@ -57,6 +59,11 @@ def _column(dataset: str, name: str, dtype: pl.DataType, key: tuple[str, ...]) -
         # What the source has is kept, infinity and NaN too.
         of_bits = dy.Float32 if dtype == pl.Float32() else dy.Float64
         return of_bits(nullable=nullable, allow_nan=True, allow_inf=True)
+    if isinstance(dtype, pl.List):
+        return dy.List(_column(dataset, name, as_instance(dtype.inner), ()), nullable=nullable)
+    if isinstance(dtype, pl.Struct):
+        fields = {field: _column(dataset, name, kind, ()) for field, kind in fields_of(dtype).items()}
+        return dy.Struct(fields, nullable=nullable)
     plain = _PLAIN.get(dtype)
     if plain is None:
         raise SettingsError(

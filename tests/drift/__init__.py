@@ -1,0 +1,1 @@
+"""Types that change at the source, from run to run, and what each layer then holds."""
