@@ -120,3 +120,9 @@ def _log_done(reports: tuple[LandingReport, ...]) -> None:
             logger.warning(
                 "%s: %d rows have no cursor value; a full read takes them.", report.stream, report.unplaced
             )
+        if report.later:
+            logger.info(
+                "%s: %d rows lie after what this run could read; later runs take them.",
+                report.stream,
+                report.later,
+            )

@@ -11,6 +11,7 @@
     │   ├── LakeUnusable           the lake's location cannot be read or written, or a table in it is refused
     │   ├── SchemaChanged          the columns do not fit what is there already
     │   ├── ValueRefused           a value came that its column's type cannot hold
+    │   ├── TransformFailed        a transform of gold raised, or did not give what its declaration says
     │   ├── PublicationRefused     the consumer's side cannot take the publication as it is
     │   ├── AddressRefused         a link or redirect leads to where our credentials must not go
     │   ├── ResponseTooLarge       an answer is larger than is allowed
@@ -95,6 +96,10 @@ class SchemaChanged(StopError):
 
 class ValueRefused(StopError):
     """A value came that the type of its column cannot hold, and nobody said where such values go."""
+
+
+class TransformFailed(StopError):
+    """A transform of gold raised, or did not give what its declaration says."""
 
 
 class PublicationRefused(StopError):

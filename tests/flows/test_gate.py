@@ -208,7 +208,10 @@ def test_what_other_steps_of_a_closed_run_did_is_on_record(
 
     The day is a Saturday, which has no rates of its own, so there was nothing to commit for these.
     """
-    customers = replace(datasets.CUSTOMERS, contract=tmp_path / "gone.yml")
+    gone = tmp_path / "gone.yml"
+    gone.write_text("")
+    customers = replace(datasets.CUSTOMERS, contract=gone)
+    gone.unlink()
     with monkeypatch.context() as patch:
         patch.setattr(datasets, "IN_ORDER", ((customers, *datasets.IN_ORDER[0][1:]), *datasets.IN_ORDER[1:]))
         with pytest.raises(GateClosed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,10 @@ def test_a_crash_around_the_commit_is_made_good_by_the_next_run(
 
 
 def test_a_closed_gate_commits_nothing(lake: Lake, each: GoldTable, tmp_path: Path) -> None:
-    strict = replace(each, contract=tmp_path / "gone.yml")
+    gone = tmp_path / "gone.yml"
+    shutil.copy(each.contract, gone)
+    strict = replace(each, contract=gone)
+    gone.unlink()
     pins = fill(lake, items(1, 3))
     candidate = stage(lake, strict, pins)
     gate = audit(lake, strict, candidate)
@@ -194,11 +198,11 @@ def test_a_fresh_candidate_without_a_decision_about_it_is_not_committed(
     assert rows(lake) == []
 
 
-def test_doubled_keys_close_the_gate(lake: Lake, each: GoldTable) -> None:
+def test_duplicate_keys_close_the_gate(lake: Lake, each: GoldTable) -> None:
     doubling = replace(each, transform=lambda inputs: pl.concat([inputs[NAME], inputs[NAME]]), totals=None)
     gate = audit(lake, doubling, stage(lake, doubling, fill(lake, items(1, 3))))
     assert gate is not None
-    assert gate.reasons == ("key is unique: failed (3 doubled keys)",)
+    assert gate.reasons == ("key is unique: failed (3 duplicate keys, such as id=1, id=2, id=3)",)
 
 
 def test_a_total_that_is_lost_on_the_way_closes_the_gate(lake: Lake, each: GoldTable) -> None:

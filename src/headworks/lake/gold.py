@@ -59,6 +59,9 @@ class Staged(Report):
     changed: bool = False
     """Differs from what the table holds."""
     totals: dict[str, str] = Field(default_factory=dict)
+    rounded: dict[str, float] = Field(
+        default_factory=dict, description="Of totals of floats: how far rounding alone may take them."
+    )
 
 
 def pin(lake: Lake, datasets: list[str]) -> Pins:

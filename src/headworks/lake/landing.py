@@ -32,7 +32,8 @@ from headworks.sources.base import Batch, Position, Rows, Source, knowing
 COMMIT_ATTEMPTS = 3
 _WIDENED = "widened"
 _COUNTED = (
-    "first_sequence", "read", "landed", "refused", "repeated", "batches", "unplaced", "pages", "requests", "retries",
+    "first_sequence", "read", "landed", "refused", "repeated", "batches", "unplaced", "later",
+    "ahead", "pages", "requests", "retries",
 )  # fmt: skip
 """What a report counts from batch to batch."""
 
@@ -301,7 +302,10 @@ def _counted(report: LandingReport, batch: Batch, sequence: int, *, committed: b
         "read": report.read + batch.read,
         "repeated": report.repeated + batch.repeated,
         **told(report, batch),
-        "unplaced": report.unplaced + batch.unplaced,
+        # Counted of the whole source in one moment: not added up, or a step that is repeated would count twice.
+        "unplaced": batch.unplaced or report.unplaced,
+        "later": batch.later or report.later,
+        "ahead": batch.ahead or report.ahead,
     }
     if committed:
         update["landed"] = report.landed + batch.landed

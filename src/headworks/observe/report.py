@@ -55,6 +55,14 @@ class LandingReport(Report):
     unplaced: int = Field(
         default=0, description="Rows without a cursor value, which only a full read takes; seen by this run."
     )
+    later: int = Field(
+        default=0,
+        description="Rows whose cursor lies after what this run could read: within the commit lag, after the beginning "
+        "of a transaction that runs, or in the future. Later runs take them when their time has come.",
+    )
+    ahead: int = Field(
+        default=0, description="Of these rows, those whose cursor lies after the present of the database."
+    )
     position: dict[str, Any] | None = None
     pages: int = Field(default=0, description="Pages or files that were read.")
     requests: int = Field(default=0, description="Requests that it took.")
@@ -143,7 +151,7 @@ class CheckReport(Report):
 
     scope: str = Field(description="The table that the candidate was for.")
     name: str
-    kind: str = Field(description="contract, limit, total, account, vanished, key or anomaly.")
+    kind: str = Field(description="contract, limit, total, account, vanished, key, type or anomaly.")
     outcome: Literal["passed", "failed", "warned", "not evaluated", "error", "cold start", "accepted"]
     detail: str = ""
     severity: Literal["critical", "warning"] = Field(

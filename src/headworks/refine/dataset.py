@@ -5,7 +5,7 @@ What belongs here: the declaration. What does not: anything that is done with it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -58,6 +58,10 @@ VALID_FROM, VALID_TO, CURRENT = "valid_from", "valid_to", "current"
 
 Keeping = Literal["newest", "first", "history"]
 """What silver keeps of the versions of a key: the newest one, the first one that came, or every one with its time."""
+
+
+_OWN_REASONS = ("record|unreadable", "cursor|future")
+"""Reasons that no rule of a schema gives."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +167,12 @@ class Dataset:
                 where=self.name,
                 do="give the columns other names; their expressions may read a column or field of any name.",
             )
+        self._check_names()
         for agreement in self.agreements:
             self._check_agreement(agreement)
+        for contract in (self.contract, self.table_contract):
+            if contract is not None:
+                check_contract(contract, self.name)
 
     @property
     def missing_reasons(self) -> list[str]:
@@ -218,6 +226,44 @@ class Dataset:
         """The columns that name one row of silver: the key, and in a history the version's beginning."""
         return (*self.key, VALID_FROM) if self.keeps == "history" else self.key
 
+    def _check_names(self) -> None:
+        """Refuse names of columns, rules and datasets that there are none of, each with those that there are."""
+        columns, rules = [*self.columns], [*self.schema._validation_rules(with_cast=False)]
+        if self.cursor is not None:
+            self._refuse_unknown("cursor", [self.cursor], columns, "columns")
+        for reference in self.references:
+            named = f"reference {reference.reason!r}"
+            check_dataset(reference.parent)
+            self._refuse_unknown(named, reference.columns, columns, "columns")
+            if len(reference.columns) != len(reference.parent_columns) or not reference.columns:
+                raise SettingsError(
+                    f"The {named} names {len(reference.columns)} columns here and "
+                    f"{len(reference.parent_columns)} of {reference.parent}.",
+                    where=self.name,
+                    do="name as many columns as the parent's key has, in its order.",
+                )
+        for name in self.contract_sees:
+            check_dataset(name)
+        self._refuse_unknown("warnings", self.warnings, rules, "rules")
+        unreadable = [f"{name}|unreadable" for name in columns]
+        reasons = [*rules, *self.waiting_reasons, *unreadable, *_OWN_REASONS]
+        self._refuse_unknown("told", self.told, reasons, "rules and reasons")
+        if both := [name for name in self.dropped if name in self.columns]:
+            raise SettingsError(
+                f"Columns are declared, and named as dropped: {', '.join(both)}.",
+                where=self.name,
+                do="take them out of one of the two.",
+            )
+
+    def _refuse_unknown(self, what: str, named: Iterable[str], known: Sequence[str], kind: str) -> None:
+        unknown = [name for name in named if name not in known]
+        if unknown:
+            raise SettingsError(
+                f"{what} names what there is not: {', '.join(unknown)}.",
+                where=self.name,
+                do=f"use one of its {kind}: {', '.join(known)}.",
+            )
+
     def _check_agreement(self, agreement: Agreement) -> None:
         parents = [reference.parent for reference in self.references]
         theirs = {f"{parent}.{name}" for parent in parents for name in agreement.of(parent)}
@@ -249,3 +295,15 @@ class Dataset:
             return {}
         moment = typed[self.cursor]
         return {VALID_FROM: moment, VALID_TO: moment, CURRENT: pl.Boolean()}
+
+
+def check_contract(contract: Path, where: str) -> None:
+    """Raise `SettingsError` for a contract that is not there, with those that lie in its folder."""
+    if contract.is_file():
+        return
+    there = sorted(file.name for file in contract.parent.glob("*.y*ml")) if contract.parent.is_dir() else []
+    raise SettingsError(
+        f"There is no contract {contract.name} in {contract.parent}.",
+        where=where,
+        do=f"write it, or use one of those that are there: {', '.join(there) or 'none'}.",
+    )

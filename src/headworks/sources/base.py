@@ -51,9 +51,11 @@ class Batch:
     ``remarks`` are what people should know about the source. ``shown`` tells, with the last batch of a reading,
     whether it is shown to be complete; None where the source has nothing to say. ``expected`` is the number of
     records of the whole reading, where that is announced.
-    ``unplaced`` counts rows that this way of reading cannot take. ``refused`` counts the rows of the frame
-    that have the columns of `REFUSAL` filled and no others: these are not landed as good ones. ``left_out`` counts,
-    by reason and for the reading so far, what was there and is not read, such as files that may still be written.
+    ``unplaced`` counts rows that this way of reading cannot take; ``later`` those whose cursor lies after what this
+    reading could take, and ``ahead`` those of them whose cursor lies after the source's present. ``refused`` counts the
+    rows of the frame that have the columns of `REFUSAL` filled and no others: these are not landed as good ones.
+    ``left_out`` counts, by reason and for the reading so far, what was there and is not read, such as files that may
+    still be written.
     """
 
     frame: Rows
@@ -66,6 +68,8 @@ class Batch:
     effort: Effort = Effort()
     refused: int = 0
     unplaced: int = 0
+    later: int = 0
+    ahead: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property

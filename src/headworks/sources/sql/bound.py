@@ -12,13 +12,14 @@ What belongs here: the bound of one run. What does not: reading.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from psycopg import sql
 
 from headworks.errors import SourceUnavailable
 from headworks.ports import Sleep, system_sleep
+from headworks.sources.sql.clocks import Clock
 from headworks.sources.sql.connect import Connection
 
 APPLICATION = "headworks reads"
@@ -54,11 +55,17 @@ WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backen
 
 @dataclass(frozen=True)
 class Bound:
-    """The upper end of a run: a value of the cursor, as text for the database, and what there is to say about it."""
+    """The upper end of a run: a value of the cursor, and what there is to say about it.
+
+    ``floor`` is the value from which on rows may still come, where that lies before the end, since the cursor's clock
+    is not known. ``present`` is the latest that the clock shows now; None for whole numbers.
+    """
 
     value: str | None
     inclusive: bool
     notice: str = ""
+    floor: date | None = None
+    present: date | None = None
 
     def condition(self, cursor: sql.Identifier, sql_type: sql.SQL) -> sql.Composable:
         """Return the condition on the cursor; nothing is below a bound without a value."""
@@ -76,21 +83,56 @@ def upper_bound(
     lag_s: float,
     *,
     where: str,
+    clock: Clock | None = None,
     sleep: Sleep = system_sleep,
 ) -> Bound:
     """Return how far the cursor may be read in a snapshot that is taken after this call.
 
-    Raises `SourceUnavailable` where a transaction goes on writing to a table whose cursor is a whole number.
+    ``clock`` is that of a cursor without a zone. Raises `SourceUnavailable` where a transaction goes on writing to a
+    table whose cursor is a whole number.
     """
     if cursor_type in WHOLE_NUMBERS:
         return _of_numbers(connection, relation, cursor, lag_s, where, sleep)
     row = connection.execute(_PRESENT, (f"{APPLICATION}%",)).fetchone()
     connection.commit()
     assert row is not None, "an aggregate has a row"
-    return _of_moments(row, timedelta(seconds=lag_s), is_date=cursor_type == "date")
+    if clock is not None and not clock.declared and cursor_type == "timestamp":
+        clock = clock.shifted(row[0], _farthest(connection, relation, cursor, clock.latest(row[0])))
+    instant, notice = _instant(row, timedelta(seconds=lag_s))
+    return bound_at(instant, row[0], clock, is_date=cursor_type == "date", notice=notice)
 
 
-def _of_moments(row: tuple[Any, ...], lag: timedelta, *, is_date: bool) -> Bound:
+def _farthest(
+    connection: Connection, relation: sql.Composable, cursor: str, present: datetime
+) -> datetime | None:
+    """Return the latest cursor value after the present, within the days in which some place on earth may be."""
+    column = sql.Identifier(cursor)
+    found = connection.execute(
+        sql.SQL("SELECT max({0}) FROM {1} WHERE {0} > %s::timestamp AND {0} < %s::timestamp").format(
+            column, relation
+        ),
+        (present, present + timedelta(days=1)),
+    ).fetchone()
+    connection.commit()
+    return found[0] if found else None
+
+
+def bound_at(
+    instant: datetime, present: datetime, clock: Clock | None, *, is_date: bool, notice: str = ""
+) -> Bound:
+    """Return the bound that an instant is, by the clock that the cursor is written by; without one, by its zone."""
+    if clock is None:
+        return Bound(instant.isoformat(), inclusive=False, notice=notice, present=present)
+    ends: list[date] = [clock.latest(instant), clock.earliest(instant), clock.latest(present)]
+    if is_date:
+        ends = [end.date() for end in ends if isinstance(end, datetime)]
+    latest, earliest, shown = ends
+    floor = earliest if earliest != latest else None
+    return Bound(latest.isoformat(), inclusive=is_date, notice=notice, floor=floor, present=shown)
+
+
+def _instant(row: tuple[Any, ...], lag: timedelta) -> tuple[datetime, str]:
+    """Return the instant before which nothing can still commit, and what there is to say about it."""
     present, is_standby, sees_all, oldest, prepared = row
     lagging: datetime = present - lag
     candidates = [lagging]
@@ -110,8 +152,7 @@ def _of_moments(row: tuple[Any, ...], lag: timedelta, *, is_date: bool) -> Bound
     bound = min(candidates)
     if lagging - bound > _NOTED:
         notice = f"read up to {bound.isoformat()}, since a transaction has been running from then on"
-    value = bound.date().isoformat() if is_date else bound.isoformat()
-    return Bound(value, inclusive=is_date, notice=notice)
+    return bound, notice
 
 
 def _of_numbers(

@@ -21,14 +21,20 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 @contextmanager
 def connected(
-    settings: DatabaseSettings, *, application: str, read_only: bool = False
+    settings: DatabaseSettings,
+    *,
+    application: str,
+    read_only: bool = False,
+    timezone: str | None = "UTC",
 ) -> Iterator[Connection]:
     """Connect, hand out the connection, and close it; commits only where the caller does.
+
+    Without a ``timezone`` the session has the one that the database gives it.
 
     Raises errors of ours alone; none of them holds the password.
     """
     where = describe(settings)
-    connection = _connect(settings, application)
+    connection = _connect(settings, application, timezone)
     try:
         with translated_database(where):
             connection.read_only = read_only
@@ -46,7 +52,7 @@ def translated_database(where: str) -> Iterator[None]:
         raise translate_psycopg(problem, where) from problem
 
 
-def _connect(settings: DatabaseSettings, application: str) -> Connection:
+def _connect(settings: DatabaseSettings, application: str, timezone: str | None) -> Connection:
     try:
         return psycopg.connect(
             settings.libpq_url(),
@@ -55,7 +61,8 @@ def _connect(settings: DatabaseSettings, application: str) -> Connection:
             # Else psycopg hands out bytes where the database does not know its own encoding.
             client_encoding="UTF8",
             options=f"-c statement_timeout={settings.statement_timeout_s * 1000} "
-            f"-c lock_timeout={settings.lock_timeout_s * 1000} -c timezone=UTC",
+            f"-c lock_timeout={settings.lock_timeout_s * 1000}"
+            + (f" -c timezone={timezone}" if timezone else ""),
         )
     except psycopg.Error as problem:
         raise why_not(settings, problem) from problem

@@ -11,14 +11,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
-from sqlalchemy import ColumnElement, and_, func, literal, literal_column, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    String,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+)
 from sqlalchemy.engine import Connection
 
 from headworks.errors import SettingsError
@@ -26,15 +38,20 @@ from headworks.names import Window
 from headworks.settings import DatabaseSettings
 from headworks.sources.base import Batch, Position
 from headworks.sources.prefetch import prefetched
+from headworks.sources.sql.bound import Bound, bound_at
+from headworks.sources.sql.clocks import clock_of
 from headworks.sources.sql.engines import run_on, shared_engine, snapshot, streaming_cursor, where_is
 from headworks.sources.sql.failures import translated_dialect
+from headworks.sources.sql.left import UNFINISHED, Left, cut_remarks, passed_again
 from headworks.sources.sql.lines import LineReader, line_reader, longest_text
 from headworks.sources.sql.marks import Marker, value_of
+from headworks.sources.sql.presents import present_of
 from headworks.sources.sql.reflection import DialectColumn, Reflected, reflect, schema_of
 from headworks.sources.sql.rows import RowReader
 from headworks.sources.sql.table import Extremes, Table
 
-_CURSORS = (pl.Datetime, pl.Date, pl.Int64)
+_NUMBERS = (pl.Int64, pl.Decimal)
+_CURSORS = (pl.Datetime, pl.Date, *_NUMBERS)
 _FETCH_ROWS = 10_000
 
 
@@ -102,21 +119,82 @@ class DialectTable:
         yield Batch(pl.DataFrame(schema=schema), {"done": True}, read=0)
 
     def _read_onwards(self, start: Position, until: datetime | None) -> Iterator[Batch]:
-        marker, position = self._marker, start
-        known, newest = marker.known(start), marker.newest(start)
         with _reading(self) as connection:
-            conditions = self._conditions(connection, start, until)
-            unplaced = self._count_unplaced(connection)
+            bound = self._bound(connection)
+            start, remarks = self._checked(connection, start)
+            marker = self._marker(bound)
+            passage = marker.passage(start)
+            left = self._left(connection, bound)
+            conditions = self._conditions(connection, start, bound, until)
             order = [self._column(name) for name in dict.fromkeys([self._cursor, *marker.key])]
             statement = self._all_rows.statement.where(and_(*conditions)).order_by(*order)
             for frame in self._frames(connection, statement, self._all_rows.reader):
                 rows = frame.to_arrow()
-                fresh = marker.fresh(rows, known, newest)
-                position = marker.after(rows, position, fresh)
+                fresh = passage.take(rows)
                 new = frame if fresh is rows else pl.DataFrame(fresh, schema=frame.schema)
-                yield Batch(new, position, read=frame.height, repeated=frame.height - new.height)
-        done = {"done": True} if self.window is not None else {}
-        yield Batch(pl.DataFrame(schema=self.schema), {**position, **done}, read=0, unplaced=unplaced)
+                yield Batch(new, passage.position, read=frame.height, repeated=frame.height - new.height)
+        position = passage.finished()
+        unfinished = self._unfinished(bound)
+        done = {"done": True} if self.window is not None and not unfinished else {}
+        remarks += (*left.remarks(), *unfinished, *cut_remarks(position))
+        if bound is not None and bound.notice:
+            remarks += (bound.notice,)
+        yield Batch(
+            pl.DataFrame(schema=self.schema),
+            {**position, **done},
+            read=0,
+            unplaced=left.unplaced,
+            later=left.later,
+            ahead=left.ahead,
+            remarks=remarks,
+            shown=False if unfinished else None,
+        )
+
+    def _checked(self, connection: Connection, start: Position) -> tuple[Position, tuple[str, ...]]:
+        """Return where to begin: where rows came among those that were passed by their key, at the first of them."""
+        if "key" not in start:
+            return start, ()
+        same = self._column(self._cursor) == _value(value_of(start["cursor"]))
+        counted = (
+            select(func.count()).select_from(self._reflected.table).where(same, not_(self._behind(start)))
+        )
+        return passed_again(start, int(connection.execute(counted).scalar_one()))
+
+    def _bound(self, connection: Connection) -> Bound | None:
+        """Return how far this reading may go; None where nothing bounds it, as for whole numbers."""
+        if isinstance(self._cursor_type, _NUMBERS):
+            return None
+        present = present_of(connection)
+        clock = None if self._is_zoned else clock_of(self.table.cursor_zone, offset=present.offset)
+        if clock is not None and isinstance(self._cursor_type, pl.Datetime):
+            clock = clock.shifted(present.instant, self._farthest(connection, clock.latest(present.instant)))
+        instant = present.instant - timedelta(seconds=self.table.commit_lag_s)
+        found = bound_at(instant, present.instant, clock, is_date=isinstance(self._cursor_type, pl.Date))
+        # The day of the bound is not over: it is left to a later run.
+        found = replace(found, inclusive=False)
+        if self.window is None or found.floor is None:
+            return found
+        return replace(found, value=found.floor.isoformat(), floor=None)
+
+    def _farthest(self, connection: Connection, present: datetime) -> datetime | None:
+        """Return the latest cursor value after the present, within a day in which some place on earth may be."""
+        cursor = self._column(self._cursor)
+        near = self._literal(connection, present), self._literal(connection, present + timedelta(days=1))
+        found = connection.execute(
+            select(func.max(cast(cursor, String(40)))).where(cursor > near[0], cursor < near[1])
+        ).scalar()
+        try:
+            return None if found is None else datetime.fromisoformat(str(found)).replace(tzinfo=None)
+        except ValueError:
+            return None
+
+    def _unfinished(self, bound: Bound | None) -> tuple[str, ...]:
+        """Say that rows of the window may still come; nothing where none can."""
+        if self.window is None or bound is None or bound.value is None:
+            return ()
+        if value_of(bound.value) >= self._compared(self.window.end):
+            return ()
+        return (UNFINISHED.format(bound.value),)
 
     def _frames(
         self, connection: Connection, statement: Any, reader: RowReader | LineReader
@@ -148,26 +226,32 @@ class DialectTable:
         return _Rows(select(*selected).select_from(found.table), reader)
 
     def _conditions(
-        self, connection: Connection, start: Position, until: datetime | None
+        self, connection: Connection, start: Position, bound: Bound | None, until: datetime | None
     ) -> list[ColumnElement[bool]]:
         cursor = self._column(self._cursor)
         conditions: list[ColumnElement[bool]] = [cursor.is_not(None)]
-        if "key" in start:
-            conditions.append(self._behind(start))
-        elif start:
-            conditions.append(cursor >= self._literal(connection, self._marker.begin(start)))
-        upper = [self.window.end] if self.window is not None else []
-        if self.window is not None:
-            conditions.append(cursor >= self._literal(connection, self.window.start))
+        if start:
+            after: ColumnElement[bool] = cursor >= self._literal(connection, self._marker(bound).begin(start))
+            if "key" in start:
+                last = self._literal(connection, value_of(start["cursor"]))
+                after = or_(self._behind(start), and_(after, cursor < last))
+            conditions.append(after)
+        conditions += self._inside(connection)
         if until is not None:
-            upper.append(until)
-        conditions += [cursor < self._literal(connection, moment) for moment in upper]
-        if self.window is None and not isinstance(self._cursor_type, pl.Int64):
-            present = _present(connection, zoned=self._is_zoned)
-            conditions.append(
-                cursor < self._literal(connection, present - timedelta(seconds=self.table.commit_lag_s))
-            )
+            conditions.append(cursor < self._literal(connection, until))
+        if bound is not None and bound.value is not None:
+            conditions.append(cursor < self._literal(connection, value_of(bound.value)))
         return conditions
+
+    def _inside(self, connection: Connection) -> list[ColumnElement[bool]]:
+        """Return the conditions of the window."""
+        if self.window is None:
+            return []
+        cursor = self._column(self._cursor)
+        return [
+            cursor >= self._literal(connection, self._compared(self.window.start)),
+            cursor < self._literal(connection, self._compared(self.window.end)),
+        ]
 
     def _behind(self, start: Position) -> ColumnElement[bool]:
         """Return the condition for rows behind the last (cursor, key), in words that every database knows."""
@@ -183,17 +267,24 @@ class DialectTable:
         """Return a key's values from a position's text."""
         types = self.schema
         return [
-            int(text) if types[name] == pl.Int64() else text
+            int(text) if isinstance(types[name], _NUMBERS) else text
             for name, text in zip(self.key, texts, strict=True)
         ]
+
+    def _compared(self, moment: datetime) -> date:
+        """Return an instant as a value of the cursor's type and clock."""
+        if self._is_zoned:
+            return moment
+        clock = clock_of(self.table.cursor_zone)
+        written = clock.written(moment)
+        return written.date() if isinstance(self._cursor_type, pl.Date) else written
 
     def _literal(self, connection: Connection, value: Any) -> ColumnElement[Any]:
         """Return a cursor value as the database compares it."""
         if isinstance(value, datetime):
+            value = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
             if isinstance(self._cursor_type, pl.Date):
                 value = value.date()
-            else:
-                value = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
         if connection.dialect.name == "sqlite" and isinstance(value, date):
             return literal(_shortest(value, self._separator(connection)))
         return _value(value)
@@ -209,13 +300,21 @@ class DialectTable:
         ).scalar()
         return "T" if isinstance(text, str) and text[10:11] == "T" else " "
 
-    def _count_unplaced(self, connection: Connection) -> int:
-        """Count the rows without a place in the cursor's order, which only a whole reading takes."""
+    def _left(self, connection: Connection, bound: Bound | None) -> Left:
+        """Count the rows that this way of reading leaves out: without a place in the order, and after the bound."""
+        cursor = self._column(self._cursor)
+        counts: list[ColumnElement[Any]] = [_count(cursor.is_(None))]
+        left: ColumnElement[bool] = cursor.is_(None)
+        if bound is not None and bound.value is not None:
+            later = cursor >= self._literal(connection, value_of(bound.value))
+            ahead = cursor > self._literal(connection, bound.present)
+            counts += [_count(later), _count(ahead), func.max(cast(cursor, String(40)))]
+            left = or_(left, later)
         if self.window is not None:
-            return 0
-        empty = self._column(self._cursor).is_(None)
-        counted = select(func.count()).select_from(self._reflected.table).where(empty)
-        return int(connection.execute(counted).scalar_one())
+            left = and_(left, *self._inside(connection))
+        row = connection.execute(select(*counts).select_from(self._reflected.table).where(left)).one()
+        unplaced, later_rows, ahead_rows = (int(value or 0) for value in (*row[:3], 0, 0)[:3])
+        return Left(unplaced, later_rows, ahead_rows, str(row[3]) if len(row) > 3 else None)
 
     def _column(self, name: str) -> ColumnElement[Any]:
         return self._reflected.table.c[name]
@@ -238,18 +337,24 @@ class DialectTable:
     def _all_rows(self) -> _Rows:
         return self._rows(self._reflected.columns, self.table.extremes)
 
-    @cached_property
-    def _marker(self) -> Marker:
+    def _marker(self, bound: Bound | None) -> Marker:
         names = tuple(column.name for column in self._reflected.columns)
         # A position by key needs keys that are equal as text; elsewhere marks of the rows do.
         key = self.key if self._has_plain_key else ()
-        return Marker(self._cursor, key, names, self.table.lookback_s)
+        return Marker(self._cursor, key, names, self._looks_back, bound.floor if bound is not None else None)
+
+    def _looks_back(self, last: object) -> timedelta:
+        declared = timedelta(seconds=self.table.lookback_s)
+        # A window is read once, from its beginning.
+        if self._is_zoned or self.window is not None:
+            return declared
+        return max(declared, clock_of(self.table.cursor_zone).looks_back(last))
 
     @property
     def _has_plain_key(self) -> bool:
         is_text = self.database.url.get_secret_value().startswith("sqlite")
-        plain = all(self.schema[name] in {pl.Int64(), pl.String()} for name in self.key)
-        return plain and not (is_text and not isinstance(self._cursor_type, pl.Int64))
+        plain = all(self.schema[name] in {pl.Int64(), pl.String(), pl.Decimal(20, 0)} for name in self.key)
+        return plain and not (is_text and not isinstance(self._cursor_type, _NUMBERS))
 
     @cached_property
     def _described(self) -> tuple[Reflected, int]:
@@ -294,13 +399,13 @@ def _check_cursor(found: Reflected, source: DialectTable) -> None:
         return
     kind = next(column.dtype for column in found.columns if column.name == source.table.cursor)
     where = f"{source.table.cursor} of {source.where}"
-    if not isinstance(kind, _CURSORS):
+    if not isinstance(kind, _CURSORS) or (isinstance(kind, pl.Decimal) and kind.scale):
         raise SettingsError(
             f"A column of type {kind} cannot be read by.",
             where=where,
             do="choose a column of timestamps, dates or whole numbers.",
         )
-    if isinstance(kind, pl.Int64) and (source.table.lookback_s or source.window is not None):
+    if isinstance(kind, _NUMBERS) and (source.table.lookback_s or source.window is not None):
         raise SettingsError(
             "A cursor of whole numbers has no window of time and no time to look back.",
             where=where,
@@ -308,27 +413,8 @@ def _check_cursor(found: Reflected, source: DialectTable) -> None:
         )
 
 
-def _present(connection: Connection, *, zoned: bool) -> datetime:
-    """Return the database's present: in UTC for moments with a zone, else on the clock that it writes others by."""
-    if zoned or connection.dialect.name == "sqlite":
-        expression = (
-            "UTC_TIMESTAMP(6)" if connection.dialect.name in {"mysql", "mariadb"} else "CURRENT_TIMESTAMP"
-        )
-    else:
-        expression = _LOCAL.get(connection.dialect.name, "CURRENT_TIMESTAMP")
-    found = connection.exec_driver_sql(
-        f"SELECT {expression}{_FROM.get(connection.dialect.name, '')}"
-    ).scalar_one()
-    present = datetime.fromisoformat(found) if isinstance(found, str) else found
-    assert isinstance(present, datetime), "the present is a moment"
-    if present.tzinfo:
-        return present.astimezone(UTC).replace(tzinfo=None) if zoned else present.replace(tzinfo=None)
-    return present
-
-
-# The session reads in UTC; moments without a zone were written by the server's own clock.
-_LOCAL = {name: "CONVERT_TZ(UTC_TIMESTAMP(6), '+00:00', @@GLOBAL.time_zone)" for name in ("mysql", "mariadb")}
-_FROM = {"oracle": " FROM DUAL"}
+def _count(condition: ColumnElement[bool]) -> ColumnElement[Any]:
+    return func.sum(case((condition, 1), else_=0))
 
 
 def _value(value: Any) -> ColumnElement[Any]:

@@ -12,8 +12,8 @@ parsing, which are in the modules beside this one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from functools import cached_property
 
 import polars as pl
@@ -29,10 +29,12 @@ from headworks.sources.prefetch import prefetched
 from headworks.sources.sql.address import describe
 from headworks.sources.sql.blocks import BlockReader
 from headworks.sources.sql.bound import APPLICATION, CURSORS, TIMESTAMPS, WHOLE_NUMBERS, Bound, upper_bound
+from headworks.sources.sql.clocks import Clock, clock_of
 from headworks.sources.sql.columns import Column, schema_of
 from headworks.sources.sql.copying import BLOCK_BYTES, Copy, copied
-from headworks.sources.sql.marks import Marker
-from headworks.sources.sql.snapshot import Described, Snapshot, described, in_snapshot
+from headworks.sources.sql.left import UNFINISHED, Left, cut_remarks, passed_again
+from headworks.sources.sql.marks import Marker, value_of
+from headworks.sources.sql.snapshot import Described, Snapshot, described, hidden_rows, in_snapshot, own_zone
 from headworks.sources.sql.table import Table
 
 
@@ -101,27 +103,60 @@ class PostgresTable:
             parts = snapshot.parts(self._select(snapshot, columns))
             for rows in self._rows(snapshot, parts, columns):
                 yield Batch(rows, {}, read=rows.num_rows)
-        yield Batch(pl.DataFrame(schema=self.schema), {"done": True}, read=0)
+            notices = hidden_rows(snapshot)
+        yield Batch(
+            pl.DataFrame(schema=self.schema),
+            {"done": True},
+            read=0,
+            remarks=notices,
+            shown=False if notices else None,
+        )
 
     def _read_onwards(self, start: Position, until: datetime | None) -> Iterator[Batch]:
-        columns, marker = self._described.columns, self._marker
-        known = marker.known(start)
-        newest = marker.newest(start)
-        position = start
+        columns = self._described.columns
         with in_snapshot(self.database, self._application, self.table, bound=self._bound) as snapshot:
             self._check_unchanged(snapshot)
+            start, remarks = self._checked(snapshot, start)
+            passage = self._marker(snapshot.bound).passage(start)
             query = self._onwards(snapshot, start, until)
             for rows in self._rows(snapshot, [query], columns):
-                fresh = marker.fresh(rows, known, newest)
-                position = marker.after(rows, position, fresh)
+                fresh = passage.take(rows)
                 repeated = rows.num_rows - fresh.num_rows
-                yield Batch(fresh, position, read=rows.num_rows, repeated=repeated)
-            unplaced = self._count_unplaced(snapshot)
-        done = {"done": True} if self.window is not None else {}
-        notices = (snapshot.bound.notice,) if snapshot.bound and snapshot.bound.notice else ()
+                yield Batch(fresh, passage.position, read=rows.num_rows, repeated=repeated)
+            left = self._left(snapshot)
+            hidden = hidden_rows(snapshot)
+        position = passage.finished()
+        unfinished = self._unfinished(snapshot.bound)
+        done = {"done": True} if self.window is not None and not unfinished else {}
+        remarks += (*hidden, *left.remarks(), *unfinished, *cut_remarks(position))
+        if snapshot.bound and snapshot.bound.notice:
+            remarks += (snapshot.bound.notice,)
         yield Batch(
-            pl.DataFrame(schema=self.schema), {**position, **done}, read=0, unplaced=unplaced, remarks=notices
+            pl.DataFrame(schema=self.schema),
+            {**position, **done},
+            read=0,
+            unplaced=left.unplaced,
+            later=left.later,
+            ahead=left.ahead,
+            remarks=remarks,
+            shown=False if hidden or unfinished else None,
         )
+
+    def _checked(self, snapshot: Snapshot, start: Position) -> tuple[Position, tuple[str, ...]]:
+        """Return where to begin: where rows came among those that were passed by their key, at the first of them."""
+        if "key" not in start:
+            return start, ()
+        cursor, kind = sql.Identifier(self._cursor.name), sql.SQL(self._cursor.sql_type)
+        counted = snapshot.connection.execute(
+            sql.SQL("SELECT count(*) FROM {} WHERE {} = {}::{} AND NOT {}").format(
+                snapshot.relation,
+                cursor,
+                sql.Literal(start["cursor"]),
+                kind,
+                self._behind(start),
+            )
+        ).fetchone()
+        return passed_again(start, int(counted[0]) if counted else 0)
 
     def _rows(self, snapshot: Snapshot, queries: list[str], columns: list[Column]) -> Iterator[pa.Table]:
         """Yield the rows of the queries in batches, received and parsed ahead of whoever takes them."""
@@ -160,13 +195,19 @@ class PostgresTable:
         conditions: list[sql.Composable] = [sql.SQL("{} IS NOT NULL").format(cursor)]
         if self._cursor.database_type not in WHOLE_NUMBERS:
             conditions.append(sql.SQL("isfinite({})").format(cursor))
-        if "key" in start:
-            conditions.append(self._behind(start))
-        elif start:
-            conditions.append(compared(">=", self._marker.begin(start)))
+        if start:
+            begin = self._marker(bound).begin(start)
+            after = compared(">=", begin)
+            if "key" in start:
+                earlier = sql.SQL("{} AND {}").format(after, compared("<", start["cursor"]))
+                after = sql.SQL("({} OR {})").format(self._behind(start), earlier)
+            conditions.append(after)
         if self.window is not None:
-            conditions += [compared(">=", self.window.start), compared("<", self.window.end)]
-        elif bound is not None:
+            conditions += [
+                compared(">=", self._written(self.window.start)),
+                compared("<", self._written(self.window.end)),
+            ]
+        if bound is not None:
             conditions.append(bound.condition(cursor, kind))
         if until is not None:
             conditions.append(compared("<", until))
@@ -184,31 +225,74 @@ class PostgresTable:
         return sql.SQL("({}) > ({})").format(left, sql.SQL(", ").join(values))
 
     def _bound(self, snapshot: Snapshot) -> Bound | None:
-        """Return how far an incremental reading may go; a window has its own end."""
-        if self.window is not None:
-            return None
-        return upper_bound(
+        """Return how far this reading may go; that of a window does not look back, so it ends at the earlier clock."""
+        found = upper_bound(
             snapshot.connection,
             snapshot.relation,
             self._cursor.name,
             self._cursor.database_type,
             self.table.commit_lag_s,
             where=self.where,
+            clock=self._clock,
             sleep=self.sleep,
         )
+        if self.window is None or found.floor is None:
+            return found
+        return replace(found, value=found.floor.isoformat(), floor=None)
 
-    def _count_unplaced(self, snapshot: Snapshot) -> int:
-        """Count the rows without a place in the cursor's order, which only a whole reading takes."""
-        if self.window is not None:
-            return 0
-        cursor = sql.Identifier(self._cursor.name)
-        condition = sql.SQL("{} IS NULL").format(cursor)
+    @cached_property
+    def _clock(self) -> Clock | None:
+        """The clock that a cursor without a zone is written by."""
+        if self._cursor.database_type not in {"timestamp", "date"}:
+            return None
+        if self.table.cursor_zone is not None:
+            return clock_of(self.table.cursor_zone)
+        return clock_of(None, own_zone(self.database, self._application))
+
+    def _written(self, moment: datetime) -> str:
+        """Return an instant as the cursor's column is compared with it."""
+        return str(moment if self._clock is None else self._clock.written(moment))
+
+    def _unfinished(self, bound: Bound | None) -> tuple[str, ...]:
+        """Say that rows of the window may still come; nothing where none can."""
+        if self.window is None or bound is None or bound.value is None:
+            return ()
+        end: date = self.window.end if self._clock is None else self._clock.written(self.window.end)
+        read = value_of(bound.value)
+        if isinstance(end, datetime) and not isinstance(read, datetime):
+            # Of the last day that is read more may come.
+            end = end.date()
+        if read >= end:
+            return ()
+        return (UNFINISHED.format(bound.value),)
+
+    def _left(self, snapshot: Snapshot) -> Left:
+        """Count the rows that this way of reading leaves out: without a place in the order, and after the bound."""
+        cursor, kind = sql.Identifier(self._cursor.name), sql.SQL(self._cursor.sql_type)
+        nothing: sql.Composable = sql.SQL("false")
+        endless: sql.Composable = sql.SQL("{} IS NULL").format(cursor)
         if self._cursor.database_type not in WHOLE_NUMBERS:
-            condition = sql.SQL("{} OR NOT isfinite({})").format(condition, cursor)
+            endless = sql.SQL("({} OR NOT isfinite({}))").format(endless, cursor)
+        bound, later, ahead = snapshot.bound, nothing, nothing
+        if bound is not None and bound.value is not None:
+            later = sql.SQL("NOT {} AND NOT {}").format(endless, bound.condition(cursor, kind))
+        if bound is not None and bound.present is not None:
+            ahead = sql.SQL("{} AND {} > {}::{}").format(later, cursor, sql.Literal(str(bound.present)), kind)
+        if self.window is not None:
+            inside = sql.SQL("{} >= {}::{} AND {} < {}::{}").format(
+                *(cursor, sql.Literal(self._written(self.window.start)), kind),
+                *(cursor, sql.Literal(self._written(self.window.end)), kind),
+            )
+            endless = nothing
+            later, ahead = (sql.SQL("{} AND {}").format(inside, each) for each in (later, ahead))
         counted = snapshot.connection.execute(
-            sql.SQL("SELECT count(*) FROM {} WHERE {}").format(snapshot.relation, condition)
+            sql.SQL(
+                "SELECT count(*) FILTER (WHERE {endless}), count(*) FILTER (WHERE {later}), "
+                "count(*) FILTER (WHERE {ahead}), (max({cursor}) FILTER (WHERE {ahead}))::text "
+                "FROM {relation} WHERE ({endless}) OR ({later})"
+            ).format(endless=endless, later=later, ahead=ahead, cursor=cursor, relation=snapshot.relation)
         ).fetchone()
-        return int(counted[0]) if counted else 0
+        return Left(*counted) if counted else Left()
 
     def _check_unchanged(self, snapshot: Snapshot) -> None:
         if snapshot.described != self._described:
@@ -242,10 +326,15 @@ class PostgresTable:
     def _cursor(self) -> Column:
         return next(column for column in self._described.columns if column.name == self.table.cursor)
 
-    @cached_property
-    def _marker(self) -> Marker:
+    def _marker(self, bound: Bound | None) -> Marker:
         names = tuple(column.name for column in self._described.columns)
-        return Marker(self._cursor.name, self.key, names, self.table.lookback_s)
+        floor = bound.floor if bound is not None else None
+        return Marker(self._cursor.name, self.key, names, self._looks_back, floor)
+
+    def _looks_back(self, last: object) -> timedelta:
+        declared = timedelta(seconds=self.table.lookback_s)
+        # A window is read once, from its beginning.
+        return max(declared, self._clock.looks_back(last)) if self._clock and not self.window else declared
 
 
 def _check_cursor(column: Column, source: PostgresTable) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from psycopg import IsolationLevel, sql
+from psycopg import IsolationLevel, errors, sql
 
 from headworks.settings import DatabaseSettings
 from headworks.sources.sql.bound import Bound
@@ -24,6 +24,11 @@ from headworks.sources.sql.table import Table
 _PART_BLOCKS = 32_768
 # Before this version a condition on ctid reads the whole table.
 _RANGES_FROM = 14_00_00
+
+_HIDDEN = (
+    "row-level security is in force for this user: only the rows that its policies show were read, and how many others "
+    "there are is not known. Read with a role that has BYPASSRLS, or with a policy that shows it all rows"
+)
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,27 @@ def in_snapshot(
         yield Snapshot(
             connection, table, str(exported[0]) if exported else "", limit, _describe(connection, table)
         )
+
+
+def hidden_rows(snapshot: Snapshot) -> tuple[str, ...]:
+    """Say that row-level security hides rows from this user; nothing where it does not.
+
+    With ``row_security`` off Postgres refuses a query that a policy would filter, in a view, too.
+    """
+    connection = snapshot.connection
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute("SET LOCAL row_security = off")
+            connection.execute(sql.SQL("SELECT FROM {} LIMIT 0").format(snapshot.relation))
+    except errors.InsufficientPrivilege:
+        return (_HIDDEN,)
+    return ()
+
+
+def own_zone(database: DatabaseSettings, application: str) -> str:
+    """Return the time zone that sessions of the database have where they do not ask for another."""
+    with connected(database, application=application, read_only=True, timezone=None) as connection:
+        return connection.info.parameter_status("TimeZone") or "UTC"
 
 
 def _describe(connection: Connection, table: Table) -> Described:

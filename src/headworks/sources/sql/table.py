@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from headworks.errors import SourceMissing
 from headworks.settings import Settings
 from headworks.sources.column_types import TYPES, column_type
+from headworks.sources.sql.clocks import zone_of
 
 Drift = Literal["evolve", "freeze", "ignore"]
 """What happens where the source's columns are not those of bronze; see `Table.drift`."""
@@ -60,6 +61,11 @@ class Table(Settings):
         ge=0,
         description="How far before the last cursor value a run begins again, in seconds (for dates in begun days), "
         "for sources that write late. Rows landed before are recognised.",
+    )
+    cursor_zone: str | None = Field(
+        default=None,
+        description="The time zone of the clock that a cursor without a zone is written by, such as UTC or "
+        "Europe/Berlin. Left empty, both UTC and the database's own zone are considered, and a run looks back further.",
     )
     commit_lag_s: float = Field(
         default=5.0,
@@ -113,6 +119,8 @@ class Table(Settings):
             raise ValueError("write the query without a semicolon")
         if self.query is None and self.columns:
             raise ValueError("columns are declared of a query; those of a table are known, leave them out")
+        if self.cursor_zone is not None:
+            zone_of(self.cursor_zone)
         self.types()
         return self
 

@@ -1,0 +1,49 @@
+"""The rules of reading databases: where each is in the code, and the tests that fail without it."""
+
+from __future__ import annotations
+
+from tests.rules.base import rule
+
+_SQL = "src/headworks/sources/sql"
+_LEFT = "tests/integration/databases/test_left_out.py"
+_TIES = f"{_LEFT}::test_rows_that_share_a_value_are_read_in_each_later_run_whatever_their_key"
+_WAYS = f"{_LEFT}::test_a_row_that_is_not_read_is_counted_or_said_not_to_be_known"
+_CLOCKS = "tests/integration/databases/test_clocks.py"
+
+RULES = (
+    rule(
+        "rows that came among those which were passed by their key are read",
+        f"{_SQL}/left.py",
+        '    if count == start.get("passed"):',
+        "    if True:",
+        _TIES,
+    ),
+    rule(
+        "a window is bounded by the transactions that run",
+        f"{_SQL}/postgres.py",
+        '        done = {"done": True} if self.window is not None and not unfinished else {}',
+        '        done = {"done": True} if self.window is not None else {}',
+        _WAYS,
+    ),
+    rule(
+        "row-level security that hides rows is reported",
+        f"{_SQL}/snapshot.py",
+        "        return (_HIDDEN,)",
+        "        return ()",
+        _WAYS,
+    ),
+    rule(
+        "a run looks back to the earlier of two clocks",
+        f"{_SQL}/bound.py",
+        "    floor = earliest if earliest != latest else None",
+        "    floor = None",
+        f"{_CLOCKS}::test_a_long_transaction_is_waited_for_by_whichever_clock_it_writes",
+    ),
+    rule(
+        "an hour that a clock shows twice is read twice",
+        f"{_SQL}/clocks.py",
+        "        return max(offsets) - min(offsets)",
+        "        return timedelta()",
+        f"{_CLOCKS}::test_the_hour_that_a_declared_clock_shows_twice_is_read_twice",
+    ),
+)
