@@ -13,6 +13,8 @@ from typing import Literal
 
 import polars as pl
 
+from headworks.observe.escaping import spreadsheet
+
 Dimension = Literal["day", "country", "category"]
 
 REVENUE = "revenue_eur"
@@ -162,8 +164,8 @@ def drawn(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def as_csv(rows: pl.DataFrame) -> str:
-    """Return rows of ``sales.daily`` as CSV, in order, every amount exact."""
-    return rows.sort("day", "country", "category").write_csv()
+    """Return rows of ``sales.daily`` as CSV, in order, every amount exact, and no text that a sheet would compute."""
+    return spreadsheet(rows.sort("day", "country", "category")).write_csv()
 
 
 def with_room(longest: float) -> float:

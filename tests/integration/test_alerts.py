@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from headworks.errors import CredentialsRefused, SourceUnavailable
 from headworks.lake.incidents import heal, open_incidents, tell
 from headworks.lake.store import Lake
-from headworks.observe.alerts import Alert, alert_of, masked
+from headworks.observe.alerts import Alert, Rejected, alert_of, masked
 from headworks.observe.channels import Mail, Slack, Webhook
 from headworks.observe.report import CheckReport, GateReport, RunReport
 from tests.support.served import Answer, Asked, Upstream, served
@@ -87,7 +87,7 @@ def hook() -> Iterator[tuple[Upstream, list[Any], list[int]]]:
 
 
 def test_an_alert_says_what_failed_where_to_look_and_what_to_do() -> None:
-    alert = alert_of(CLOSED, ('{"name": "Ada", "year": 1815}',))
+    alert = alert_of(CLOSED, (Rejected("shop.people", ("v|min",), '{"name": "Ada", "year": 1815}'),))
     assert alert is not None
     told = alert.text()
     for part in (
@@ -95,7 +95,7 @@ def test_an_alert_says_what_failed_where_to_look_and_what_to_do() -> None:
         "silver 10, gold 9",
         "http://prefect/runs/7",
         "What to do",
-        '"xxx", "xxxx": 9999',
+        'shop.people, v|min: {"name": "xxx", "year": 9999}',
     ):
         assert part in told
 
@@ -106,7 +106,7 @@ def test_a_run_that_ended_well_or_left_the_work_to_another_calls_for_no_alert(st
 
 
 def test_examples_keep_their_shape_and_none_of_their_content() -> None:
-    assert masked('{"iban": "DE89 3704", "ö": 1.5}') == '{"xxxx": "xx99 9999", "x": 9.9}'
+    assert masked('{"iban": "DE89 3704", "ö": 1.5}') == '{"iban": "xx99 9999", "x": 9.9}'
     assert len(masked("a" * 1000)) < 250
 
 

@@ -17,7 +17,7 @@ from headworks.lake.telling import (
     seen,
     warnings,
 )
-from headworks.observe.alerts import Alert
+from headworks.observe.alerts import Alert, Rejected
 from headworks.observe.recorder import Recorder
 from headworks.observe.report import CheckReport, GateReport, RunReport
 from headworks.refine.refinement import Refinement, refine
@@ -64,7 +64,7 @@ def test_a_warning_says_what_is_unusual_and_shows_masked_examples(lake: Lake) ->
     assert (alert.incident, alert.kind) == (f"warnings of {SCOPE}", "anomaly warned")
     assert "volume: 40 rows, usually 100" in alert.details
     assert "5 rows were rejected" in alert.details
-    assert alert.examples == ('{"xx": "9", "x": "-9", "xx": 9}',) * 3
+    assert alert.examples == ('t.items, v|min: {"id": "9", "v": "-9", "at": 9}',) * 3
     assert f"headworks anomaly accept {SCOPE} --check 'volume'" in alert.do
 
 
@@ -81,11 +81,12 @@ def test_a_warning_is_told_once_and_once_when_it_is_over(lake: Lake) -> None:
     assert quiet_tables(quiet) == (incident_of(SCOPE),)
 
 
-def test_examples_are_raw_records_that_this_run_rejected(lake: Lake) -> None:
+def test_examples_are_rows_that_this_run_rejected_with_dataset_and_reason(lake: Lake) -> None:
     land_items(lake, [*bad_items(1, 5), *items(6, 7)])
     report = run(lake, "passed")
     assert rejected_examples(lake, report) == tuple(
-        f'{{"id": "{number}", "v": "-{number}", "at": 1}}' for number in (1, 2, 3)
+        Rejected("t.items", ("v|min",), f'{{"id": "{number}", "v": "-{number}", "at": 1}}')
+        for number in (1, 2, 3)
     )
     assert rejected_examples(lake, report.model_copy(update={"run_id": "another"})) == ()
 

@@ -18,9 +18,9 @@ from headworks.lake.resolutions import unresolved
 from headworks.lake.store import Lake
 from headworks.observe.alerts import (
     Alert,
+    Rejected,
     breaker_alert,
     breaker_incident,
-    masked,
     quarantine_alert,
     quarantine_incident,
 )
@@ -52,14 +52,14 @@ def seen(lake: Lake, report: RunReport, clock: Clock = system_clock) -> Seen:
     )
 
 
-def rejected_examples(lake: Lake, report: RunReport) -> tuple[str, ...]:
-    """Return up to three raw records that a run rejected, of the dataset whose gate closed if one did."""
+def rejected_examples(lake: Lake, report: RunReport) -> tuple[Rejected, ...]:
+    """Return up to three rows that a run rejected, of the dataset whose gate closed if one did."""
     closed = {gate.scope for gate in report.gates if not gate.open}
     refined = sorted(report.refinements, key=lambda one: f"silver.{one.dataset}" not in closed)
-    found: list[str] = []
+    found: list[Rejected] = []
     for one in refined:
         if one.rejected and len(found) < EXAMPLES:
-            found += _records(lake, one.dataset, report.run_id)
+            found += _rejected(lake, one.dataset, report.run_id)
     return tuple(found[:EXAMPLES])
 
 
@@ -125,7 +125,7 @@ def _warning(lake: Lake, report: RunReport, gate: GateReport) -> Alert:
         kind="anomaly warned",
         title=f"{report.flow}: {gate.scope} was let through, but is not as usual",
         details=tuple(details),
-        examples=tuple(masked(record) for record in _records(lake, dataset, report.run_id))
+        examples=tuple(each.shown() for each in _rejected(lake, dataset, report.run_id))
         if layer == "silver" and rejected
         else (),
         do=f"look at it. If it is known, say so: headworks anomaly accept {gate.scope} --check {warned[0].name!r} "
@@ -134,11 +134,15 @@ def _warning(lake: Lake, report: RunReport, gate: GateReport) -> Alert:
     )
 
 
-def _records(lake: Lake, dataset: str, run_id: str) -> list[str]:
-    """Return raw records that a run rejected, whether silver named its try or not."""
-    silver, found = lake.open("silver", dataset), []
+def _rejected(lake: Lake, dataset: str, run_id: str) -> list[Rejected]:
+    """Return rows that a run rejected, whether silver named its try or not."""
+    silver = lake.open("silver", dataset)
+    found: list[Rejected] = []
     for rows in (pending_rows(lake, dataset, silver), rejected_rows(lake, dataset, silver)):
         if rows is not None:
             mine = rows.filter(pl.col("run_id") == run_id).sort("_sequence", "_row").head(EXAMPLES).collect()
-            found += [record or "" for record in mine.get_column("record")]
+            found += [
+                Rejected(dataset, tuple(row["reasons"]), row["record"] or "")
+                for row in mine.iter_rows(named=True)
+            ]
     return found[:EXAMPLES]

@@ -5,10 +5,12 @@ Every number comes from the run report. What belongs here: rendering. What does 
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from headworks.observe.escaping import markdown, one_line, printable
 from headworks.observe.report import RunReport
 
 _LANDED = ("dataset", "read", "landed", "refused", "read again")
@@ -37,6 +39,8 @@ _REPLAYED = (
 _ANOMALIES = ("candidate", "check", "outcome", "what was found")
 _FINE = {"passed", "warned", "accepted", "cold start"}
 
+_ADDRESS = re.compile(r"https?://[^\s<>]+")
+
 Row = tuple[str, ...]
 
 
@@ -52,27 +56,28 @@ class Section:
 
 def account_text(report: RunReport) -> str:
     """Render a run's account for a terminal."""
-    lines = [*_headline(report), ""]
+    lines = [*map(printable, _headline(report)), ""]
     for section in _sections(report):
         note = [f"  {section.note}"] if section.note else []
         lines += [section.title, *_columns(section.header, section.rows), *note, ""]
-    lines += _closing(report)
+    lines += map(one_line, [*_closing(report), *(f"{name}: {link}" for name, link in report.links.items())])
     return "\n".join(lines).rstrip() + "\n"
 
 
 def account_markdown(report: RunReport) -> str:
     """Render a run's account as Markdown."""
     lines = [
-        f"# {report.flow}: {report.status}",
+        f"# {markdown(report.flow)}: {report.status}",
         "",
         f"{report.mode} · {report.seconds:.1f} s  ",
-        *[f"{line}  " for line in _headline(report)[1:]],
+        *[f"{markdown(line)}  " for line in _headline(report)[1:]],
         "",
     ]
     for section in _sections(report):
         note = [section.note, ""] if section.note else []
         lines += [f"## {section.title}", "", *_table(section.header, section.rows), "", *note]
-    lines += [f"{line}  " for line in _closing(report)]
+    lines += [f"{markdown(line)}  " for line in _closing(report)]
+    lines += [f"{markdown(name)}: {_link(link)}  " for name, link in report.links.items()]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -232,16 +237,20 @@ def _published(report: RunReport) -> list[Row]:
 
 def _closing(report: RunReport) -> list[str]:
     lines = [f"The lake is at {report.lake}"] if report.lake else []
-    lines += [f"{p.product} is published in {p.target}" for p in report.publications]
-    lines += [f"{name}: {link}" for name, link in report.links.items()]
-    return lines
+    return lines + [f"{p.product} is published in {p.target}" for p in report.publications]
+
+
+def _link(address: str) -> str:
+    """Return a link that can be followed; what is none is shown as text."""
+    return f"<{address}>" if _ADDRESS.fullmatch(address) else markdown(address)
 
 
 def _sum_row(numbers: Sequence[tuple[int, ...]]) -> Row:
     return ("in all", *(_number(sum(column)) for column in zip(*numbers, strict=True)))
 
 
-def _columns(header: Row, rows: list[Row]) -> list[str]:
+def _columns(header: Row, raw: list[Row]) -> list[str]:
+    rows = [tuple(map(one_line, row)) for row in raw]
     table = [header, *rows]
     widths = [max(len(row[place]) for row in table) for place in range(len(header))]
     numeric = _numeric(header, rows)
@@ -262,7 +271,7 @@ def _columns(header: Row, rows: list[Row]) -> list[str]:
 
 def _table(header: Row, rows: list[Row]) -> list[str]:
     def line(row: Row) -> str:
-        return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+        return f"| {' | '.join(map(markdown, row))} |"
 
     rule = "".join("---:|" if right else "---|" for right in _numeric(header, rows))
     return [line(header), f"|{rule}", *map(line, rows)]

@@ -6,10 +6,14 @@ What belongs here: the model and its words. What does not: who is told (``channe
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
 
+from headworks.observe.escaping import one_line
 from headworks.observe.freshness import FreshnessReport
 from headworks.observe.report import Report, RunReport
 
@@ -24,6 +28,7 @@ Kind = Literal[
 ]
 
 _LARGEST_EXAMPLE = 200
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z_-]{0,30}[0-9]{0,2}")
 
 
 class Alert(Report):
@@ -39,30 +44,35 @@ class Alert(Report):
     healed: bool = False
 
     def text(self) -> str:
-        """Render it for a mail or a message."""
-        lines = [self.title, *[f"- {detail}" for detail in self.details]]
+        """Render it for a mail or a message, each part in a line of its own whatever it holds."""
+        lines = [one_line(self.title), *([self.body()] if self.body() else [])]
+        if self.link:
+            lines.append(f"Look at: {one_line(self.link)}")
+        return "\n".join(lines)
+
+    def body(self) -> str:
+        """Render what stands between the title and the link."""
+        lines = [f"- {detail}" for detail in self.details]
         if self.examples:
             lines += ["Examples:", *[f"  {example}" for example in self.examples[:3]]]
         if self.do:
             lines.append(f"What to do: {self.do}")
-        if self.link:
-            lines.append(f"Look at: {self.link}")
-        return "\n".join(lines)
+        return "\n".join(map(one_line, lines))
 
 
-def alert_of(report: RunReport, quarantined: tuple[str, ...] = ()) -> Alert | None:
+def alert_of(report: RunReport, quarantined: tuple[Rejected, ...] = ()) -> Alert | None:
     """Return the alert that a run's end calls for; None where it ended well, or another run did the work.
 
-    ``quarantined`` are raw records of rejected rows; of each no more than its shape is told.
+    ``quarantined`` are rejected rows; of each value no more than its shape is shown.
     """
     if report.status == "gate closed":
-        reasons = tuple(reason for gate in report.gates for reason in gate.reasons)
+        reasons = tuple(f"{gate.scope}: {reason}" for gate in report.gates for reason in gate.reasons)
         return Alert(
             incident=incident_of(report),
             kind="gate closed",
             title=f"{report.flow}: the gate is closed, consumers keep the last good version",
             details=reasons or (report.message,),
-            examples=tuple(masked(record) for record in quarantined[:3]),
+            examples=tuple(each.shown() for each in quarantined[:3]),
             do="read the account and the quarantine, correct the source, the rules or the contract, and run again.",
             link=_link(report),
         )
@@ -163,10 +173,46 @@ def healed(incident: str, kind: Kind, link: str = "") -> Alert:
     return Alert(incident=incident, kind=kind, title=f"{incident}: well again", link=link, healed=True)
 
 
+@dataclass(frozen=True)
+class Rejected:
+    """A rejected row as an example: whose it is, why it was rejected, and its raw record, which nobody is shown."""
+
+    dataset: str
+    reasons: tuple[str, ...]
+    record: str
+
+    def shown(self) -> str:
+        """Return what people are shown of it: the dataset, the reasons, the names of its fields and their shapes."""
+        return f"{self.dataset}, {', '.join(self.reasons)}: {masked(self.record)}"
+
+
 def masked(record: str) -> str:
-    """Show the shape of a record: letters become x and digits 9, so that nobody reads personal data in a mail."""
-    shape = "".join("x" if sign.isalpha() else "9" if sign.isdigit() else sign for sign in record)
+    """Show the shape of a record: letters become x and digits 9, so that nobody reads personal data in a mail.
+
+    The names of a JSON object's own fields stay readable: they say which field is meant.
+    """
+    try:
+        fields = json.loads(record)
+    except (ValueError, RecursionError):
+        fields = None
+    if isinstance(fields, dict) and fields:
+        parts = (
+            f'"{_field(name)}": {_shape(json.dumps(value, ensure_ascii=False))}'
+            for name, value in fields.items()
+        )
+        shape = f"{{{', '.join(parts)}}}"
+    else:
+        shape = _shape(record)
     return shape if len(shape) <= _LARGEST_EXAMPLE else f"{shape[:_LARGEST_EXAMPLE]}…"
+
+
+def _field(name: str) -> str:
+    """Return a field's name; what does not look like one may be a value, and is masked."""
+    return name if _FIELD.fullmatch(name) else _shape(name)
+
+
+def _shape(text: str) -> str:
+    return "".join("x" if sign.isalpha() else "9" if sign.isdigit() else sign for sign in text)
 
 
 def _link(report: RunReport) -> str:

@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr
 
 from headworks.errors import CredentialsRefused, SettingsError, SourceUnavailable
 from headworks.observe.alerts import Alert
+from headworks.observe.escaping import chat, one_line
 from headworks.redaction import guard_http_logs, know
 from headworks.settings import Settings
 
@@ -42,7 +43,7 @@ class Slack(Settings):
     def send(self, alert: Alert) -> None:
         """Post the alert's text."""
         sign = ":white_check_mark:" if alert.healed else ":rotating_light:"
-        _post(self.url, {"text": f"{sign} {alert.text()}"})
+        _post(self.url, {"text": f"{sign} {chat(alert.title, alert.body(), alert.link)}"})
 
 
 class Mail(Settings):
@@ -63,7 +64,7 @@ class Mail(Settings):
         """Send the alert's text as a mail of its own."""
         message = EmailMessage()
         message["From"], message["To"] = self.sender, ", ".join(self.recipients)
-        message["Subject"] = f"[headworks] {' '.join(alert.title.split())}"
+        message["Subject"] = f"[headworks] {' '.join(one_line(alert.title).split())}"
         message.set_content(alert.text())
         where = f"smtp://{self.host}:{self.port}"
         try:

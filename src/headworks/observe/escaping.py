@@ -1,0 +1,76 @@
+"""Texts that came with the data, made harmless for where they are shown: a page, a chat, a mail, a terminal, a sheet.
+
+A record, a file's name, a column's name or another server's message may hold mark-up, an image to be fetched, a control
+sequence of a terminal or a formula. Wherever such a text leaves headworks it goes through one of these.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import polars as pl
+
+_ENTITIES = {sign: f"&#{ord(sign)};" for sign in "&<>\\`*[]!~{}@\"'"} | {"|": "\\|"}
+_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
+"""An underscore at a word's edge, which would emphasise; one inside a word does nothing."""
+_ADDRESS = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
+_BEGINS = re.compile(r"^(\s*)([#+=>-]|\d{1,9}(?=[.)]))")
+"""What begins a heading, a list, a quotation or a rule at the start of a line."""
+
+_FORMULA = re.compile(r"^[\s\x00]*[=+\-@＝＋－＠]|^[\t\r\n]")
+_TO_SLACK = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "ˋ"})
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line, with nothing that a terminal obeys or that turns the direction of reading.
+
+    Line breaks become blanks; other control and formatting characters are shown by their number.
+    """
+    return "".join(map(_shown, text))
+
+
+def printable(text: str) -> str:
+    """Return a text as `one_line` does, but with its line breaks."""
+    return "\n".join(map(one_line, text.splitlines()))
+
+
+def markdown(text: str) -> str:
+    """Return a text that Markdown shows as it is: no link, no image, no HTML, no table, no emphasis."""
+    plain = "".join(_ENTITIES.get(sign, sign) for sign in one_line(text))
+    plain = _UNDERSCORE.sub("&#95;", plain)
+    plain = _ADDRESS.sub(lambda found: f"&#{ord(found[0])};", plain)
+    return _BEGINS.sub(lambda found: f"{found[1]}{_entities(found[2])}", plain)
+
+
+def chat(title: str, text: str, link: str = "") -> str:
+    """Return a message for Slack and its like: the text as it is, in a block where nothing is mark-up."""
+    block = printable(f"{title}\n{text}" if text else title).translate(_TO_SLACK)
+    shown = one_line(link).translate(_TO_SLACK)
+    return f"```\n{block}\n```" + (f"\n{shown}" if shown else "")
+
+
+def spreadsheet(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows for a sheet: a text that a sheet would compute begins with an apostrophe; numbers stay numbers."""
+    texts = [name for name, dtype in rows.schema.items() if dtype in (pl.String, pl.Categorical, pl.Enum)]
+    escaped = [
+        pl.col(name).cast(pl.String).map_elements(_cell, return_dtype=pl.String, skip_nulls=True)
+        for name in texts
+    ]
+    return rows.with_columns(escaped).rename({name: _cell(name) for name in rows.columns})
+
+
+def _cell(text: str) -> str:
+    return f"'{text}" if _FORMULA.search(text) else text
+
+
+def _entities(text: str) -> str:
+    return "".join(f"&#{ord(sign)};" for sign in text)
+
+
+def _shown(sign: str) -> str:
+    if sign in "\n\r\t\x0b\x0c\x85\u2028\u2029":
+        return " "
+    if unicodedata.category(sign) in {"Cc", "Cf", "Cs"}:
+        return f"\\u{ord(sign):04x}"
+    return sign
