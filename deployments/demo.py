@@ -11,18 +11,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import psycopg
 
 from deployments.local.stack import Stack
+from deployments.register_blocks import NAMES
 from headworks.errors import HeadworksError
 from headworks.observe.report import RUN_LINK
 from shop.errors import ShopError
 
 ROOT = Path(".headworks")
+_BLOCKS = (*NAMES, "receipts-files")
 _CHOICES_OF_OTHERS = ("PREFECT_API_KEY", "PREFECT_PROFILE", "PREFECT_API_AUTH_STRING")
 
 
@@ -40,18 +42,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (HeadworksError, ShopError, psycopg.Error) as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 1
-    code = _run("deployments.register_blocks", {**stack.environment(), **stack.variables()})
+    code = _run("deployments.register_blocks", *_BLOCKS, **stack.environment(), **stack.variables())
     if code == 0:
-        code = _run("flows.sales", stack.environment())
+        code = _run("flows.sales", **stack.environment())
     if code == 0:
         _tell(stack, time.monotonic() - began)
     return code
 
 
-def _run(module: str, chosen: Mapping[str, str]) -> int:
+def _run(module: str, *arguments: str, **chosen: str) -> int:
     """Run a module as a person would by hand, but with the stack's server, whatever else is configured here."""
     kept = {name: value for name, value in os.environ.items() if name not in _CHOICES_OF_OTHERS}
-    return subprocess.run([sys.executable, "-m", module], env={**kept, **chosen}, check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments], env={**kept, **chosen}, check=False
+    ).returncode
 
 
 def _tell(stack: Stack, seconds: float) -> None:

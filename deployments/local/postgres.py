@@ -84,6 +84,8 @@ class Postgres:
             connection.execute(
                 sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(_ROLE), password)
             )
+            # Windows end before the oldest running transaction, which a role sees only as a member of this.
+            connection.execute(sql.SQL("GRANT pg_read_all_stats TO {}").format(sql.Identifier(_ROLE)))
             connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(_ADMIN), password))
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(SHOP)))
             connection.execute(

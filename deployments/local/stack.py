@@ -27,6 +27,7 @@ from deployments.local.processes import Process, free_port, start, stop, wait_un
 from headworks.errors import SettingsError
 from shop.database import found, lived_days
 from shop.database import live as live_on
+from shop.receipts import put_receipts
 from shop.world import World
 
 POSTGRES, API, PREFECT = "postgres", "shop-api", "prefect-server"
@@ -117,6 +118,7 @@ class Stack:
         """Let the shop live on for some days; returns what it lived through, in words."""
         with psycopg.connect(self._postgres(self._state()).admin_url(SHOP)) as connection:
             lived = live_on(connection, self._world, days)
+        put_receipts(self._receipts, self._world, lived)
         return f"the shop lived {len(lived)} more days, from {lived[0]} to {lived[-1]}" if lived else ""
 
     def variables(self) -> dict[str, str]:
@@ -129,7 +131,12 @@ class Stack:
             "HEADWORKS_SHOP_API_TOKEN": self._secrets().api_token.get_secret_value(),
             "HEADWORKS_SHOP_DATABASE_URL": postgres.url(SHOP),
             "HEADWORKS_ANALYTICS_DATABASE_URL": postgres.url(ANALYTICS),
+            "HEADWORKS_RECEIPTS_FILES_ROOT": str(self._receipts),
         }
+
+    @property
+    def _receipts(self) -> Path:
+        return self.root / "receipts"
 
     def environment(self) -> dict[str, str]:
         """Return the variables that lead to the stack's Prefect server; they hold no secret."""
@@ -181,6 +188,7 @@ class Stack:
         with psycopg.connect(postgres.admin_url(SHOP)) as connection:
             history = found(connection, self._world)
             days = lived_days(connection)
+        put_receipts(self._receipts, self._world, (self._world.day(number) for number in range(days)))
         if history:
             postgres.grant_reading()
             self._say(f"founded the shop with {len(history)} days of history")
