@@ -11,7 +11,14 @@ from blocks.api import ApiCredentials
 from blocks.database import database_connector, database_settings
 from blocks.files import FileLocation
 from blocks.lake import LakeLocation
-from blocks.resolve import alert_channels, api_settings, files_settings, lake_settings, load_database
+from blocks.resolve import (
+    alert_channels,
+    api_settings,
+    files_settings,
+    lake_settings,
+    load_database,
+    located_lake,
+)
 
 __all__ = [
     "AlertChannel",
@@ -25,4 +32,5 @@ __all__ = [
     "files_settings",
     "lake_settings",
     "load_database",
+    "located_lake",
 ]

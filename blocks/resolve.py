@@ -1,5 +1,7 @@
 """Finds a block by its name: on the Prefect server, else filled from the environment or from ``.env``.
 
+Where both describe it, the server's block is used; variables that say something else are reported, never passed over.
+
 The variables of a block are ``HEADWORKS_<NAME>_<FIELD>``, so the token of ``shop-api`` is ``HEADWORKS_SHOP_API_TOKEN``.
 So plain Python needs no set-up on any server. A variable may be given as a file: ``HEADWORKS_SHOP_API_TOKEN_FILE``
 names one that holds the token. With a profile, the block's name begins with it (``profiles.py``).
@@ -10,15 +12,20 @@ What belongs here: that search. What does not: the blocks.
 from __future__ import annotations
 
 import json
+import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 from dotenv import dotenv_values
 from prefect.blocks.core import Block
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.settings import get_current_settings
 from prefect_sqlalchemy import SqlAlchemyConnector
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, Secret, SecretStr, ValidationError
 
 from blocks.alerts import AlertChannel
 from blocks.api import ApiCredentials
@@ -26,17 +33,29 @@ from blocks.database import database_connector, database_settings
 from blocks.files import FileLocation
 from blocks.lake import LakeLocation
 from blocks.profiles import Profile
-from headworks.errors import SettingsError
+from headworks.errors import CredentialsRefused, HeadworksError, ServerUnavailable, SettingsError
 from headworks.observe.channels import Mail, Slack, Webhook
 from headworks.settings import DatabaseSettings, FilesSettings, LakeSettings
 from headworks.sources.api.settings import ApiSettings
 
 B = TypeVar("B", bound=Block)
 
+_LOGGER = logging.getLogger(__name__)
+_SERVER_WAITS_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""A server whose database restarts answers 500 for some seconds: so long it is asked again, and no longer."""
+
+_reported: set[str] = set()
+
 
 def lake_settings(name: str) -> LakeSettings:
     """Return the settings of the lake that the block ``name`` describes."""
-    return _validated(lambda: _find(LakeLocation, name, "ROOT", _lake_from).to_settings(), name)
+    return located_lake(name)[0]
+
+
+def located_lake(name: str) -> tuple[LakeSettings, str]:
+    """Return the settings of a lake, and in words what they come from: a block of a server, or a variable."""
+    block, source = _found(LakeLocation, name, "ROOT", _lake_from)
+    return _validated(block.to_settings, name), source
 
 
 def files_settings(name: str) -> FilesSettings:
@@ -58,7 +77,7 @@ def alert_channels(name: str = "alerts") -> tuple[Webhook | Slack | Mail, ...]:
     """Return the channel that the block ``name`` describes; none where there is no such block: nobody is told then."""
     given = variables()
     name = Profile.of(given).name(name)
-    found = _saved(AlertChannel, name) or _alerts_from(name, given)
+    found = saved_block(AlertChannel, name) or _alerts_from(name, given)
     if found is None:
         return ()
     return (_validated(found.to_settings, name),)
@@ -120,35 +139,147 @@ def from_variables(name: str, found: Mapping[str, str]) -> Block | None:
     return maker(name, found)
 
 
+def content(block: Block) -> dict[str, Any]:
+    """Return all that a block holds, secrets in clear, for comparing alone."""
+    # Not model_dump: Prefect makes the schema of the block anew for each of its fields.
+    return {name: _clear(getattr(block, name)) for name in type(block).model_fields}
+
+
+def server_name() -> str:
+    """Return which Prefect server is asked, in words."""
+    url = get_current_settings().api.url
+    return f"the Prefect server at {url}" if url else "no Prefect server, since PREFECT_API_URL chooses none"
+
+
+def saved_block(kind: type[B], name: str) -> B | None:
+    """Return the block that the server has of a kind and a name, or None where it has none.
+
+    Without a chosen server none is asked: one of Prefect's own would be started for it, and would have nothing to say.
+    A server that does not answer, or answers with an error that heals, is asked again for about a minute. Raises
+    `ServerUnavailable` after it, and `CredentialsRefused` where the server does not let us in.
+    """
+    if not get_current_settings().api.url:
+        return None
+    for wait_s in (*_SERVER_WAITS_S, None):
+        try:
+            return _loaded(kind, name)
+        except ServerUnavailable as problem:
+            if wait_s is None:
+                raise
+            _LOGGER.warning("%s Asking again in %.0f s.", problem.what, wait_s)
+            time.sleep(wait_s)
+    raise AssertionError("unreachable: the last round returns or raises")
+
+
+def _loaded(kind: type[B], name: str) -> B | None:
+    try:
+        return kind.load(name)  # type: ignore[return-value]
+    except ObjectNotFound:
+        return None
+    except ValidationError as problem:
+        raise _wrong_block(problem, name) from None
+    except ValueError as problem:
+        if isinstance(problem.__cause__, ObjectNotFound):
+            return None
+        raise _unavailable(f"its answer cannot be read ({type(problem).__name__})") from problem
+    except PrefectHTTPStatusError as problem:
+        raise _refused_by(problem.response.status_code) from problem
+    except httpx.TransportError as problem:
+        raise _unavailable(type(problem).__name__) from problem
+
+
+def _refused_by(status: int) -> HeadworksError:
+    """Return the error of ours for a status of the Prefect server."""
+    if status in {401, 403}:
+        return CredentialsRefused(
+            f"{server_name()} does not let us in ({status}).",
+            where="PREFECT_API_AUTH_STRING, PREFECT_API_KEY",
+            do="set what this server asks for.",
+        )
+    if status >= 500 or status in {408, 429}:
+        return _unavailable(f"status {status}")
+    return SettingsError(
+        f"{server_name()} answers {status} when asked for a block.",
+        where="PREFECT_API_URL",
+        do="check that it is the address of a Prefect server's API, of this version.",
+    )
+
+
+def _unavailable(why: str) -> ServerUnavailable:
+    return ServerUnavailable(
+        f"{server_name()} does not answer as it should: {why}.",
+        where="blocks",
+        do="look at the server and its database; run again when they are back.",
+    )
+
+
+def _clear(value: Any) -> Any:
+    if isinstance(value, Secret | SecretStr):
+        return _clear(value.get_secret_value())
+    if isinstance(value, BaseModel):
+        return {name: _clear(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return {name: _clear(inner) for name, inner in value.items()}
+    return [_clear(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def _find(
     kind: type[B],
     name: str,
     main_field: str,
     make: Callable[[str, Mapping[str, str]], B | None],
 ) -> B:
+    return _found(kind, name, main_field, make)[0]
+
+
+def _found(
+    kind: type[B],
+    name: str,
+    main_field: str,
+    make: Callable[[str, Mapping[str, str]], B | None],
+) -> tuple[B, str]:
     given = variables()
     name = Profile.of(given).name(name)
-    saved = _saved(kind, name)
+    variable = f"{prefix(name)}{main_field}"
+    saved = saved_block(kind, name)
     if saved is not None:
-        return saved
+        _report_losing(saved, name, variable, given, make)
+        return saved, f"block {name} of {server_name()}"
     made = make(name, given)
     if made is not None:
-        return made
-    variable = f"{prefix(name)}{main_field}"
+        return made, f"variable {variable}"
     raise SettingsError(
-        f"There is no block {kind.get_block_type_slug()}/{name}. Looked for it on the Prefect server, then for "
+        f"There is no block {kind.get_block_type_slug()}/{name}. Looked for it on {server_name()}, then for "
         f"{variable} in the environment, then for {variable} in {Path('.env').absolute()}.",
         where=f"block {name}",
         do=f"register it with python -m deployments.register_blocks, or set {variable}.",
     )
 
 
-def _saved(kind: type[B], name: str) -> B | None:
-    """Return the saved block, or None where the server has none of that name."""
+def _report_losing(
+    saved: Block,
+    name: str,
+    variable: str,
+    given: Mapping[str, str],
+    make: Callable[[str, Mapping[str, str]], Block | None],
+) -> None:
+    """Report variables that describe a block otherwise than the server does, once in a process."""
     try:
-        return kind.load(name)  # type: ignore[return-value]
-    except ValueError:
-        return None
+        made = make(name, given)
+    except (HeadworksError, ValidationError):
+        # They cannot be read. Nothing depends on them here.
+        made = None
+    if made is None or content(made) == content(saved) or name in _reported:
+        return
+    _reported.add(name)
+    _LOGGER.warning(
+        "The block %s of %s is used. %s and its like say something else and are NOT used: unset them, or write them "
+        "to the server with headworks register-blocks %s.",
+        name,
+        server_name(),
+        variable,
+        name,
+    )
 
 
 def _lake_from(name: str, found: Mapping[str, str]) -> LakeLocation | None:
@@ -223,7 +354,11 @@ def _validated(make: Callable[[], S], name: str) -> S:
     try:
         return make()
     except ValidationError as problem:
-        faults = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in problem.errors(include_input=False)
-        )
-        raise SettingsError(f"The block holds something wrong: {faults}.", where=f"block {name}") from None
+        raise _wrong_block(problem, name) from None
+
+
+def _wrong_block(problem: ValidationError, name: str) -> SettingsError:
+    faults = "; ".join(
+        f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problem.errors(include_input=False)
+    )
+    return SettingsError(f"The block holds something wrong: {faults}.", where=f"block {name}")

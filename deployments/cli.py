@@ -12,10 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from deployments.commands import anomaly, breaker, probe, product, quarantine, stream
-from deployments.commands.shared import add_lake, open_lake
+from deployments.commands.shared import NothingWritten, add_lake, look_at_lake
 from headworks.errors import HeadworksError, SettingsError
 from headworks.observe.account import account_text
+from headworks.observe.escaping import printable
 from headworks.observe.ledger import last_run
+from headworks.redaction import redacted_error
 
 STACK_ROOT = Path(".headworks")
 
@@ -32,13 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
+    except NothingWritten as nothing:
+        print(nothing)
+        return 0
     except HeadworksError as problem:
-        print(problem, file=sys.stderr)
+        print(printable(str(redacted_error(problem))), file=sys.stderr)
         return 1
 
 
 def _account(options: argparse.Namespace) -> int:
-    lake = open_lake(options)
+    lake = look_at_lake(options)
     report = last_run(lake, options.flow)
     if report is None:
         raise SettingsError(

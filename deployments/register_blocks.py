@@ -10,20 +10,21 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from prefect.blocks.core import Block
-from prefect.exceptions import ObjectNotFound
-from pydantic import BaseModel, Secret, SecretStr
+from prefect.settings import get_current_settings
 
+from blocks.files import FileLocation
+from blocks.lake import LakeLocation
 from blocks.profiles import Profile
-from blocks.resolve import from_variables, prefix, variables
+from blocks.resolve import content, from_variables, prefix, saved_block, variables
+from flows.console import check_server, local_stack
 from headworks.errors import HeadworksError, SettingsError
 
 NAMES = ("lake", "shop-api", "shop-database", "analytics-database")
 """The blocks that the flows use by default."""
 
-B = TypeVar("B", bound=Block)
 Outcome = Literal["registered", "updated", "unchanged"]
 
 
@@ -32,8 +33,9 @@ def register(name: str, found: Mapping[str, str], *, dry_run: bool = False) -> O
     made = from_variables(name, found)
     if made is None:
         return None
+    _check_root(made, name)
     saved = saved_block(type(made), name)
-    if saved is not None and _content(saved) == _content(made):
+    if saved is not None and content(saved) == content(made):
         return "unchanged"
     if not dry_run:
         made.register_type_and_schema()
@@ -47,43 +49,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         found = variables(options.file)
         profile = Profile.of(found)
-        for name in map(profile.name, options.names or NAMES):
-            outcome = register(name, found)
-            if outcome is None:
-                raise SettingsError(
-                    f"Nothing says what the block {name} should hold.",
-                    where=f"variables that begin with {prefix(name)}",
-                    do="set them in the environment, in .env, or in a file given with --file.",
-                )
-            print(f"{name}: {outcome}")
+        with local_stack():
+            _check_chosen()
+            check_server()
+            for name in map(profile.name, options.names or NAMES):
+                outcome = register(name, found)
+                if outcome is None:
+                    raise SettingsError(
+                        f"Nothing says what the block {name} should hold.",
+                        where=f"variables that begin with {prefix(name)}",
+                        do="set them in the environment, in .env, or in a file given with --file.",
+                    )
+                print(f"{name}: {outcome}")
     except HeadworksError as problem:
         print(problem, file=sys.stderr)
         return 1
     return 0
 
 
-def saved_block(kind: type[B], name: str) -> B | None:
-    """Return the block that the server has of a kind and a name, or None."""
-    try:
-        return kind.load(name)  # type: ignore[return-value]
-    except (ValueError, ObjectNotFound):
-        return None
+def _check_chosen() -> None:
+    """Raise `SettingsError` where no server is chosen: blocks would go to one that nobody looks at again."""
+    if not get_current_settings().api.url:
+        raise SettingsError(
+            "No Prefect server is chosen, so there is nowhere to write blocks to; nothing was written.",
+            where="PREFECT_API_URL",
+            do="set it to the server's address, or start the local stack with make demo. Without a server flows take "
+            "their blocks from the same variables.",
+        )
 
 
-def _content(block: Block) -> dict[str, Any]:
-    """Return all that a block holds, secrets in clear, for comparing alone."""
-    # Not model_dump: Prefect makes the schema of the block anew for each of its fields.
-    return {name: _clear(getattr(block, name)) for name in type(block).model_fields}
-
-
-def _clear(value: Any) -> Any:
-    if isinstance(value, Secret | SecretStr):
-        return _clear(value.get_secret_value())
-    if isinstance(value, BaseModel):
-        return {name: _clear(getattr(value, name)) for name in type(value).model_fields}
-    if isinstance(value, Mapping):
-        return {name: _clear(inner) for name, inner in value.items()}
-    return [_clear(one) for one in value] if isinstance(value, list | tuple) else value
+def _check_root(made: Block, name: str) -> None:
+    """Raise `SettingsError` for a relative folder: each run would have one of its own, wherever it happens to be."""
+    if isinstance(made, LakeLocation | FileLocation) and not (
+        "://" in made.root or Path(made.root).is_absolute()
+    ):
+        raise SettingsError(
+            f"The folder {made.root} is relative, and a block is read by processes that run elsewhere.",
+            where=f"{prefix(name)}ROOT",
+            do=f"write it in full, such as {Path(made.root).absolute()}.",
+        )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ from flows.datasets import DATASETS, dataset_named
 from flows.running import THREADS, OnConflict, Story, begin, tell
 from flows.sales import curate, publish
 from headworks.observe.report import RunReport
-from headworks.refine.replay import Selection
+from headworks.refine.replay import Selection, check_signed
 from tasks.replay import replay_dataset
 
 
@@ -50,6 +50,8 @@ def replay_quarantine(
         lake: Block of the lake that holds all tables.
         analytics_database: Block of the database that the dashboard's tables are published to.
     """
+    if not dry_run:
+        check_signed(by, note, "replay_quarantine")
     chosen = [dataset_named(dataset)] if dataset else list(DATASETS.values())
     selection = Selection(reasons=tuple(reasons or ()), row_keys=tuple(keys or ()))
 

@@ -9,7 +9,7 @@ import argparse
 from datetime import UTC, datetime
 from typing import Literal
 
-from deployments.commands.shared import Commands, add_lake, open_lake, tell
+from deployments.commands.shared import Commands, add_lake, look_at_lake, open_lake, show_json, tell
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -33,6 +33,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
     listed = actions.add_parser("list", help="list all judgements")
     add_lake(listed)
+    listed.add_argument("--json", action="store_true", help="as JSON")
     listed.set_defaults(command=_list)
 
 
@@ -59,6 +60,7 @@ def _moment(text: str) -> datetime:
 def _record(options: argparse.Namespace, verdict: Literal["accept", "incident"]) -> int:
     from headworks.quality.judgements import ANY, judgement, record_judgement
 
+    lake = open_lake(options)
     said = judgement(
         verdict=verdict,
         scope=options.table,
@@ -69,7 +71,7 @@ def _record(options: argparse.Namespace, verdict: Literal["accept", "incident"])
         by=options.by,
         decided_at=datetime.now(UTC),
     )
-    recorded = record_judgement(open_lake(options), said)
+    recorded = record_judgement(lake, said)
     print(
         f"Judgement {recorded.number} is recorded. To take it back: headworks anomaly withdraw {recorded.number}"
     )
@@ -87,8 +89,11 @@ def _withdraw(options: argparse.Namespace) -> int:
 def _list(options: argparse.Namespace) -> int:
     from headworks.quality.judgements import all_judgements
 
-    said = all_judgements(open_lake(options))
+    said = all_judgements(look_at_lake(options))
     withdrawn = {one.withdraws for one in said}
+    if options.json:
+        show_json([one.model_dump(mode="json") for one in said])
+        return 0
     if not said:
         print("Nobody has judged any anomaly yet.")
         return 0

@@ -1,4 +1,4 @@
-"""``headworks breaker``: which APIs are left in peace, and asking one again.
+"""``headworks breaker``: which APIs have an open circuit breaker, and asking one again.
 
 What belongs here: arguments and messages. What does not: when a breaker opens (``headworks.sources.api.breaker``).
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 
-from deployments.commands.shared import Commands, add_lake, open_lake, tell
+from deployments.commands.shared import Commands, add_lake, look_at_lake, open_lake, show_json, tell
 from headworks.errors import SettingsError
 from headworks.ports import system_clock
+
+_COLUMNS = ("api", "state", "failures", "closed_until", "reason")
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -18,6 +20,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     actions = breaker.add_subparsers(required=True, metavar="ACTION")
     show = actions.add_parser("show", help="list the breakers that were ever kept")
     add_lake(show)
+    show.add_argument("--json", action="store_true", help="as JSON")
     show.set_defaults(command=_show)
     reset = actions.add_parser("reset", help="let the API of a block be asked again at once")
     reset.add_argument("api", help="the block of the API")
@@ -29,13 +32,18 @@ def _show(options: argparse.Namespace) -> int:
     from headworks.lake.breakers import LakeBreakers
     from headworks.sources.api.breaking import read_breaker
 
-    store, now = LakeBreakers(open_lake(options)), system_clock()
+    store, now = LakeBreakers(look_at_lake(options)), system_clock()
     rows = []
     for name in store.names():
         found = read_breaker(store, name)
         until = f"{found.closed_until:%Y-%m-%d %H:%M:%S}" if found.closed_until else ""
         rows.append((name, found.stands(now), str(found.failures), until, found.reason))
-    tell(("api", "stands", "failures", "no request before (UTC)", "last failure"), rows)
+    if options.json:
+        show_json([dict(zip(_COLUMNS, row, strict=True)) for row in rows])
+    elif rows:
+        tell(("api", "state", "failures", "no request before (UTC)", "last failure"), rows)
+    else:
+        print("No API has failed so often that a breaker was kept.")
     return 0
 
 

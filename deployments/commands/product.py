@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from deployments.commands.shared import Commands, add_lake, open_lake, tell
+from deployments.commands.shared import Commands, add_lake, look_at_lake, open_lake, show_json, tell
 
 _SHOWN = 20
 
@@ -19,6 +19,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     show = actions.add_parser("show", help="list the publications, the newest first")
     show.add_argument("product")
     add_lake(show)
+    show.add_argument("--json", action="store_true", help="as JSON")
     show.set_defaults(command=_show)
     release = actions.add_parser("release", help="let a product that was rolled back go on")
     _changing(release)
@@ -46,7 +47,10 @@ def _changing(parser: argparse.ArgumentParser) -> None:
 def _show(options: argparse.Namespace) -> int:
     from headworks.lake.products import publications
 
-    known = [each for each in publications(open_lake(options)) if each.product == options.product]
+    known = [each for each in publications(look_at_lake(options)) if each.product == options.product]
+    if options.json:
+        show_json([each.model_dump(mode="json") for each in known[:_SHOWN]])
+        return 0
     if not known:
         print(f"{options.product} was never published.")
         return 0
@@ -75,7 +79,7 @@ def _rollback(options: argparse.Namespace) -> int:
         f"{version.product} shows again what run {version.run_id} published, as publication {version.sequence}."
     )
     _publish(options, version.product)
-    print(f"It is held there. When what led to it is mended: headworks product release {version.product}")
+    print(f"It is held there. When its cause is fixed: headworks product release {version.product}")
     return 0
 
 

@@ -9,14 +9,20 @@ import argparse
 import uuid
 from typing import TYPE_CHECKING
 
-from deployments.commands.shared import Commands, add_lake, open_lake, tell
+from deployments.commands.shared import Commands, add_lake, look_at_lake, open_lake, show_json, tell
+from headworks.errors import SettingsError
+from headworks.observe.escaping import one_line
 
 if TYPE_CHECKING:
+    from headworks.lake.store import Lake
     from headworks.refine.dataset import Dataset
     from headworks.refine.replay import Selection
 
 _SHOWN = 20
 _WIDTH = 100
+_WAITS = "waits"
+_CLOSED = "waits behind a closed gate"
+"""Rows of a try that silver did not commit: they are judged again by the next run, and cannot be decided about."""
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -28,10 +34,12 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "list", help="count the rejected rows that nothing was decided about, by reason"
     )
     add_lake(listed)
+    listed.add_argument("--json", action="store_true", help="as JSON")
     listed.set_defaults(command=_list)
 
     shown = actions.add_parser("show", help="show rejected rows with their records")
     _selecting(shown)
+    shown.add_argument("--json", action="store_true", help="as JSON, records whole")
     shown.add_argument("--limit", type=int, default=_SHOWN, help=f"how many (default: {_SHOWN})")
     shown.set_defaults(command=_show)
 
@@ -70,44 +78,73 @@ def _deciding(parser: argparse.ArgumentParser) -> None:
 
 def _list(options: argparse.Namespace) -> int:
     from flows.datasets import DATASETS
-    from headworks.refine.replay import open_rejects, rejects_by_reason
+    from headworks.refine.replay import closed_rejects, open_rejects, rejects_by_reason
 
-    lake, rows = open_lake(options), []
-    for name, dataset in DATASETS.items():
+    lake, rows = look_at_lake(options), []
+    for name in [*DATASETS, *(other for other in lake.datasets("quarantine") if other not in DATASETS)]:
         silver = lake.open("silver", name)
+        waiting = DATASETS[name].waiting_reasons if name in DATASETS else ()
         for reason, count, oldest in rejects_by_reason(open_rejects(lake, name, silver)):
-            waits = "waits" if reason in dataset.waiting_reasons else ""
-            rows.append((name, reason, f"{count:,}", f"{oldest:%Y-%m-%d %H:%M}", waits))
+            rows.append((name, reason, count, oldest, _WAITS if reason in waiting else ""))
+        for reason, count, oldest in rejects_by_reason(closed_rejects(lake, name, silver)):
+            rows.append((name, reason, count, oldest, _CLOSED))
+    if options.json:
+        columns = ("dataset", "reason", "rows", "since", "state")
+        show_json([dict(zip(columns, row, strict=True)) for row in rows])
+        return 0
     if not rows:
         print("The quarantine is empty: nothing was rejected that somebody would have to decide about.")
         return 0
-    tell(("dataset", "reason", "rows", "since", ""), rows)
+    tell(
+        ("dataset", "reason", "rows", "since", ""),
+        [
+            (name, reason, f"{count:,}", f"{oldest:%Y-%m-%d %H:%M}", state)
+            for name, reason, count, oldest, state in rows
+        ],
+    )
     return 0
 
 
 def _show(options: argparse.Namespace) -> int:
-    from headworks.refine.replay import open_rejects
+    from headworks.refine.replay import closed_rejects, open_rejects
 
-    lake, dataset = open_lake(options), _dataset(options)
-    rejects = _selection(options).of(open_rejects(lake, dataset.name, lake.open("silver", dataset.name)))
-    rows = rejects.sort("rejected_at", descending=True).head(options.limit).collect()
-    for row in rows.iter_rows(named=True):
-        print(f"{row['key'] or 'without a key'}: {', '.join(row['reasons'])}")
+    lake = look_at_lake(options)
+    name = _name_in(lake, options.dataset)
+    silver, selection = lake.open("silver", name), _selection(options)
+    found = [
+        row | {"state": state}
+        for state, rejects in (
+            ("", open_rejects(lake, name, silver)),
+            (_CLOSED, closed_rejects(lake, name, silver)),
+        )
+        for row in selection.of(rejects).collect().iter_rows(named=True)
+    ]
+    rows = sorted(found, key=lambda row: row["rejected_at"], reverse=True)[: options.limit]
+    if options.json:
+        show_json(rows)
+        return 0
+    for row in rows:
+        state = f" ({row['state']})" if row["state"] else ""
+        print(one_line(f"{row['key'] or 'without a key'}: {', '.join(row['reasons'])}{state}"))
         print(f"  rejected {row['rejected_at']:%Y-%m-%d %H:%M:%S} by run {row['run_id']}")
-        print(f"  from {row['_stream']}, sequence {row['_sequence']}, row {row['_row']}")
-        print(f"  {str(row['record'])[:_WIDTH]}")
-    print(f"{rows.height} shown")
+        print(one_line(f"  from {row['_stream']}, sequence {row['_sequence']}, row {row['_row']}"))
+        print(f"  {one_line(str(row['record']))[:_WIDTH]}")
+    more = f" of {len(found):,}; --limit shows more" if len(found) > len(rows) else ""
+    print(f"{len(rows)} shown{more}")
     return 0
 
 
 def _release(options: argparse.Namespace) -> int:
     from headworks.refine.refinement import Refinement
-    from headworks.refine.replay import replay
+    from headworks.refine.replay import check_signed, replay
 
-    work = Refinement(open_lake(options), _run_id())
+    check_signed(options.by, options.note, options.dataset)
+    lake = open_lake(options)
+    dataset = _dataset(options, lake)
+    work = Refinement(lake, _run_id())
     outcome = replay(
         work,
-        _dataset(options),
+        dataset,
         _selection(options),
         by=options.by,
         note=options.note,
@@ -131,10 +168,11 @@ def _discard(options: argparse.Namespace) -> int:
     from headworks.refine.refinement import Refinement
     from headworks.refine.replay import discard
 
-    work = Refinement(open_lake(options), _run_id())
+    lake = open_lake(options)
+    work = Refinement(lake, _run_id())
     count = discard(
         work,
-        _dataset(options).name,
+        _name_in(lake, options.dataset),
         _selection(options),
         by=options.by,
         note=options.note,
@@ -146,10 +184,28 @@ def _discard(options: argparse.Namespace) -> int:
     return 0
 
 
-def _dataset(options: argparse.Namespace) -> Dataset:
-    from flows.datasets import dataset_named
+def _name_in(lake: Lake, name: str) -> str:
+    """Return a dataset's name, if it is declared or the lake has a quarantine of it."""
+    from flows.datasets import DATASETS
 
-    return dataset_named(options.dataset)
+    known = [*DATASETS, *(other for other in lake.datasets("quarantine") if other not in DATASETS)]
+    if name not in known:
+        raise SettingsError(f"There is no dataset {name!r}.", do=f"use one of {', '.join(known)}.")
+    return name
+
+
+def _dataset(options: argparse.Namespace, lake: Lake) -> Dataset:
+    """Return a dataset's declaration; a mirrored table has none, and so no rules that could be judged by again."""
+    from flows.datasets import DATASETS
+
+    name = _name_in(lake, options.dataset)
+    if name not in DATASETS:
+        raise SettingsError(
+            f"{name} is a mirror of a table and has no rules, so its rows cannot be judged again.",
+            where=f"quarantine.{name}",
+            do="correct the rows in the source, and the next run takes their new version; or discard them here.",
+        )
+    return DATASETS[name]
 
 
 def _selection(options: argparse.Namespace) -> Selection:

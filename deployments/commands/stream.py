@@ -1,4 +1,4 @@
-"""``headworks stream``: where a dataset's streams stand, and setting one back.
+"""``headworks stream``: the positions of a dataset's streams, and setting one back.
 
 What belongs here: arguments and messages. What does not: the work (``headworks.lake.streams``).
 """
@@ -7,25 +7,35 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 
-from deployments.commands.shared import Commands, add_lake, open_lake, tell
+from deployments.commands.shared import Commands, add_lake, look_at_lake, open_lake, show_json, tell
 from headworks.errors import SettingsError
+
+_FEW = 3
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
     """Put the parsers in."""
-    stream = commands.add_parser("stream", help="where the reading of a source stands")
+    stream = commands.add_parser("stream", help="positions up to which sources were read")
     actions = stream.add_subparsers(required=True, metavar="ACTION")
     show = actions.add_parser("show", help="list the streams of a dataset, or of all")
     show.add_argument("dataset", nargs="?", help="such as shop.orders (default: all)")
     add_lake(show)
+    show.add_argument("--json", action="store_true", help="as JSON, positions whole")
     show.set_defaults(command=_show)
     reset = actions.add_parser(
         "reset",
-        help="set a stream back, so that the next run reads again; nothing in the lake is doubled by it",
+        help="set a stream back, so that the next run reads again: bronze keeps those rows a second time, silver and "
+        "gold do not change by it",
     )
     reset.add_argument("stream", help="such as shop.orders")
-    reset.add_argument("--position", metavar="JSON", help="where to go on (default: from the beginning)")
+    reset.add_argument(
+        "--position",
+        metavar="JSON",
+        help="where to continue, in the form that show prints, and not after the present one "
+        "(default: from the beginning)",
+    )
     add_lake(reset)
     reset.set_defaults(command=_reset)
 
@@ -33,27 +43,45 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 def _show(options: argparse.Namespace) -> int:
     from headworks.lake.streams import show_streams
 
-    lake = open_lake(options)
+    lake = look_at_lake(options)
     datasets = [options.dataset] if options.dataset else lake.datasets("bronze")
-    rows = [
-        (each.stream, str(each.sequence), str(each.consumed), json.dumps(each.position))
-        for dataset in datasets
-        for each in show_streams(lake, dataset)
-    ]
-    tell(("stream", "landed", "in silver", "position"), rows)
+    states = [each for dataset in datasets for each in show_streams(lake, dataset)]
+    if options.json:
+        show_json([each.model_dump(mode="json") for each in states])
+    elif states:
+        rows = [
+            (each.stream, str(each.sequence), str(each.consumed), _short(each.position)) for each in states
+        ]
+        tell(("stream", "landed", "in silver", "position"), rows)
+    else:
+        print("No stream has landed anything yet.")
     return 0
 
 
 def _reset(options: argparse.Namespace) -> int:
     from headworks.lake.landing import Landing
-    from headworks.lake.streams import reset_stream
+    from headworks.lake.streams import reset_stream, show_streams
 
     position = _position(options.position)
-    dataset = options.stream.partition("@")[0]
-    landing = Landing(open_lake(options), dataset, options.stream, "headworks stream reset")
+    lake, dataset = open_lake(options), options.stream.partition("@")[0]
+    before = [each for each in show_streams(lake, dataset) if each.stream == options.stream]
+    landing = Landing(lake, dataset, options.stream, "headworks stream reset")
     state = reset_stream(landing, position)
-    print(f"{state.stream} goes on {'from the beginning' if position is None else f'at {options.position}'}.")
+    print(f"{state.stream} continues {'from the beginning' if position is None else 'at another position'}.")
+    print(f"  before  {json.dumps(before[0].position if before else None, ensure_ascii=False)}")
+    print(f"  after   {json.dumps(state.position, ensure_ascii=False)}")
     return 0
+
+
+def _short(position: Mapping[str, object] | None) -> str:
+    """Return a position in one line; of lists and objects in it, which may have thousands of entries, how many."""
+    if position is None:
+        return "the beginning"
+    parts = {
+        name: f"{len(value)} entries" if isinstance(value, list | dict) and len(value) > _FEW else value
+        for name, value in position.items()
+    }
+    return json.dumps(parts, ensure_ascii=False)
 
 
 def _position(text: str | None) -> dict[str, object] | None:

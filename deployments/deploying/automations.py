@@ -19,9 +19,9 @@ from prefect.types import SecretDict
 
 from blocks.alerts import AlertChannel
 from blocks.profiles import Profile
+from blocks.resolve import saved_block
 from deployments.deploying.declared import DeclaredAutomation
 from deployments.deploying.outcomes import Outcome, holds
-from deployments.register_blocks import saved_block
 
 ALERTS = "alerts"
 _HEALED = "(well again)"

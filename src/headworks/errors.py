@@ -26,6 +26,7 @@
     │   ├── SourceUnavailable      the source does not answer, or answers with an error that heals
     │   │   ├── RateLimited        the source says that it was asked too often
     │   │   └── BreakerOpen        the source failed too often: it is not asked again before some time
+    │   ├── ServerUnavailable      the orchestration server does not answer, or answers with an error that heals
     │   ├── PageUnreadable         one page came back damaged: ask for the page again
     │   ├── ScanExpired            the source gave up a scan that we were in: begin it again at its watermark
     │   └── CommitUnclear          a commit kept failing without having happened
@@ -161,6 +162,10 @@ class RateLimited(SourceUnavailable):
 
 class BreakerOpen(SourceUnavailable):
     """The source failed too often, and is not asked again before some time has passed."""
+
+
+class ServerUnavailable(RetryError):
+    """The orchestration server, which keeps blocks, does not answer, or answers with an error that heals."""
 
 
 class ScanExpired(RetryError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from headworks.errors import ConcurrentRun, LakeUnusable, SettingsError
 from headworks.lake.landing import Landing
 from headworks.lake.store import Lake
-from headworks.lake.streams import reset_stream, show_streams
+from headworks.lake.streams import check_position, reset_stream, show_streams
 from tests.support.faults import happened_but_failed, writes
 from tests.support.items import NAME, bronze, head, land_items, refine_items, silver
 from tests.support.sources import ids, items
@@ -83,3 +85,59 @@ def test_a_stream_that_landed_nothing_is_refused_with_those_that_did(lake: Lake)
 def test_a_dataset_without_bronze_is_an_error_that_names_it(lake: Lake) -> None:
     with pytest.raises(LakeUnusable, match="no such table"):
         show_streams(lake, NAME)
+
+
+DATABASE: dict[str, Any] = {"cursor": "2026-01-05T08:00:00+00:00", "seen": ["ab"]}
+NUMBERED: dict[str, Any] = {"cursor": "120", "key": ["7"]}
+API: dict[str, Any] = {"v": 2, "done": True, "mark": {"us": 5}, "expected": ["x"]}
+FILES: dict[str, Any] = {"segments": [["a", 1]], "recent": {"a.csv": "v1"}, "parts": {}}
+OTHER: dict[str, Any] = {"n": 4}
+
+REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
+    "an empty object": ({}, DATABASE),
+    "another name": ({"position": "2026-01-01"}, DATABASE),
+    "an API's for a database": (API, DATABASE),
+    "a database's for an API": (DATABASE, API),
+    "a database's for files": (DATABASE, FILES),
+    "files' without a part": ({"segments": [], "recent": {}}, FILES),
+    "one name too many": ({"cursor": "2026-01-01T00:00:00+00:00", "curser": "x"}, DATABASE),
+    "a cursor that is no moment": ({"cursor": "yesterday"}, DATABASE),
+    "a cursor that is a number": ({"cursor": 5}, NUMBERED),
+    "a cursor that is no text": ({"cursor": ["2026-01-01"]}, DATABASE),
+    "a moment for a number": ({"cursor": "2026-01-01T00:00:00+00:00"}, NUMBERED),
+    "a number for a moment": ({"cursor": "12"}, DATABASE),
+    "ahead by a moment": ({"cursor": "2026-01-05T08:00:00.000001+00:00"}, DATABASE),
+    "ahead by a number": ({"cursor": "121"}, NUMBERED),
+    "ahead by the number's length alone": ({"cursor": "1000"}, NUMBERED),
+    "a mark of another kind": ({"v": 2, "done": True, "mark": "5"}, API),
+    "done as a number": ({"v": 2, "done": 1, "mark": {"us": 1}}, API),
+    "a version as a text": ({"v": "2", "done": True, "mark": None}, API),
+    "parts as a list": ({"segments": [], "recent": {}, "parts": []}, FILES),
+    "an unknown source's other names": ({"m": 1}, OTHER),
+    "an unknown source's other kind": ({"n": "1"}, OTHER),
+    "no form at all, from the beginning": ({"whatever": 1}, None),
+}
+TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
+    "the same": (DATABASE, DATABASE),
+    "an earlier moment without marks": ({"cursor": "2025-12-31T00:00:00+00:00"}, DATABASE),
+    "an earlier moment in another zone": ({"cursor": "2026-01-05T09:30:00+02:00"}, DATABASE),
+    "a smaller number with fewer digits": ({"cursor": "99"}, NUMBERED),
+    "an API's earlier mark": ({"v": 2, "done": True, "mark": {"us": 1}}, API),
+    "an API's from the beginning": ({"v": 2, "done": True, "mark": None}, API),
+    "files' of an earlier day": ({"segments": [], "recent": {}, "parts": {}}, FILES),
+    "an unknown source's earlier one": ({"n": 1}, OTHER),
+    "any form, from the beginning": (DATABASE, None),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_position_of_the_source_or_lies_ahead_is_refused(case: str) -> None:
+    position, present = REFUSED[case]
+    with pytest.raises(SettingsError, match="no position of the stream"):
+        check_position(position, present, "stream t.things")
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_a_position_of_the_source_from_an_earlier_time_is_taken(case: str) -> None:
+    position, present = TAKEN[case]
+    check_position(position, present, "stream t.things")

@@ -163,6 +163,10 @@ class Lake:
                 pending += [f"{folder}/{name}" for name in names if not name.startswith("_")]
         return sorted(found)
 
+    def folders(self) -> list[str]:
+        """Return the names of the folders at the root; none where nothing was written yet."""
+        return self._folders("")
+
     def list_objects(self, folder: str) -> list[StoredObject]:
         """Return the objects below a folder with the moment each was written, sorted by path; none without it."""
         found = self._listed(folder, recursive=True)

@@ -8,12 +8,13 @@ What belongs here: the judgements and keeping them. What does not: anomalies.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import polars as pl
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from headworks.errors import SettingsError
+from headworks.lake.delta import Table
 from headworks.lake.store import Lake
 from headworks.lake.translating import refused_when_stale
 from headworks.observe.report import Report
@@ -35,6 +36,44 @@ JUDGEMENTS = pl.Schema(
 _SEQUENCE = "judgements"
 ANY = "*"
 
+OF_TABLES = (
+    "volume",
+    "freshness",
+    "nothing new",
+    "rejected rows",
+    "rows read again",
+    "deleted by a full read",
+)
+"""The anomaly checks of a whole table, by their names."""
+
+OF_WHAT_COMES = ("rejected as ", "field ", "rows of ")
+"""What the names of checks begin with that end with a reason, a field of the source, or a day."""
+
+OF_COLUMNS = (
+    "nulls in",
+    "distinct values of",
+    "commonest value of",
+    "mean of",
+    "95 % quantile of",
+    "99 % quantile of",
+    "outliers in",
+    "hours of",
+    "distribution of",
+    "new values of",
+    "one value in",
+    "future in",
+    "mojibake in",
+    "replaced in",
+    "blank in",
+    "padded in",
+    "placeholder in",
+    "numeric in",
+)
+"""What the names of checks begin with that end with a column."""
+
+
+_JUDGED: tuple[Literal["silver", "gold"], ...] = ("silver", "gold")
+
 
 class Judgement(Report):
     """One judgement: an accepted anomaly, an incident that leaves the baseline, or the withdrawal of an earlier one."""
@@ -45,8 +84,10 @@ class Judgement(Report):
     check: str = Field(default=ANY, description="The check's name, or * for all of the table.")
     start: datetime = Field(description="First moment of the data that this is about.")
     end: datetime = Field(description="First moment that it is not about any more.")
-    reason: str = Field(min_length=3)
-    by: str = Field(min_length=1, description="Who says so.")
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3)]
+    by: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = Field(
+        description="Who says so."
+    )
     decided_at: datetime
     withdraws: int | None = None
 
@@ -95,7 +136,13 @@ def withdraw(lake: Lake, number: int, by: str, reason: str, moment: datetime) ->
 
 
 def record_judgement(lake: Lake, said: Judgement) -> Judgement:
-    """Append a judgement and return it with its number."""
+    """Append a judgement and return it with its number.
+
+    Raises `SettingsError` for a table that the lake does not have, or a check that the table cannot have: such a
+    judgement would never be about anything, and nobody would learn of it.
+    """
+    if said.verdict != "withdraw":
+        _check_known(lake, said)
     table = lake.ensure("ops", "judgements", JUDGEMENTS)
     numbered = said.model_copy(update={"number": table.transaction(_SEQUENCE) + 1})
     # The number is a transaction too: of two judgements at once one is refused, and no two have the same number.
@@ -104,6 +151,35 @@ def record_judgement(lake: Lake, said: Judgement) -> Judgement:
             pl.DataFrame([numbered.model_dump()], schema=JUDGEMENTS), {_SEQUENCE: numbered.number}, retries=0
         )
     return numbered
+
+
+def _check_known(lake: Lake, said: Judgement) -> None:
+    known = [f"{layer}.{dataset}" for layer in _JUDGED for dataset in lake.datasets(layer)]
+    if said.scope not in known:
+        raise SettingsError(
+            f"There is no table {said.scope!r} that anomalies are looked for in.",
+            where=f"lake {lake.settings.root}",
+            do=f"use one of {', '.join(known)}."
+            if known
+            else "run a flow first: the lake has no such table yet.",
+        )
+    layer, _, dataset = said.scope.partition(".")
+    table = lake.must_open("silver" if layer == "silver" else "gold", dataset)
+    if said.check != ANY and not _is_check(said.check, table):
+        columns = [column for column in table.columns if not column.startswith("_")]
+        names = ", ".join((ANY, *OF_TABLES, *(f"{words}…" for words in OF_WHAT_COMES)))
+        of_columns = ", ".join(f"{words} COLUMN" for words in OF_COLUMNS)
+        raise SettingsError(
+            f"{said.scope} has no check {said.check!r}.",
+            where=said.scope,
+            do=f"use one of {names}, {of_columns}; the columns are {', '.join(columns)}.",
+        )
+
+
+def _is_check(name: str, table: Table) -> bool:
+    if name in OF_TABLES or any(name.startswith(words) and name != words for words in OF_WHAT_COMES):
+        return True
+    return any(name == f"{words} {column}" for words in OF_COLUMNS for column in table.columns)
 
 
 def all_judgements(lake: Lake) -> tuple[Judgement, ...]:

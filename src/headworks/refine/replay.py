@@ -19,7 +19,7 @@ from pydantic import Field
 
 from headworks.errors import SettingsError
 from headworks.lake.delta import Table
-from headworks.lake.quarantine import SCHEMA, next_try, put_rejected, rejected_rows
+from headworks.lake.quarantine import SCHEMA, next_try, pending_rows, put_rejected, rejected_rows
 from headworks.lake.resolutions import Resolver, note_passed, resolve, unresolved
 from headworks.lake.silver import Pending
 from headworks.lake.store import Lake
@@ -87,6 +87,25 @@ def open_rejects(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame
     return unresolved(lake, dataset, pl.LazyFrame(schema=SCHEMA) if rows is None else rows)
 
 
+def closed_rejects(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame:
+    """Return the rejected rows of a try that silver did not commit: after a closed gate, what closed it.
+
+    They do not count and nothing can be decided about them: the next run judges their range again.
+    """
+    rows = pending_rows(lake, dataset, silver)
+    return pl.LazyFrame(schema=SCHEMA) if rows is None else rows
+
+
+def check_signed(by: str, note: str, where: str) -> None:
+    """Raise `SettingsError` unless a decision about rejected rows has a name and a reason."""
+    if not by.strip() or len(note.strip()) < 3:
+        raise SettingsError(
+            "Rows are released and discarded by somebody and for a reason.",
+            where=where,
+            do="give --by and --note, or the parameters by and note.",
+        )
+
+
 def rejects_by_reason(rows: pl.LazyFrame) -> list[tuple[str, int, datetime]]:
     """Return each reason with its number of rows and when the oldest of them was rejected, the commonest first."""
     counted = (
@@ -152,10 +171,7 @@ def discard(
 
     The rows stay in the quarantine, with who discarded them and why. Raises `SettingsError` without a name or a reason.
     """
-    if not by.strip() or len(note.strip()) < 3:
-        raise SettingsError(
-            "Rows are discarded by somebody and for a reason.", where=dataset, do="give --by and --note."
-        )
+    check_signed(by, note, dataset)
     rows = selection.of(open_rejects(work.lake, dataset, work.lake.open("silver", dataset))).collect()
     if dry_run or rows.is_empty():
         return rows.height
