@@ -61,7 +61,7 @@ def replay_quarantine(
             outcome = replay_dataset(told.run, each, selection, by, note)
             told.recorder.replays.append(outcome.report)
             told.require_open(outcome.gate)
-        curate(told)
+        curate(told, analytics_database)
         publish(told, analytics_database)
 
     return tell(

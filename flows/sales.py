@@ -18,7 +18,7 @@ from headworks.observe.report import RunReport
 from shop import datasets, gold
 from tasks.extract import extract_resource, extract_table
 from tasks.gold import audit_gold, commit_gold, pin_silver, stage_gold
-from tasks.publish import name_product, publish_tables
+from tasks.publish import check_publication, name_product, publish_tables
 from tasks.refine import refine_dataset
 
 
@@ -55,7 +55,7 @@ def sales(
     def story(told: Story) -> None:
         extract(told, shop_database, shop_api)
         refine(told)
-        curate(told)
+        curate(told, analytics_database)
         publish(told, analytics_database)
 
     return tell("sales", begin(lake, mode, dry_run=dry_run), window, on_conflict, story, on=gold.PRODUCT)
@@ -90,8 +90,8 @@ def refine(told: Story) -> None:
             told.require_open(outcome.gate)
 
 
-def curate(told: Story) -> None:
-    """Make both gold tables from the same silver; none is committed unless all passed the gate."""
+def curate(told: Story, database: str) -> None:
+    """Make both gold tables from the same silver; none is committed unless all passed the gate and can be published."""
     if told.run.dry_run and not told.recorder.has_silver():
         return
     pins = pin_silver(told.run, gold.INPUTS)
@@ -101,6 +101,7 @@ def curate(told: Story) -> None:
     audits = results(looks, keep=lambda audited: told.recorder.gate(audited.gate))
     for audited in audits:
         told.require_open(audited.gate)
+    check_publication(told.run, database, gold.SCHEMA, gold.PRODUCT, gold.PUBLISHED, tuple(staged))
     if not told.run.dry_run:
         for candidate, audited in zip(staged, audits, strict=True):
             told.recorder.gold.append(commit_gold(told.run, candidate, audited))

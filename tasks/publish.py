@@ -6,14 +6,41 @@ from prefect import get_run_logger, task
 from prefect.events import emit_event
 
 from blocks import load_database
+from headworks.errors import SourceUnavailable
+from headworks.lake.gold import Staged
 from headworks.lake.products import ProductVersion, publish_product
 from headworks.observe.report import PublishReport, TableRef
-from headworks.publish.postgres import PublishedTable, publish_postgres
+from headworks.publish.postgres import PublishedTable, publish_postgres, refuse_unpublishable
 from tasks.extract import Run
 from tasks.policy import EFFECT
 
+_ONCE = {**EFFECT, "retries": 0}
 PUBLISHED = "headworks.product.published"
 """The event of a new publication; its resource is ``headworks.product.<name>``."""
+
+
+@task(name="check-publication", task_run_name="check publication to {database}", **_ONCE)
+def check_publication(
+    run: Run,
+    database: str,
+    schema_name: str,
+    product: str,
+    tables: tuple[PublishedTable, ...],
+    staged: tuple[Staged, ...],
+) -> None:
+    """Raise what Postgres would refuse of the candidates, before any of them is committed to the lake.
+
+    A database that does not answer decides nothing: the product moves in the lake, and Postgres follows with this
+    run or the next one.
+    """
+    try:
+        refuse_unpublishable(
+            run.open_lake(), load_database(database, postgres=True), schema_name, product, tables, staged
+        )
+    except SourceUnavailable as problem:
+        get_run_logger().warning(
+            "%s: whether it takes the publication is not known yet: %s", database, problem
+        )
 
 
 @task(name="name-product", task_run_name="name product {product}", **EFFECT)
@@ -41,6 +68,8 @@ def publish_tables(
     report = publish_postgres(
         run.open_lake(), load_database(database, postgres=True), schema_name, product, tables
     )
+    for warning in report.warnings:
+        get_run_logger().warning(warning)
     for gate in report.gates:
         if not gate.open:
             get_run_logger().error("%s: gate closed: %s", gate.scope, "; ".join(gate.reasons))

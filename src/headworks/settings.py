@@ -64,6 +64,12 @@ class DatabaseSettings(Settings):
     lock_timeout_s: int = Field(
         default=60, ge=1, description="Longest time that a statement waits for another's lock, in seconds."
     )
+    idle_timeout_s: int = Field(
+        default=300,
+        ge=1,
+        description="Longest time that a publication may stand still in its transaction, in seconds: then the server "
+        "ends it and gives back its locks.",
+    )
     connect_timeout_s: int = Field(default=8, ge=1, description="Longest time to connect, in seconds.")
 
     def libpq_url(self) -> str:

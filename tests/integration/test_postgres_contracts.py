@@ -114,7 +114,10 @@ def test_a_contract_file_that_is_gone_publishes_nothing(
     lake: Lake, database: DatabaseSettings, connection: psycopg.Connection, tmp_path: Path
 ) -> None:
     version = named(lake, tmp_path / "contracts", items(1, 3))
-    tables = tuple(replace(table, contract=tmp_path / "gone.yml") for table in PUBLISHED)
+    gone = tmp_path / "gone.yml"
+    gone.write_text("")
+    tables = tuple(replace(table, contract=gone) for table in PUBLISHED)
+    gone.unlink()
     report = publish_postgres(lake, database, SCHEMA, version, tables)
     assert [gate.open for gate in report.gates] == [False, False]
     assert shown(connection) == []

@@ -40,9 +40,9 @@ def test_a_column_of_another_type_is_refused_and_nothing_changes(
 def test_a_type_without_a_counterpart_is_refused_before_anything_is_made(
     lake: Lake, database: DatabaseSettings, connection: psycopg.Connection
 ) -> None:
-    lists = pl.DataFrame({"id": [1], "tags": [["a"]]})
+    raw = pl.DataFrame({"id": [1], "tags": [{"raw": b"a"}]})
     with pytest.raises(PublicationRefused, match="'tags'") as caught:
-        publish_postgres(lake, database, SCHEMA, single(lake, lists), ONE)
+        publish_postgres(lake, database, SCHEMA, single(lake, raw), ONE)
     assert "cast it" in caught.value.do
     assert ask(connection, "SELECT to_regclass('analytics.one')") == [(None,)]
 

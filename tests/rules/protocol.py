@@ -304,7 +304,7 @@ RULES = (
     rule(
         "a schema shows one lake's publications",
         POSTGRES,
-        "    if lake_id != product.lake_id:",
+        "    if lake_id is not None and recorded_id != lake_id:",
         "    if False:",
         f"{_PG}::test_a_publication_of_another_lake_is_refused",
     ),

@@ -11,12 +11,16 @@ CURATION, TOTALS, CODE, DATASET = (
     f"src/headworks/refine/{name}.py" for name in ("curation", "totals", "code", "dataset")
 )
 
+POSTGRES, OWNED, COLUMNS = (f"src/headworks/publish/{name}.py" for name in ("postgres", "owned", "columns"))
+RECONCILE, CONNECT = "src/headworks/observe/reconcile.py", "src/headworks/sources/sql/connect.py"
+
 _U = "tests/integration/test_unchecked_contracts.py"
 _UNCHECKED = f"{_U}::test_a_check_that_would_pass_unchecked_keeps_the_gate_closed_and_one_reason_says_why"
 
 _T, _CODE = "tests/unit/refine/test_totals.py", "tests/unit/refine/test_code.py"
 _SEEN = f"{_CODE}::test_a_change_is_seen_by_just_the_transforms_that_use_it"
 _D, _M = "tests/unit/refine/test_declarations.py", "tests/integration/test_made_gold.py"
+_P = "tests/integration/test_publish_targets.py"
 
 RULES = (
     rule(
@@ -159,5 +163,94 @@ RULES = (
         '        if unknown:\n            raise SettingsError(\n                f"{what} names',
         '        if False:\n            raise SettingsError(\n                f"{what} names',
         f"{_D}::test_a_slip_is_an_error_at_declaration_with_what_there_is",
+    ),
+    rule(
+        "a table that the product did not make is not written",
+        OWNED,
+        '    raise PublicationRefused(\n        f"There is a table of that name,',
+        '    return found, owned\n    raise PublicationRefused(\n        f"There is a table of that name,',
+        f"{_P}::test_what_somebody_else_has_under_that_name_is_refused_by_name_and_untouched",
+        f"{_P}::test_a_table_of_ours_that_somebody_made_again_is_not_ours_and_one_that_is_gone_is_made_again",
+    ),
+    rule(
+        "a table is known by its own number",
+        OWNED,
+        "    if owned is not None and (owned.oid == oid or restored):",
+        "    if owned is not None:",
+        f"{_P}::test_a_table_of_ours_that_somebody_made_again_is_not_ours_and_one_that_is_gone_is_made_again",
+    ),
+    rule(
+        "a schema that was restored is known as such",
+        OWNED,
+        "    restored = record is not None and record[2] != _oid(connection, schema, LEDGER)",
+        "    restored = False",
+        f"{_P}::test_a_schema_that_was_restored_from_a_dump_is_still_ours",
+    ),
+    rule(
+        "only a table is written",
+        OWNED,
+        '    if kind != "r":',
+        "    if False:",
+        f"{_P}::test_what_somebody_else_has_under_that_name_is_refused_by_name_and_untouched",
+    ),
+    rule(
+        "a column that gold no longer has is emptied",
+        POSTGRES,
+        "        _empty(connection, target, gone, where)",
+        "        pass",
+        f"{_P}::test_a_column_that_gold_no_longer_has_never_shows_old_values",
+    ),
+    rule(
+        "a value that cannot be shown is refused with its row",
+        POSTGRES,
+        "    refuse_values(frame, table.key, where)\n",
+        "",
+        f"{_P}::test_a_value_that_cannot_be_shown_is_named_by_table_column_and_row",
+        f"{_P}::test_a_key_that_tells_no_rows_apart_is_named",
+    ),
+    rule(
+        "a name that Postgres would cut is refused",
+        COLUMNS,
+        "    if long:",
+        "    if False:",
+        f"{_P}::test_names_that_postgres_would_cut_or_keeps_for_itself_are_refused",
+    ),
+    rule(
+        "what Postgres would refuse is asked before the lake moves",
+        POSTGRES,
+        "            _prepare(connection, schema, table, frames[table.dataset], product, upgraded)\n"
+        "        connection.rollback()",
+        "            pass\n        connection.rollback()",
+        f"{_P}::test_another_type_is_refused_before_the_lake_moves_and_changes_nothing",
+        f"{_P}::test_what_somebody_else_has_under_that_name_is_refused_by_name_and_untouched",
+    ),
+    rule(
+        "the question before the lake moves changes nothing",
+        POSTGRES,
+        "frames[table.dataset], product, upgraded)\n        connection.rollback()",
+        "frames[table.dataset], product, upgraded)\n        connection.commit()",
+        "tests/integration/test_publish_targets.py::test_the_question_alone_changes_nothing",
+    ),
+    rule(
+        "a schema is made only where there is none",
+        POSTGRES,
+        "    if not schema_exists(connection, schema):",
+        "    if True:",
+        f"{_P}::test_the_grants_of_the_documentation_are_enough_word_for_word",
+    ),
+    rule(
+        "a publisher that stands still is ended",
+        CONNECT,
+        '            + (idle or "")\n',
+        "",
+        f"{_P}::test_a_publisher_that_stands_still_is_ended_and_holds_nobody_up",
+    ),
+    rule(
+        "a publication is held against the tables that it shows",
+        RECONCILE,
+        "            if rows is not None and rows != table.rows:",
+        "            if sum(gold.values()) != table.rows:",
+        "tests/unit/observe/test_report_and_account.py::"
+        "test_a_publication_of_some_of_the_tables_is_held_against_just_these",
     ),
 )

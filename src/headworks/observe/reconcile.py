@@ -29,10 +29,16 @@ def differences(report: RunReport) -> list[str]:
             found.append(
                 f"{replayed.dataset}: {replayed.judged} rejected rows were judged again, {went} went"
             )
-    gold = sum(table.rows for table in report.gold)
+    gold = {made.table.table: made.rows for made in report.gold}
     for publication in report.publications:
-        if publication.rows != gold:
-            found.append(f"{publication.target}: gold has {gold} rows, published are {publication.rows}")
+        # A publication may show some of the tables, and is held against just these.
+        for table in publication.tables:
+            rows = gold.get(f"gold.{table.dataset}")
+            if rows is not None and rows != table.rows:
+                found.append(
+                    f"{publication.target}: gold.{table.dataset} has {rows} rows, published in {table.table} are "
+                    f"{table.rows}"
+                )
     return found
 
 

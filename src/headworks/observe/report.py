@@ -187,9 +187,11 @@ class PublishedRows(Report):
     """What became of one published table."""
 
     table: str = Field(description="Schema and table.")
+    dataset: str = Field(default="", description="The gold table that it shows.")
     rows: int = Field(description="Rows now visible.")
     inserted: int = 0
     removed: int = 0
+    warnings: tuple[str, ...] = Field(default=(), description="Columns that are there and not of gold.")
 
 
 class PublishReport(Report):
@@ -203,6 +205,7 @@ class PublishReport(Report):
     gates: tuple[GateReport, ...] = Field(
         default=(), description="What the contracts said of the tables before they could be seen."
     )
+    warnings: tuple[str, ...] = Field(default=(), description="What people should know about the tables.")
 
     @property
     def rows(self) -> int:

@@ -4,55 +4,105 @@ Tables are changed row by row where rows differ, never dropped or truncated: gra
 are not blocked, and a publication that changes little writes little. The product's sequence is recorded in the same
 transaction under a row lock, so a repeated publication does nothing and an older one is refused.
 
-What belongs here: that transaction. What does not: which versions to publish.
+Only tables that the product made are written (``owned.py``), and only values that Postgres shows as they are
+(``columns.py``). Both are also asked before the lake's product moves, by `refuse_unpublishable`, so that the lake and
+Postgres show the same or neither shows it.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import polars as pl
+import psycopg
 from psycopg import sql
 
-from headworks.errors import AccountMismatch, ConcurrentRun, PublicationRefused
+from headworks.errors import (
+    AccountMismatch,
+    ConcurrentRun,
+    CredentialsRefused,
+    PublicationRefused,
+    SettingsError,
+)
+from headworks.lake.gold import Staged, read_staged
 from headworks.lake.products import ProductVersion
 from headworks.lake.store import Lake
+from headworks.names import check_dataset
 from headworks.observe.report import GateReport, PublishedRows, PublishReport
+from headworks.publish.columns import copied, holds, postgres_types, refuse_names, refuse_values
+from headworks.publish.owned import (
+    LEDGER,
+    Found,
+    Owned,
+    make_ledger,
+    owned_table,
+    record_table,
+    relation_exists,
+    schema_exists,
+    table_now,
+)
 from headworks.quality.gate import decide
 from headworks.quality.postgres_contracts import run_postgres_contract
+from headworks.refine.dataset import check_contract
 from headworks.settings import DatabaseSettings
 from headworks.sources.sql.address import describe
 from headworks.sources.sql.connect import Connection, connected
+from headworks.sources.sql.states import first_line
 
 _LEDGER = "_headworks_products"
-_TYPES: dict[Any, str] = {
-    pl.Boolean: "boolean",
-    pl.Int8: "smallint",
-    pl.Int16: "smallint",
-    pl.Int32: "integer",
-    pl.Int64: "bigint",
-    pl.UInt32: "bigint",
-    pl.Float32: "real",
-    pl.Float64: "double precision",
-    pl.String: "text",
-    pl.Date: "date",
-    pl.Binary: "bytea",
-}
+_NAME_BYTES = 63
+_ALTER_LOCK_S = 5
+"""How long a change of columns waits for readers: while it waits, newer readers wait behind it."""
+
+WhenGone = Literal["null", "drop", "refuse"]
 
 
 @dataclass(frozen=True)
 class PublishedTable:
     """A gold table and its name in Postgres, with the key that tells its rows apart.
 
-    ``contract`` must hold for the table as readers would see it, in Postgres itself, before they do.
+    ``contract`` must hold for the table as readers would see it, in Postgres itself, before they do. ``gone`` says what
+    becomes of a column that gold no longer has: its values become null, since old ones would be taken for today's; it
+    is dropped; or the publication is refused.
     """
 
     dataset: str
     name: str
     key: tuple[str, ...]
     contract: Path | None = None
+    gone: WhenGone = "null"
+
+    def __post_init__(self) -> None:
+        """Check the declaration, so that a slip shows at import and not in the night."""
+        check_dataset(self.dataset)
+        if not self.name or "\0" in self.name or len(self.name.encode()) > _NAME_BYTES:
+            raise SettingsError(
+                f"{self.name!r} is no name of a table in Postgres.",
+                where=self.dataset,
+                do=f"give one of 1 to {_NAME_BYTES} bytes: Postgres would cut a longer one.",
+            )
+        if not self.key or len({*self.key}) != len(self.key):
+            raise SettingsError(
+                "A published table has a key of different columns.",
+                where=self.dataset,
+                do="name the columns that tell its rows apart.",
+            )
+        if self.contract is not None:
+            check_contract(self.contract, self.dataset)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A table in Postgres that a frame goes to: what is on record of it once it is prepared, and what to say of it."""
+
+    owned: Owned
+    key_changes: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def publish_postgres(
@@ -64,13 +114,14 @@ def publish_postgres(
 ) -> PublishReport:
     """Make ``schema`` show exactly the named versions of a product's tables.
 
-    Raises `ConcurrentRun` where a later publication is there already, `PublicationRefused` where a table's columns
-    cannot take the new ones, `AccountMismatch` where the rows that would be visible are not those of gold; in each case
-    nothing changed. A contract that does not hold is told by a closed gate in the report, and nothing changed either.
+    Raises `ConcurrentRun` where a later publication is there already, `PublicationRefused` where a table is not ours or
+    cannot take the new rows, `AccountMismatch` where the rows that would be visible are not those of gold; in each case
+    nothing changed. A contract that does not hold is reported by a closed gate, and nothing changed either.
     """
     target = f"{describe(database)} schema {schema}"
+    _check_tables(product, schema, tables, target)
     report = PublishReport(target=target, product=product.product, sequence=product.sequence)
-    with connected(database, application="headworks publish") as connection:
+    with _publishing(database) as connection:
         recorded = _lock(connection, schema, product, target)
         if recorded > product.sequence:
             raise ConcurrentRun(
@@ -78,138 +129,437 @@ def publish_postgres(
                 where=target,
                 do="nothing: the later one stays.",
             )
-        if recorded < product.sequence:
-            rows = [_replace(connection, schema, table, _frame(lake, product, table)) for table in tables]
-            gates = _audit(connection, schema, tables)
-            report = report.model_copy(update={"gates": gates})
-            if not all(gate.open for gate in gates):
-                connection.rollback()
-                return report
-            _record(connection, schema, product)
-        else:
+        upgraded = _open_ledger(connection, schema, recorded)
+        known = [_known(connection, schema, product.product, table, upgraded) for table in tables]
+        shown = recorded == product.sequence and all(known)
+        warnings: list[str] = []
+        if shown:
             rows = [_unchanged(connection, schema, table) for table in tables]
-        report = report.model_copy(update={"tables": tuple(rows), "changed": recorded < product.sequence})
+            # Another text of a contract is a question that was not asked of these rows.
+            asked = tuple(
+                table
+                for table, owned in zip(tables, known, strict=True)
+                if owned and owned.contract != _text_of(table)
+            )
+        else:
+            rows, asked = [], tables
+            for table in tables:
+                made = _replace(
+                    connection, schema, table, _frame(lake, product, table), product.product, upgraded
+                )
+                rows.append(made)
+                warnings += made.warnings
+        gates = _audit(connection, schema, asked)
+        report = report.model_copy(update={"gates": gates, "warnings": tuple(warnings)})
+        if not all(gate.open for gate in gates):
+            connection.rollback()
+            return report
+        for table in asked:
+            _note_contract(connection, schema, table)
+        if not shown:
+            _record(connection, schema, product)
+        report = report.model_copy(update={"tables": tuple(rows), "changed": not shown})
         connection.commit()
     return report
 
 
+def refuse_unpublishable(
+    lake: Lake,
+    database: DatabaseSettings,
+    schema: str,
+    product: str,
+    tables: tuple[PublishedTable, ...],
+    staged: Sequence[Staged],
+) -> None:
+    """Raise what a publication of staged candidates would be refused for, before any of them is committed to the lake.
+
+    The tables are prepared as for a publication, in a transaction that is rolled back; rows are looked at where they
+    are, and none is sent. Candidates that change nothing are not asked about.
+    """
+    changed = {candidate.dataset: candidate for candidate in staged if candidate.fresh and candidate.changed}
+    asked = [table for table in tables if table.dataset in changed]
+    if not asked:
+        return
+    frames = {
+        table.dataset: read_staged(lake, table.dataset, changed[table.dataset].staging_id) for table in asked
+    }
+    for table in asked:
+        _refuse_frame(schema, table, frames[table.dataset])
+    with _publishing(database) as connection:
+        recorded = _lock_product(connection, schema, product, None, describe(database))
+        upgraded = _open_ledger(connection, schema, recorded)
+        for table in asked:
+            _prepare(connection, schema, table, frames[table.dataset], product, upgraded)
+        connection.rollback()
+
+
+@contextmanager
+def _publishing(database: DatabaseSettings) -> Iterator[Connection]:
+    with connected(
+        database, application="headworks publish", idle_timeout_s=database.idle_timeout_s
+    ) as connection:
+        yield connection
+
+
+def _check_tables(
+    product: ProductVersion, schema: str, tables: tuple[PublishedTable, ...], where: str
+) -> None:
+    for table in tables:
+        refuse_names(schema, table.name, ())
+    published = [reference.table.removeprefix("gold.") for reference in product.tables]
+    if unknown := [table.dataset for table in tables if table.dataset not in published]:
+        raise SettingsError(
+            f"The product {product.product} has no table {', '.join(unknown)}; it has {', '.join(published)}.",
+            where=where,
+            do="publish tables of the product.",
+        )
+    names = [table.name for table in tables]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SettingsError(
+            f"Two tables are published under one name: {', '.join(twice)}.", where=where, do="rename one."
+        )
+
+
 def _lock(connection: Connection, schema: str, product: ProductVersion, target: str) -> int:
     """Make schema and ledger where they are missing, lock the product's row, and return the recorded sequence."""
+    return _lock_product(connection, schema, product.product, product.lake_id, target)
+
+
+def _lock_product(connection: Connection, schema: str, product: str, lake_id: str | None, target: str) -> int:
     name = sql.Identifier(schema, _LEDGER)
-    # Two first publications at once would both create; this lock, held to the end of the transaction, orders them.
-    connection.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"headworks {schema} {product.product}",)
-    )
+    # Two first publications at once would both create; these locks, held to the end of the transaction, order them.
+    for lock in (f"headworks {schema}", f"headworks {schema} {product}"):
+        if lock != f"headworks {schema}" or not relation_exists(connection, schema, LEDGER):
+            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (lock,))
     # Looked for first: a role that may not create needs no such right once everything is there.
-    row = connection.execute("SELECT to_regclass(%s)", (name.as_string(connection),)).fetchone()
-    if row is None or row[0] is None:
-        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+    if not schema_exists(connection, schema):
+        with _granted(
+            target, f"GRANT CREATE ON DATABASE {connection.info.dbname}, or make the schema for it"
+        ):
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+    if not relation_exists(connection, schema, _LEDGER):
+        with _granted(target, f"GRANT USAGE, CREATE ON SCHEMA {schema}"):
+            connection.execute(
+                sql.SQL(
+                    "CREATE TABLE {} (product text PRIMARY KEY, sequence bigint NOT NULL,"
+                    " lake_id text NOT NULL, run_id text NOT NULL, published_at timestamptz NOT NULL)"
+                ).format(name)
+            )
+    with _granted(target, f"GRANT SELECT, INSERT, UPDATE ON {schema}.{_LEDGER}"):
         connection.execute(
-            sql.SQL(
-                "CREATE TABLE IF NOT EXISTS {} (product text PRIMARY KEY, sequence bigint NOT NULL,"
-                " lake_id text NOT NULL, run_id text NOT NULL, published_at timestamptz NOT NULL)"
-            ).format(name)
+            sql.SQL("INSERT INTO {} VALUES ({}, 0, {}, '', now()) ON CONFLICT DO NOTHING").format(
+                name, sql.Literal(product), sql.Literal(lake_id or "")
+            )
         )
-    connection.execute(
-        sql.SQL("INSERT INTO {} VALUES (%s, 0, %s, '', now()) ON CONFLICT DO NOTHING").format(name),
-        (product.product, product.lake_id),
-    )
-    sequence, lake_id = connection.execute(
-        sql.SQL("SELECT sequence, lake_id FROM {} WHERE product = %s FOR UPDATE").format(name),
-        (product.product,),
-    ).fetchone() or (0, product.lake_id)
-    if lake_id != product.lake_id:
+        sequence, recorded_id = connection.execute(
+            sql.SQL("SELECT sequence, lake_id FROM {} WHERE product = {} FOR UPDATE").format(
+                name, sql.Literal(product)
+            )
+        ).fetchone() or (0, lake_id)
+    if lake_id is not None and recorded_id != lake_id:
         # Sequences of two lakes cannot be compared, and whoever comes second must not win by accident.
         raise PublicationRefused(
-            f"The schema shows publication {sequence} of {product.product} from another lake.",
+            f"The schema shows publication {sequence} of {product} from another lake.",
             where=target,
-            do=f"publish to another schema, or let this lake take over: delete the row of {product.product} "
+            do=f"publish to another schema, or let this lake take over: delete the row of {product} "
             f"from {schema}.{_LEDGER}.",
         )
     return int(sequence)
 
 
+def _open_ledger(connection: Connection, schema: str, recorded: int) -> bool:
+    """Make the record of tables where there is none; tells whether the product was published before there was one."""
+    if relation_exists(connection, schema, LEDGER):
+        return False
+    with _granted(f"schema {schema}", f"GRANT USAGE, CREATE ON SCHEMA {schema}"):
+        return make_ledger(connection, schema) and recorded > 0
+
+
 def _record(connection: Connection, schema: str, product: ProductVersion) -> None:
     connection.execute(
-        sql.SQL("UPDATE {} SET sequence = %s, run_id = %s, published_at = %s WHERE product = %s").format(
-            sql.Identifier(schema, _LEDGER)
-        ),
-        (product.sequence, product.run_id, product.published_at, product.product),
+        sql.SQL("UPDATE {} SET sequence = {}, run_id = {}, published_at = {} WHERE product = {}").format(
+            sql.Identifier(schema, _LEDGER),
+            sql.Literal(product.sequence),
+            sql.Literal(product.run_id),
+            sql.Literal(product.published_at),
+            sql.Literal(product.product),
+        )
     )
+
+
+def _known(
+    connection: Connection, schema: str, product: str, table: PublishedTable, upgraded: bool
+) -> Owned | None:
+    """Return what is on record of a table; None where it has to be written although the product did not change."""
+    found, owned = owned_table(connection, schema, table.name, product, table.key, upgraded=upgraded)
+    return owned if found is not None and owned is not None and owned.key == table.key else None
 
 
 def _frame(lake: Lake, product: ProductVersion, table: PublishedTable) -> pl.DataFrame:
     return lake.must_open("gold", table.dataset, product.table(table.dataset).version).scan().collect()
 
 
+def _refuse_frame(schema: str, table: PublishedTable, frame: pl.DataFrame) -> None:
+    where = f"{schema}.{table.name}"
+    refuse_names(schema, table.name, frame.columns)
+    postgres_types(frame.schema, where)
+    refuse_values(frame, table.key, where)
+
+
 def _replace(
-    connection: Connection, schema: str, table: PublishedTable, frame: pl.DataFrame
+    connection: Connection,
+    schema: str,
+    table: PublishedTable,
+    frame: pl.DataFrame,
+    product: str,
+    upgraded: bool,
 ) -> PublishedRows:
     """Delete the rows that differ or are gone, insert those that are new, and check what is visible then."""
-    target, incoming = (
-        sql.Identifier(schema, table.name),
-        sql.Identifier(f"incoming_{table.name}"),
-    )
-    _prepare(connection, schema, table, frame)
+    where = f"{schema}.{table.name}"
+    _refuse_frame(schema, table, frame)
+    prepared = _prepare(connection, schema, table, frame, product, upgraded)
+    # Named after no table: names are cut at 63 bytes, and two could be cut to one.
+    target, incoming = sql.Identifier(schema, table.name), sql.Identifier("pg_temp", "headworks_incoming")
     columns = sql.SQL(", ").join(sql.Identifier(name) for name in frame.columns)
     key = sql.SQL(", ").join(sql.Identifier(name) for name in table.key)
-    connection.execute(
-        sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
-            incoming, columns, target
-        )
-    )
-    with connection.cursor().copy(sql.SQL("COPY {} ({}) FROM STDIN").format(incoming, columns)) as copy:
-        for row in frame.iter_rows():
-            copy.write_row(row)
     parts = {"target": target, "incoming": incoming, "columns": columns, "key": key}
-    removed = connection.execute(
-        sql.SQL(
-            "DELETE FROM {target} WHERE ({key}) IN (SELECT {key} FROM"
-            " (SELECT {columns} FROM {target} EXCEPT SELECT {columns} FROM {incoming}) AS gone)"
-        ).format(**parts)
-    ).rowcount
-    inserted = connection.execute(
-        sql.SQL(
-            "INSERT INTO {target} ({columns}) SELECT {columns} FROM {incoming} EXCEPT SELECT {columns} FROM {target}"
-        ).format(**parts)
-    ).rowcount
-    _check_visible(connection, parts, frame, f"{schema}.{table.name}")
-    return PublishedRows(
-        table=f"{schema}.{table.name}", rows=frame.height, inserted=inserted, removed=removed
-    )
-
-
-def _prepare(connection: Connection, schema: str, table: PublishedTable, frame: pl.DataFrame) -> None:
-    """Make the table, or give it the columns that are new; raises `PublicationRefused` for all other differences."""
-    wanted = {name: _type(name, dtype) for name, dtype in frame.schema.items()}
-    found: dict[str, str] = dict(
+    with _refused(where):
         connection.execute(
-            "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute"
-            " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
-            (sql.Identifier(schema, table.name).as_string(connection),),
-        ).fetchall()
+            sql.SQL(
+                "CREATE TEMPORARY TABLE headworks_incoming ON COMMIT DROP AS"
+                " SELECT {columns} FROM {target} WITH NO DATA"
+            ).format(**parts)
+        )
+        with connection.cursor().copy(
+            sql.SQL("COPY {incoming} ({columns}) FROM STDIN").format(**parts)
+        ) as copy:
+            for row in copied(frame):
+                copy.write_row(row)
+        # Under another key old rows may have it twice, or not at all.
+        differing = (
+            ""
+            if prepared.key_changes
+            else " WHERE ({key}) IN (SELECT {key} FROM"
+            " (SELECT {columns} FROM {target} EXCEPT SELECT {columns} FROM {incoming}) AS gone)"
+        )
+        removed = connection.execute(sql.SQL("DELETE FROM {target}" + differing).format(**parts)).rowcount
+        inserted = connection.execute(
+            sql.SQL(
+                "INSERT INTO {target} ({columns})"
+                " SELECT {columns} FROM {incoming} EXCEPT SELECT {columns} FROM {target}"
+            ).format(**parts)
+        ).rowcount
+        if prepared.key_changes:
+            connection.execute(sql.SQL("ALTER TABLE {target} ADD PRIMARY KEY ({key})").format(**parts))
+        _check_visible(connection, parts, frame, where)
+        connection.execute("DROP TABLE pg_temp.headworks_incoming")
+        record_table(connection, schema, table.name, product, table.dataset, prepared.owned)
+    return PublishedRows(
+        table=where,
+        dataset=table.dataset,
+        rows=frame.height,
+        inserted=inserted,
+        removed=removed,
+        warnings=prepared.warnings,
     )
+
+
+def _prepare(
+    connection: Connection,
+    schema: str,
+    table: PublishedTable,
+    frame: pl.DataFrame,
+    product: str,
+    upgraded: bool,
+) -> _Target:
+    """Make the table, or let it follow gold's columns and key; raises `PublicationRefused` where it cannot."""
+    where = f"{schema}.{table.name}"
+    wanted = postgres_types(frame.schema, where)
+    found, owned = owned_table(connection, schema, table.name, product, table.key, upgraded=upgraded)
     target = sql.Identifier(schema, table.name)
-    if not found:
+    if found is None:
         columns = [
             sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in wanted.items()
         ]
         key = sql.SQL(", ").join(sql.Identifier(name) for name in table.key)
-        connection.execute(
-            sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({}))").format(target, sql.SQL(", ").join(columns), key)
-        )
-        return
-    for name, kind in wanted.items():
-        if name not in found:
+        with _granted(where, f"GRANT USAGE, CREATE ON SCHEMA {schema}"), _refused(where):
             connection.execute(
-                sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(target, sql.Identifier(name), sql.SQL(kind))
+                sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({}))").format(
+                    target, sql.SQL(", ").join(columns), key
+                )
             )
-        elif found[name] != kind:
+        made = table_now(connection, schema, table.name)
+        return _Target(Owned(made.oid, tuple(wanted), (), table.key, ""))
+    ours = owned or Owned(found.oid, (), (), table.key, "")
+    _refuse_columns(found, wanted, where)
+    changes = [*_added(found, wanted), *_widened(found, wanted)]
+    gone = [name for name in ours.columns if name not in wanted and name in found.columns]
+    if gone and table.gone == "refuse":
+        raise PublicationRefused(
+            f"Gold no longer has {', '.join(gone)}.",
+            where=where,
+            do="bring the columns back, or let the declaration say what becomes of them (gone).",
+        )
+    if table.gone == "drop":
+        changes += [sql.SQL("DROP COLUMN {}").format(sql.Identifier(name)) for name in gone]
+    key_changes = found.key != table.key
+    if key_changes and found.key_name:
+        changes.append(sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(sql.Identifier(found.key_name)))
+        left = [name for name in found.key if name not in table.key and name not in gone]
+        left += gone if table.gone == "null" else []
+        loose = [name for name in left if name in ours.columns and found.columns[name].not_null]
+        changes += [sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(sql.Identifier(name)) for name in loose]
+    _alter(connection, target, changes, where)
+    if table.gone == "null" and gone:
+        _empty(connection, target, gone, where)
+    _refuse_ungranted(connection, found.oid, where)
+    emptied = tuple(dict.fromkeys((*ours.emptied, *gone))) if table.gone == "null" else ours.emptied
+    kept = Owned(
+        found.oid,
+        tuple(wanted),
+        tuple(name for name in emptied if name not in wanted),
+        table.key,
+        ours.contract,
+    )
+    return _Target(kept, key_changes, _remarks(found, wanted, table, gone, emptied, where))
+
+
+def _refuse_columns(found: Found, wanted: Mapping[str, str], where: str) -> None:
+    for name, kind in wanted.items():
+        there = found.columns.get(name)
+        if there is None:
+            continue
+        if there.generated:
             raise PublicationRefused(
-                f"Column {name!r} is {found[name]} in the database and {kind} in gold.",
-                where=f"{schema}.{table.name}",
+                f"Column {name!r} is generated by the database, and gold gives it.",
+                where=where,
+                do="give it another name in the gold transform.",
+            )
+        if not holds(there.kind, kind) and not holds(kind, there.kind):
+            raise PublicationRefused(
+                f"Column {name!r} is {there.kind} in the database and {kind} in gold.",
+                where=where,
                 do=f"change the column to {kind} with your views in mind, or publish under another name.",
             )
+    blocking = [name for name, there in found.columns.items() if name not in wanted and there.must_be_given]
+    blocking = [name for name in blocking if name not in found.key]
+    if blocking:
+        raise PublicationRefused(
+            f"These columns must have a value, and gold has none for them: {', '.join(blocking)}.",
+            where=where,
+            do="give them a default, or allow null.",
+        )
+
+
+def _added(found: Found, wanted: Mapping[str, str]) -> list[sql.Composable]:
+    return [
+        sql.SQL("ADD COLUMN {} {}").format(sql.Identifier(name), sql.SQL(kind))
+        for name, kind in wanted.items()
+        if name not in found.columns
+    ]
+
+
+def _widened(found: Found, wanted: Mapping[str, str]) -> list[sql.Composable]:
+    """Return the changes to types that hold every value of the ones before."""
+    return [
+        sql.SQL("ALTER COLUMN {} TYPE {}").format(sql.Identifier(name), sql.SQL(kind))
+        for name, kind in wanted.items()
+        if name in found.columns and not holds(found.columns[name].kind, kind)
+    ]
+
+
+def _alter(
+    connection: Connection, target: sql.Identifier, changes: Sequence[sql.Composable], where: str
+) -> None:
+    if not changes:
+        return
+    told = "; ".join(change.as_string(connection) for change in changes)
+    with _granted(where, f"let the role own {where}"), _refused(where, told):
+        # Before the longer wait of the publication: who waits for a table lets newer readers wait behind it.
+        connection.execute(f"SET LOCAL lock_timeout = '{_ALTER_LOCK_S}s'")
+        connection.execute(sql.SQL("ALTER TABLE {} {}").format(target, sql.SQL(", ").join(changes)))
+        connection.execute("RESET lock_timeout")
+
+
+def _empty(connection: Connection, target: sql.Identifier, gone: Sequence[str], where: str) -> None:
+    """Let columns that gold no longer has show nothing: old values would be taken for today's."""
+    emptied = sql.SQL(", ").join(sql.SQL("{} = NULL").format(sql.Identifier(name)) for name in gone)
+    full = sql.SQL(" OR ").join(sql.SQL("{} IS NOT NULL").format(sql.Identifier(name)) for name in gone)
+    with _granted(where, f"GRANT UPDATE ON {where}"), _refused(where):
+        connection.execute(sql.SQL("UPDATE {} SET {} WHERE {}").format(target, emptied, full))
+
+
+def _refuse_ungranted(connection: Connection, oid: int, where: str) -> None:
+    missing = [
+        right
+        for right in ("SELECT", "INSERT", "DELETE")
+        if connection.execute("SELECT has_table_privilege(%s::oid, %s)", (oid, right)).fetchone() != (True,)
+    ]
+    if missing:
+        raise CredentialsRefused(
+            f"The role may not {', '.join(missing)}.",
+            where=where,
+            do=f"GRANT {', '.join(missing)} ON {where}.",
+        )
+
+
+def _remarks(
+    found: Found,
+    wanted: Mapping[str, str],
+    table: PublishedTable,
+    gone: Sequence[str],
+    emptied: Sequence[str],
+    where: str,
+) -> tuple[str, ...]:
+    told = []
+    if gone:
+        what = "dropped" if table.gone == "drop" else "empty now, and may be dropped"
+        told.append(f"{where}: gold no longer has {', '.join(gone)}: {what}")
+    strange = [name for name in found.columns if name not in wanted and name not in {*gone, *emptied}]
+    if strange:
+        told.append(f"{where}: {', '.join(strange)} is not of gold, and is left as it is")
+    return tuple(told)
+
+
+@contextmanager
+def _granted(where: str, grant: str) -> Iterator[None]:
+    """Say which right is missing, where one is."""
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as problem:
+        raise CredentialsRefused(
+            f"The database refuses: {first_line(problem)}.",
+            where=where,
+            do=f"for the publishing role: {grant}.",
+        ) from problem
+
+
+@contextmanager
+def _refused(where: str, what: str = "") -> Iterator[None]:
+    """Turn what Postgres does not take into a refusal that names the table, without values, which may be personal."""
+    try:
+        yield
+    except (
+        psycopg.errors.DataError,
+        psycopg.errors.IntegrityError,
+        psycopg.errors.ProgramLimitExceeded,
+        psycopg.errors.FeatureNotSupported,
+        psycopg.errors.DependentObjectsStillExist,
+        psycopg.errors.InvalidTableDefinition,
+    ) as problem:
+        names = [
+            problem.diag.constraint_name,
+            problem.diag.column_name,
+            problem.diag.message_detail if what else None,
+        ]
+        told = ", ".join(name for name in names if name)
+        raise PublicationRefused(
+            f"Postgres does not take it: {first_line(problem)}{f' ({told})' if told else ''}.",
+            where=where,
+            do=f"change what depends on it: {what}."
+            if what
+            else "change gold, or what the table demands of its rows.",
+        ) from problem
 
 
 def _check_visible(
@@ -245,21 +595,25 @@ def _audit(connection: Connection, schema: str, tables: tuple[PublishedTable, ..
     return tuple(gates)
 
 
+def _text_of(table: PublishedTable) -> str:
+    """Return what tells one text of a contract from another."""
+    if table.contract is None or not table.contract.exists():
+        return ""
+    return hashlib.blake2b(table.contract.read_bytes(), digest_size=8).hexdigest()
+
+
+def _note_contract(connection: Connection, schema: str, table: PublishedTable) -> None:
+    """Put on record which text of the contract the rows have passed."""
+    connection.execute(
+        sql.SQL("UPDATE {} SET contract = {} WHERE name = {}").format(
+            sql.Identifier(schema, LEDGER), sql.Literal(_text_of(table)), sql.Literal(table.name)
+        )
+    )
+
+
 def _unchanged(connection: Connection, schema: str, table: PublishedTable) -> PublishedRows:
     name = sql.Identifier(schema, table.name)
     row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(name)).fetchone()
-    return PublishedRows(table=f"{schema}.{table.name}", rows=int(row[0]) if row else 0)
-
-
-def _type(name: str, dtype: pl.DataType) -> str:
-    if isinstance(dtype, pl.Decimal):
-        return f"numeric({dtype.precision},{dtype.scale})"
-    if isinstance(dtype, pl.Datetime):
-        return "timestamp with time zone" if dtype.time_zone else "timestamp without time zone"
-    kind = _TYPES.get(type(dtype))
-    if kind is None:
-        raise PublicationRefused(
-            f"Column {name!r} of type {dtype} has no counterpart in Postgres.",
-            do="cast it in the gold transform.",
-        )
-    return kind
+    return PublishedRows(
+        table=f"{schema}.{table.name}", dataset=table.dataset, rows=int(row[0]) if row else 0
+    )

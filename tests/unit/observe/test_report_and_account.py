@@ -47,12 +47,15 @@ def refined(**counts: Any) -> RefineReport:
     return RefineReport(dataset="t.x", table=ref("silver.t.x"), **counts)
 
 
-def gold(rows: int, *, changed: bool = True) -> CurateReport:
-    return CurateReport(table=ref("gold.t.x"), rows=rows, changed=changed)
+def gold(rows: int, *, changed: bool = True, dataset: str = "t.x") -> CurateReport:
+    return CurateReport(table=ref(f"gold.{dataset}"), rows=rows, changed=changed)
 
 
 def published(*rows: int, changed: bool = True) -> PublishReport:
-    tables = tuple(PublishedRows(table=f"analytics.t{n}", rows=count) for n, count in enumerate(rows))
+    tables = tuple(
+        PublishedRows(table=f"analytics.t{n}", dataset=f"t.{'xyz'[n]}", rows=count)
+        for n, count in enumerate(rows)
+    )
     return PublishReport(target="postgresql://h/d", product="t", sequence=7, tables=tables, changed=changed)
 
 
@@ -81,7 +84,7 @@ def full() -> RunReport:
         )
     )  # fmt: skip
     record.gate(closed())
-    record.gold += [gold(40), gold(2)]
+    record.gold += [gold(40), gold(2, dataset="t.y")]
     record.publications.append(published(40, 2))
     record.links["the run"] = "http://ui/runs/1"
     return record.report("published")
@@ -124,9 +127,19 @@ def test_one_row_less_published_than_in_gold_fails_the_run() -> None:
     record = recorder()
     record.gold.append(gold(40))
     record.publications.append(published(39))
-    with pytest.raises(AccountMismatch, match="gold has 40 rows, published are 39") as caught:
+    with pytest.raises(
+        AccountMismatch, match=r"gold\.t\.x has 40 rows, published in analytics\.t0 are 39"
+    ) as caught:
         reconcile(record.report("published"))
     assert caught.value.where == "run run-1"
+
+
+def test_a_publication_of_some_of_the_tables_is_held_against_just_these() -> None:
+    record = recorder()
+    record.gold.append(gold(40))
+    record.gold.append(gold(7, dataset="t.other"))
+    record.publications.append(published(40))
+    reconcile(record.report("published"))
 
 
 def test_the_recorder_keeps_what_was_told_even_if_the_run_ends_badly() -> None:

@@ -17,6 +17,7 @@ from headworks.sources.sql.diagnosis import why_not
 from headworks.sources.sql.states import translate_psycopg
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+_KEPT_ALIVE = " -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=15 -c tcp_keepalives_count=4"
 
 
 @contextmanager
@@ -26,15 +27,15 @@ def connected(
     application: str,
     read_only: bool = False,
     timezone: str | None = "UTC",
+    idle_timeout_s: int | None = None,
 ) -> Iterator[Connection]:
     """Connect, hand out the connection, and close it; commits only where the caller does.
 
-    Without a ``timezone`` the session has the one that the database gives it.
-
-    Raises errors of ours alone; none of them holds the password.
+    Without a ``timezone`` the session has the one that the database gives it. With ``idle_timeout_s`` the server ends a
+    transaction in which nothing was asked for that long. Raises errors of ours alone; none of them holds the password.
     """
     where = describe(settings)
-    connection = _connect(settings, application, timezone)
+    connection = _connect(settings, application, timezone, idle_timeout_s)
     try:
         with translated_database(where):
             connection.read_only = read_only
@@ -52,7 +53,10 @@ def translated_database(where: str) -> Iterator[None]:
         raise translate_psycopg(problem, where) from problem
 
 
-def _connect(settings: DatabaseSettings, application: str, timezone: str | None) -> Connection:
+def _connect(
+    settings: DatabaseSettings, application: str, timezone: str | None, idle_timeout_s: int | None
+) -> Connection:
+    idle = idle_timeout_s and f" -c idle_in_transaction_session_timeout={idle_timeout_s * 1000}"
     try:
         return psycopg.connect(
             settings.libpq_url(),
@@ -62,7 +66,13 @@ def _connect(settings: DatabaseSettings, application: str, timezone: str | None)
             client_encoding="UTF8",
             options=f"-c statement_timeout={settings.statement_timeout_s * 1000} "
             f"-c lock_timeout={settings.lock_timeout_s * 1000}"
-            + (f" -c timezone={timezone}" if timezone else ""),
+            + (f" -c timezone={timezone}" if timezone else "")
+            + (idle or "")
+            + _KEPT_ALIVE,
+            # A machine that is gone is noticed by both sides within two minutes, and its locks are given back.
+            keepalives_idle=60,
+            keepalives_interval=15,
+            keepalives_count=4,
         )
     except psycopg.Error as problem:
         raise why_not(settings, problem) from problem
