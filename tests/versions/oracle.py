@@ -1,0 +1,279 @@
+"""What silver has to hold: plain Python over the rows in the order in which they were landed.
+
+It knows nothing of frames, tables or commits, and shares no code with the engine. A row's ``arrival`` is its place in the
+order in which bronze got the rows; a deletion without a cursor ends what arrived before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True)
+class Told:
+    """A row as a source gives it: ``cursor`` is a number that stands for the cursor's value, None for none."""
+
+    key: str | None
+    value: int | None
+    cursor: int | None
+    parent: int | None = None
+    gone: bool = False
+    arrival: int = -1
+    stream: str = ""
+
+    @property
+    def readable(self) -> bool:
+        """Whether its key can be read."""
+        return self.key is not None and self.key.isdecimal()
+
+    @property
+    def number(self) -> int:
+        """Its key."""
+        assert self.key is not None
+        return int(self.key)
+
+
+@dataclass
+class Key:
+    """What is known of one key. ``best`` is the version that counts, ``versions`` are those of a history by cursor."""
+
+    best: Told | None = None
+    alive: bool = False
+    void: int = -1
+    inferred: bool = False
+    values: tuple[int | None, int | None] | None = None
+    versions: dict[int, Told] = field(default_factory=dict)
+    end: tuple[int | None, int, bool] | None = None
+    """Of a history: the version that a deletion without a cursor ended, when it arrived, and whether it is inferred."""
+
+
+@dataclass
+class Oracle:
+    """Silver and its quarantine, as one dataset keeps them."""
+
+    keeps: str
+    ordered: bool
+    """Whether the dataset has a cursor."""
+    parents: set[int] | None = None
+    keys: dict[int, Key] = field(default_factory=dict)
+    waiting: list[Told] = field(default_factory=list)
+    rejected: list[Told] = field(default_factory=list)
+    discarded: set[str | None] = field(default_factory=set)
+
+    # Judging
+
+    def reason(self, row: Told, *, loose: bool = False) -> str | None:
+        """Return why a row is rejected: ``key``, ``rule``, ``cursor`` or ``parent``; None where it is good."""
+        if not row.readable:
+            return "key"
+        if row.gone:
+            return None
+        if self.keeps == "history" and row.cursor is None:
+            return "cursor"
+        if row.value is None or (row.value < 0 and not loose):
+            return "rule"
+        if self.parents is not None and row.parent is not None and row.parent not in self.parents:
+            return "parent"
+        return None
+
+    def refine(self, rows: Iterable[Told]) -> None:
+        """Take rows in: those that are good, and of those that wait the ones that may go."""
+        released, settled = self._released()
+        good = list(released)
+        for row in rows:
+            why = self.reason(row)
+            if why is None:
+                good.append(row)
+            elif why == "parent":
+                self.waiting.append(row)
+            else:
+                self.rejected.append(row)
+        self.waiting = [row for row in self.waiting if row not in settled and row not in released]
+        self.take(good)
+
+    def replay(self, *, loose: bool) -> None:
+        """Judge all kept rows again, by rules that may be looser."""
+        kept = [*self.waiting, *self.rejected]
+        passed = [row for row in kept if self.reason(row, loose=loose) is None]
+        self.waiting = [row for row in self.waiting if row not in passed]
+        self.rejected = [row for row in self.rejected if row not in passed]
+        self.take(passed)
+
+    def discard(self, chosen: Callable[[Told], bool]) -> None:
+        """Let kept rows never be looked at again."""
+        self.discarded |= {row.key for row in self.rejected if chosen(row)}
+        self.waiting = [row for row in self.waiting if not chosen(row)]
+        self.rejected = [row for row in self.rejected if not chosen(row)]
+
+    def _released(self) -> tuple[list[Told], list[Told]]:
+        """Return the waiting rows that silver takes now, and those that it needs no longer."""
+        groups: dict[tuple[int, int | None], list[Told]] = {}
+        for row in self.waiting:
+            name = (row.number, row.cursor) if self.keeps == "history" else (row.number, None)
+            groups.setdefault(name, []).append(row)
+        released, settled = [], []
+        for rows in groups.values():
+            first = self.keeps == "first"
+            one = min(rows, key=lambda row: row.arrival) if first else max(rows, key=self._order)
+            if not self._fresh(one):
+                settled.append(one)
+            elif self.reason(one) is None:
+                released.append(one)
+        return released, settled
+
+    def _fresh(self, row: Told) -> bool:
+        trial = Oracle(self.keeps, self.ordered, self.parents, {row.number: _copy(self.key(row.number))})
+        before = trial.shown(row.number)
+        trial.take([row])
+        return trial.shown(row.number) != before
+
+    # Versions
+
+    def key(self, number: int) -> Key:
+        """Return what is known of a key."""
+        return self.keys.setdefault(number, Key())
+
+    def take(self, rows: Iterable[Told]) -> None:
+        """Take good rows in, in the order of their arrival."""
+        for row in sorted(rows, key=lambda row: row.arrival):
+            known = self.key(row.number)
+            {"newest": self._newest, "first": self._first, "history": self._history}[self.keeps](known, row)
+
+    def _order(self, row: Told) -> tuple[bool, int, int]:
+        cursor = row.cursor if self.ordered else None
+        return (cursor is not None, cursor or 0, row.arrival)
+
+    def _floats(self, row: Told) -> bool:
+        return row.gone and (not self.ordered or row.cursor is None)
+
+    def _newest(self, known: Key, row: Told) -> None:
+        if self._floats(row):
+            known.void = max(known.void, row.arrival)
+            known.alive = known.alive and known.best is not None and known.best.arrival > known.void
+            if known.best is None or self._order(row) > self._order(known.best):
+                known.best = row
+            return
+        if row.arrival <= known.void or (known.best and self._order(row) < self._order(known.best)):
+            return
+        known.best, known.alive = row, not row.gone
+        if not row.gone:
+            known.values = (row.value, row.cursor)
+
+    def _first(self, known: Key, row: Told) -> None:
+        arrived = known.best.arrival if known.best else -1
+        if row.gone:
+            if row.arrival > known.void and (arrived <= row.arrival):
+                known.alive, known.inferred = False, False if known.alive else known.inferred
+            known.void = max(known.void, row.arrival)
+            if known.best is None:
+                known.best = row
+            return
+        if known.alive or row.arrival <= max(known.void, arrived):
+            return
+        if not (known.inferred and known.values):
+            known.values = (row.value, row.cursor)
+        known.best, known.alive, known.inferred = row, True, False
+
+    def _history(self, known: Key, row: Told) -> None:
+        base = known.end[0] if known.end else None
+        if self._floats(row):
+            before = [cursor for cursor, one in known.versions.items() if one.arrival <= row.arrival]
+            last = max(before, default=None)
+            if last is not None and any(one.arrival > row.arrival for one in (known.versions[last],)):
+                return
+            if known.end is None or row.arrival > known.end[1]:
+                known.end = (last, row.arrival, False)
+            return
+        assert row.cursor is not None
+        there = known.versions.get(row.cursor)
+        if known.end and row.arrival <= known.end[1] and (base is None or row.cursor > base):
+            known.end = (row.cursor, *known.end[1:])
+        elif known.end and row.arrival > known.end[1] and row.cursor == base:
+            known.end = None
+        if there is None or row.arrival > there.arrival:
+            known.versions[row.cursor] = row
+
+    # Full reads
+
+    def full_read(self, begun: int, shown: set[int], unidentified: Iterable[Told]) -> None:
+        """Take a complete full read in: ``begun`` is the last arrival before it, ``shown`` is what was seen since."""
+        held = [row for row in unidentified if row.key not in self.discarded]
+        for number, known in list(self.keys.items()):
+            if number in shown:
+                self._back(known, begun)
+            elif not held and self.shown(number) is not None and self._seen(known) <= begun:
+                self._infer(known, begun)
+        if held:
+            return
+        for row in [*self.waiting, *self.rejected]:
+            if row.readable and row.number not in shown and row.arrival <= begun:
+                known = self.key(row.number)
+                if self.shown(row.number) is None:
+                    self._keep_out(known, begun)
+
+    def _seen(self, known: Key) -> int:
+        if self.keeps == "history":
+            return known.versions[max(known.versions)].arrival
+        assert known.best is not None
+        return known.best.arrival
+
+    def _infer(self, known: Key, begun: int) -> None:
+        if self.keeps == "history":
+            known.end = (max(known.versions), begun, True)
+            return
+        known.void, known.alive, known.inferred = max(known.void, begun), False, True
+
+    def _keep_out(self, known: Key, begun: int) -> None:
+        if self.keeps == "history":
+            if known.end is None or known.end[1] < begun:
+                known.end = (
+                    known.end[0] if known.end else None,
+                    begun,
+                    True if known.end is None else known.end[2],
+                )
+                if known.end[0] is None and known.versions:
+                    known.end = (max(known.versions), begun, known.end[2])
+            return
+        known.void = max(known.void, begun)
+        if known.best is None:
+            known.inferred = True
+
+    def _back(self, known: Key, begun: int) -> None:
+        if self.keeps == "history":
+            if known.end and known.end[2]:
+                known.end = None
+            return
+        if not known.alive and known.inferred and known.best is not None:
+            known.alive, known.inferred = True, False
+            known.best = replace(known.best, arrival=begun)
+
+    # What is seen
+
+    def shown(self, number: int) -> tuple[int | None, int | None] | None:
+        """Return the value and the cursor of a key that is alive."""
+        known = self.key(number)
+        if self.keeps != "history":
+            return known.values if known.alive else None
+        if not known.versions:
+            return None
+        last = max(known.versions)
+        one = known.versions[last]
+        return None if one.gone or (known.end and known.end[0] == last) else (one.value, one.cursor)
+
+    def rows(self) -> dict[int, tuple[int | None, int | None]]:
+        """Return all keys that are alive."""
+        return {number: one for number in list(self.keys) if (one := self.shown(number)) is not None}
+
+    def all_versions(self) -> dict[tuple[int, int], int | None]:
+        """Return the versions of a history that are no tombstones."""
+        return {
+            (number, cursor): one.value
+            for number, known in self.keys.items()
+            for cursor, one in known.versions.items()
+            if not one.gone
+        }
+
+
+def _copy(known: Key) -> Key:
+    return replace(known, versions=dict(known.versions))
