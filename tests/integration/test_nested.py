@@ -167,3 +167,40 @@ def test_a_column_of_json_text_is_an_array_too(lake: Lake) -> None:
     table = replace(ORDERS, fields=(), columns={name: pl.col(name) for name in ("order_id", "version")})
     refined(lake, table, LINES)
     assert lines(lake) == [(1, 0, "a", 1)]
+
+
+@pytest.mark.parametrize(
+    ("given", "elements", "refused"),
+    [
+        ('[{"sku": "a", "quantity": 1}]', 1, 0),
+        ('"[{\\"sku\\": \\"a\\", \\"quantity\\": 1}]"', 1, 0),
+        ("[]", 0, 0),
+        ("null", 0, 0),
+        ('""', 0, 0),
+        ('{"sku": "a", "quantity": 1}', 0, 1),
+        ("7", 0, 1),
+        ("true", 0, 1),
+        ('"one line"', 0, 1),
+        ('"{}"', 0, 1),
+    ],
+)
+def test_what_stands_in_the_place_of_an_array_is_taken_or_refused_by_name(
+    lake: Lake, given: str, elements: int, refused: int
+) -> None:
+    """An array in a text is one; what is no array is in the child's quarantine, and stops none of its neighbours."""
+    landed(lake, [f'{{"order_id": 1, "version": 1, "lines": {given}}}', order(2, 1, line("z", 2))])
+    refine(Refinement(lake, "run"), ORDERS)
+    report = refine(Refinement(lake, "run"), LINES).report
+    assert (report.inserted, report.rejected) == (elements + 1, refused)
+    assert report.reasons == ({"lines|no array": 1} if refused else {})
+
+
+def test_a_parent_without_a_cursor_that_was_read_later_has_the_elements_that_count(lake: Lake) -> None:
+    """A full read shows the old, the live stream the new: the child's order is that of their landing."""
+    full, live = ([order(1, 0, line("old", 1))], [order(1, 0, line("new", 1))])
+    for stream, load in (("t.orders@g1", full), ("t.orders", live)):
+        frame = pl.DataFrame({"record": [text.encode() for text in load]})
+        land(Landing(lake, "t.orders", stream, "run"), Frames([frame]))
+    refine(Refinement(lake, "run"), ORDERS)
+    refine(Refinement(lake, "run"), replace(LINES, cursor=None))
+    assert lake.must_open("silver", "t.lines").scan().collect().get_column("sku").to_list() == ["new"]

@@ -19,17 +19,21 @@ import polars as pl
 
 from headworks.lake.delta import Table
 from headworks.lake.landing import Landing, land
+from headworks.lake.stamping import LANDED
 from headworks.lake.store import Lake
 from headworks.observe.report import LandingReport
-from headworks.sources.base import REFUSED, Batch, Position
+from headworks.sources.base import REFUSAL, REFUSED, Batch, Position
 
 _BATCH_ELEMENTS = 50_000
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_text = msgspec.json.Decoder(str)
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _encoder = msgspec.json.Encoder()
 
 Fields = dict[str, msgspec.Raw]
+_Element = tuple[bytes | None, str | None, bytes | None]
+"""A record, or why there is none and what there was instead."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class Nested:
 
     ``field`` is the parent's field, or its column of JSON text, that holds the array. ``given`` maps fields that each
     element gets to fields of its parent: the parent's key, and its cursor. ``index`` names a field for the element's
-    place in the array, from 0. An element that is no object becomes the field ``value``.
+    place in the array, from 0. An element that is no object becomes the field ``value``. A record whose field holds
+    something else than an array is refused for the child, and is in its quarantine.
     """
 
     parent: str
@@ -53,30 +58,52 @@ class Elements:
 
     nested: Nested
     bronze: Table
-    schema: pl.Schema = field(default_factory=lambda: pl.Schema({"record": pl.Binary()}))
+    schema: pl.Schema = field(default_factory=lambda: pl.Schema({"record": pl.Binary(), **REFUSAL}))
 
     def read(self, position: Position | None, until: datetime | None) -> Iterator[Batch]:
         """Yield the elements of the parent's batches that were not taken yet, some batches at a time."""
         taken: dict[str, int] = dict((position or {}).get("streams", {}))
-        records: list[bytes] = []
+        records: list[_Element] = []
         moved = False
-        for stream in sorted(self.bronze.streams()):
-            last = self.bronze.transaction(stream)
-            for sequence in range(taken.get(stream, 0) + 1, last + 1):
-                records += self._elements(stream, sequence)
-                taken[stream], moved = sequence, True
-                if len(records) >= _BATCH_ELEMENTS:
-                    yield self._batch(records, taken)
-                    records, moved = [], False
+        for stream, sequence in self._pending(taken):
+            records += self._elements(stream, sequence)
+            taken[stream], moved = sequence, True
+            if len(records) >= _BATCH_ELEMENTS:
+                yield self._batch(records, taken)
+                records, moved = [], False
         if moved:
             yield self._batch(records, taken)
 
-    def _batch(self, records: list[bytes], taken: Mapping[str, int]) -> Batch:
+    def _pending(self, taken: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+        """Yield the batches of the parent that were not taken yet, in the order in which they were landed.
+
+        Their elements get their order in bronze from it. Batches without a row are taken as the last of their stream.
+        """
+        batches = self.bronze.scan()
+        landed = pl.col(LANDED) if LANDED in batches.collect_schema() else pl.lit(None, dtype=pl.Int64)
+        places = (
+            batches.group_by("_stream", "_sequence")
+            .agg(landed.min().alias("landed"), pl.col("_ingested_at").min())
+            .sort("landed", "_ingested_at", "_stream", "_sequence", nulls_last=False)
+            .collect()
+        )
+        for stream, sequence in places.select("_stream", "_sequence").iter_rows():
+            if sequence > taken.get(stream, 0):
+                yield stream, sequence
+        for stream in sorted(self.bronze.streams()):
+            if (last := self.bronze.transaction(stream)) > taken.get(stream, 0):
+                yield stream, last
+
+    def _batch(self, records: list[_Element], taken: Mapping[str, int]) -> Batch:
+        refused = sum(reason is not None for _, reason, _ in records)
         return Batch(
-            pl.DataFrame({"record": records}, schema=self.schema), {"streams": dict(taken)}, read=len(records)
+            pl.DataFrame(records, schema=self.schema, orient="row"),
+            {"streams": dict(taken)},
+            read=len(records),
+            refused=refused,
         )
 
-    def _elements(self, stream: str, sequence: int) -> Iterator[bytes]:
+    def _elements(self, stream: str, sequence: int) -> Iterator[_Element]:
         rows = self.bronze.scan().filter((pl.col("_stream") == stream) & (pl.col("_sequence") == sequence))
         if REFUSED in rows.collect_schema():
             rows = rows.filter(pl.col(REFUSED).is_null())
@@ -84,10 +111,17 @@ class Elements:
             given = {
                 name: parent.get(source, msgspec.Raw(b"null")) for name, source in self.nested.given.items()
             }
-            for place, element in enumerate(_array_in(parent.get(self.nested.field))):
+            elements = _array_in(parent.get(self.nested.field))
+            if elements is None:
+                # As much of the parent as says whose lines these are, and what stands in their place.
+                kept = {**given, self.nested.field: parent[self.nested.field]}
+                yield None, f"{self.nested.field}|no array", _encoder.encode(kept)
+                continue
+            for place, element in enumerate(elements):
                 own = _object_in(element)
                 index = {self.nested.index: msgspec.Raw(str(place).encode())}
-                yield _encoder.encode({**(own if own is not None else {"value": element}), **given, **index})
+                record = {**(own if own is not None else {"value": element}), **given, **index}
+                yield _encoder.encode(record), None, None
 
 
 def take_nested(lake: Lake, dataset: str, nested: Nested, run_id: str, **ports: Any) -> LandingReport:
@@ -124,9 +158,17 @@ def _object_in(data: Any) -> Fields | None:
         return None
 
 
-def _array_in(data: msgspec.Raw | None) -> list[msgspec.Raw]:
-    """Return the elements of an array; none where there is no array."""
+def _array_in(data: msgspec.Raw | None) -> list[msgspec.Raw] | None:
+    """Return the elements of an array, also of one that is written as a text; None where there is something else.
+
+    Nothing at all, or an empty text, is an array without elements.
+    """
     try:
-        return _array.decode(data) if data is not None else []
+        if data is None or (raw := bytes(data)) == b"null":
+            return []
+        text = _text.decode(raw) if raw.startswith(b'"') else None
+        if text is not None and not text.strip():
+            return []
+        return _array.decode(raw if text is None else text)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
-        return []
+        return None
