@@ -157,3 +157,23 @@ def test_what_a_closed_gate_was_closed_for_can_be_looked_at(lake: Lake) -> None:
     assert rows is not None
     assert sorted(rows.collect().get_column("key").to_list()) == ["1", "2"]
     assert rejected(lake) == []
+
+
+def test_a_run_that_slept_through_two_others_leaves_no_rejected_row_twice(lake: Lake) -> None:
+    """It judged its range, and woke when others had refined it and more: its rows would count with theirs."""
+    land_items(lake, bad_items(1, 2))
+    woken: list[int] = []
+
+    def token() -> int:
+        if not woken:
+            woken.append(1)
+            refine_items(lake)
+            land_items(lake, [*bad_items(1, 2), *bad_items(3, 3)])
+            refine_items(lake)
+        return 99
+
+    with pytest.raises(CandidateStale):
+        refine(Refinement(lake, "sleeper", token=token), ITEM)
+    assert rejected(lake) == ["1", "2", "3"]
+    refine_items(lake)
+    assert rejected(lake) == ["1", "2", "3"]

@@ -214,3 +214,29 @@ def test_a_row_that_lies_between_two_equal_readings_does_not_win(lake: Lake) -> 
     assert refine_items(lake).unchanged == 1
     assert replay(work(lake), FIXED).report.superseded == 1
     assert silver(lake) == {1: (5, 0)}
+
+
+TABLE_CONTRACT = """
+dataset: lake/silver/t_items
+columns:
+  - name: v
+checks:
+  - row_count:
+      threshold:
+        must_be_less_than: 3
+"""
+
+
+def test_a_replay_is_held_against_the_contract_for_the_table_too(lake: Lake, tmp_path: Path) -> None:
+    """Two rows are there, and the contract allows no third: the replay's gate closes, and silver stays as it is."""
+    land_items(lake, [*items(1, 2), *bad_items(3, 3)])
+    refine_items(lake)
+    contract = tmp_path / "table.yml"
+    contract.write_text(TABLE_CONTRACT)
+    outcome = replay(
+        Refinement(lake, "again"), replace(ITEM, schema=CorrectedSchema, table_contract=contract)
+    )
+    assert outcome.gate is not None
+    assert not outcome.gate.open
+    assert set(silver(lake)) == {1, 2}
+    assert replay(Refinement(lake, "again"), replace(ITEM, schema=CorrectedSchema)).report.inserted == 1

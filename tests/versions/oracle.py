@@ -1,7 +1,7 @@
 """What silver has to hold: plain Python over the rows in the order in which they were landed.
 
-It knows nothing of frames, tables or commits, and shares no code with the engine. A row's ``arrival`` is its place in the
-order in which bronze got the rows; a deletion without a cursor ends what arrived before it.
+It knows nothing of frames, tables or commits, and shares no code with the engine. A row's ``arrival`` is its place in
+the order in which bronze got the rows; a deletion without a cursor ends what arrived before it.
 """
 
 from __future__ import annotations

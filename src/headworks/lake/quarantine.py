@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from headworks.errors import CandidateStale
 from headworks.lake.delta import Table
 from headworks.lake.store import Lake
 from headworks.lake.translating import refused_when_stale
@@ -61,9 +62,18 @@ def next_try(silver: Table, token: int) -> Try:
 def put_rejected(lake: Lake, dataset: str, attempt: Try, rows: pl.DataFrame | pl.LazyFrame) -> None:
     """Write the rejected rows of a try, and take away those of earlier tries that silver never named.
 
-    Raises `CandidateStale` where another run wrote to the quarantine since it was opened.
+    Raises `CandidateStale` where another run wrote to the quarantine since it was opened, or silver moved: rows of a
+    try that slept through several others would count with the next number, in addition to those that were committed.
     """
     table = lake.ensure("quarantine", dataset, SCHEMA)
+    # In this order: whoever commits to silver after this look has to write to the quarantine first.
+    silver = lake.open("silver", dataset)
+    if silver is not None and silver.transaction(WRITER) + 1 != attempt.writer:
+        raise CandidateStale(
+            "Another run committed to silver while this one judged its rows.",
+            where=f"silver.{dataset}",
+            do="nothing is lost: run it again.",
+        )
     frame = rows.with_columns(
         pl.lit(attempt.writer, dtype=pl.Int64).alias("_writer"),
         pl.lit(attempt.token, dtype=pl.Int64).alias("_try"),

@@ -37,16 +37,22 @@ def decide(scope: str, checks: Sequence[CheckReport], *, contract_required: bool
     return GateReport(scope=scope, open=not reasons, checks=tuple(checks), reasons=tuple(reasons))
 
 
+_FEW = 10
+"""Of so many rows one at least is good, or something is wrong with all of them."""
+
+
 def check_rejects(
-    scope: str, rejected: int, rows: int, limits: RejectLimits, *, elsewhere: int = 0
+    scope: str, rejected: int, rows: int, limits: RejectLimits, *, elsewhere: int = 0, waiting: int = 0
 ) -> CheckReport:
     """Check the number and the share of rejected rows against the dataset's limits.
 
+    Of a few rows the share says nothing, unless none of them is good: ``waiting`` rows may be, once their parents come.
     ``elsewhere`` of the rejected rows wait for a row that may lie in another window: they are told, and no objection.
     """
     rejected -= elsewhere
+    none_good = _FEW <= rows == rejected - min(waiting, rejected) and limits.share < 1
     share = rejected / rows if rows else 0.0
-    too_many = rejected > limits.rows or (rows >= limits.from_rows and share > limits.share)
+    too_many = none_good or rejected > limits.rows or (rows >= limits.from_rows and share > limits.share)
     wait = f"; {elsewhere} more wait for rows of other windows" if elsewhere else ""
     return CheckReport(
         scope=scope,

@@ -43,7 +43,7 @@ from headworks.refine.vanishing import Vanished, check_vanished, find_vanished
 from headworks.refine.versions import compare_with, latest_versions, rows_of
 from headworks.refine.work import PART_ROWS, Refinement, RefineOutcome, silver_reference
 
-__all__ = ["PART_ROWS", "RefineOutcome", "Refinement", "commit_merge", "live_rows", "refine"]
+__all__ = ["PART_ROWS", "RefineOutcome", "Refinement", "commit_merge", "live_rows", "refine", "table_checks"]
 
 
 @dataclass(frozen=True)
@@ -78,16 +78,16 @@ class _Gone:
 class _Came:
     """What a range came to, in whichever way it was taken in, before anything of it is kept.
 
-    ``alive`` are the candidates that are no tombstones, None where there are none; ``candidates`` are all of them where
-    they are in memory. ``commit`` merges them into silver; ``settled`` are the rows of the quarantine that then wait no
-    longer.
+    ``alive`` are the candidates that are no tombstones, None where there are none; ``merge`` is what silver gets
+    of them, where that is in memory. ``commit`` merges them into silver; ``settled`` are the rows of the quarantine
+    that then wait no longer.
     """
 
     taken: Range
     gone: _Gone
     quarantined: Callable[[], pl.DataFrame | pl.LazyFrame]
     alive: Candidate | None
-    candidates: pl.DataFrame | None
+    merge: Comparison | None
     commit: Callable[[Try], None]
     settled: pl.DataFrame
 
@@ -135,8 +135,9 @@ def _refine_at_once(
     report = _account(_report(work, dataset, silver), judged, comparison).model_copy(update=gone.counts)
     alive = live_rows(judged.candidates)
 
+    merge = _with_vanished(silver, judged.candidates, comparison, gone.vanished, dataset)
+
     def commit(attempt: Try) -> None:
-        merge = _with_vanished(silver, judged.candidates, comparison, gone.vanished, dataset)
         commit_merge(work, dataset, silver, merge, todo, attempt)
 
     came = _Came(
@@ -144,7 +145,7 @@ def _refine_at_once(
         gone=gone,
         quarantined=lambda: quarantined(work, dataset, judged),
         alive=alive if alive.height else None,
-        candidates=judged.candidates,
+        merge=merge,
         commit=commit,
         settled=judged.settled,
     )
@@ -197,7 +198,7 @@ def _refine_in_parts(
             gone=gone,
             quarantined=lambda: parts.quarantined(SCHEMA),
             alive=parts.live_rows() if parts.candidates else None,
-            candidates=None,
+            merge=None,
             commit=commit,
             settled=pl.concat(parts.settled),
         )
@@ -215,9 +216,9 @@ def _conclude(
     screened = screen_silver(work.lake, dataset, silver, came.taken, work.run_id, work.clock())
     found = check_vanished(scope, gone.deletes, gone.after, gone.generation, gone.vanished.unidentified)
     checks = [*found, *screened.checks]
-    if came.candidates is not None:
-        checks += _table_checks(work, dataset, silver, came.candidates)
-    changes = came.candidates is not None and came.candidates.height > 0
+    changes = came.merge is not None and not came.merge.is_empty
+    if came.merge is not None:
+        checks += table_checks(work, dataset, silver, came.merge)
     gate = _gate(dataset, came.alive, report, checks, changes)
     if dry_run or not gate.open:
         if not dry_run:
@@ -372,11 +373,9 @@ def _account(report: RefineReport, judged: Judged, comparison: Comparison) -> Re
     )
 
 
-def _table_checks(
-    work: Refinement, dataset: Dataset, silver: Table, candidates: pl.DataFrame
-) -> list[CheckReport]:
-    """Run the contract for the table as it would be, where there is one and anything would change."""
-    if dataset.table_contract is None or candidates.is_empty():
+def table_checks(work: Refinement, dataset: Dataset, silver: Table, merge: Comparison) -> list[CheckReport]:
+    """Run the contract for the table after the merge, where there is one and anything would change."""
+    if dataset.table_contract is None or merge.is_empty:
         return []
     local = work.lake.settings.is_local
 
@@ -386,7 +385,9 @@ def _table_checks(
     beside = {
         name.replace(".", "_"): rows(work.lake.must_open("silver", name)) for name in dataset.contract_sees
     }
-    batch = candidates.drop(*PROVENANCE, VOID, strict=False)
+    gone = merge.removed.with_columns(pl.lit(value=True).alias(DELETED)) if merge.removed.height else None
+    batch = pl.concat([merge.changes, *([] if gone is None else [gone])], how="diagonal")
+    batch = batch.drop(*PROVENANCE, VOID, strict=False)
     would_be = AsItWouldBe(rows(silver), batch, dataset.row_key, beside)
     return run_contract(dataset.table_contract, would_be, f"silver.{dataset.name}")
 
@@ -402,7 +403,14 @@ def _gate(
     scope = f"silver.{dataset.name}"
     checks: list[CheckReport] = [
         check_account(scope, report),
-        check_rejects(scope, report.rejected, report.landed, dataset.limits, elsewhere=report.elsewhere),
+        check_rejects(
+            scope,
+            report.rejected,
+            report.landed,
+            dataset.limits,
+            elsewhere=report.elsewhere,
+            waiting=report.waiting,
+        ),
         *made,
     ]
     contract = dataset.contract if alive is not None else None

@@ -31,7 +31,7 @@ from headworks.refine.dataset import ORIGIN, Dataset
 from headworks.refine.following import following
 from headworks.refine.judged import judge_rows, with_refused
 from headworks.refine.parse import UNREADABLE, readable
-from headworks.refine.refinement import commit_merge, live_rows
+from headworks.refine.refinement import commit_merge, live_rows, table_checks
 from headworks.refine.versions import compare_with, in_silver_types, latest_versions
 from headworks.refine.work import Refinement, silver_reference
 
@@ -150,10 +150,10 @@ def replay(
     )
     if not again.passed.height:
         return ReplayOutcome(report=report)
-    gate = _gate(dataset, report, candidates)
+    gate = _gate(dataset, report, candidates, table_checks(work, dataset, silver, comparison))
     if dry_run or not gate.open:
         return ReplayOutcome(report=report, gate=gate)
-    if report.released or comparison.closings.height:
+    if not comparison.is_empty:
         # As every silver commit is made, but that no range of bronze is consumed and nothing is rejected.
         attempt = next_try(silver, work.token())
         put_rejected(work.lake, dataset.name, attempt, pl.DataFrame(schema=SCHEMA))
@@ -189,7 +189,9 @@ def _judge_again(
     return _Again(kept, in_silver_types(linked.good.drop(UNREADABLE), silver), rejected)
 
 
-def _gate(dataset: Dataset, report: ReplayReport, candidates: pl.DataFrame) -> GateReport:
+def _gate(
+    dataset: Dataset, report: ReplayReport, candidates: pl.DataFrame, of_table: list[CheckReport]
+) -> GateReport:
     scope = f"silver.{dataset.name}"
     went = report.released + report.superseded + report.unchanged + report.still_rejected
     checks = [
@@ -201,9 +203,10 @@ def _gate(dataset: Dataset, report: ReplayReport, candidates: pl.DataFrame) -> G
             detail=f"{report.judged} judged again, {went} went",
         )
     ]
+    checks += of_table
     if dataset.contract is not None:
         checks += run_contract(dataset.contract, live_rows(candidates), scope)
-    return decide(scope, checks, contract_required=dataset.contract is not None)
+    return decide(scope, checks, contract_required=dataset.contract is not None or bool(of_table))
 
 
 def _counted(rejected: pl.DataFrame) -> dict[str, int]:
