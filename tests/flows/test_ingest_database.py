@@ -17,7 +17,7 @@ from prefect.settings import (
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.ingest_database import ingest_database
-from headworks.errors import GateClosed, SettingsError, SourceMissing
+from headworks.errors import GateClosed, SchemaChanged, SettingsError, SourceMissing
 from headworks.lake.store import Lake
 from headworks.observe.report import RunReport
 from headworks.settings import LakeSettings
@@ -83,6 +83,44 @@ def test_a_schema_lands_table_by_table_and_stays_current(lake: Lake, connection:
     by_stream = {landing.stream: landing.landed for landing in again.landings}
     assert by_stream["raw.orders"] == 1
     assert (silver(lake, "raw.orders"), silver(lake, "raw.order_lines")) == (21, 29)
+
+
+def test_columns_that_change_are_followed_by_silver_over_three_further_runs(
+    lake: Lake, connection: psycopg.Connection
+) -> None:
+    """Wider, new and renamed columns: silver shows each row as the database does, and a change of kind is named."""
+    table = {"name": "orders", "cursor": "at"}
+    asked: dict[str, Any] = {
+        "database": "shop-database",
+        "dataset": "raw.orders",
+        "silver": True,
+        "table": table,
+    }
+    ingest_database(**asked)
+    for change, row in (
+        ("ALTER total TYPE numeric(14,4)", "(2147483647, now() - interval '50 minutes', 30.5678)"),
+        (
+            "ALTER id TYPE bigint, ADD note text",
+            "(1099511627776, now() - interval '40 minutes', 0.0001, 'new')",
+        ),
+        (
+            "RENAME note TO remark",
+            "(1099511627777, now() - interval '30 minutes', 9999999999.9999, 'renamed')",
+        ),
+    ):
+        connection.execute(f"ALTER TABLE orders {change.replace(', ADD', ', ADD COLUMN')}".encode())
+        connection.execute(f"INSERT INTO orders VALUES {row}".encode())
+        assert ingest_database(**asked).status == "landed"
+        found = lake.must_open("silver", "raw.orders").scan().sort("id").select("id", "total").collect()
+        assert found.rows() == connection.execute("SELECT id, total FROM orders ORDER BY id").fetchall()
+    last = lake.must_open("silver", "raw.orders").scan().sort("id").select("note", "remark").tail(2).collect()
+    assert last.rows() == [("new", None), (None, "renamed")]
+    connection.execute("ALTER TABLE orders ALTER total TYPE text")
+    connection.execute("INSERT INTO orders VALUES (5000, now() - interval '20 minutes', 'much')")
+    with pytest.raises(
+        SchemaChanged, match=r"total was Decimal\(precision=14, scale=4\) and is String.*What to do"
+    ):
+        ingest_database(**asked)
 
 
 def test_keys_are_compared_and_a_table_that_was_emptied_closes_the_gate(

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +14,15 @@ import dataframely as dy
 import polars as pl
 import pytest
 
-from headworks.errors import CandidateStale, HeadworksError, SchemaChanged, SettingsError, SourceMissing
+from headworks.errors import (
+    CandidateStale,
+    HeadworksError,
+    SchemaChanged,
+    SettingsError,
+    SourceMissing,
+    ValueRefused,
+)
+from headworks.lake.gold import pin
 from headworks.lake.landing import Landing, land
 from headworks.lake.quarantine import rejected_rows
 from headworks.lake.store import Lake
@@ -330,3 +339,86 @@ def test_a_cursor_that_is_not_finite_is_older_than_any_other(lake: Lake, odd: fl
         refine(Refinement(lake, "run"), dataset)
     found = lake.must_open("silver", NAME).scan().select("v").collect().to_series().to_list()
     assert found == ["good"]
+
+
+def test_a_mirror_keeps_what_no_rule_would_take(lake: Lake) -> None:
+    schema = pl.Schema({"id": pl.Int64(), "v": pl.Float64(), "w": pl.Float32(), "x": pl.List(pl.Float64())})
+    odd = [float("nan"), float("inf"), float("-inf"), None, -0.0]
+    frame = pl.DataFrame({"id": range(5), "v": odd, "w": odd, "x": [[value] for value in odd]}, schema=schema)
+    land(Landing(lake, NAME, NAME, "run"), Frames([frame]))
+    dataset = replace(mirror(NAME, ("id",), schema, None), anomalies=QUIET)
+    assert refine(Refinement(lake, "run"), dataset).report.rejected == 0
+    silver = lake.must_open("silver", NAME).scan().sort("id").select(list(schema)).collect()
+    assert silver.equals(frame)
+    assert str(silver["v"][4]) == "-0.0"
+
+
+def test_gold_is_made_again_of_a_silver_whose_types_grew(feed: Feed) -> None:
+    """No row came, and the same numbers have another type: what was made of them is not current."""
+    feed.land([1], v=money("1.25", dtype=CENTS))
+    feed.refine(declared(v=dy.Decimal(10, 2)))
+    (before,) = pin(feed.lake, [NAME]).tables
+    feed.refine(declared(v=dy.Decimal(14, 4)))
+    (after,) = pin(feed.lake, [NAME]).tables
+    assert (before.change, after.change) == (1, 2)
+    feed.refine(declared(v=dy.Decimal(14, 4)))
+    assert pin(feed.lake, [NAME]).tables == (after,)
+
+
+def test_a_commit_never_casts_what_its_table_does_not_hold(lake: Lake) -> None:
+    """Neither an append nor a merge nor a replacement, of rows that are there or are computed; what fits is widened."""
+    table = lake.ensure("ops", "kept", pl.Schema({"id": pl.Int64(), "v": pl.Int64()}))
+    table.append(pl.DataFrame({"id": [1], "v": [10]}), {"n": 1}, retries=0)
+    half = pl.DataFrame({"id": [1], "v": [2.75]})
+    text = pl.DataFrame({"id": [1], "v": ["7"]})
+    ways: list[Callable[[Any], None]] = [
+        lambda rows: table.append(rows, {"n": 2}, retries=0),
+        lambda rows: table.append(rows.lazy(), {"n": 2}, retries=0),
+        lambda rows: table.merge(rows, ("id",), {"n": 2}),
+        lambda rows: table.merge(rows.lazy(), ("id",), {"n": 2}),
+        lambda rows: table.overwrite(rows, {"n": 2}, predicate="id = 1"),
+    ]
+    for way in ways:
+        for rows in (half, text):
+            with pytest.raises((SchemaChanged, ValueRefused), match="v was Int64 and is"):
+                way(rows)
+    small = pl.DataFrame({"id": [2], "v": [20]}, schema={"id": pl.Int8, "v": pl.UInt16})
+    table.append(small, {"n": 2}, retries=0)
+    assert lake.must_open("ops", "kept").scan().sort("id").collect().rows() == [(1, 10), (2, 20)]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "kept"),
+    [
+        (CENTS, [Decimal("4.99"), Decimal("5.00"), Decimal("5.01")], 500),
+        (pl.Float64(), [1700000000.1, 1700000000.5, 1700000000.9], 1700000000),
+        (pl.String(), ["20260101", "20260102", "20260103"], 20260102),
+    ],
+    ids=str,
+)
+def test_the_order_that_older_versions_kept_is_made_exact(
+    lake: Lake, dtype: pl.DataType, values: list[Any], kept: int
+) -> None:
+    """They kept every cursor as a whole number: decimals without the point, floats and texts cut."""
+    schema = pl.Schema({"id": pl.Int64(), "v": pl.String(), "u": dtype})
+    dataset = replace(mirror(NAME, ("id",), schema, "u"), anomalies=QUIET)
+    older = [(1, "older", values[0])]
+    land(Landing(lake, NAME, NAME, "run"), Frames([pl.DataFrame(older, schema=schema, orient="row")]))
+    columns = pl.Schema({**dataset.silver_schema(), "_cursor": pl.Int64()})
+    there = {
+        "id": 1,
+        "v": "there",
+        "u": values[1],
+        "_cursor": kept,
+        "_stream": f"{NAME}@g1",
+        "_sequence": 1,
+        "_row": 0,
+    }
+    row = pl.DataFrame([{**dict.fromkeys(columns), **there, "_deleted": False}], schema=columns)
+    row = row.with_columns(pl.lit(datetime(2026, 1, 1, tzinfo=UTC)).alias("_ingested_at"))
+    lake.ensure("silver", NAME, columns).append(row, {"writer": 1}, retries=0)
+    assert refine(Refinement(lake, "run"), dataset).report.superseded == 1
+    newer = pl.DataFrame([(1, "newer", values[2])], schema=schema, orient="row")
+    land(Landing(lake, NAME, NAME, "run"), Frames([newer, newer]))
+    assert refine(Refinement(lake, "run"), dataset).report.updated == 1
+    assert lake.must_open("silver", NAME).scan().select("v", "u").collect().rows() == [("newer", values[2])]

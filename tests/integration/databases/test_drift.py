@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headworks.errors import CommitUnclear, SchemaChanged
+from headworks.errors import CommitUnclear, SchemaChanged, ValueRefused
 from headworks.lake.drift import wider
 from headworks.lake.landing import Landing, land
 from headworks.lake.store import Lake
@@ -180,3 +181,25 @@ def _extremes(dtype: pl.DataType) -> list[Any]:
         return [3.4028234663852886e38 if dtype == pl.Float32 else 1.7976931348623157e308, 0.1]
     bits = {"Int8": 7, "Int16": 15, "Int32": 31, "Int64": 63}[str(dtype)]
     return [2**bits - 1, -(2**bits)]
+
+
+def test_what_bronze_cannot_hold_is_refused_before_anything_is_written(lake: Lake) -> None:
+    """Neither cut nor taken for a failed commit: finer moments, types of no table, names that differ in case alone."""
+    whole, finer = (pl.Series("a", [number]).cast(pl.Datetime("ns")) for number in (1_000, 1_001))
+    land(Landing(lake, NAME, NAME, "run"), Frames([whole.to_frame()]))
+    for frame, message in (
+        (
+            finer.to_frame(),
+            r"a was .*'us'.* and is .*'ns'.*1 values do not fit, such as 1970-01-01 00:00:00.000001001",
+        ),
+        (
+            pl.DataFrame({"a": whole, "b": [timedelta(1)]}),
+            "no type|has a type for these columns: b is Duration",
+        ),
+        (pl.DataFrame({"a": whole, "A": [1]}), "differ in nothing but upper and lower case: a and A"),
+    ):
+        with pytest.raises((SchemaChanged, ValueRefused), match=message):
+            land(Landing(lake, NAME, NAME, "run"), Frames([frame, frame]))
+    assert landed(lake).rows() == [(datetime(1970, 1, 1, 0, 0, 0, 1),)]
+    land(Landing(lake, NAME, NAME, "run"), Frames([whole.to_frame()] * 2))
+    assert landed(lake).height == 2

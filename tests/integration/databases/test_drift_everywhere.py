@@ -70,13 +70,14 @@ def change(connection: psycopg.Connection, kind: str, number: int, *, first: boo
 
 
 def as_text(connection: psycopg.Connection, number: int) -> dict[int, Any]:
-    connection.execute("SET intervalstyle = iso_8601")
+    """Return the rows of a run with the column as the database prints it."""
     shown = "CASE WHEN num_nulls(v) = 0 THEN concat(v) END"
-    return dict(
-        connection.execute(
-            f"SELECT id, {shown} FROM rows WHERE at >= %s".encode(), (number * 100,)
-        ).fetchall()
-    )
+    connection.execute("SET intervalstyle = iso_8601")
+    rows = connection.execute(
+        f"SELECT id, {shown} FROM rows WHERE at >= %s".encode(), (number * 100,)
+    ).fetchall()
+    connection.execute("RESET intervalstyle")
+    return dict(rows)
 
 
 @pytest.mark.parametrize("pair", PAIRS[5::47], ids=lambda pair: f"{pair[0]} then {pair[1]}")

@@ -9,12 +9,22 @@ import pytest
 from hypothesis import given, settings
 
 from headworks.lake.drift import stored, wider
-from tests.support.types import TYPES, extremes, held
+from tests.support.types import FLAT, TYPES, extremes, held
+
+
+def test_the_wider_of_any_two_flat_types_holds_the_extremes_of_both() -> None:
+    for one in FLAT:
+        for other in FLAT:
+            holds_both(one, other)
 
 
 @settings(deadline=None, max_examples=500)
 @given(TYPES, TYPES)
-def test_the_wider_type_holds_the_extremes_of_both(one: pl.DataType, other: pl.DataType) -> None:
+def test_the_wider_of_any_two_types_holds_the_extremes_of_both(one: pl.DataType, other: pl.DataType) -> None:
+    holds_both(one, other)
+
+
+def holds_both(one: pl.DataType, other: pl.DataType) -> None:
     common = wider(one, other)
     if common is None:
         return
