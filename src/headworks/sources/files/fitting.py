@@ -19,7 +19,7 @@ TYPE = "file|type"
 
 
 def _same(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
-    return one if one == other else None
+    return other if one in (other, pl.Null()) else None
 
 
 @dataclass
@@ -54,9 +54,7 @@ class Columns:
                     f"column {name} differs from bronze's {other} by case alone, and a Delta table does not tell them "
                     f"apart: write it as {other}, or land the files in another dataset",
                 )
-            return self._checked(
-                name, None, self.wider(pl.Null(), dtype) or self.wider(dtype, dtype), dtype, ""
-            )
+            return self._checked(name, None, self.wider(pl.Null(), dtype), dtype, "")
         do = "write it as before, or land the files in another dataset"
         if declared is not None:
             change = "declare it in" if isinstance(dtype, pl.String) else "change or take out its type in"

@@ -65,8 +65,8 @@ class Packer:
         return all(self._types.get(name, dtype) == dtype for name, dtype in frame.schema.items())
 
     def refuse(self, file: FileVersion, line: int, damage: FileDamaged) -> None:
-        """Add a refused record that stands for what could not be read of a file."""
-        frame = refused_frame([(line, damage.reason, damage.rest)])
+        """Add a refused record that stands for what could not be read of a file: its bytes, or else what is wrong."""
+        frame = refused_frame([(line, damage.reason, damage.rest or damage.detail.encode())])
         self.add(file, Piece(frame, 1, START), len(damage.rest))
 
     def finish_file(self) -> None:
@@ -83,9 +83,9 @@ class Packer:
         )
 
     @property
-    def is_empty(self) -> bool:
-        """Tell whether there is nothing to say at all."""
-        return not self._frames and not self._files and not self.remarks
+    def has_files(self) -> bool:
+        """Tell whether there are records, or files that were read to their end."""
+        return bool(self._frames or self._files)
 
     def mark(self) -> Mark:
         """Return a mark that `back_to` goes back to."""

@@ -28,7 +28,7 @@ def path_pattern(pattern: str) -> re.Pattern[str]:
             text += ".*" if last else "(?:[^/]+/)*"
         else:
             text += _segment(part, pattern) + ("" if last else "/")
-    return re.compile(text)
+    return re.compile(text, re.DOTALL)
 
 
 def fixed_folder(pattern: str) -> str:

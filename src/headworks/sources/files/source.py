@@ -120,19 +120,15 @@ class _Reading:
         for file, whole in self._ahead(todo):
             yield from self._take(file, whole)
             if packer.is_full:
-                yield packer.batch(progress)
+                yield self._packed()
         if self._closed is not None and not self._read_any:
             raise self._closed
         packer.remarks += packer.left.remarks()
-        if not packer.is_empty:
-            yield packer.batch(progress)
-        elif packer.left.counts:
-            yield Batch(
-                pl.DataFrame(schema=FILE_COLUMNS),
-                self._position or {},
-                read=0,
-                left_out=dict(packer.left.counts),
-            )
+        if packer.has_files:
+            yield self._packed()
+        elif packer.remarks or packer.left.counts:
+            # There is something to say, and nothing to commit.
+            yield replace(packer.batch(progress), position=self._position or {})
         if source.whole or source.window is not None:
             end = {**progress.position(), "done": True}
             complete = self._is_whole and packer.left.is_complete
@@ -144,6 +140,12 @@ class _Reading:
                 shown=None if complete else False,
                 remarks=remarks,
             )
+
+    def _packed(self) -> Batch:
+        """Return a batch of what is packed; the position is after it."""
+        batch = self._packer.batch(self._progress)
+        self._position = batch.position
+        return batch
 
     def _take(self, file: FileVersion, whole: Future[bytes] | None) -> Iterator[Batch]:
         """Pack a file, and yield a batch whenever there is enough for one."""
@@ -164,13 +166,13 @@ class _Reading:
             for piece in self._pieces(file, data, place):
                 if not packer.takes(piece.frame):
                     progress.reached(file, place)
-                    yield packer.batch(progress)
+                    yield self._packed()
                 weight = piece.weight if piece.weight is not None else piece.place.offset - place.offset
                 packer.add(file, piece, max(0, weight))
                 place = piece.place
                 if packer.is_full:
                     progress.reached(file, place)
-                    yield packer.batch(progress)
+                    yield self._packed()
         except FileDamaged as damage:
             self._is_whole = False
             packer.refuse(file, place.line, damage)
@@ -213,6 +215,7 @@ class _Reading:
             self._packer.left.add(UNSURE, file.path)
         elif same:
             self._progress.finished(file, digest)
+            self._packer.finish_file()
         return same is False
 
     def _pieces(self, file: FileVersion, data: bytes | None, place: Place) -> Iterator[Piece]:
@@ -280,9 +283,11 @@ class _Reading:
                 continue
             elif settled_by[0] < file.modified_us < settled_by[1]:
                 left.add(UNSETTLED, file.path)
-            elif found.setdefault(file.path, file).version != file.version:
-                # Of two objects that the library gives one name, one has a key that begins with a slash.
-                left.add(ODD_KEY, f"/{file.path}")
+            else:
+                # Of two objects that the library gives one name, the first has a key that begins with a slash.
+                if file.path in found and found[file.path].version != file.version:
+                    left.add(ODD_KEY, f"/{file.path}")
+                found[file.path] = file
         if others.counts:
             left.counts[NOT_WANTED] += others.counts[NOT_WANTED]
         if not matched:
@@ -294,7 +299,7 @@ class _Reading:
         names = ", ".join(others.names[NOT_WANTED])
         there = f"; {others.counts[NOT_WANTED]} others are there, such as {names}" if names else ""
         text = f"No file matches the pattern {self._files.pattern}{there}."
-        if (names and self._position is None) or (self._source.whole and self._source.window is None):
+        if (names and not self._progress.taken) or (self._source.whole and self._source.window is None):
             raise SourceMissing(
                 text,
                 where=self._location.settings.root,
