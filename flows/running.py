@@ -26,6 +26,7 @@ from headworks.errors import (
     ConcurrentRun,
     GateClosed,
     HeadworksError,
+    LakeUnavailable,
     LakeUnusable,
     RunStopped,
 )
@@ -159,7 +160,7 @@ def _lease(
         lease = Leasing(run.open_lake(), sleep=stopping.sleep).take(
             name, run.run_id, what, patience_s=patience_s
         )
-    except LakeUnusable as problem:
+    except (LakeUnusable, LakeUnavailable) as problem:
         logger.warning("The run goes on without a lease, which saves work and no more: %s", problem)
         return nullcontext()
 

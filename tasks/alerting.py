@@ -13,7 +13,7 @@ from prefect.runtime import deployment
 from prefect.settings import get_current_settings
 
 from blocks import alert_channels, lake_settings
-from headworks.errors import HeadworksError, LakeUnusable, SettingsError
+from headworks.errors import HeadworksError, LakeUnavailable, LakeUnusable, SettingsError
 from headworks.lake.incidents import heal, open_incidents, tell
 from headworks.lake.store import Lake
 from headworks.lake.telling import rejected_examples, seen
@@ -81,7 +81,7 @@ def alert_flow_run(flow_run: UUID) -> str:
         if failed and any(each.incident == incident for each in open_incidents(lake)):
             return "people know of it already"
         return "told" if _told(lake, channels, incident, alert) else "people know of it already"
-    except (LakeUnusable, SettingsError) as problem:
+    except (LakeUnusable, LakeUnavailable, SettingsError) as problem:
         # What was told is remembered in the lake. Without it, told twice is better than never.
         get_run_logger().warning("the lake cannot be asked what people know already: %s", problem)
         _send(lambda: [channel.send(alert) for channel in channels])
@@ -120,7 +120,7 @@ def _told(lake: Lake, channels: tuple[Sends, ...], incident: str, alert: Alert |
 def _send(send: Callable[[], object]) -> bool:
     try:
         return bool(send())
-    except LakeUnusable:
+    except (LakeUnusable, LakeUnavailable):
         raise
     except HeadworksError as problem:
         get_run_logger().warning("nobody could be told: %s", problem)

@@ -81,7 +81,7 @@ def mirror_table(run: Run, ingested: Ingested) -> RefineOutcome:
     bronze = lake.must_open("bronze", ingested.dataset)
     columns = pl.Schema({name: dtype for name, dtype in bronze.schema.items() if name not in METADATA})
     dataset = mirror(ingested.dataset, ingested.key, columns, ingested.cursor)
-    outcome = refine(Refinement(lake, run.run_id), dataset, dry_run=run.dry_run)
+    outcome = refine(Refinement(lake, run.run_id, counts_on=True), dataset, dry_run=run.dry_run)
     report = outcome.report
     get_run_logger().info(
         "%s: %d in range, %d accepted, %d rejected, %d superseded, %d unchanged, %d deleted",

@@ -28,6 +28,7 @@
     │   │   └── BreakerOpen        the source failed too often: it is not asked again before some time
     │   ├── ServerUnavailable      the orchestration server does not answer, or answers with an error that heals
     │   ├── PageUnreadable         one page came back damaged: ask for the page again
+    │   ├── LakeUnavailable        the lake's storage does not answer, or answers with an error that heals
     │   ├── ScanExpired            the source gave up a scan that we were in: begin it again at its watermark
     │   └── CommitUnclear          a commit kept failing without having happened
     │       └── CandidateStale     the table moved under an audited candidate: audit again
@@ -166,6 +167,10 @@ class BreakerOpen(SourceUnavailable):
 
 class ServerUnavailable(RetryError):
     """The orchestration server, which keeps blocks, does not answer, or answers with an error that heals."""
+
+
+class LakeUnavailable(RetryError):
+    """The lake's storage does not answer, or answers with an error that heals."""
 
 
 class ScanExpired(RetryError):

@@ -36,6 +36,11 @@ def check_dataset(name: str) -> str:
     return name
 
 
+def is_word(name: str) -> bool:
+    """Tell whether a name is one word of a dataset's, as its folders are."""
+    return "." not in name and _DATASET.fullmatch(name) is not None
+
+
 def check_stream(name: str) -> str:
     """Return ``name`` if it is a stream's name, else raise `NameRefused`."""
     if not _STREAM.fullmatch(name):

@@ -263,7 +263,7 @@ def test_landing_again_what_did_not_change_is_counted_as_unchanged(lake: Lake, c
             things_in_silver(lake)
     silver = lake.must_open("silver", NAME).scan()
     assert silver.select(pl.len()).collect().item() == 15
-    assert lake.must_open("silver", NAME).transaction("change") == 1
+    assert lake.must_open("silver", NAME).transaction("#change") == 1
 
 
 def test_decimals_and_numbers_reach_silver_exactly_as_they_were_written(lake: Lake, client: Opening) -> None:

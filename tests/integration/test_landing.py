@@ -12,8 +12,9 @@ from deltalake.exceptions import CommitFailedError
 
 import headworks.lake.landing as landing_module
 from headworks.errors import CommitUnclear, ConcurrentRun, LakeUnusable
+from headworks.lake.consumed import checkpoint_id
 from headworks.lake.delta import Table
-from headworks.lake.landing import Landing, checkpoint_id, land, read_head
+from headworks.lake.landing import Landing, land, read_head
 from headworks.lake.store import Lake
 from headworks.observe.report import LandingReport
 from tests.support.faults import (
@@ -80,7 +81,7 @@ def test_without_reading_the_transactions_again_such_a_commit_doubles(
     def blind(self: Table, *arguments: Any, **named: Any) -> None:
         try:
             real(self, *arguments, **named)
-        except OSError:
+        except LakeUnusable:
             real(lake.must_open("bronze", NAME), *arguments, **named)
 
     monkeypatch.setattr(Table, "append_part", blind)

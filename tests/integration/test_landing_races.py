@@ -12,8 +12,9 @@ import pytest
 from deltalake.exceptions import CommitFailedError
 
 from headworks.errors import ConcurrentRun
+from headworks.lake.consumed import checkpoint_id
 from headworks.lake.delta import Table
-from headworks.lake.landing import Landing, checkpoint_id, land
+from headworks.lake.landing import Landing, land
 from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
 from tests.support.faults import not_happened, writes

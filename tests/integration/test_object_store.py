@@ -11,7 +11,7 @@ import pytest
 from deltalake.exceptions import CommitFailedError
 from pydantic import SecretStr
 
-from headworks.errors import CandidateStale, ConcurrentRun, LakeUnusable
+from headworks.errors import CandidateStale, ConcurrentRun, LakeUnavailable, LakeUnusable
 from headworks.lake.landing import Landing, land
 from headworks.lake.leases import Leasing
 from headworks.lake.products import open_product
@@ -159,6 +159,6 @@ def test_a_store_that_does_not_answer_is_said_in_one_message(store: ObjectStore)
     options = store.options(AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_RETRIES="0")
     options |= {"max_retries": SecretStr("0"), "retry_timeout": SecretStr("1s")}
     lake = Lake(LakeSettings(root="s3://lakes/lake", storage_options=options))
-    with pytest.raises(LakeUnusable) as caught:
+    with pytest.raises(LakeUnavailable) as caught:
         lake.open("bronze", NAME)
     assert SECRET not in str(caught.value)

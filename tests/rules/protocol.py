@@ -103,7 +103,9 @@ RULES = (
     rule(
         "a table that several make at once is made once",
         DELTA,
+        "make it anew, as a version on top of what was written meanwhile.\n"
         "                commit_properties=CommitProperties(max_commit_retries=0),",
+        "make it anew, as a version on top of what was written meanwhile.\n"
         "                commit_properties=CommitProperties(max_commit_retries=15),",
         f"{_R}::test_of_many_makers_of_one_table_one_makes_it_and_all_write_to_it",
     ),
@@ -132,10 +134,8 @@ RULES = (
     rule(
         "an audited candidate is never rebased: replacing",
         DELTA,
-        '            schema_mode=("merge" if extra else None) if predicate else "overwrite",\n'
-        "            commit_properties=_properties(transactions, 0),",
-        '            schema_mode=("merge" if extra else None) if predicate else "overwrite",\n'
-        "            commit_properties=_properties(transactions, 15),",
+        "AT: base + 1}, 0))",
+        "AT: base + 1}, 15))",
         f"{_GOLD}::test_a_stale_replacement_is_refused_without_a_number_in_common_too_since_it_is_never_rebased",
     ),
     rule(
@@ -162,8 +162,9 @@ RULES = (
     rule(
         "every try commits to the quarantine",
         QUARANTINE,
-        "    with refused_when_stale(table.name):\n        _take",
-        "    if frame.is_empty():\n        return\n    with refused_when_stale(table.name):\n        _take",
+        "    with reading(table.name), refused_when_stale(table.name):\n        _take",
+        "    if frame.is_empty():\n        return attempt\n"
+        "    with reading(table.name), refused_when_stale(table.name):\n        _take",
         f"{_Q}::test_every_try_commits_to_the_quarantine_even_without_rejects",
     ),
     rule(
@@ -268,7 +269,7 @@ RULES = (
     rule(
         "readers open the versions that the product names",
         PRODUCTS,
-        'lake.must_open("gold", name, version.table(name).version).scan()',
+        "_named(lake, version, version.table(name)).scan()",
         'lake.must_open("gold", name).scan()',
         f"{_P}::test_readers_see_the_named_versions_until_the_next_are_named",
     ),

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from deltalake.table import TableMerger
 
 from headworks.lake import delta
 
@@ -41,6 +43,33 @@ def writes(around: Callable[[int, Callable[[], Any]], Any]) -> Iterator[None]:
         for name in WRITES:
             patch.setattr(delta, name, patched(vars(delta)[name]))  # what another may have replaced already
         yield
+
+
+@dataclass
+class Counted:
+    """How many commits were made or tried."""
+
+    count: int = 0
+
+
+@contextmanager
+def commits(around: Callable[[int, Callable[[], Any]], Any]) -> Iterator[Counted]:
+    """Replace each commit of every kind by ``around(number, call)``: what `writes` does, and merges and deletions."""
+    seen = Counted()
+
+    def patched(real: Call) -> Call:
+        def call(*arguments: Any, **named: Any) -> Any:
+            seen.count += 1
+            return around(seen.count, lambda: real(*arguments, **named))
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in WRITES:
+            patch.setattr(delta, name, patched(vars(delta)[name]))
+        patch.setattr(TableMerger, "execute", patched(TableMerger.execute))
+        patch.setattr(delta.Placed, "delete", patched(delta.Placed.delete))
+        yield seen
 
 
 def happened_but_failed(at: int) -> Callable[[int, Call], Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from headworks.errors import LakeUnusable
+from headworks.errors import LakeUnavailable, LakeUnusable
 from headworks.lake.store import Lake
 
 _FOLDER = "_headworks/breakers"
@@ -27,7 +27,7 @@ class LakeBreakers:
             return None
         try:
             return self._lake.get_object(_path(name))
-        except LakeUnusable:
+        except (LakeUnusable, LakeUnavailable):
             # Another run has just reset it.
             return None
 

@@ -2,16 +2,17 @@
 
 Each commit goes through the table object whose transactions were read before: delta-rs then refuses it if one of
 its transaction ids was moved by somebody else since. A commit by path would start from a fresh snapshot, which accepts
-a sequence that is there already and doubles its rows. The errors of delta-rs are translated here and nowhere else,
-but for those of a commit: what a failed commit means can only be told by reading the transactions again, which is
-its caller's business.
+a sequence that is there already and doubles its rows. A call can fail after its commit happened, so each commit that
+is never rebased carries a random number, and the version that it would be says whether it happened. Of a commit to a
+stream its caller finds that out, by the stream's own transactions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -27,19 +28,32 @@ from deltalake import (
 from deltalake.exceptions import (
     CommitFailedError,
     DeltaError,
+    SchemaMismatchError,
     TableNotFoundError,
 )
 from deltalake.transaction import AddAction
 
-from headworks.errors import LakeUnusable
+from headworks.errors import CommitUnclear, LakeUnusable
 from headworks.lake.encoding import NUMBERED, Layout
 from headworks.lake.exact import exactly, in_types, lazily_in_types
 from headworks.lake.objects import Objects
 from headworks.lake.parts import takes, widest, write_part
-from headworks.lake.translating import translated
+from headworks.lake.translating import is_foreign, storage_error, translated
+from headworks.ports import random_token
 
 Transactions = Mapping[str, int]
 """Transaction ids and their versions, committed together with the rows."""
+
+COMMIT = "#commit"
+"""The random number of the last commit that was not rebased."""
+
+AT = "#at"
+"""The version that the last commit that was not rebased made."""
+
+_FIRST_FORM = {f"#{name}": name for name in ("writer", "try", "change", "changed-by", "code")}
+"""Transactions of headworks' own as 0.1.0 named them: a dataset can bear the name of one."""
+_OVERWRITTEN = {"writer", "try", "change"}
+"""Streams whose sequence 0.1.0 overwrote in silver, by its own transaction of the same name."""
 
 # 32 parallel writers exceed the default of 15; an append of another stream is always safe to rebase.
 APPEND_RETRIES = 100
@@ -69,11 +83,33 @@ class DataFile:
     rows: int
 
 
+class Placed(DeltaTable):
+    """A Delta table that knows by which address it was opened.
+
+    delta-rs writes a folder's address as a URI, and readers take the escapes in it (``%20``) for the folder's name.
+    """
+
+    def __init__(self, uri: str, options: dict[str, str] | None = None, version: int | None = None) -> None:
+        super().__init__(uri, version=version, storage_options=options)
+        self.uri, self.options = uri, options
+
+    def file_uris(self, *arguments: Any, **named: Any) -> list[str]:
+        """Return where the data files lie, below the address by which the table was opened."""
+        found: list[str] = super().file_uris(*arguments, **named)
+        if "://" in self.uri:
+            return found
+        root = self.table_uri.removeprefix("file://").rstrip("/")
+        return [
+            f"{self.uri.rstrip('/')}{file.removeprefix(root)}" if file.startswith(root) else file
+            for file in found
+        ]
+
+
 class Table:
     """A Delta table at the version that was read, able to commit from exactly there."""
 
-    def __init__(self, delta: DeltaTable, name: str, options: dict[str, str] | None = None) -> None:
-        self._delta, self._options = delta, options
+    def __init__(self, delta: Placed, name: str) -> None:
+        self._delta = delta
         self._overtaken = False
         self._seen: dict[str, pl.Expr] | None = None
         self.name = name
@@ -102,8 +138,22 @@ class Table:
         return pl.Schema(self._delta.schema().to_arrow())
 
     def transaction(self, app_id: str) -> int:
-        """Return the version committed under ``app_id``, or 0 where there is none."""
-        return int(self._delta.transaction_version(app_id) or 0)
+        """Return the version committed under ``app_id``, or 0 where there is none.
+
+        Those of headworks' own begin with ``#``, which no name of a dataset does. In tables of 0.1.0 they do not, and a
+        sequence that was overwritten by one of them counts as not known, that is as 0: rows are read again.
+        """
+        found = int(self._delta.transaction_version(app_id) or 0)
+        if app_id in _FIRST_FORM:
+            first = _FIRST_FORM[app_id]
+            bears_it = self.name == f"silver.{first}" and not self._is_of_first_form()
+            return found or (0 if bears_it else int(self._delta.transaction_version(first) or 0))
+        overwritten = app_id in _OVERWRITTEN and self.name == f"silver.{app_id}"
+        return 0 if overwritten and self._is_of_first_form() else found
+
+    def _is_of_first_form(self) -> bool:
+        """Tell whether no commit to this silver table was made since 0.1.0."""
+        return not self._delta.transaction_version("#writer")
 
     def scan(self) -> pl.LazyFrame:
         """Return the rows of this version, lazily."""
@@ -113,7 +163,7 @@ class Table:
 
     def seen_as(self, columns: Mapping[str, pl.Expr]) -> Table:
         """Return the same version with other columns, as `rewrite` would make them: to read, never to commit."""
-        seen = Table(self._delta, self.name, self._options)
+        seen = Table(self._delta, self.name)
         seen._seen = dict(columns)
         return seen
 
@@ -138,7 +188,7 @@ class Table:
         """Return the newest version that there is; this object keeps the one that was read, and commits from it."""
         # A look at single names of the log costs less than opening the table, and mostly there is none to be seen.
         with translated(self.name):
-            objects = Objects(self._delta.table_uri, self._options)
+            objects = Objects(self._delta.uri, self._delta.options)
 
             def there(version: int) -> bool:
                 (found,) = objects.get_file_info([f"_delta_log/{version:020}.json"])
@@ -159,6 +209,23 @@ class Table:
             return []
         return sorted(actions.get_column("partition._stream").drop_nulls().unique().to_list())
 
+    def rows_of(self, stream: str) -> int:
+        """Return the number of rows of a stream in a table partitioned by ``_stream``."""
+        actions = pl.DataFrame(self._delta.get_add_actions(flatten=True))
+        if "partition._stream" not in actions.columns:
+            return 0
+        return int(actions.filter(pl.col("partition._stream") == stream).get_column("num_records").sum() or 0)
+
+    def restored_since(self, version: int) -> int | None:
+        """Return to which version somebody restored the table since ``version`` was committed; None for nobody."""
+        later = self.version - version
+        if version <= 0 or later <= 0:
+            return None
+        with translated(self.name):
+            entries = self._delta.history(later)
+        found = next((entry for entry in entries if entry.get("operation") == "RESTORE"), None)
+        return None if found is None else int(found.get("operationParameters", {}).get("version") or 0)
+
     def append(
         self,
         frame: pl.DataFrame | pl.LazyFrame | pa.RecordBatchReader,
@@ -175,15 +242,23 @@ class Table:
             frame = _as_stream(frame)
         names = frame.columns if isinstance(frame, pl.DataFrame) else frame.schema.names
         differ = set(names) ^ set(self.columns)
-        write_deltalake(
-            self._delta,
-            frame,
-            mode="append",
-            schema_mode="merge" if differ else None,
-            writer_properties=NUMBERED if "_row" in names else _PLAIN,
-            commit_properties=_properties(transactions, retries),
-            post_commithook_properties=_NO_HOUSEKEEPING,
-        )
+        rows = frame
+
+        def act(properties: CommitProperties) -> None:
+            write_deltalake(
+                self._delta,
+                rows,
+                mode="append",
+                schema_mode="merge" if differ else None,
+                writer_properties=NUMBERED if "_row" in names else _PLAIN,
+                commit_properties=properties,
+                post_commithook_properties=_NO_HOUSEKEEPING,
+            )
+
+        if retries:
+            self._rebased(transactions, retries, act)
+        else:
+            self._once(transactions, act)
 
     def append_part(
         self, rows: pa.Table, partition: Mapping[str, str], transactions: Transactions, layout: Layout
@@ -203,10 +278,11 @@ class Table:
             return
         added: list[AddAction] = []
         if rows.num_rows:
-            objects = Objects(self._delta.table_uri, self._options)
+            objects = Objects(self._delta.uri, self._delta.options)
             schema = pa.schema(self._delta.schema().to_arrow())
             added.append(write_part(objects, schema, rows, partition, layout))
-        commit_parts(self._delta, added, _properties(transactions, APPEND_RETRIES))
+        with translated(self.name):
+            commit_parts(self._delta, added, _properties(transactions, APPEND_RETRIES))
         # Unlike after a write, what the object sees then may hold more than this commit.
         self._overtaken = any(self.transaction(name) != version for name, version in transactions.items())
 
@@ -221,14 +297,18 @@ class Table:
         extra = set(frame.columns) - set(self.columns)
         if predicate:
             frame = in_types(frame, self.schema, self.name, _WRITTEN_AS_IT_IS)
-        write_deltalake(
-            self._delta,
-            frame,
-            mode="overwrite",
-            predicate=predicate,
-            schema_mode=("merge" if extra else None) if predicate else "overwrite",
-            commit_properties=_properties(transactions, 0),
-            post_commithook_properties=_NO_HOUSEKEEPING,
+        rows = frame
+        self._once(
+            transactions,
+            lambda properties: write_deltalake(
+                self._delta,
+                rows,
+                mode="overwrite",
+                predicate=predicate,
+                schema_mode=("merge" if extra else None) if predicate else "overwrite",
+                commit_properties=properties,
+                post_commithook_properties=_NO_HOUSEKEEPING,
+            ),
         )
 
     def widen(self, types: Mapping[str, pl.DataType], transactions: Transactions) -> None:
@@ -247,21 +327,27 @@ class Table:
         ``columns`` are expressions over the table's columns, by the names of the new ones.
         """
         rows = self.scan().select(value.alias(name) for name, value in columns.items())
-        write_deltalake(
-            self._delta,
-            _as_stream(rows),
-            mode="overwrite",
-            schema_mode="overwrite",
-            commit_properties=_properties(transactions, 0),
-            post_commithook_properties=_NO_HOUSEKEEPING,
+        self._once(
+            transactions,
+            lambda properties: write_deltalake(
+                self._delta,
+                _as_stream(rows),
+                mode="overwrite",
+                schema_mode="overwrite",
+                commit_properties=properties,
+                post_commithook_properties=_NO_HOUSEKEEPING,
+            ),
         )
 
     def delete(self, predicate: str, transactions: Transactions) -> None:
         """Delete the rows that satisfy ``predicate`` in one commit that is never rebased."""
-        self._delta.delete(
-            predicate,
-            commit_properties=_properties(transactions, 0),
-            post_commithook_properties=_NO_HOUSEKEEPING,
+        self._once(
+            transactions,
+            lambda properties: self._delta.delete(
+                predicate,
+                commit_properties=properties,
+                post_commithook_properties=_NO_HOUSEKEEPING,
+            ),
         )
 
     def merge(
@@ -283,24 +369,91 @@ class Table:
             frame = pl.concat([kept, goes], how="diagonal")
         extra = set(columns) - set(self.columns)
         matched = " AND ".join(f'target."{column}" = source."{column}"' for column in key)
-        merger = self._delta.merge(
-            _as_stream(frame) if isinstance(frame, pl.LazyFrame) else frame,
-            matched,
-            source_alias="source",
-            target_alias="target",
-            merge_schema=bool(extra),
-            # Of rows that are there the keys' bounds are known, and files without such keys are left out.
-            streamed_exec=isinstance(frame, pl.LazyFrame),
-            commit_properties=_properties(transactions, 0),
-            post_commithook_properties=_NO_HOUSEKEEPING,
-        )
-        if _GOES not in frame.collect_schema():
-            merger.when_matched_update_all().when_not_matched_insert_all().execute()
-            return
-        values = {f'"{name}"': f'source."{name}"' for name in columns}
-        merger.when_matched_delete(f'source."{_GOES}"').when_matched_update(values).when_not_matched_insert(
-            values
-        ).execute()
+
+        def act(properties: CommitProperties) -> None:
+            merger = self._delta.merge(
+                _as_stream(frame) if isinstance(frame, pl.LazyFrame) else frame,
+                matched,
+                source_alias="source",
+                target_alias="target",
+                merge_schema=bool(extra),
+                # Of rows that are there the keys' bounds are known, and files without such keys are left out.
+                streamed_exec=isinstance(frame, pl.LazyFrame),
+                commit_properties=properties,
+                post_commithook_properties=_NO_HOUSEKEEPING,
+            )
+            if _GOES not in frame.collect_schema():
+                merger.when_matched_update_all().when_not_matched_insert_all().execute()
+                return
+            values = {f'"{name}"': f'source."{name}"' for name in columns}
+            merger.when_matched_delete(f'source."{_GOES}"').when_matched_update(
+                values
+            ).when_not_matched_insert(values).execute()
+
+        self._once(transactions, act)
+
+    def _once(self, transactions: Transactions, act: Callable[[CommitProperties], object]) -> None:
+        """Commit from exactly this version, or not at all; where the call fails, find out whether it happened.
+
+        Raises `CommitFailedError` where somebody else committed since this version, and `SchemaMismatchError`.
+        """
+        token, base = random_token(), self.version
+        try:
+            act(_properties({**transactions, COMMIT: token, AT: base + 1}, 0))
+        except BaseException as problem:
+            if not is_foreign(problem):
+                raise
+            happened = self._happened(base, token, problem)
+            if happened is not None:
+                self._delta = happened
+            elif isinstance(problem, CommitFailedError | SchemaMismatchError):
+                raise
+            else:
+                raise storage_error(problem, self.name) from problem
+
+    def _happened(self, base: int, token: int, problem: BaseException) -> Placed | None:
+        """Return the version after ``base`` if it is the commit with this number."""
+        newest = self._newest(problem)
+        if newest.version() > base + 1:
+            with translated(self.name):
+                newest = Placed(newest.uri, newest.options, base + 1)
+        return newest if newest.version() > base and newest.transaction_version(COMMIT) == token else None
+
+    def _newest(self, problem: BaseException) -> Placed:
+        try:
+            return Placed(self._delta.uri, self._delta.options)
+        except (DeltaError, OSError):
+            raise CommitUnclear(
+                f"A commit failed, and whether it happened could not be found out: {problem}",
+                where=self.name,
+                do="nothing: the step is repeated. If that does not help, check the lake's storage.",
+            ) from problem
+
+    def _rebased(
+        self, transactions: Transactions, retries: int, act: Callable[[CommitProperties], object]
+    ) -> None:
+        """Commit on top of whatever others commit meanwhile; a call that fails after its commit happened is none.
+
+        Raises `CommitFailedError` where one of the transactions was moved by somebody else.
+        """
+        token, base = str(random_token()), self.version
+        properties = _properties(transactions, retries)
+        properties.custom_metadata = {COMMIT: token}
+        try:
+            act(properties)
+        except BaseException as problem:
+            if not is_foreign(problem):
+                raise
+            newest = self._newest(problem)
+            since = newest.version() - base
+            if since > 0 and any(entry.get(COMMIT) == token for entry in newest.history(since)):
+                self._delta = newest
+            elif isinstance(problem, SchemaMismatchError) or (
+                transactions and isinstance(problem, CommitFailedError)
+            ):
+                raise
+            else:
+                raise storage_error(problem, self.name) from problem
 
     def _in_own_types(
         self, rows: pl.DataFrame | pl.LazyFrame | pa.RecordBatchReader
@@ -330,7 +483,7 @@ class Table:
     def committed_at(self, version: int) -> datetime:
         """Return when a version was committed, by its entry in the log."""
         with translated(self.name):
-            older = DeltaTable(self._delta.table_uri, version=version, storage_options=self._options)
+            older = Placed(self._delta.uri, self._delta.options, version)
             entry = older.history(1)[0]
         return datetime.fromtimestamp(entry["timestamp"] / 1000, tz=UTC)
 
@@ -348,11 +501,12 @@ class Table:
         A table that says how large its files are to be keeps to that.
         """
         own = self._delta.metadata().configuration.get(_FILE_SIZE)
-        self._delta.optimize.compact(
-            target_size=int(own) if own else target_size_mb * 1024 * 1024,
-            commit_properties=CommitProperties(max_commit_retries=0),
-            post_commithook_properties=_NO_HOUSEKEEPING,
-        )
+        with translated(self.name):
+            self._delta.optimize.compact(
+                target_size=int(own) if own else target_size_mb * 1024 * 1024,
+                commit_properties=CommitProperties(max_commit_retries=0),
+                post_commithook_properties=_NO_HOUSEKEEPING,
+            )
 
     def unneeded(self, older_than_h: int, keep: list[int]) -> set[str]:
         """Return the files, by name, that none of the versions ``keep`` needs and that are old enough to go.
@@ -409,7 +563,7 @@ def open_table(
     """
     with translated(name):
         try:
-            delta = DeltaTable(uri, version=version, storage_options=options)
+            delta = Placed(uri, options, version)
         except TableNotFoundError:
             return None
         if _FORBIDDEN in delta.metadata().configuration:
@@ -418,7 +572,7 @@ def open_table(
                 where=name,
                 do=f"unset {_FORBIDDEN} on the table.",
             )
-        return Table(delta, name, options)
+        return Table(delta, name)
 
 
 def create_table(

@@ -16,15 +16,16 @@ from datetime import datetime
 
 import polars as pl
 
-from headworks.errors import ConcurrentRun, ReadIncomplete
+from headworks.errors import ConcurrentRun, LakeUnusable, ReadIncomplete
+from headworks.lake.consumed import check_not_set_back, checkpoint_id
 from headworks.lake.delta import Table
-from headworks.lake.landing import Landing, checkpoint_id, landed_before, open_bronze, read_head
-from headworks.lake.store import Lake
+from headworks.lake.landing import Landing, landed_before, open_bronze, read_head
+from headworks.lake.store import Json, Lake
 from headworks.names import Window, checkpoints_folder, generation_stream, window_stream
 from headworks.observe.report import LandingReport
 
 GENERATIONS = "generations"
-"""The folder of end marks, beside the folders of streams."""
+"""The folder of end marks, alongside the folders of streams."""
 
 _LARGEST_PROBE = 10_000
 _MOST_TRIES = 10
@@ -54,6 +55,7 @@ class Generation:
 def begin_generation(landing: Landing, schema: pl.Schema) -> Generation:
     """Take the next number for a full read; of two runs that do so at once, one gets `ConcurrentRun`."""
     table = open_bronze(landing.lake, landing.dataset, schema)
+    check_not_set_back(landing.lake, landing.dataset, table)
     number = table.transaction(_begun(landing.dataset)) + 1
     # Of the version that the mark is set on: what is landed beside it counts as seen since, which deletes less.
     before = {stream: table.transaction(stream) for stream in table.streams()}
@@ -134,7 +136,7 @@ def newest_complete(lake: Lake, table: Table, dataset: str) -> Generation | None
     if number == 0:
         return None
     token = table.transaction(checkpoint_id(_ended(dataset)))
-    mark = lake.get_object(_mark_path(dataset, number, token))
+    mark = _read_mark(lake, dataset, number, token)
     for stream, sequence in mark["streams"].items():
         if table.transaction(stream) < sequence:
             raise ReadIncomplete(
@@ -153,6 +155,22 @@ def newest_complete(lake: Lake, table: Table, dataset: str) -> Generation | None
         largest_share=mark.get("largest_share"),
         landed=mark.get("landed"),
     )
+
+
+def _read_mark(lake: Lake, dataset: str, number: int, token: int) -> Json:
+    try:
+        return lake.get_object(_mark_path(dataset, number, token))
+    except LakeUnusable as problem:
+        raise LakeUnusable(
+            f"The end mark of full read {number} is lost, so nothing can be deleted by it: {problem.what}",
+            where=f"bronze.{dataset}",
+            do="restore _headworks/checkpoints, or run a full read again.",
+        ) from problem
+
+
+def marks_folder(dataset: str) -> str:
+    """Name the folder of end marks, which the stream of a dataset named like it has already."""
+    return f"#{GENERATIONS}" if dataset == GENERATIONS else GENERATIONS
 
 
 def window_reading(lake: Lake, dataset: str, window: Window) -> str:
@@ -193,7 +211,7 @@ def _ended(dataset: str) -> str:
 
 
 def _mark_path(dataset: str, number: int, token: int) -> str:
-    return f"{checkpoints_folder(dataset)}/{GENERATIONS}/{number}-{token}.json"
+    return f"{checkpoints_folder(dataset)}/{marks_folder(dataset)}/{number}-{token}.json"
 
 
 def _mark(table: Table, transactions: dict[str, int]) -> None:

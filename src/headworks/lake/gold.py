@@ -13,15 +13,16 @@ from pathlib import Path
 import polars as pl
 from pydantic import Field
 
-from headworks.lake.delta import Table
+from headworks.lake.consumed import id_number
+from headworks.lake.delta import AT, Table
 from headworks.lake.quarantine import WRITER
 from headworks.lake.silver import CHANGE, CHANGED_BY
 from headworks.lake.store import Lake
-from headworks.lake.translating import refused_when_stale, translated
+from headworks.lake.translating import reading, refused_when_stale, translated
 from headworks.names import check_dataset
 from headworks.observe.report import Report, TableRef
 
-CODE = "code"
+CODE = "#code"
 
 
 class Pins(Report):
@@ -33,10 +34,14 @@ class Pins(Report):
         description="By table, the random number of the commit that changed its rows last.",
     )
 
-    def made_from(self, datasets: tuple[str, ...]) -> list[tuple[str, int, int]]:
-        """Return what names the rows of datasets: each with its number of changes and who made the last one."""
+    def made_from(self, datasets: tuple[str, ...]) -> list[tuple[str, str, int, int]]:
+        """Return what names the rows of datasets: each table's id, its number of changes, who made the last one."""
         pinned = [self.version_of(name) for name in sorted(datasets)]
-        return [(one.table, one.change, self.changed_by.get(one.table, 0)) for one in pinned]
+        return [(one.table, one.id, one.change, self.changed_by.get(one.table, 0)) for one in pinned]
+
+    def input_of(self, dataset: str) -> int:
+        """Return a number of 62 bits that names the rows of a dataset, and fits a transaction."""
+        return id_number(json.dumps(self.made_from((dataset,))))
 
     def version_of(self, dataset: str) -> TableRef:
         """Return the pinned version of a dataset."""
@@ -74,6 +79,7 @@ def pin(lake: Lake, datasets: list[str]) -> Pins:
                 version=table.version,
                 change=table.transaction(CHANGE),
                 uri=lake.uri("silver", name),
+                id=table.id,
             )
             for name, table in tables
         ),
@@ -92,8 +98,8 @@ def pinned_inputs(lake: Lake, pins: Pins, datasets: tuple[str, ...]) -> dict[str
 
 
 def is_current(gold: Table | None, inputs: dict[str, int], code: int) -> bool:
-    """Tell whether a gold table was made from just these inputs by just this code."""
-    if gold is None:
+    """Tell whether a gold table was made from just these inputs by just this code, and holds what was made."""
+    if gold is None or gold.restored_since(gold.transaction(AT)) is not None:
         return False
     return gold.transaction(CODE) == code and all(
         gold.transaction(input_id(name)) == change for name, change in inputs.items()
@@ -101,7 +107,7 @@ def is_current(gold: Table | None, inputs: dict[str, int], code: int) -> bool:
 
 
 def input_id(dataset: str) -> str:
-    """Name the transaction that carries which change of an input a gold table was made from."""
+    """Name the transaction that carries which rows of an input a gold table was made from."""
     return f"input:{dataset}"
 
 
@@ -127,7 +133,7 @@ def write_staged(lake: Lake, dataset: str, candidate: str, frame: pl.DataFrame) 
 def read_staged(lake: Lake, dataset: str, candidate: str) -> pl.DataFrame:
     """Read a candidate from the staging area."""
     uri = staged_uri(lake, dataset, candidate)
-    with translated(uri):
+    with reading(uri):
         return pl.read_parquet(uri, storage_options=lake.settings.options())
 
 
@@ -148,7 +154,7 @@ def commit_gold(lake: Lake, staged: Staged) -> TableRef:
     transactions[CODE] = staged.code
     transactions[WRITER] = table.transaction(WRITER) + 1
     transactions[CHANGE] = table.transaction(CHANGE) + (1 if staged.changed else 0)
-    with refused_when_stale(table.name):
+    with reading(table.name), refused_when_stale(table.name):
         if staged.changed:
             table.overwrite(read_staged(lake, staged.dataset, staged.staging_id), transactions)
         else:
@@ -163,4 +169,5 @@ def gold_reference(lake: Lake, table: Table, dataset: str) -> TableRef:
         version=table.version,
         change=table.transaction(CHANGE),
         uri=lake.uri("gold", dataset),
+        id=table.id,
     )

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from headworks.errors import CommitUnclear, ConcurrentRun, LakeUnusable
+from headworks.lake.consumed import check_not_set_back, checkpoint_id, rows_id
 from headworks.lake.delta import Table
 from headworks.lake.drift import Drift, Policy, check, drift_of, storable, wider
 from headworks.lake.encoding import Encoding
@@ -30,7 +31,7 @@ from headworks.ports import Clock, TokenMaker, random_token, system_clock
 from headworks.sources.base import Batch, Position, Rows, Source, knowing
 
 COMMIT_ATTEMPTS = 3
-_WIDENED = "widened"
+_WIDENED = "#widened"
 _COUNTED = (
     "first_sequence", "read", "landed", "refused", "repeated", "batches", "unplaced", "later",
     "ahead", "pages", "requests", "retries",
@@ -76,9 +77,10 @@ class Landing:
     counts_on: bool = False
 
 
-def checkpoint_id(stream: str) -> str:
-    """Name the transaction that carries the token of a stream's last commit."""
-    return f"{stream}#checkpoint"
+def landed_rows(table: Table, stream: str) -> int:
+    """Return how many rows a stream has landed in all; in a table of 0.1.0, which did not count, those it has."""
+    counted = table.transaction(rows_id(stream))
+    return counted - 1 if counted else table.rows_of(stream)
 
 
 def read_head(lake: Lake, table: Table, dataset: str, stream: str) -> Head:
@@ -182,6 +184,7 @@ def land(
     failures = 0
     while True:
         table = prepare_bronze(landing, source.schema)
+        check_not_set_back(landing.lake, landing.dataset, table)
         head = read_head(landing.lake, table, landing.dataset, landing.stream)
         if report.last_sequence and head.sequence != report.last_sequence:
             raise _moved(landing, head)
@@ -258,7 +261,11 @@ def _commit(
     meta = Metadata(sequence, landing.clock(), table.newest_version() + 1)
     with panics_as_errors():
         rows = stamped(conformed, meta)
-        transactions = {landing.stream: sequence, checkpoint_id(landing.stream): token}
+        transactions = {
+            landing.stream: sequence,
+            checkpoint_id(landing.stream): token,
+            rows_id(landing.stream): landed_rows(table, landing.stream) + rows.num_rows + 1,
+        }
         table.append_part(rows, {"_stream": landing.stream}, transactions, encoding.of(rows))
 
 

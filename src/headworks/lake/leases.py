@@ -24,7 +24,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from headworks.errors import ConcurrentRun, LakeUnusable
+from headworks.errors import ConcurrentRun, LakeUnavailable, LakeUnusable
 from headworks.lake.holders import Holder, is_alive, this_process
 from headworks.lake.store import Lake
 from headworks.ports import Clock, Sleep, system_clock, system_sleep
@@ -125,7 +125,7 @@ class Leasing:
             return 0, None
         try:
             return numbers[-1], Term.model_validate(self.lake.get_object(_path(name, numbers[-1])))
-        except (LakeUnusable, ValidationError):
+        except (LakeUnusable, LakeUnavailable, ValidationError):
             return numbers[-1], None
 
     def _create(self, name: str, number: int, run_id: str, what: str) -> Lease | None:
@@ -187,7 +187,7 @@ def keeping(
 
     def beat() -> None:
         while not over.wait(beat_s):
-            with suppress(LakeUnusable):
+            with suppress(LakeUnusable, LakeUnavailable):
                 if not lease.renew():
                     lost()
                     return
@@ -200,7 +200,7 @@ def keeping(
     finally:
         over.set()
         thread.join()
-        with suppress(LakeUnusable):
+        with suppress(LakeUnusable, LakeUnavailable):
             lease.release()
 
 

@@ -17,9 +17,9 @@ from pydantic import Field, model_validator
 
 from headworks.errors import CandidateStale
 from headworks.lake.ageing import AGEING, expired_rows
+from headworks.lake.consumed import checkpoint_id
 from headworks.lake.delta import Table
-from headworks.lake.generations import GENERATIONS, ended_id
-from headworks.lake.landing import checkpoint_id
+from headworks.lake.generations import ended_id, marks_folder
 from headworks.lake.products import publications
 from headworks.lake.store import Lake, StoredObject
 from headworks.lake.translating import refused_when_stale
@@ -223,7 +223,7 @@ def _is_unnamed(table: Table, dataset: str, folder: str, each: StoredObject) -> 
     found = _CHECKPOINT.fullmatch(each.path.removeprefix(f"{folder}/"))
     if found is None:
         return False
-    stream = ended_id(dataset) if found["stream"] == GENERATIONS else found["stream"]
+    stream = ended_id(dataset) if found["stream"] == marks_folder(dataset) else found["stream"]
     if found["kind"] == "parquet":
         # The keys of a full read have a token of their own; the end mark of the same number names them.
         return int(found["sequence"]) < table.transaction(stream)

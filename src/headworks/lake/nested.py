@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from headworks.errors import LakeUnusable
 from headworks.lake.delta import Table
 from headworks.lake.landing import Landing, land
 from headworks.lake.stamping import LANDED
@@ -91,7 +92,15 @@ class Elements:
             if sequence > taken.get(stream, 0):
                 yield stream, sequence
         for stream in sorted(self.bronze.streams()):
-            if (last := self.bronze.transaction(stream)) > taken.get(stream, 0):
+            last = self.bronze.transaction(stream)
+            if last < taken.get(stream, 0):
+                raise LakeUnusable(
+                    f"The parent's bronze is older than what was taken of it: stream {stream} ends at sequence {last}, "
+                    f"and sequence {taken[stream]} was taken.",
+                    where=self.bronze.name,
+                    do="restore it from the moment of the child's bronze or a later one.",
+                )
+            if last > taken.get(stream, 0):
                 yield stream, last
 
     def _batch(self, records: list[_Element], taken: Mapping[str, int]) -> Batch:

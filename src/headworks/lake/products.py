@@ -15,10 +15,10 @@ from datetime import datetime
 
 import polars as pl
 
-from headworks.errors import ConcurrentRun, GateClosed, SettingsError
+from headworks.errors import ConcurrentRun, GateClosed, LakeUnusable, SettingsError
 from headworks.lake.delta import Table
 from headworks.lake.store import Lake
-from headworks.lake.translating import refused_when_stale
+from headworks.lake.translating import reading, refused_when_stale
 from headworks.names import check_dataset
 from headworks.observe.report import Report, TableRef
 from headworks.ports import Clock, system_clock
@@ -69,7 +69,20 @@ def open_product(lake: Lake, product: str) -> dict[str, pl.LazyFrame]:
 def scan_product(lake: Lake, version: ProductVersion) -> dict[str, pl.LazyFrame]:
     """Return the tables of one publication, by dataset, at the versions that it names."""
     names = [reference.table.removeprefix("gold.") for reference in version.tables]
-    return {name: lake.must_open("gold", name, version.table(name).version).scan() for name in names}
+    return {name: _named(lake, version, version.table(name)).scan() for name in names}
+
+
+def _named(lake: Lake, product: ProductVersion, reference: TableRef) -> Table:
+    """Open the very version that a product names; a table made again since has other rows under its number."""
+    table = lake.open("gold", reference.table.removeprefix("gold."), reference.version)
+    if table is None or (reference.id and reference.id != table.id):
+        raise LakeUnusable(
+            f"Version {reference.version} of {reference.table} is gone: "
+            + ("there is no such table." if table is None else "the table was made again since."),
+            where=f"product {product.product}, publication {product.sequence}",
+            do="run the flow that makes the product; it publishes the table as it is now.",
+        )
+    return table
 
 
 def publications(lake: Lake) -> Iterator[ProductVersion]:
@@ -145,7 +158,8 @@ def roll_back(
             do=f"choose one of these runs: {told}.",
         )
     for reference in target.tables:
-        lake.must_open("gold", reference.table.removeprefix("gold."), reference.version).row_count()
+        with reading(reference.table):
+            _named(lake, target, reference).scan().collect(engine="streaming")
     table = lake.ensure_products(SCHEMA)
     held = target.model_copy(
         update={
@@ -185,9 +199,15 @@ def _refuse_older(lake: Lake, current: ProductVersion, tables: Sequence[TableRef
 
     A table that does not have the published version was made anew, and its versions begin again.
     """
-    named = {reference.table: reference.version for reference in current.tables}
-    older = [ref.table for ref in tables if ref.version < named.get(ref.table, 0)]
-    if any(_newest(lake, table) >= named[table] for table in older):
+    named = {reference.table: reference for reference in current.tables}
+    older = [
+        ref.table
+        for ref in tables
+        if ref.table in named
+        and ref.version < named[ref.table].version
+        and (not named[ref.table].id or ref.id == named[ref.table].id)
+    ]
+    if any(_newest(lake, table) >= named[table].version for table in older):
         raise ConcurrentRun(
             f"Newer versions of {', '.join(sorted(older))} are published already, by run {current.run_id}.",
             where=f"product {current.product}, publication {current.sequence}",
@@ -203,7 +223,7 @@ def _newest(lake: Lake, name: str) -> int:
 def _put(table: Table, version: ProductVersion) -> None:
     row = version.model_dump(exclude={"tables", "lake_id", "changed"})
     row["tables"] = json.dumps([reference.model_dump() for reference in version.tables])
-    with refused_when_stale(table.name):
+    with reading(table.name), refused_when_stale(table.name):
         table.overwrite(
             pl.DataFrame([row], schema=SCHEMA),
             {_sequence_id(version.product): version.sequence},
@@ -212,7 +232,8 @@ def _put(table: Table, version: ProductVersion) -> None:
 
 
 def _current(table: Table, product: str) -> ProductVersion | None:
-    rows = table.scan().filter(pl.col("product") == product).collect()
+    with reading(table.name):
+        rows = table.scan().filter(pl.col("product") == product).collect()
     return _version(rows.row(0, named=True), table.id) if rows.height else None
 
 
@@ -221,7 +242,10 @@ def _sequence_id(product: str) -> str:
 
 
 def _same(left: Sequence[TableRef], right: Sequence[TableRef]) -> bool:
-    return {(ref.table, ref.change) for ref in left} == {(ref.table, ref.change) for ref in right}
+    known = {ref.table: ref for ref in left}
+    return set(known) == {ref.table for ref in right} and all(
+        known[ref.table].change == ref.change and known[ref.table].id in {"", ref.id} for ref in right
+    )
 
 
 def _version(row: dict[str, object], lake_id: str) -> ProductVersion:

@@ -11,14 +11,15 @@ What belongs here: that protocol, and reading the rows that count. What does not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
-from headworks.errors import CandidateStale
+from headworks.errors import CandidateStale, LakeUnusable
+from headworks.lake.consumed import check_not_restored
 from headworks.lake.delta import Table
 from headworks.lake.store import Lake
-from headworks.lake.translating import refused_when_stale
+from headworks.lake.translating import reading, refused_when_stale
 from headworks.sources.base import PLACE
 
 SCHEMA = pl.Schema(
@@ -37,17 +38,23 @@ SCHEMA = pl.Schema(
         "_try": pl.Int64(),
     }
 )
-TRY = "try"
-WRITER = "writer"
+TRY = "#try"
+WRITER = "#writer"
+QUARANTINED = "#quarantined"
+"""In silver: the writer number of the quarantine that holds the rejected rows of the try that was committed."""
 
 
 @dataclass(frozen=True)
 class Try:
-    """One try to commit silver: the writer number that it would take, its token, and the last committed try."""
+    """One try to commit silver: the writer number that it would take, its token, and the last committed try.
+
+    ``quarantined`` is the quarantine's writer number once the rejected rows are there.
+    """
 
     writer: int
     token: int
     last_token: int
+    quarantined: int = 0
 
 
 def next_try(silver: Table, token: int) -> Try:
@@ -59,28 +66,41 @@ def next_try(silver: Table, token: int) -> Try:
     )
 
 
-def put_rejected(lake: Lake, dataset: str, attempt: Try, rows: pl.DataFrame | pl.LazyFrame) -> None:
-    """Write the rejected rows of a try, and take away those of earlier tries that silver never named.
+def put_rejected(lake: Lake, dataset: str, attempt: Try, rows: pl.DataFrame | pl.LazyFrame) -> Try:
+    """Write the rejected rows of a try, take away those of earlier tries that silver never named, and return the try.
 
-    Raises `CandidateStale` where another run wrote to the quarantine since it was opened, or silver moved: rows of a
-    try that slept through several others would count with the next number, in addition to those that were committed.
+    Raises `CandidateStale` where another run wrote to the quarantine since it was opened, or committed silver since it
+    was read; `LakeUnusable` where the quarantine lacks what was written for a try that silver named.
     """
     table = lake.ensure("quarantine", dataset, SCHEMA)
-    # In this order: whoever commits to silver after this look has to write to the quarantine first.
-    silver = lake.open("silver", dataset)
-    if silver is not None and silver.transaction(WRITER) + 1 != attempt.writer:
-        raise CandidateStale(
-            "Another run committed to silver while this one judged its rows.",
-            where=f"silver.{dataset}",
-            do="nothing is lost: run it again.",
-        )
+    # Only now: who commits silver after this has written to the quarantine after it was opened here, or is named by it.
+    _check_last(lake.open("silver", dataset), table, attempt)
     frame = rows.with_columns(
         pl.lit(attempt.writer, dtype=pl.Int64).alias("_writer"),
         pl.lit(attempt.token, dtype=pl.Int64).alias("_try"),
     ).select(list(SCHEMA))
-    with refused_when_stale(table.name):
+    with reading(table.name), refused_when_stale(table.name):
         _take_away_unnamed(table, attempt)
         table.append(frame, {WRITER: table.transaction(WRITER) + 1}, retries=0)
+    return replace(attempt, quarantined=table.transaction(WRITER))
+
+
+def _check_last(silver: Table | None, quarantine: Table, attempt: Try) -> None:
+    if silver is not None and silver.transaction(WRITER) >= attempt.writer:
+        raise CandidateStale(
+            "Another run committed silver while this one judged its rows, so they were not kept.",
+            where=silver.name,
+            do="nothing: the step is repeated from the newest version.",
+        )
+    check_not_restored(quarantine)
+    if silver is not None and silver.transaction(QUARANTINED) > quarantine.transaction(WRITER):
+        raise LakeUnusable(
+            "The quarantine is older than silver, as after a partial restore: rejected rows that silver counts are not "
+            "in it.",
+            where=quarantine.name,
+            do="restore it from the moment of silver or a later one. If it is lost, move silver away too: both are "
+            "made again from bronze.",
+        )
 
 
 def rejected_rows(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame | None:

@@ -9,38 +9,45 @@ What belongs here: which range is pending, reading it, committing its result. Wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import polars as pl
 
 from headworks.errors import AccountMismatch
+from headworks.lake.consumed import check_bronze, check_not_restored, remembered, rows_id
 from headworks.lake.delta import Table
 from headworks.lake.generations import ended_id
-from headworks.lake.quarantine import TRY, WRITER, Try
+from headworks.lake.quarantine import QUARANTINED, TRY, WRITER, Try
 from headworks.lake.store import Lake
 from headworks.lake.translating import refused_when_stale
 
-CHANGE = "change"
-CHANGED_BY = "changed-by"
+CHANGE = "#change"
+CHANGED_BY = "#changed-by"
 """The token of the try that changed the rows last: after a restore the same number of changes may mean other rows."""
 
 
 @dataclass(frozen=True)
 class StreamRange:
-    """Sequences of one stream, from the one after ``after`` to ``upto``."""
+    """Sequences of one stream, from the one after ``after`` to ``upto``, and how many rows were landed in them."""
 
     stream: str
     after: int
     upto: int
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
 class Pending:
-    """What silver has not consumed of one bronze version: ranges of streams, and a complete full read if any."""
+    """What silver has not consumed of one bronze version: ranges of streams, and a complete full read if any.
+
+    ``remembered`` are transactions that silver keeps of that bronze.
+    """
 
     ranges: tuple[StreamRange, ...]
     generation: int
+    remembered: Mapping[str, int] = field(default_factory=dict)
 
     def is_empty(self) -> bool:
         """Tell whether there is nothing to consume."""
@@ -48,15 +55,32 @@ class Pending:
 
 
 def pending(dataset: str, bronze: Table, silver: Table) -> Pending:
-    """Return what ``silver`` has not consumed of ``bronze``; upper bounds come from bronze's own transactions."""
+    """Return what ``silver`` has not consumed of ``bronze``; upper bounds come from bronze's own transactions.
+
+    Raises `LakeUnusable` where either of them was set back.
+    """
+    check_not_restored(silver)
+    check_bronze(dataset, bronze, silver)
     ranges = [
         StreamRange(stream, silver.transaction(stream), bronze.transaction(stream))
         for stream in {dataset, *bronze.streams()}
     ]
     ended = bronze.transaction(ended_id(dataset))
     generation = ended if ended > silver.transaction(ended_id(dataset)) else 0
-    open_ranges = sorted((r for r in ranges if r.upto > r.after), key=lambda r: r.stream)
-    return Pending(tuple(open_ranges), generation)
+    found = sorted((r for r in ranges if r.upto > r.after), key=lambda r: r.stream)
+    counted = tuple(replace(each, rows=_landed(each, bronze, silver, generation)) for each in found)
+    return Pending(counted, generation, remembered(bronze, [each.stream for each in found]))
+
+
+def _landed(one: StreamRange, bronze: Table, silver: Table, generation: int) -> int | None:
+    """Return how many rows were landed in a range; None where that is not known.
+
+    A silver that is made again from a bronze whose old rows aged is whole with a full read, and only so.
+    """
+    upto, after = bronze.transaction(rows_id(one.stream)), silver.transaction(rows_id(one.stream))
+    if not upto or (not after and (one.after or generation)):
+        return None
+    return upto - (after or 1)
 
 
 def read_range(bronze: Table, todo: Pending) -> pl.DataFrame:
@@ -77,11 +101,20 @@ def _of_ranges(bronze: Table, todo: Pending) -> pl.LazyFrame:
 def split(bronze: Table, todo: Pending, rows: int) -> tuple[Pending, ...]:
     """Divide what is pending into parts of about ``rows`` rows, along the streams' sequences; one part if it is small.
 
-    A full read's end is in the last part.
+    A full read's end is in the last part. Raises `AccountMismatch` where rows that were landed are not there.
     """
     counts = (
         _of_ranges(bronze, todo).group_by("_stream", "_sequence").len().sort("_stream", "_sequence").collect()
     )
+    for one in todo.ranges:
+        there = int(counts.filter(pl.col("_stream") == one.stream).get_column("len").sum())
+        if one.rows is not None and there != one.rows:
+            raise AccountMismatch(
+                f"{one.rows} rows were landed in stream {one.stream} after sequence {one.after}, {there} are there.",
+                where=bronze.name,
+                do="restore what took them away. If they are lost, or aged before silver was made again: headworks "
+                f"stream reset {one.stream}, which has them read again, or a full read of the source.",
+            )
     if int(counts.get_column("len").sum()) <= rows:
         return (todo,)
     parts: list[tuple[StreamRange, ...]] = []
@@ -101,7 +134,8 @@ def split(bronze: Table, todo: Pending, rows: int) -> tuple[Pending, ...]:
     parts.append(tuple(part))
     last = len(parts) - 1
     return tuple(
-        Pending(ranges, todo.generation if number == last else 0) for number, ranges in enumerate(parts)
+        Pending(ranges, todo.generation if number == last else 0, todo.remembered)
+        for number, ranges in enumerate(parts)
     )
 
 
@@ -133,6 +167,8 @@ def commit_silver(
     transactions = {r.stream: r.upto for r in todo.ranges}
     if todo.generation:
         transactions[ended_id(dataset)] = todo.generation
+    transactions |= todo.remembered
+    transactions[QUARANTINED] = attempt.quarantined or silver.transaction(QUARANTINED)
     transactions[WRITER] = attempt.writer
     transactions[TRY] = attempt.token
     goes = removed is not None and not removed.is_empty()

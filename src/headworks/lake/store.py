@@ -24,7 +24,7 @@ from headworks.errors import LakeUnusable
 from headworks.lake.delta import MERGED_FILE_MB, Table, create_table, open_table
 from headworks.lake.objects import Objects, ObjectWriter
 from headworks.lake.translating import translated
-from headworks.names import Layer, table_path
+from headworks.names import Layer, is_word, table_path
 from headworks.object_store import open_store, put_new
 from headworks.settings import LakeSettings
 
@@ -151,16 +151,15 @@ class Lake:
         return content
 
     def datasets(self, layer: Layer) -> list[str]:
-        """Return the datasets that have a table in a layer, sorted."""
+        """Return the datasets that have a table in a layer, sorted; a dataset's folder may lie in another's."""
         found: list[str] = []
         pending: list[str] = [layer]
         while pending:
             folder = pending.pop()
             names = self._folders(folder)
-            if "_delta_log" in names:
+            if "_delta_log" in names and folder != layer:
                 found.append(folder.removeprefix(f"{layer}/").replace("/", "."))
-            else:
-                pending += [f"{folder}/{name}" for name in names if not name.startswith("_")]
+            pending += [f"{folder}/{name}" for name in names if is_word(name)]
         return sorted(found)
 
     def folders(self) -> list[str]:

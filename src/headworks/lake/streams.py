@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import polars as pl
 from pydantic import Field
 
 from headworks.errors import ConcurrentRun, SettingsError
+from headworks.lake.consumed import check_not_set_back, checkpoint_id, rows_id
 from headworks.lake.delta import Table
-from headworks.lake.landing import Landing, checkpoint_id, put_checkpoint, read_head
+from headworks.lake.landing import Landing, put_checkpoint, read_head
 from headworks.lake.store import Lake
+from headworks.lake.translating import reading
 from headworks.observe.report import Report
 from headworks.sources.base import Position
 
@@ -52,6 +55,7 @@ def reset_stream(landing: Landing, position: Position | None = None) -> StreamSt
     after the present one, and `ConcurrentRun` where a run moved it meanwhile.
     """
     table = landing.lake.must_open("bronze", landing.dataset)
+    check_not_set_back(landing.lake, landing.dataset, table)
     head = read_head(landing.lake, table, landing.dataset, landing.stream)
     if head.sequence == 0:
         known = ", ".join(sorted({landing.dataset, *table.streams()}))
@@ -62,12 +66,17 @@ def reset_stream(landing: Landing, position: Position | None = None) -> StreamSt
         )
     if position is not None:
         check_position(position, head.position, f"stream {landing.stream}")
+    silver = landing.lake.open("silver", landing.dataset)
     token = landing.token()
     put_checkpoint(landing, head.sequence + 1, token, position)
     try:
         table.append(
             table.scan().head(0).collect(),
-            {landing.stream: head.sequence + 1, checkpoint_id(landing.stream): token},
+            {
+                landing.stream: head.sequence + 1,
+                checkpoint_id(landing.stream): token,
+                **_counted_again(table, silver, landing.stream),
+            },
         )
     except Exception as problem:
         fresh = landing.lake.must_open("bronze", landing.dataset)
@@ -77,10 +86,7 @@ def reset_stream(landing: Landing, position: Position | None = None) -> StreamSt
                 where=f"bronze.{landing.dataset}, stream {landing.stream}",
                 do="wait until no run is at work on it, and try again.",
             ) from problem
-    fresh, silver = (
-        landing.lake.must_open("bronze", landing.dataset),
-        landing.lake.open("silver", landing.dataset),
-    )
+    fresh = landing.lake.must_open("bronze", landing.dataset)
     return _state(landing.lake, fresh, silver, landing.dataset, landing.stream)
 
 
@@ -178,6 +184,17 @@ def _is_like(value: object, present: object) -> bool:
     if isinstance(present, str) and isinstance(value, str):
         return _ordered(present) is None or type(_ordered(value)) is type(_ordered(present))
     return type(value) is type(present)
+
+
+def _counted_again(bronze: Table, silver: Table | None, stream: str) -> dict[str, int]:
+    """Count as landed what is there of what silver has not consumed: what was lost is read again after a reset."""
+    consumed = silver.transaction(stream) if silver else 0
+    counted = silver.transaction(rows_id(stream)) if silver else 0
+    if consumed and not counted:
+        return {}
+    rows = bronze.scan().filter((pl.col("_stream") == stream) & (pl.col("_sequence") > consumed))
+    with reading(bronze.name):
+        return {rows_id(stream): (counted or 1) + int(rows.select(pl.len()).collect().item())}
 
 
 def _state(lake: Lake, bronze: Table, silver: Table | None, dataset: str, stream: str) -> StreamState:

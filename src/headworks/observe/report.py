@@ -33,6 +33,9 @@ class TableRef(Report):
         description="How often the table's rows changed; commits without rows do not count.",
     )
     uri: str = Field(default="", description="Where the table lies.")
+    id: str = Field(
+        default="", description="The table's own id: made again in the same place, a table has another."
+    )
 
 
 class LandingReport(Report):

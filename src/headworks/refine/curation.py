@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from headworks.errors import GateClosed, HeadworksError, SettingsError, TransformFailed
+from headworks.errors import GateClosed, HeadworksError, LakeUnusable, SettingsError, TransformFailed
 from headworks.lake.delta import Table
 from headworks.lake.drift import storable, wider
 from headworks.lake.exact import exactly, fits
@@ -30,6 +30,7 @@ from headworks.lake.gold import (
     write_staged,
 )
 from headworks.lake.store import Lake
+from headworks.lake.translating import heals, reading, storage_error
 from headworks.names import check_dataset
 from headworks.observe.report import CheckReport, CurateReport, GateReport
 from headworks.ports import Clock, system_clock
@@ -95,17 +96,18 @@ class GoldTable:
 
 def stage(lake: Lake, gold: GoldTable, pins: Pins) -> Staged:
     """Make the candidate of a gold table from pinned silver, unless the table was made from just that already."""
-    inputs = {name: pins.version_of(name).change for name in gold.inputs}
+    inputs = {name: pins.input_of(name) for name in gold.inputs}
     code = gold.code()
     table = lake.open("gold", gold.name)
-    if table is not None and is_current(table, inputs, code):
+    there = _rows(table) if table is not None and is_current(table, inputs, code) else None
+    if table is not None and there is not None:
         return Staged(
             dataset=gold.name,
             staging_id=staging_id(pins, gold.inputs, code, table.version),
             base_version=table.version,
             inputs=inputs,
             code=code,
-            rows=table.row_count(),
+            rows=there.height,
         )
     frames = pinned_inputs(lake, pins, gold.inputs)
     candidate = _made(gold, frames)
@@ -121,7 +123,7 @@ def stage(lake: Lake, gold: GoldTable, pins: Pins) -> Staged:
         code=code,
         rows=candidate.height,
         fresh=True,
-        changed=not _holds(table.scan().collect(), candidate, gold.key),
+        changed=not _holds(_rows(table), candidate, gold.key),
         totals=totals.values,
         rounded=totals.rounded,
     )
@@ -185,6 +187,8 @@ def _explained(gold: GoldTable, what: str, frames: Inputs) -> Iterator[None]:
     except HeadworksError:
         raise
     except Exception as problem:
+        if isinstance(problem, OSError | pl.exceptions.PolarsError) and heals(problem):
+            raise storage_error(problem, f"gold.{gold.name}") from problem
         has = "; ".join(f"{name} has {', '.join(frame.collect_schema())}" for name, frame in frames.items())
         said = " ".join(str(problem).split())[:300]
         raise TransformFailed(
@@ -233,8 +237,17 @@ def curate(lake: Lake, staged: Staged, gate: GateReport | None) -> CurateReport:
     return CurateReport(table=reference, rows=staged.rows, changed=staged.changed, totals=staged.totals)
 
 
-def _holds(there: pl.DataFrame, candidate: pl.DataFrame, key: tuple[str, ...]) -> bool:
-    return there.schema == candidate.schema and there.sort(key).equals(candidate)
+def _rows(table: Table) -> pl.DataFrame | None:
+    """Return the rows of a gold table; None where its files are lost, for it can be made again from silver."""
+    try:
+        with reading(table.name):
+            return table.scan().collect()
+    except LakeUnusable:
+        return None
+
+
+def _holds(there: pl.DataFrame | None, candidate: pl.DataFrame, key: tuple[str, ...]) -> bool:
+    return there is not None and there.schema == candidate.schema and there.sort(key).equals(candidate)
 
 
 def _check_key(scope: str, candidate: pl.DataFrame, key: tuple[str, ...]) -> CheckReport:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from headworks.errors import CandidateStale
+from headworks.lake.accounts import Account, account_of, keep_account
 from headworks.lake.delta import Table
 from headworks.lake.generations import Generation, newest_complete
 from headworks.lake.nested import take_nested
@@ -26,6 +27,7 @@ from headworks.lake.silver import (
     pending,
     split,
 )
+from headworks.lake.translating import reading
 from headworks.observe.report import CheckReport, GateReport, RefineReport, TableRef
 from headworks.quality.contracts import run_contract
 from headworks.quality.gate import check_account, check_rejects, decide
@@ -44,6 +46,9 @@ from headworks.refine.versions import compare_with, latest_versions, rows_of
 from headworks.refine.work import PART_ROWS, Refinement, RefineOutcome, silver_reference
 
 __all__ = ["PART_ROWS", "RefineOutcome", "Refinement", "commit_merge", "live_rows", "refine", "table_checks"]
+
+_SUMMED = ("landed", "released", "rejected", "superseded", "unchanged", "inserted", "updated", "deleted")
+"""What two tries of one run count together."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,29 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
     """Take what silver has not consumed of bronze through rules, references, comparison and gate, and merge it.
 
     Nothing new gives a report with ``committed`` false and no gate. Raises `CandidateStale` where another run committed
-    in between: the refinement can then be repeated as it is.
+    in between: the refinement can then be repeated as it is. What the lake's storage answers is raised as an error of
+    ours: `LakeUnavailable` for what heals.
     """
+    with reading(f"silver.{dataset.name}"):
+        silver = work.lake.open("silver", dataset.name) if work.counts_on and not dry_run else None
+        before = account_of(work.lake, dataset.name, silver, work.run_id) if silver is not None else None
+        outcome = _refine(work, dataset, dry_run=dry_run)
+        return outcome if before is None else _with_earlier(before, outcome)
+
+
+def _with_earlier(before: Account, outcome: RefineOutcome) -> RefineOutcome:
+    """Add what an earlier try of the same run committed to what this one did."""
+    now, then = outcome.report, before.report
+    summed = {name: getattr(then, name) + getattr(now, name) for name in _SUMMED}
+    by_name = {
+        name: dict(sorted((Counter(getattr(then, name)) + Counter(getattr(now, name))).items()))
+        for name in ("reasons", "warned")
+    }
+    report = now.model_copy(update={**summed, **by_name, "committed": True})
+    return RefineOutcome(report=report, gate=outcome.gate or before.gate)
+
+
+def _refine(work: Refinement, dataset: Dataset, *, dry_run: bool) -> RefineOutcome:
     if dataset.nested is not None and not dry_run:
         ports = {"clock": work.clock, "token": work.token}
         take_nested(work.lake, dataset.name, dataset.nested, work.run_id, **ports)
@@ -111,8 +137,8 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
     silver = work.lake.ensure("silver", dataset.name, dataset.silver_schema())
     silver = following(work, dataset, silver, dry_run=dry_run)
     todo = pending(dataset.name, bronze, silver)
-    parts = split(bronze, todo, work.part_rows) if can_be_taken_in_parts(dataset) else (todo,)
-    if len(parts) > 1:
+    parts = split(bronze, todo, work.part_rows)
+    if len(parts) > 1 and can_be_taken_in_parts(dataset):
         return _refine_in_parts(work, dataset, bronze, silver, parts, dry_run=dry_run)
     return _refine_at_once(work, dataset, bronze, silver, todo, dry_run=dry_run)
 
@@ -162,7 +188,7 @@ def _refine_in_parts(
     dry_run: bool,
 ) -> RefineOutcome:
     """Refine a range that memory would not hold: part by part up to the gate, then in one commit."""
-    whole = Pending(merged_ranges(todo), todo[-1].generation)
+    whole = Pending(merged_ranges(todo), todo[-1].generation, todo[-1].remembered)
 
     def compare_again(rows: pl.DataFrame) -> tuple[Comparison, int]:
         latest = latest_versions(rows, dataset)
@@ -212,7 +238,7 @@ def _conclude(
     report, gone, scope = came.taken.report, came.gone, f"silver.{dataset.name}"
     attempt = next_try(silver, work.token())
     if not dry_run:
-        put_rejected(work.lake, dataset.name, attempt, came.quarantined())
+        attempt = put_rejected(work.lake, dataset.name, attempt, came.quarantined())
     screened = screen_silver(work.lake, dataset, silver, came.taken, work.run_id, work.clock())
     found = check_vanished(scope, gone.deletes, gone.after, gone.generation, gone.vanished.unidentified)
     checks = [*found, *screened.checks]
@@ -224,6 +250,7 @@ def _conclude(
         if not dry_run:
             screened.keep(work.lake, gate)
         return RefineOutcome(report=report, gate=gate)
+    keep_account(work.lake, dataset.name, attempt, Account(run_id=work.run_id, report=report, gate=gate))
     came.commit(attempt)
     _note_settled(work, dataset, came.settled)
     # Only now: a profile whose candidate was never committed is nothing to compare with.

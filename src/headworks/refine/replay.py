@@ -156,7 +156,7 @@ def replay(
     if not comparison.is_empty:
         # As every silver commit is made, but that no range of bronze is consumed and nothing is rejected.
         attempt = next_try(silver, work.token())
-        put_rejected(work.lake, dataset.name, attempt, pl.DataFrame(schema=SCHEMA))
+        attempt = put_rejected(work.lake, dataset.name, attempt, pl.DataFrame(schema=SCHEMA))
         commit_merge(work, dataset, silver, comparison, _NOTHING, attempt)
         report = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
     passed = again.kept.join(again.passed.select(ORIGIN), on=list(ORIGIN), how="semi")

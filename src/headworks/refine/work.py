@@ -25,13 +25,18 @@ class RefineOutcome(Report):
 
 @dataclass(frozen=True)
 class Refinement:
-    """Where and for which run a refinement works; of more rows than ``part_rows`` one part at a time is in memory."""
+    """Where and for which run a refinement works; of more rows than ``part_rows`` one part at a time is in memory.
+
+    ``counts_on`` is for steps that are tried again under the same run: where silver's last commit is that run's, what
+    it came to is in the report too.
+    """
 
     lake: Lake
     run_id: str
     clock: Clock = system_clock
     token: TokenMaker = random_token
     part_rows: int = PART_ROWS
+    counts_on: bool = False
 
 
 def silver_reference(lake: Lake, silver: Table) -> TableRef:

@@ -1,0 +1,101 @@
+"""The rules of a lake that was set back, and of commits that are not what they are reported as."""
+
+from __future__ import annotations
+
+from tests.rules.base import rule
+
+CONSUMED, DELTA, SILVER, QUARANTINE, LANDING, STORE = (
+    f"src/headworks/lake/{name}.py"
+    for name in ("consumed", "delta", "silver", "quarantine", "landing", "store")
+)
+REFINEMENT, GOLD = "src/headworks/refine/refinement.py", "src/headworks/lake/gold.py"
+_BACK, _NAMES = "tests/integration/test_set_back.py", "tests/integration/test_dataset_names.py"
+_FAILED = "tests/integration/test_failed_commits.py"
+_Q = "tests/integration/test_quarantine.py"
+
+RULES = (
+    rule(
+        "a bronze older than silver is refused before anything lands",
+        LANDING,
+        "        check_not_set_back(landing.lake, landing.dataset, table)\n        head = read_head(",
+        "        head = read_head(",
+        f"{_BACK}::test_bronze_that_is_older_than_silver_is_refused_before_anything_is_read",
+    ),
+    rule(
+        "silver keeps the token of the last consumed commit of each stream",
+        CONSUMED,
+        "        if landed == consumed and token and token != ",
+        "        if landed == consumed and token and token == -",
+        f"{_BACK}::test_a_bronze_of_the_same_length_with_other_rows_is_refused",
+    ),
+    rule(
+        "what was landed in a range is held against what is there",
+        SILVER,
+        "        if one.rows is not None and there != one.rows:",
+        "        if False:",
+        f"{_BACK}::test_landed_rows_that_are_gone_before_silver_took_them_are_named",
+    ),
+    rule(
+        "a silver that was restored is refused",
+        CONSUMED,
+        "    if to is not None and to < at:",
+        "    if False:",
+        f"{_BACK}::test_a_table_that_was_set_back_is_refused_or_the_lake_is_exact_again",
+    ),
+    rule(
+        "a quarantine older than silver is refused",
+        QUARANTINE,
+        "    if silver is not None and silver.transaction(QUARANTINED) > quarantine.transaction(WRITER):",
+        "    if False:",
+        f"{_BACK}::test_a_table_that_was_set_back_is_refused_or_the_lake_is_exact_again",
+    ),
+    rule(
+        "a try whose number silver has passed keeps no rejected rows",
+        QUARANTINE,
+        "    if silver is not None and silver.transaction(WRITER) >= attempt.writer:",
+        "    if False:",
+        f"{_Q}::test_a_try_that_slept_through_two_commits_leaves_no_rejected_rows",
+    ),
+    rule(
+        "headworks' own transactions have names that no dataset can bear",
+        QUARANTINE,
+        'WRITER = "#writer"',
+        'WRITER = "writer"',
+        f"{_NAMES}::test_a_dataset_of_any_name_lives_a_full_life",
+    ),
+    rule(
+        "a dataset's folder may lie in another's",
+        STORE,
+        "            pending += [",
+        '            pending += [] if "_delta_log" in names else [',
+        f"{_NAMES}::test_a_dataset_whose_name_goes_on_where_another_ends_is_one_of_its_own",
+    ),
+    rule(
+        "a commit that is reported as failed is looked for before it counts as failed",
+        DELTA,
+        "            if happened is not None:",
+        "            if False:",
+        f"{_FAILED}::test_a_rarer_commit_that_is_reported_as_failed_counts_as_what_it_is",
+    ),
+    rule(
+        "an append that is reported as failed is looked for before it counts as failed",
+        DELTA,
+        "            if since > 0 and any(",
+        "            if False and any(",
+        f"{_FAILED}::test_a_rarer_commit_that_is_reported_as_failed_counts_as_what_it_is",
+    ),
+    rule(
+        "a run that was killed just after silver's commit finds its account",
+        REFINEMENT,
+        "        return outcome if before is None else _with_earlier(before, outcome)",
+        "        return outcome",
+        f"{_FAILED}::test_whatever_becomes_of_a_commit_the_lake_and_the_account_are_the_same",
+    ),
+    rule(
+        "gold that was restored is made again",
+        GOLD,
+        "    if gold is None or gold.restored_since(gold.transaction(AT)) is not None:",
+        "    if gold is None:",
+        f"{_BACK}::test_a_table_that_was_set_back_is_refused_or_the_lake_is_exact_again",
+    ),
+)
