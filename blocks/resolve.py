@@ -313,7 +313,8 @@ def _api_from(name: str, found: Mapping[str, str]) -> ApiCredentials | None:
 def _database_from(name: str, found: Mapping[str, str]) -> SqlAlchemyConnector | None:
     variable = f"{prefix(name)}URL"
     url = found.get(variable)
-    return database_connector(SecretStr(url), where=variable) if url else None
+    sslmode = found.get(f"{prefix(name)}SSLMODE") or None
+    return database_connector(SecretStr(url), where=variable, sslmode=sslmode) if url else None
 
 
 def _alerts_from(name: str, found: Mapping[str, str]) -> AlertChannel | None:

@@ -6,9 +6,13 @@ environment variables or from ``.env``.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from headworks.database_urls import DatabaseUrl, read_url
 
 
 class Settings(BaseModel):
@@ -54,10 +58,20 @@ class FilesSettings(PlaceSettings):
     """Where files are that a source reads."""
 
 
+SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+"""Whether a connection to Postgres is encrypted, and what of the server's certificate is checked."""
+
+
 class DatabaseSettings(Settings):
     """How to reach a database; the URL holds a password and is never printed."""
 
     url: SecretStr = Field(description="A SQLAlchemy or libpq URL.")
+    sslmode: SslMode | None = Field(
+        default=None,
+        description="For Postgres, where the URL names none: whether the connection is encrypted. Left empty, libpq's "
+        "prefer: encrypted where the server offers it, without checking whose server it is. require: encrypted or not "
+        "at all. verify-full: encrypted, and the certificate is that of the host; sslrootcert in the URL says by whom.",
+    )
     statement_timeout_s: int = Field(
         default=600, ge=1, description="Longest time of one statement, in seconds."
     )
@@ -72,10 +86,16 @@ class DatabaseSettings(Settings):
     )
     connect_timeout_s: int = Field(default=8, ge=1, description="Longest time to connect, in seconds.")
 
+    def parts(self) -> DatabaseUrl:
+        """Return the parts of the URL; raises `SettingsError`, without showing it, where it cannot be read."""
+        found = read_url(self.url.get_secret_value())
+        if not found.is_postgres or self.sslmode is None or "sslmode" in found.query:
+            return found
+        return replace(found, query={**found.query, "sslmode": self.sslmode})
+
     def libpq_url(self) -> str:
-        """Return the URL as libpq reads it, that is without SQLAlchemy's driver name."""
-        scheme, separator, rest = self.url.get_secret_value().partition("://")
-        return f"{scheme.partition('+')[0]}{separator}{rest}"
+        """Return the URL as libpq reads it: without a driver's name, and with every special character encoded."""
+        return self.parts().written("postgresql")
 
 
 class RejectLimits(Settings):

@@ -73,7 +73,7 @@ def test_an_empty_root_is_refused(root: str) -> None:
     [
         ("postgresql+psycopg://u:p@h:5/d", "postgresql://u:p@h:5/d"),
         ("postgresql://u@h/d?sslmode=require", "postgresql://u@h/d?sslmode=require"),
-        ("postgres+asyncpg://h/d", "postgres://h/d"),
+        ("postgres+asyncpg://h/d", "postgresql://h/d"),
     ],
 )
 def test_libpq_reads_a_url_without_sqlalchemys_driver(url: str, libpq: str) -> None:

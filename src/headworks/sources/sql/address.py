@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from psycopg import ProgrammingError, conninfo
 
 from headworks.errors import SettingsError
+from headworks.redaction import redacted_error
 from headworks.settings import DatabaseSettings
 
 # What libpq reads from a URL itself, and asyncpg under the same names.
@@ -36,15 +37,15 @@ def parameters(settings: DatabaseSettings) -> dict[str, Any]:
         return dict(conninfo.conninfo_to_dict(settings.libpq_url()))
     except ProgrammingError as problem:
         raise SettingsError(
-            "The database's URL cannot be read.",
-            do="write it as postgresql://user:password@host:port/database, with special characters percent-encoded.",
-        ) from problem
+            "The database's URL has a parameter that libpq does not know.",
+            do=f"correct or leave out one of {', '.join(sorted(settings.parts().query))}.",
+        ) from redacted_error(problem)
 
 
 def describe(settings: DatabaseSettings) -> str:
     """Say where a database is, without credentials."""
     parts = parameters(settings)
-    host = parts.get("host", "localhost")
+    host = parts.get("host") or (f"service {parts['service']}" if parts.get("service") else "localhost")
     port = f":{parts['port']}" if parts.get("port") else ""
     return f"postgresql://{parts.get('user', '')}@{host}{port}/{parts.get('dbname', '')}"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 
+from headworks.redaction import redacted_error
 from headworks.settings import DatabaseSettings
 from headworks.sources.sql.address import describe
 from headworks.sources.sql.diagnosis import why_not
@@ -50,7 +51,7 @@ def translated_database(where: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as problem:
-        raise translate_psycopg(problem, where) from problem
+        raise translate_psycopg(problem, where) from redacted_error(problem)
 
 
 def _connect(
@@ -75,4 +76,4 @@ def _connect(
             keepalives_count=4,
         )
     except psycopg.Error as problem:
-        raise why_not(settings, problem) from problem
+        raise why_not(settings, problem) from redacted_error(problem)

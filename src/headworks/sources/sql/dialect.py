@@ -352,7 +352,7 @@ class DialectTable:
 
     @property
     def _has_plain_key(self) -> bool:
-        is_text = self.database.url.get_secret_value().startswith("sqlite")
+        is_text = self.database.parts().scheme.startswith("sqlite")
         plain = all(self.schema[name] in {pl.Int64(), pl.String(), pl.Decimal(20, 0)} for name in self.key)
         return plain and not (is_text and not isinstance(self._cursor_type, _NUMBERS))
 

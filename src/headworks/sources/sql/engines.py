@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine
-from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import NoSuchModuleError
 
 from headworks.errors import SettingsError, SourceMissing
 from headworks.settings import DatabaseSettings
@@ -47,13 +47,16 @@ def shared_engine(settings: DatabaseSettings, run_id: str) -> Iterator[Engine]:
 
 def address(settings: DatabaseSettings) -> URL:
     """Return a database's URL; raises `SettingsError`, without showing it, where it is not one."""
-    try:
-        return make_url(settings.url.get_secret_value())
-    except ArgumentError:
-        raise SettingsError(
-            "The database's URL cannot be read.",
-            do="write it as dialect+driver://user:password@host:port/database, special characters percent-encoded.",
-        ) from None
+    found = settings.parts()
+    return URL.create(
+        "postgresql" if found.is_postgres else found.scheme,
+        found.user,
+        found.password,
+        found.host,
+        int(found.port) if found.port and found.port.isdigit() else None,
+        found.database,
+        dict(found.query),
+    )
 
 
 def where_is(settings: DatabaseSettings) -> str:

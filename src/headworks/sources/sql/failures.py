@@ -21,6 +21,7 @@ from headworks.errors import (
     SourceUnavailable,
     StopError,
 )
+from headworks.redaction import excerpt, redacted_error
 
 _MYSQL = {
     CredentialsRefused: {1044, 1045, 1142, 1143, 1227, 1370, 1698},
@@ -61,30 +62,31 @@ _SAYS = {
 def translated_dialect(engine: Engine, where: str) -> Iterator[None]:
     """Turn errors of SQLAlchemy and of the engine's driver into ours; none of them shows the password."""
     driver: Any = engine.dialect.loaded_dbapi
-    password = engine.url.password
     try:
         yield
     except NoSuchTableError as problem:
         raise SourceMissing(
             f"There is no table {problem}.", where=where, do="correct its name and its schema."
-        ) from problem
+        ) from redacted_error(problem)
     except DBAPIError as problem:
         lost = problem.connection_invalidated
-        raise _judged(problem.orig or problem, engine, where, password, lost=lost) from problem
+        raise _judged(problem.orig or problem, engine, where, lost=lost) from redacted_error(problem)
     except driver.Error as problem:
         lost = bool(engine.dialect.is_disconnect(problem, None, None))
-        raise _judged(problem, engine, where, password, lost=lost) from problem
+        raise _judged(problem, engine, where, lost=lost) from redacted_error(problem)
     except PoolTimeout as problem:
-        raise SourceUnavailable("All connections to the database are in use.", where=where) from problem
+        raise SourceUnavailable(
+            "All connections to the database are in use.", where=where
+        ) from redacted_error(problem)
     except SQLAlchemyError as problem:
-        raise StopError(f"The database cannot be read: {_told(problem, password)}.", where=where) from problem
+        raise StopError(f"The database cannot be read: {_told(problem)}.", where=where) from redacted_error(
+            problem
+        )
 
 
-def _judged(
-    problem: BaseException, engine: Engine, where: str, password: str | None, *, lost: bool
-) -> HeadworksError:
+def _judged(problem: BaseException, engine: Engine, where: str, *, lost: bool) -> HeadworksError:
     kind: type[HeadworksError] | None = SourceUnavailable if lost else _kind(problem, engine.dialect.name)
-    told = _told(problem, password)
+    told = _told(problem)
     if kind is None:
         return StopError(f"The database says: {told}.", where=where)
     return kind(f"{_SAYS[kind]}: {told}.", where=where, do=_DO[kind])
@@ -109,7 +111,6 @@ def _by_number(kinds: dict[type[HeadworksError], set[int]], number: Any) -> type
     return next((kind for kind, numbers in kinds.items() if number in numbers), None)
 
 
-def _told(problem: BaseException, password: str | None) -> str:
+def _told(problem: BaseException) -> str:
     parts = [str(part) for part in problem.args if isinstance(part, str | int)] or [type(problem).__name__]
-    text = " ".join(" ".join(parts).split())[:300].rstrip(".")
-    return text.replace(password, "***") if password else text
+    return excerpt(" ".join(parts), 300).rstrip(".")

@@ -19,6 +19,7 @@ from headworks.errors import (
     SourceUnavailable,
     StopError,
 )
+from headworks.redaction import redacted, redacted_error
 
 _MISSING = {"42P01", "42703", "3F000", "3D000", "42883"}
 _CREDENTIALS_CLASS = "28"
@@ -49,8 +50,8 @@ def decide(state: str, what: str, where: str) -> HeadworksError:
 
 
 def first_line(problem: BaseException) -> str:
-    """Return the first line of what an error says."""
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+    """Return the first line of what an error says, without secrets."""
+    return redacted((str(problem).strip().splitlines() or [type(problem).__name__])[0])
 
 
 def translate_asyncpg(problem: Exception, where: str) -> HeadworksError:
@@ -68,7 +69,7 @@ def translated_copy(where: str) -> Iterator[None]:
     try:
         yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as problem:
-        raise translate_asyncpg(problem, where) from problem
+        raise translate_asyncpg(problem, where) from redacted_error(problem)
 
 
 def translate_psycopg(problem: psycopg.Error, where: str) -> HeadworksError:
