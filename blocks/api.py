@@ -90,6 +90,10 @@ class ApiCredentials(Block):
         ge=1,
         description="Failures one after another before the API is left in peace for a while.",
     )
+    rewrite_links: bool = Field(
+        default=False,
+        description="Next pages are asked for at the base URL, whichever host the API names: for one behind a proxy.",
+    )
     ca_bundle: str | None = Field(
         default=None, description="Path of a bundle of certificate authorities; empty: those of the system."
     )
@@ -101,6 +105,7 @@ class ApiCredentials(Block):
                 "base_url": self.base_url,
                 "auth": self._auth(),
                 "headers": self.headers,
+                "rewrite_links": self.rewrite_links,
                 "verify_tls": self.ca_bundle or True,
                 "breaker": {"failures": self.breaker_failures},
                 "limits": {

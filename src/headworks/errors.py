@@ -34,6 +34,7 @@
     │       └── CandidateStale     the table moved under an audited candidate: audit again
     ├── BackfillIncomplete         some windows of a backfill failed: the others are done and not repeated
     └── ReadIncomplete             a read ended without proof that it was whole: the position stays at the last batch
+        └── ReadShort              fewer records came than were announced: what came is landed, and the run failed
 
 What belongs here: the tree and how an error speaks. What does not: translation of other libraries' errors, which
 happens once, at the boundary to that library.
@@ -191,6 +192,10 @@ class CandidateStale(CommitUnclear):
 
 class ReadIncomplete(HeadworksError):
     """A read ended without proof that it was whole; the position stays at the last batch."""
+
+
+class ReadShort(ReadIncomplete):
+    """A read gave much less than the source announced; what came is landed, and the next run reads it all again."""
 
 
 class BackfillIncomplete(HeadworksError):

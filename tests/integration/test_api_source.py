@@ -7,7 +7,7 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from headworks.errors import PageUnreadable, ReadIncomplete, SourceUnavailable
+from headworks.errors import PageUnreadable, ReadIncomplete, ReadShort, SourceUnavailable
 from headworks.lake.store import Lake
 from headworks.sources.api.client import ApiClient
 from headworks.sources.api.paginate import PageNumbers
@@ -231,16 +231,24 @@ def test_the_next_reading_by_cursor_begins_with_the_largest_value_seen_inclusive
     assert things_in_silver(lake) == list(range(27))
 
 
-def test_a_total_that_two_scans_contradict_is_reported(lake: Lake, client: Opening) -> None:
+def test_much_less_than_was_announced_is_landed_and_fails_the_run_unless_it_was_an_estimate(
+    lake: Lake, client: Opening
+) -> None:
     def lies(asked: Asked) -> Answer:
         records = thing(1) if asked.query["page"] == "1" else b""
         return Answer(b'{"data":{"items":[' + records + b']},"meta":{"pages":1,"total":5}}')
 
     with served(lies) as api:
-        report = land_things(lake, client(api.url), BY_PAGE)
+        for _ in range(2):
+            with pytest.raises(
+                ReadShort, match=r"announced 5 records and gave 1, twice.*completeness\.about"
+            ):
+                land_things(lake, client(api.url), BY_PAGE)
+        assert set(landed_records(lake)) == {thing(1)}
+        about = BY_PAGE.completeness.model_copy(update={"about": True})
+        report = land_things(lake, client(api.url), BY_PAGE.model_copy(update={"completeness": about}))
     assert report.shown is False
     assert "gave the same 1 different ones in two scans" in report.warnings[-1]
-    assert landed_records(lake) == [thing(1)]
 
 
 def test_scans_that_contradict_each_other_end_the_reading(lake: Lake, client: Opening) -> None:

@@ -41,4 +41,5 @@ def test_all_airports_are_read_once(lake: Lake, rest_framework_url: str, way: st
     )
     report = take(lake, rest_framework_url, resource)
     same(lake, flights.airports().select("faa", "name", "alt"), ("faa",), "alt")
-    assert (report.landed, report.shown) == (1458, True)
+    # Its Link header has the numbers of pages, and nothing announces how many rows there are.
+    assert (report.landed, report.shown) == (1458, way != "Link headers")

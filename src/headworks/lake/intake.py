@@ -31,6 +31,12 @@ from headworks.sources.base import Source, knowing
 Mode = Literal["incremental", "full"]
 
 
+_NOT_WHOLE = (
+    "This full read is not shown to be complete, so it is not marked as complete, and nothing is deleted by it: what "
+    "it did not show may only have been missed."
+)
+
+
 class Intake(Protocol):
     """A source in its three variants."""
 
@@ -102,9 +108,11 @@ def _full(
     generation = begin_generation(landing, whole.schema)
     report = land(replace(landing, stream=generation.stream), whole, on_batch=on_batch)
     caught_up = () if live is None else (land(landing, live, on_batch=on_batch),)
-    if report.shown is not False:
-        complete_generation(landing, replace(generation, largest_share=request.largest_vanishing_share))
-    return (*left, report.model_copy(update={"generation": generation.number}), *caught_up)
+    report = report.model_copy(update={"generation": generation.number})
+    if report.shown is False:
+        return (*left, report.model_copy(update={"warnings": (*report.warnings, _NOT_WHOLE)}), *caught_up)
+    complete_generation(landing, replace(generation, largest_share=request.largest_vanishing_share))
+    return (*left, report, *caught_up)
 
 
 def _land(request: TakeIn, landing: Landing, source: Source, on_batch: OnBatch | None) -> LandingReport:

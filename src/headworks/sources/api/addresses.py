@@ -27,6 +27,12 @@ def origin(url: str) -> tuple[str, str, int]:
     return parts.scheme.lower(), (parts.hostname or "").rstrip("."), port
 
 
+def is_same_site(found: tuple[str, str, int], ours: tuple[str, str, int]) -> bool:
+    """Tell whether an address means our own host, but for a scheme or a port that a proxy before it has changed."""
+    scheme, host, port = found
+    return scheme in _PORTS and host == ours[1] and port in (ours[2], _PORTS[scheme])
+
+
 def joined(base: str, address: str) -> str:
     """Return an address that an API gave, made whole by the one it was given at, without a user and a password.
 

@@ -115,8 +115,13 @@ def judge(reply: Reply, request: Request, rules: Rules) -> HeadworksError | None
     said = f"The API answered {status} {excerpt(reply.reason)}".rstrip() + _excerpt(reply)
     if status in rules.capped:
         return WindowTooLarge(said)
-    if is_empty(reply, request, rules) or status == 304:
+    if is_empty(reply, request, rules) or (status == 304 and _asked_for_changes(request)):
         return None
+    if status == 304:
+        return PageUnreadable(
+            "The API answered 304, that nothing has changed, and was not asked whether anything had.",
+            do="ask the API's owner, or whoever runs a cache before it.",
+        )
     if status in rules.expired and not rules.first:
         return ScanExpired(said)
     if 200 <= status < 300:
@@ -132,6 +137,10 @@ def judge(reply: Reply, request: Request, rules: Rules) -> HeadworksError | None
     if status in _HEALING or (status >= _SERVER_ERROR and status not in _UNFIT):
         return SourceUnavailable(said, do="nothing, if it heals; else ask the API's owner.")
     return StopError(said, do="check the resource's parameters.")
+
+
+def _asked_for_changes(request: Request) -> bool:
+    return any(name.lower() in ("if-none-match", "if-modified-since") for name, _ in request.headers)
 
 
 def _is_limit(reply: Reply) -> bool:

@@ -19,8 +19,8 @@ from typing import Any
 MOST_KEYS = 100_000
 """Keys that are remembered at most, some 20 MB: always the last half of them, and some that came before."""
 
-_MOST_SCANS = 16
-"""More scans than one reading makes of one span."""
+_MOST_SCANS = 2**24
+"""More scans than one reading makes, whatever windows it has to split: two of one number would be one."""
 
 MOST_EXPECTED = 1_000
 """Digests that are kept in a position; more would make checkpoints large, and cost only that rows come twice."""
@@ -59,6 +59,12 @@ class Memory:
         """Begin to count anew what a scan gives; what was landed stays known."""
         self._scan += 1
         self._before.clear()
+
+    def forget(self, keys: Sequence[Key] | None) -> None:
+        """Forget the keys of a page that is not landed after all."""
+        for key in filter(None, keys or ()):
+            self._latest.pop(key, None)
+            self._older.pop(key, None)
 
     def expect_page(self, records: Sequence[bytes]) -> None:
         """Expect the next page to begin with some of these records."""

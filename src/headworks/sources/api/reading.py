@@ -8,30 +8,51 @@ What belongs here: that. What does not: requests (``client.py``), batches (``sou
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import re
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
-from headworks.errors import ReadIncomplete, ScanExpired, WindowTooLarge
+from headworks.errors import (
+    HeadworksError,
+    PageUnreadable,
+    ReadIncomplete,
+    ReadShort,
+    ScanExpired,
+    SourceUnavailable,
+    WindowTooLarge,
+)
 from headworks.sources.api.ahead import Ahead
 from headworks.sources.api.client import ApiClient, Session
+from headworks.sources.api.failing import failure_of
 from headworks.sources.api.fields import RecordFields
 from headworks.sources.api.judging import Reply, Rules, is_empty
 from headworks.sources.api.loops import LoopGuard
 from headworks.sources.api.memory import Memory, Recognised
+from headworks.sources.api.noticing import Described, probably
 from headworks.sources.api.paginate import Ask, Page, Paginator, Step
 from headworks.sources.api.paginate.base import put, together
-from headworks.sources.api.records import Body, Envelope, split
+from headworks.sources.api.records import Body, Envelope, outline, split
 from headworks.sources.api.request import Composer, Request, conditional_headers
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.standing import Span, Standing
 from headworks.sources.api.unlanded import Unlanded
 from headworks.sources.api.values import Values
-from headworks.sources.api.verdict import Verdict, judge_end
+from headworks.sources.api.verdict import End, Verdict, judge_end
 from headworks.sources.api.watermark import Watermark
 
 _MOST_RESTARTS = 3
+_ACCEPTED, _TWICE = 202, 2
+_RECORDS = "records"
+_NO_RECORDS = re.compile(r"(?i)(?:total|count|size|results?|hits|num|found|rows|items|length)")
+
+
+def _counts_none(around: Mapping[str, Any]) -> bool:
+    """Tell whether an answer counts its records, and there are none."""
+    counted = [value for name, value in around.items() if type(value) is int and _NO_RECORDS.search(name)]
+    return bool(counted) and not any(counted)
 
 
 @dataclass(frozen=True)
@@ -42,6 +63,7 @@ class Fetched:
     headers: dict[str, str] = field(default_factory=dict)
     missing: bool = False
     unchanged: bool = False
+    outline: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,6 +80,7 @@ class Landed:
     shown: bool | None = None
     expected: int | None = None
     refused: tuple[tuple[str, bytes], ...] = ()
+    problem: HeadworksError | None = None
 
 
 class Reading:
@@ -84,6 +107,8 @@ class Reading:
         self._watermark = Watermark(spec, standing.mark, standing.high, now) if spec else None
         self._memory = Memory(standing.expected)
         self._verdict = Verdict()
+        self._described = Described(resource, standing.known)
+        self._remark = standing.remark
         self._rules = {first: Rules.of(resource, first=first) for first in (True, False)}
         self._number = 0
         self._validators: dict[str, str] = {}
@@ -142,7 +167,10 @@ class Reading:
                 turn = _Turn(request, span, state, standing, guard)
                 page, known, step = await self._turn(turn, fetched)
                 standing = self._advance(turn, page, known, step)
-                yield self._landed(turn, page, known, step, standing)
+                landed = self._landed(turn, page, known, step, standing)
+                yield landed
+                if landed.problem is not None:
+                    raise landed.problem
                 if step.state is None:
                     return
                 state, first = step.state, False
@@ -162,6 +190,12 @@ class Reading:
             step = self._paginator.after(turn.state, replace(page, records=0, fresh=0, missing=True))
             return Fetched(Body([], fetched.body.fields), missing=True), Recognised([], 0), step
         step = self._located(turn, page)
+        self._described.known.update(step.seen)
+        self._described.see(
+            [one for place, one in enumerate(fetched.body.records) if place not in fetched.body.faults]
+        )
+        if step.absent and step.state is None and not self._described.known.intersection(step.absent):
+            step = await self._settled(turn, page, fetched, step)
         looping = self._circle(turn, fetched, step)
         if not looping and self._leads_back(turn, step):
             # An earlier run went round; whether the API still does is seen by beginning again.
@@ -175,6 +209,41 @@ class Reading:
         if self._paginator.repeats:
             self._memory.expect_page(fetched.body.records)
         return fetched, known, step
+
+    async def _settled(self, turn: _Turn, page: Page, fetched: Fetched, step: Step) -> Step:
+        """Find out whether a scan has really ended whose page lacks a field that no page has had so far.
+
+        Asked for one record less than the page holds, an API whose field is described rightly must name a next page.
+        """
+        count = turn.standing.count + page.fresh
+        if page.records == 0 or (page.total is not None and count >= page.total):
+            return step
+        name, size = " and ".join(step.absent), getattr(self._paginator, "size", 0)
+        counts = getattr(self._paginator, "size_parameter", None) is not None
+        if counts and page.records == 1 and size > 1:
+            return step
+        doubt = (
+            f"No page has had {name}, which leads to the next one, so this reading is not shown to be complete."
+            f"{probably(name, fetched.outline, fetched.headers if 'header' in name else ())}"
+        )
+        if not counts or page.records < 2:
+            return replace(step, doubt=doubt)
+        smaller = self._resource.pagination.model_copy(update={"size": page.records - 1})
+        ask = together(smaller.ask(turn.state), *self._bounds(turn.span))
+        again = await self._fetch(self._compose.compose(ask), first=False)
+        following = smaller.after(turn.state, self._page(turn, again))
+        self._described.known.update(following.seen)
+        if following.seen:
+            return step
+        if len(again.body.records) < page.records:
+            raise ReadIncomplete(
+                f"A page of {page.records} records has no {name}, and neither has one of {len(again.body.records)}, so "
+                f"what leads to the next page is described wrongly."
+                f"{probably(name, fetched.outline, fetched.headers if 'header' in name else ())}",
+                where=turn.request.shown,
+                do="correct the resource's pagination; nothing of this page was landed.",
+            )
+        return replace(step, doubt=doubt)
 
     def _doubt(self, turn: _Turn, page: Page, fetched: Fetched) -> str:
         """Say why a page should be asked for once more; empty where it is beyond doubt."""
@@ -216,6 +285,8 @@ class Reading:
             total=self._fields.total(fetched.body.fields, fetched.headers),
             url=turn.request.url,
             missing=fetched.missing,
+            known=self._described.known,
+            outline=fetched.outline,
         )
 
     def _recognise(self, fetched: Fetched) -> Recognised:
@@ -267,6 +338,7 @@ class Reading:
             expected=tuple(self._memory.expected()),
             overlap=tuple(records) if goes_back else (),
             anchors=tuple(turn.guard.anchors),
+            known=tuple(sorted(self._described.known)),
         )
 
     def _landed(
@@ -279,14 +351,25 @@ class Reading:
             if new
         ]
         records = [record for place, record in new if place not in faults]
-        remark, shown = step.remark, None
+        remark, shown, problem = " ".join(filter(None, (self._remark, step.remark))), None, None
+        self._remark = ""
         if step.state is None:
             cap = self._resource.cap
             if cap is not None and standing.count >= cap.most:
+                # What is not landed now must not be taken for landed when the halves bring it.
+                self._memory.forget(self._fields.keys(fetched.body.records))
                 raise WindowTooLarge(f"The API gave {standing.count} records, which is its most.")
-            end = judge_end(self._verdict, step.evidence, standing.count, turn.request.shown)
-            remark, shown = " ".join(filter(None, (remark, end.remark))), end.shown
-            standing = self._after_scan(standing, again=end.again)
+            end = self._end(turn, step, standing)
+            said = "" if end.again else " ".join(filter(None, (self._unread(), self._described.remark())))
+            remark, shown = " ".join(filter(None, (remark, end.remark, said))), end.shown
+            if end.short:
+                problem = ReadShort(
+                    f"The API announced {self._verdict.total} records and gave {standing.count}, twice.",
+                    where=turn.request.shown,
+                    do="what came is landed. Check the resource's parameters and what the credentials may read; if the "
+                    "announced number is only an estimate, set completeness.about.",
+                )
+            standing = self._after_scan(standing, again=end.again or end.short, stays=end.stays)
         return Landed(
             records,
             self._fields.deleted(records),
@@ -298,9 +381,26 @@ class Reading:
             shown=shown,
             expected=self._verdict.total,
             refused=tuple((faults[place], record) for place, record in new if place in faults),
+            problem=problem,
         )
 
-    def _after_scan(self, standing: Standing, *, again: bool) -> Standing:
+    def _end(self, turn: _Turn, step: Step, standing: Standing) -> End:
+        resource, total = self._resource, self._verdict.total
+        if step.doubt and (total is None or standing.count >= total):
+            return End(shown=False, remark=step.doubt, stays=bool(resource.key) and bool(step.absent))
+        return judge_end(
+            self._verdict,
+            "none" if step.doubt else step.evidence,
+            standing.count,
+            turn.request.shown,
+            agree=resource.incremental is not None and bool(resource.key) and standing.pages > 1,
+            about=resource.completeness.about,
+        )
+
+    def _unread(self) -> str:
+        return self._watermark.remark() if self._watermark else ""
+
+    def _after_scan(self, standing: Standing, *, again: bool, stays: bool) -> Standing:
         """Return where the pass stands after a scan: at its end, at the next span, or at the same scan once more."""
         self._memory.begin_scan()
         if again:
@@ -312,6 +412,8 @@ class Reading:
             standing = replace(standing, validators=self._validators)
         if self._watermark is None:
             return standing.ended(None, [])
+        if stays:
+            return standing.ended(standing.mark, list(standing.expected))
         return standing.ended(self._watermark.next_mark(), self._watermark.ties())
 
     def _unchanged(self, request: Request) -> Landed:
@@ -335,6 +437,7 @@ class Reading:
 
     async def _fetch(self, request: Request, *, first: bool) -> Fetched:
         rules = self._rules[first]
+        vacant: list[str] = []
 
         def accept(reply: Reply) -> Fetched:
             headers = dict(reply.headers)
@@ -342,9 +445,65 @@ class Reading:
                 return Fetched(Body([], {}), headers, unchanged=True)
             if is_empty(reply, request, rules):
                 return Fetched(Body([], {}), headers, missing=True)
-            return Fetched(split(reply.text(), self._envelope), headers)
+            text = reply.text()
+            body = self._body(text, reply.status)
+            if body.vacant:
+                self._accept_vacant(body, text, vacant)
+            looked = outline(text) if first and self._looks_around(body) else {}
+            return Fetched(body, headers, outline=looked)
 
         return await self.session.fetch(request, rules, accept)
+
+    def _body(self, text: bytes, status: int) -> Body:
+        """Take a body apart; raises what an answer without records says that went wrong."""
+        try:
+            body = split(text, self._envelope)
+        except PageUnreadable:
+            failure = failure_of(outline(text))
+            if failure is None:
+                raise
+            raise failure from None
+        lone = self._envelope.lone and not self._resource.records and len(body.records) == 1
+        if not body.records or lone:
+            failure = failure_of(outline(text), lone=lone)
+            if failure is not None:
+                raise failure
+            if status == _ACCEPTED and not body.records:
+                raise SourceUnavailable(
+                    "The API answered 202: it has accepted the request and has no records yet.",
+                    do="nothing, if it heals; else ask for the result where the API says that it will be.",
+                )
+        if body.records or (body.vacant and not body.absent):
+            self._described.known.add(_RECORDS)
+        return body
+
+    def _accept_vacant(self, body: Body, text: bytes, before: list[str]) -> None:
+        """Accept that nothing is where the records should be; raises `PageUnreadable` where that may be a fault.
+
+        An empty page is one that says so twice, and has what leads on or is the first.
+        """
+        around = outline(text)
+        may_be_absent = self._resource.records_may_be_absent or _RECORDS in self._described.known
+        if body.absent and not may_be_absent and not _counts_none(around):
+            raise PageUnreadable(
+                f"A page is not what was expected: {body.vacant}.{probably(self._resource.records, around)}",
+                do="correct records of the resource; if this is how the API says that there are none, set "
+                "records_may_be_absent.",
+            )
+        before.append(body.vacant)
+        lacks = not any(name in body.fields for name in self._paginator.fields)
+        if len(before) < _TWICE or (
+            lacks and self._number and self._paginator.fields and not self._paginator.guessable
+        ):
+            raise PageUnreadable(
+                f"A page has no records: {body.vacant}" + (", and nothing that leads on." if lacks else "."),
+                do="nothing, if it heals; else ask the API's owner.",
+            )
+
+    def _looks_around(self, body: Body) -> bool:
+        if self._resource.pagination.kind == "single":
+            return True
+        return not all(name in body.fields for name in self._paginator.fields)
 
     def _request(self, state: dict[str, object], span: Span, *, first: bool = False) -> Request:
         asks = [self._paginator.ask(state), *self._bounds(span)]

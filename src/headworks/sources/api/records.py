@@ -17,6 +17,7 @@ import msgspec
 from headworks.errors import PageUnreadable
 from headworks.redaction import excerpt
 from headworks.sources.api import splitting
+from headworks.sources.api.failing import says_error
 from headworks.sources.api.paths import EACH, EACH_VALUE, parts
 from headworks.sources.api.splitting import Unbalanced
 
@@ -24,6 +25,10 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder()
 
+_VACANT = (b"null", b"{}", b"[]", b"false", b'""')
+"""What APIs write in the place of records where there are none."""
+_SHORTEST_HELD = 64
+_SMALL = 64 * 1024
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 
 _STRICT = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError)
@@ -48,14 +53,17 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Body:
-    """A body taken apart: its records as bytes, and the fields that were asked for, None where absent.
+    """A body taken apart: its records as bytes, and those of the fields asked for that are there.
 
-    ``faults`` has, by the places of those records that nobody could read, why not.
+    ``faults`` has, by the places of those records that nobody could read, why not. ``vacant`` says what is in the
+    records' place where it is no array: null, an empty object; ``absent`` is true where nothing is there at all.
     """
 
     records: list[bytes]
     fields: dict[str, Any]
     faults: Mapping[int, str] = field(default_factory=dict)
+    vacant: str = ""
+    absent: bool = False
 
 
 def split(body: bytes, envelope: Envelope) -> Body:
@@ -110,9 +118,12 @@ def _split(body: bytes, envelope: Envelope) -> Body:
 def _slow(body: bytes, envelope: Envelope) -> Body:
     if body.lstrip()[:1] not in (b"{", b"["):
         raise _damaged("it is not JSON" if body.strip() else "it is empty", body)
+    fields: dict[str, Any] = {}
     try:
         fields = _fields(body, envelope)
         records = _strict(body, parts(envelope.records), envelope.lone)
+    except _Vacant as vacant:
+        return Body([], fields, vacant=str(vacant), absent=vacant.absent)
     except _STRICT as problem:
         try:
             return _tolerant(body, envelope)
@@ -139,9 +150,12 @@ class _Quick:
     def split(self, body: bytes) -> Body:
         """Take a body apart; raises what msgspec raises, and `_NotThere`."""
         top = self._decoder.decode(body)
-        fields = {path: _walk(top, way) for path, way in self._ways.items()}
         records = _walk(top, self._records)
-        if records is None or any(fields[path] for path in self._envelope.errors):
+        if records is None or records is msgspec.UNSET:
+            raise _NotThere
+        found = ((path, _walk(top, way)) for path, way in self._ways.items())
+        fields = {path: value for path, value in found if value is not msgspec.UNSET}
+        if any(fields.get(path) for path in self._envelope.errors):
             raise _NotThere
         return Body(list(map(bytes, records)), fields)
 
@@ -166,10 +180,10 @@ def _struct(tree: dict[str, Any]) -> Any:
     members = [
         (
             f"f{i}",
-            (_struct(below) | None)
+            (_struct(below) | None | msgspec.UnsetType)
             if isinstance(below, dict)
-            else (below | None if below is not Any else Any),
-            msgspec.field(default=None, name=name),
+            else (below | None | msgspec.UnsetType if below is not Any else Any),
+            msgspec.field(default=msgspec.UNSET, name=name),
         )
         for i, (name, below) in enumerate(tree.items())
     ]
@@ -178,8 +192,8 @@ def _struct(tree: dict[str, Any]) -> Any:
 
 def _walk(held: Any, way: Sequence[str]) -> Any:
     for name in way:
-        if held is None:
-            return None
+        if held is None or held is msgspec.UNSET:
+            return held
         held = getattr(held, name)
     return held
 
@@ -200,29 +214,46 @@ class _NotThere(Exception):
     """Nothing is at the path, or something else than was expected."""
 
 
+class _Vacant(_NotThere):
+    """Nothing is at the path; ``absent``: not even a null."""
+
+    def __init__(self, said: str, *, absent: bool) -> None:
+        self.absent = absent
+        super().__init__(said)
+
+
 def _fields(body: bytes, envelope: Envelope) -> dict[str, Any]:
-    """Return the envelope's fields; raises `PageUnreadable` where one of them says that this is an error."""
+    """Return those of the envelope's fields that are there; raises `PageUnreadable` where one says that it failed."""
     wanted = dict.fromkeys((*envelope.fields, *envelope.errors))
     if not wanted or body.lstrip()[:1] != b"{":
-        return dict.fromkeys(wanted)
+        return {}
     top = _object.decode(body)
-    for path in wanted:
-        wanted[path] = _field(top, path)
+    found = {path: value for path in wanted if (value := _field(top, path)) is not msgspec.UNSET}
     for path in envelope.errors:
-        if wanted[path]:
-            raise _damaged(f"its {path} says {excerpt(str(wanted[path]))}", body)
-    return wanted
+        if says_error(found.get(path)):
+            raise _damaged(f"its {path} says {excerpt(str(found[path]))}", body)
+    return found
 
 
 def _field(top: dict[str, msgspec.Raw], path: str) -> Any:
+    """Return the value of a field, UNSET where there is none: a null on the way to it counts as one that is null."""
     first, *rest = parts(path)
-    raw = top.get(first)
+    if first not in top:
+        return msgspec.UNSET
+    value = _decoded(top[first])
     for step in rest:
-        if raw is None or bytes(raw)[:1] != b"{":
+        if value is None:
             return None
-        raw = _object.decode(raw).get(step)
-    if raw is None:
-        return None
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return msgspec.UNSET
+    return value
+
+
+def _decoded(raw: msgspec.Raw) -> Any:
     try:
         return _any.decode(raw)
     except (msgspec.ValidationError, ValueError):
@@ -230,30 +261,62 @@ def _field(top: dict[str, msgspec.Raw], path: str) -> Any:
         return bytes(raw).decode("utf-8", "replace")
 
 
+def outline(body: bytes) -> dict[str, Any]:
+    """Return what a body has beside its records: its small members, decoded; empty where it is no object."""
+    try:
+        top = _object.decode(body.removeprefix(b"\xef\xbb\xbf"))
+    except _STRICT:
+        return {}
+    return {name: _decoded(raw) for name, raw in top.items() if len(memoryview(raw)) <= _SMALL}
+
+
 def _strict(raw: Any, steps: Sequence[str], lone: bool) -> list[bytes]:
-    """Return the records at a path below ``raw``; raises what msgspec raises, and `_NotThere`."""
+    """Return the records at a path below ``raw``; raises what msgspec raises, `_NotThere` and `_Vacant`."""
     for place, step in enumerate(steps):
-        if step in (EACH, EACH_VALUE):
-            held = _array.decode(raw) if step == EACH else list(_object.decode(raw).values())
-            return _below(held, steps[place + 1 :])
-        raw = _object.decode(_expect(raw, b"{", steps[:place])).get(step)
-        if raw is None:
-            raise _NotThere(f"there is no {'.'.join(steps[: place + 1])} in it")
-    if lone and bytes(raw).lstrip()[:1] == b"{":
+        if step == EACH:
+            return _below(_array.decode(_held(raw, b"[", steps[:place])), steps[place + 1 :])
+        if step == EACH_VALUE:
+            return _below(_keyed(_held(raw, b"{", steps[:place])), steps[place + 1 :])
+        held = _object.decode(_held(raw, b"{", steps[:place]))
+        if step not in held:
+            raise _Vacant(f"there is no {'.'.join(steps[: place + 1])} in it", absent=True)
+        raw = held[step]
+    if lone and bytes(raw).lstrip()[:1] == b"{" and (not steps or bytes(raw).strip(b"{} \t\r\n")):
         return [bytes(raw).strip()]
-    return [bytes(record) for record in _array.decode(_expect(raw, b"[", steps))]
+    return [bytes(record) for record in _array.decode(_held(raw, b"[", steps))]
+
+
+def _keyed(raw: Any) -> list[bytes]:
+    """Return the values of an object, each with the key that it had: what it is may be said there alone."""
+    found = []
+    for name, value in _object.decode(raw).items():
+        key, plain = msgspec.json.encode(name), bytes(value).strip()
+        inside = plain[1:].lstrip() if plain.startswith(b"{") else b""
+        if not inside:
+            found.append(b'{"_key":%b,"_value":%b}' % (key, plain))
+        else:
+            found.append(b'{"_key":%b%b%b' % (key, b"" if inside.startswith(b"}") else b",", inside))
+    return found
 
 
 def _below(held: Sequence[Any], steps: Sequence[str]) -> list[bytes]:
     """Return what is at a path in each element: an element without it is a record as it is, and is rejected later."""
+    if not steps:
+        return [bytes(element) for element in held]
+    if EACH not in steps and EACH_VALUE not in steps:
+        return [_inner(element, steps) for element in held]
     found: list[bytes] = []
+    lacking: _Vacant | None = None
+    there = False
     for element in held:
-        if not steps:
-            found.append(bytes(element))
-        elif EACH in steps or EACH_VALUE in steps:
+        try:
             found += _strict(element, steps, lone=False)
-        else:
-            found.append(_inner(element, steps))
+            there = True
+        except _Vacant as vacant:
+            # One element without records is no reason against the others.
+            lacking, there = (vacant, there) if vacant.absent else (lacking, True)
+    if lacking is not None and not there:
+        raise lacking
     return found
 
 
@@ -265,6 +328,16 @@ def _inner(element: Any, steps: Sequence[str]) -> bytes:
         except (*_STRICT, KeyError):
             return bytes(element)
     return bytes(raw)
+
+
+def _held(raw: Any, opening: bytes, steps: Sequence[str]) -> Any:
+    """Return raw JSON that begins as it should; raises `_Vacant` for what means that nothing is there."""
+    short = (
+        bytes(raw).translate(None, b" \t\r\n") if steps and len(memoryview(raw)) <= _SHORTEST_HELD else b""
+    )
+    if short in _VACANT and not short.startswith(opening):
+        raise _Vacant(f"{'.'.join(steps)} is {short.decode()}", absent=False)
+    return _expect(raw, opening, steps)
 
 
 def _expect(raw: Any, opening: bytes, steps: Sequence[str]) -> Any:

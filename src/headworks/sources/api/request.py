@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_plus, urlencode, urlsplit, urlunsplit
 
 from headworks.errors import AddressRefused, SettingsError
 from headworks.redaction import holds_secret, redacted
-from headworks.sources.api.addresses import origin
+from headworks.sources.api.addresses import is_same_site, origin
 from headworks.sources.api.auth import ApiKeyAuth
 from headworks.sources.api.paginate.base import Ask, as_text
 from headworks.sources.api.paths import placed
@@ -71,10 +71,18 @@ class Composer:
         return redacted(shown) if given or self._hides else shown
 
     def _given(self, url: str) -> str:
-        """Return an address that the API gave, without secrets and on its own origin."""
+        """Return an address that the API gave, without secrets and on its own origin.
+
+        An API behind a proxy often does not know its own address: it leaves out the port, or says http for https. What
+        it means is then asked for where the API really is, and nothing is sent anywhere else.
+        """
         cleaned = self.clean(url)
-        self.check(cleaned)
-        return cleaned
+        if not self._settings.rewrite_links and not is_same_site(origin(cleaned), self._origin):
+            self.check(cleaned)
+        parts = urlsplit(cleaned)
+        return (
+            cleaned if origin(cleaned) == self._origin else f"{self._site}{urlunsplit(('', '', *parts[2:]))}"
+        )
 
     def check(self, url: str) -> None:
         """Raise `AddressRefused` where a URL leads to another scheme, host or port than the API's."""
@@ -86,7 +94,8 @@ class Composer:
             f"The API points to {scheme or 'nothing'}://{host}:{port}, which is not where it is. "
             "Our credentials do not go there.",
             where=self._settings.base_url,
-            do="set the base URL to where the API really is, if the other place is right.",
+            do="set the base URL to where the API really is, if the other place is right; if the API is behind a proxy "
+            "and does not know its own address, set rewrite_links in its block.",
         )
 
     def clean(self, url: str) -> str:

@@ -99,6 +99,10 @@ class Completeness(Settings):
         default=None, description="Path of the number of records in the body."
     )
     total_header: str | None = Field(default=None, description="Header with the number of records.")
+    about: bool = Field(
+        default=False,
+        description="The number is an estimate: much less than it is reported, and does not fail the run.",
+    )
 
 
 class ResultCap(Settings):
@@ -151,6 +155,9 @@ class Resource(Settings):
     error_fields: tuple[FieldPath, ...] = Field(
         default=("error", "errors"),
         description="Fields of an answer that, when they hold anything, say that it is an error whatever its status.",
+    )
+    records_may_be_absent: bool = Field(
+        default=False, description="An answer without anything at the path of the records is an empty page."
     )
     identical_pages: bool = Field(
         default=False, description="Two pages may hold the very same records; else that is taken for a loop."

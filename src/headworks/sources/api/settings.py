@@ -80,6 +80,11 @@ class ApiSettings(Settings):
     breaker: BreakerLimits = Field(
         default_factory=BreakerLimits, description="When it is left in peace, and for how long."
     )
+    rewrite_links: bool = Field(
+        default=False,
+        description="Next pages are asked for at the base URL, whichever host the API names: for one behind a proxy "
+        "that does not know its own address.",
+    )
     verify_tls: bool | str = Field(
         default=True, description="Whether certificates are checked; a path is a bundle of authorities."
     )

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import polars as pl
 
-from headworks.errors import HeadworksError, ReadIncomplete, SettingsError
+from headworks.errors import HeadworksError, ReadIncomplete, ReadShort, SettingsError
 from headworks.names import Window
 from headworks.redaction import redacted, redacted_error
 from headworks.sources.api.bridge import iterate
@@ -82,7 +82,15 @@ class ApiSource:
         know_secrets(self.api.settings, self.api.tokens)
         now = self.api.clock()
         paginator = self.resource.pagination
-        standing = begin(position, self.resource, paginator, now, window=self.window, until=until)
+        standing = begin(
+            position,
+            self.resource,
+            paginator,
+            now,
+            window=self.window,
+            until=until,
+            base_url=self.api.settings.base_url,
+        )
         unlanded = Unlanded(self.unlanded_pages)
         gathered = iterate(
             lambda: self._gather(standing, now, unlanded),
@@ -108,10 +116,9 @@ class ApiSource:
             while True:
                 try:
                     landed = await anext(pages, None)
-                except ReadIncomplete:
-                    raise
                 except HeadworksError as problem:
-                    if not chunk.pages:
+                    landing = not isinstance(problem, ReadIncomplete) or isinstance(problem, ReadShort)
+                    if not chunk.pages or not landing:
                         raise
                     chunk.problem = problem
                     yield chunk

@@ -5,6 +5,7 @@ What belongs here: that, to JSON and back, and where a new pass begins. What doe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -42,7 +43,8 @@ class Standing:
     ``spans`` are the scans that are left, the first of them at ``state`` (None: at its beginning) after ``count``
     records. ``mark`` is the watermark that this pass began with, ``high`` the largest value that it saw,
     ``expected`` digests of records that will come again, ``anchors`` stand for requests made long ago. ``done``:
-    the pass has ended.
+    the pass has ended. ``known`` names the described fields that a page or a record has had; ``described`` stands for
+    what is asked for and for how pages follow each other, and ``remark`` says that these have changed.
     """
 
     spans: tuple[Span, ...] = (Span(),)
@@ -56,6 +58,9 @@ class Standing:
     anchors: tuple[str, ...] = ()
     validators: Mapping[str, str] = field(default_factory=dict)
     done: bool = False
+    known: tuple[str, ...] = ()
+    described: tuple[str, str] = ("", "")
+    remark: str = ""
 
     def to_position(self) -> Position:
         """Return it as JSON."""
@@ -65,6 +70,9 @@ class Standing:
             position["expected"] = expected
         if self.validators:
             position["validators"] = dict(self.validators)
+        if self.known:
+            position["known"] = list(self.known)
+        position["described"] = list(self.described)
         if not self.done:
             position |= {
                 "spans": [[kept(span.since), span.until_us] for span in self.spans],
@@ -78,7 +86,14 @@ class Standing:
 
     def ended(self, mark: Value | None, expected: list[str]) -> Standing:
         """Return it at the end of the pass."""
-        return Standing(mark=mark, expected=tuple(expected), validators=self.validators, done=True)
+        return Standing(
+            mark=mark,
+            expected=tuple(expected),
+            validators=self.validators,
+            done=True,
+            known=self.known,
+            described=self.described,
+        )
 
     def at_next_span(self) -> Standing:
         """Return it at the beginning of the next scan."""
@@ -97,30 +112,90 @@ def begin(
     *,
     window: Window | None = None,
     until: datetime | None = None,
+    base_url: str = "",
 ) -> Standing:
     """Return where to begin, given where the last reading stopped: in the middle of a scan, or with a new pass.
 
-    A position of another layout counts as none: all is read again, and what is known already changes nothing.
+    A position of another layout counts as none: all is read again, and what is known already changes nothing. So does
+    that of a resource which was described as another one; where only the pages are described differently, a scan that
+    was cut short is begun again from its beginning.
     """
+    described = _described(resource, base_url)
+    first = Standing(spans=(_span(resource, None, now, window, until),), described=described)
     if position is None or position.get("v") != _VERSION:
-        return Standing(spans=(_span(resource, None, now, window, until),))
+        return first
+    asked, paged = position.get("described") or described
+    if asked != described[0]:
+        return replace(
+            first,
+            expected=tuple(position.get("expected", ())),
+            remark="What is asked for is described differently than when this stream was last read: all of it is read "
+            "again.",
+        )
+    known = tuple(position.get("known", ()))
     mark = restored(position["mark"])
     expected, validators = tuple(position.get("expected", ())), position.get("validators", {})
     if position["done"]:
-        span = _span(resource, mark, now, window, until)
-        return Standing(spans=(span,), mark=mark, expected=expected, validators=validators)
-    state = position["state"]
-    return Standing(
+        return replace(
+            first,
+            spans=(_span(resource, mark, now, window, until),),
+            mark=mark,
+            expected=expected,
+            validators=validators,
+            known=known if paged == described[1] else (),
+        )
+    standing = Standing(
         spans=tuple(Span(restored(since), end) for since, end in position["spans"]),
-        state=None if state is None else paginator.rewind(state),
-        count=position["count"],
-        pages=position["pages"],
         mark=mark,
         high=restored(position["high"]),
         expected=expected,
-        anchors=tuple(position["anchors"]),
         validators=validators,
+        known=known,
+        described=described,
     )
+    if paged != described[1]:
+        return replace(
+            standing,
+            known=(),
+            remark="How pages follow each other, or the base URL, is described differently than when this scan was cut "
+            "short: it is begun again from its beginning.",
+        )
+    return _resumed(standing, position, paginator)
+
+
+def _resumed(standing: Standing, position: Position, paginator: Paginator) -> Standing:
+    state, count = position["state"], position["count"]
+    try:
+        rewound = None if state is None else paginator.rewind(state)
+        # What is read again is counted again.
+        count -= state["seen"] - rewound["seen"] if rewound and "seen" in rewound else 0
+    except KeyError:
+        # Kept before positions said how their pages were described, and these have changed since.
+        return standing
+    return replace(
+        standing,
+        state=rewound,
+        count=max(0, count),
+        pages=position["pages"],
+        anchors=tuple(position["anchors"]),
+    )
+
+
+def _described(resource: Resource, base_url: str) -> tuple[str, str]:
+    """Return what stands for what a resource asks for, and for how its pages follow each other and where."""
+    asked = resource.model_dump(mode="json", include={"path", "method", "parameters", "body"})
+    incremental = resource.incremental
+    if incremental is not None:
+        asked["incremental"] = incremental.model_dump(
+            mode="json",
+            exclude={"lookback_s", "clamp_future", "until_parameter", "until_inclusive", "inclusive"},
+        )
+    paged = [base_url, resource.records, resource.pagination.model_dump(mode="json")]
+    return _fingerprint(asked), _fingerprint(paged)
+
+
+def _fingerprint(value: Any) -> str:
+    return digest(json.dumps(value, sort_keys=True, default=str).encode())
 
 
 def _span(

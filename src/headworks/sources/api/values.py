@@ -8,8 +8,10 @@ What belongs here: reading and writing values. What does not: when a watermark m
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from headworks.sources.api.resource import Format, Incremental
@@ -19,6 +21,12 @@ Value = int | Decimal | str
 
 SECOND = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ZONED = re.compile(
+    r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)\s*(UTC|GMT|Z|UTC?[+-]00:?00|[+-]\d\d:?\d\d)", re.I
+)
+_DOTNET = re.compile(r"\\?/Date\((-?\d{1,15})(?:[+-]\d{4})?\)\\?/")
+_NUMBER = re.compile(r"\d{9,19}(?:\.\d+)?")
+_LEAST_SECONDS = 100_000_000
 _UNITS: dict[str, int] = {"iso": 1, "date": 86_400 * SECOND, "epoch": SECOND, "epoch_ms": 1000}
 
 
@@ -53,6 +61,14 @@ class Values:
             return self._spec.template.format(self._written(value - back))
         return self._spec.template.format(value)
 
+    def first_us(self, value: int) -> int:
+        """Return the moment that the parameter really names for a value: the lookback before it, in whole units."""
+        back = round(self._spec.lookback_s * SECOND)
+        unit = self._unit()
+        if not self._spec.inclusive and not back:
+            back = unit
+        return (value - back) // unit * unit
+
     def until(self, end_us: int) -> str:
         """Write the end, exclusive, as the API takes it: rounded so that nothing before it is left out."""
         unit = self._unit()
@@ -71,7 +87,7 @@ class Values:
 
     def _read(self, kind: Format, value: Any) -> Value:
         if kind in ("iso", "date"):
-            return moment_us(datetime.fromisoformat(str(value)))
+            return moment_us(_moment(str(value).strip()))
         if kind == "own":
             return moment_us(datetime.strptime(str(value), self._spec.pattern))
         if kind == "text":
@@ -92,6 +108,43 @@ class Values:
         if self._out == "own":
             return moment.strftime(self._spec.pattern)
         return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def _moment(text: str) -> datetime:
+    """Read a moment in the ways in which APIs write them that call it ISO; raises ValueError for any other."""
+    for read in (datetime.fromisoformat, _with_zone, _dotnet, _seconds, parsedate_to_datetime):
+        try:
+            return read(text)
+        except (ValueError, TypeError, IndexError, OverflowError, OSError):
+            continue
+    raise ValueError(f"{text!r} is no moment")
+
+
+def _with_zone(text: str) -> datetime:
+    """Read ``2026-01-01 00:00:01 UTC`` and its like."""
+    found = _ZONED.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    zone = found[2] if found[2] and found[2][0] in "+-" else ""
+    return datetime.fromisoformat(found[1].strip().replace(" T ", "T") + (zone or "+00:00"))
+
+
+def _dotnet(text: str) -> datetime:
+    """Read ``/Date(1767225600000+0100)/``, whose offset says nothing about the moment."""
+    found = _DOTNET.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    return _EPOCH + timedelta(milliseconds=int(found[1]))
+
+
+def _seconds(text: str) -> datetime:
+    """Read a number of seconds or milliseconds since 1970, which no date can be taken for."""
+    number = Decimal(text) if _NUMBER.fullmatch(text) else Decimal(0)
+    if number < _LEAST_SECONDS:
+        raise ValueError(text)
+    while number >= _LEAST_SECONDS * 1000:
+        number /= 1000
+    return _EPOCH + timedelta(microseconds=int(number * SECOND))
 
 
 def kept(value: Value | None) -> int | str | list[str] | None:

@@ -12,6 +12,8 @@ from headworks.errors import ReadIncomplete
 from headworks.sources.api.paginate import Evidence
 
 _MOST_SCANS = 3
+_NEARLY_ALL = 0.9
+"""A share of what was announced below which a reading is no success: not a few rows are lacking, but a part."""
 
 
 @dataclass
@@ -28,21 +30,38 @@ class Verdict:
         self.total = total if total is not None else self.total
         self.checksum = (self.checksum + sum(map(hash, records))) & 0xFFFF_FFFF_FFFF_FFFF
 
+    def scan_again(self, outcome: tuple[int, int, int | None]) -> None:
+        """Begin another scan, and remember what this one came to."""
+        self.earlier.append(outcome)
+        self.scans, self.checksum = self.scans + 1, 0
+
 
 @dataclass(frozen=True)
 class End:
-    """What the end of a scan means. ``again``: scan once more; ``shown``: it is shown to be whole."""
+    """What the end of a scan means. ``again``: scan once more; ``shown``: it is shown to be whole.
+
+    ``stays``: the next reading begins where this one began. ``short``: so much less came than was announced that the
+    run must fail, with what came landed.
+    """
 
     again: bool = False
     shown: bool = True
     remark: str = ""
+    stays: bool = False
+    short: bool = False
 
 
-def judge_end(verdict: Verdict, evidence: Evidence, count: int, where: str) -> End:
-    """Judge a scan that gave ``count`` different records; raises `ReadIncomplete` where scans contradict each other."""
+def judge_end(
+    verdict: Verdict, evidence: Evidence, count: int, where: str, *, agree: bool = False, about: bool = False
+) -> End:
+    """Judge a scan that gave ``count`` different records; raises `ReadIncomplete` where scans contradict each other.
+
+    ``agree``: a scan that nothing shows to be whole is made again, since what the next reading will not ask for must
+    not be missed. ``about``: the announced number is known to be no more than an estimate.
+    """
     total = verdict.total
     if total is None or (evidence != "none" and count >= total):
-        return _without_doubt(evidence, count, total)
+        return _without_doubt(verdict, evidence, count, agree=agree)
     if evidence == "consistent":
         return End(
             remark=f"{total - count} records were added while this scan was going on; the next one brings them."
@@ -51,6 +70,8 @@ def judge_end(verdict: Verdict, evidence: Evidence, count: int, where: str) -> E
     if outcome in verdict.earlier:
         return End(
             shown=False,
+            stays=agree,
+            short=not about and count < total * _NEARLY_ALL,
             remark=f"The API announces {total} records and gave the same {count} different ones in two scans: some "
             "come twice, or its total is wrong.",
         )
@@ -60,8 +81,7 @@ def judge_end(verdict: Verdict, evidence: Evidence, count: int, where: str) -> E
             where=where,
             do="run again when less is being changed, or read it by cursor, key or window instead of by page.",
         )
-    verdict.earlier.append(outcome)
-    verdict.scans, verdict.checksum = verdict.scans + 1, 0
+    verdict.scan_again(outcome)
     return End(
         again=True,
         shown=False,
@@ -69,13 +89,25 @@ def judge_end(verdict: Verdict, evidence: Evidence, count: int, where: str) -> E
     )
 
 
-def _without_doubt(evidence: Evidence, count: int, total: int | None) -> End:
-    if evidence == "none":
-        return End(
-            shown=False,
-            remark="Rows may shift while pages are counted, and nothing announces their number, so this scan is not "
-            "shown to be complete; the next one finds what it missed.",
-        )
-    if total is not None and count > total:
-        return End(remark=f"The API announced {total} records and gave {count}.")
-    return End()
+def _without_doubt(verdict: Verdict, evidence: Evidence, count: int, *, agree: bool) -> End:
+    total = verdict.total
+    if evidence != "none":
+        if total is not None and count > total:
+            return End(remark=f"The API announced {total} records and gave {count}.")
+        return End()
+    outcome = (count, verdict.checksum, total)
+    if agree and outcome in verdict.earlier:
+        return End()
+    if agree and verdict.scans < _MOST_SCANS:
+        verdict.scan_again(outcome)
+        return End(again=True, shown=False)
+    return End(
+        shown=False,
+        stays=agree,
+        remark="Rows may shift while pages are counted, and nothing announces their number, so this scan is not "
+        + (
+            "shown to be complete: something else came in each scan, and the next reading begins where this one began."
+            if agree
+            else "shown to be complete; the next one finds what it missed."
+        ),
+    )

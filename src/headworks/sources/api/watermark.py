@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from headworks.redaction import excerpt
 from headworks.sources.api.memory import MOST_EXPECTED, digest
 from headworks.sources.api.records import value_of
 from headworks.sources.api.resource import Incremental
-from headworks.sources.api.values import SECOND, Value, Values, moment_us
+from headworks.sources.api.values import Value, Values, moment_us
 
 
 class Watermark:
@@ -26,17 +27,40 @@ class Watermark:
         self.high = high
         self._ties: list[tuple[Value, bytes]] = []
         self._overflown = False
+        self.read = self.unread = 0
+        self._example = b""
 
     def see(self, raws: Sequence[bytes | None], records: Sequence[bytes]) -> None:
         """Look at a page: the raw cursor value of each record, and the records."""
         for raw, record in zip(raws, records, strict=True):
             value = self._values.read(value_of(raw))
             if value is None or not _comparable(value, self.high):
+                self._passed(raw)
                 continue
+            self.read += 1
             if self.high is None or value > self.high:  # type: ignore[operator]
                 self.high = value
             self._ties.append((value, record))
         self._prune()
+
+    def _passed(self, raw: bytes | None) -> None:
+        """Remember a value that is none of the format; nothing and null are no values."""
+        if raw is not None and raw != b"null":
+            self.unread += 1
+            self._example = self._example or raw
+
+    def remark(self) -> str:
+        """Say how many records have a value that cannot be read; empty where none has."""
+        if not self.unread:
+            return ""
+        said = excerpt(self._example.decode("utf-8", "replace"), 60)
+        unread = f"{self.unread} records have a {self._spec.field} that cannot be read as {self._spec.format}"
+        start = f"{unread}, such as {said}"
+        if self.read:
+            return f"{start}: they do not move the position."
+        return (
+            f"{start}: the position does not move, and every run reads all of it again. Correct the format."
+        )
 
     def next_mark(self) -> Value | None:
         """Return the watermark once the pass has ended: never in the future, never behind the last one."""
@@ -55,7 +79,8 @@ class Watermark:
     def _prune(self) -> None:
         begin = self.next_mark()
         if isinstance(begin, int):
-            begin -= round(self._spec.lookback_s * SECOND)
+            # A parameter that is coarser than the field, such as a day, brings all of its unit again.
+            begin = self._values.first_us(begin)
         if begin is not None:
             self._ties = [tie for tie in self._ties if tie[0] >= begin]  # type: ignore[operator]
         if len(self._ties) > MOST_EXPECTED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -54,7 +55,11 @@ def test_one_malformed_record_costs_no_other(records: list[object], spoilt: str)
             [b'{"a": 1}', b"null", b'{"nod":2}'],
         ),
         ("a[].b[]", b'{"a":[{"b":[1,2]},{"b":[3]}]}', [b"1", b"2", b"3"]),
-        ("rates{}", b'{"rates":{"EUR":1.10,"USD":{"x":2}}}', [b"1.10", b'{"x":2}']),
+        (
+            "rates{}",
+            b'{"rates":{"EUR":1.10,"USD":{"x":2}}}',
+            [b'{"_key":"EUR","_value":1.10}', b'{"_key":"USD","x":2}'],
+        ),
         ('"@odata.value"', b'{"@odata.value":[1]}', [b"1"]),
         ("data", b'{"data":[{"a":1},]}', [b'{"a":1}']),
         ("data", b'{"data":[{"a":"\\ud800"}]}', [b'{"a":"\\ud800"}']),
@@ -73,9 +78,6 @@ def test_records_lie_at_any_path(path: str, body: bytes, records: list[bytes]) -
         (b"<html>", "not JSON"),
         (b"null", "not JSON"),
         (b"[]", "an array"),
-        (b'{"data":null}', "data is null"),
-        (b'{"data":{"items":null}}', "items is null"),
-        (b'{"data":{}}', "no data.items"),
         (b'{"data":{"items":[{"id":1},{"id', "truncated"),
         (b'{"data":{"items":[{"id":"x]}}', "truncated"),
         (b'{"data":{"items":[]},"error":"busy"}', "error says busy"),
@@ -86,6 +88,39 @@ def test_records_lie_at_any_path(path: str, body: bytes, records: list[bytes]) -
 def test_what_is_no_page_is_damaged_and_says_why(body: bytes, why: str) -> None:
     with pytest.raises(PageUnreadable, match=why):
         split(body, ITEMS)
+
+
+@pytest.mark.parametrize(
+    ("body", "vacant", "absent"),
+    [
+        (b'{"data":null}', "data is null", False),
+        (b'{"data":[]}', r"data is \[\]", False),
+        (b'{"data":{"items":null}}', "items is null", False),
+        (b'{"data":{"items": { } }}', "items is {}", False),
+        (b'{"data":{"items":false}}', "items is false", False),
+        (b'{"data":{}}', "no data.items", True),
+        (b'{"total":0}', "there is no data", True),
+    ],
+)
+def test_what_is_in_the_place_of_records_that_are_not_there_is_said(
+    body: bytes, vacant: str, absent: bool
+) -> None:
+    found = split(body, ITEMS)
+    assert found.records == []
+    assert re.search(vacant, found.vacant)
+    assert found.absent is absent
+
+
+def test_one_element_without_records_of_its_own_costs_no_other_its_records() -> None:
+    body = b'{"a":[{"b":[1]},{"b":null},{},{"b":[2,3]}]}'
+    assert split(body, Envelope("a[].b[]")).records == [b"1", b"2", b"3"]
+    assert split(b'{"a":[{"c":[1]},{}]}', Envelope("a[].b[]")).absent
+
+
+def test_fields_that_are_null_and_fields_that_are_not_there_are_told_apart() -> None:
+    envelope = Envelope("data", ("next", "page.next", "links.0.href"))
+    assert split(b'{"data":[],"next":null,"page":null}', envelope).fields == {"next": None, "page.next": None}
+    assert split(b'{"data":[],"links":[{"href":"x"}]}', envelope).fields == {"links.0.href": "x"}
 
 
 def test_empty_errors_are_no_error() -> None:

@@ -9,7 +9,7 @@ What belongs here: the protocol and what passes through it. What does not: any k
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -44,9 +44,10 @@ class Page:
     """What a page said about the scan.
 
     ``records`` counts what it held, ``fresh`` those of them that were not known yet. ``fields`` are the fields of
-    its envelope by path, None where absent; ``headers`` have lower-case names. ``total`` is the number of records
-    that the API announced, ``last`` holds fields of its last record. ``missing``: the API says that there is no
-    such page.
+    its envelope by path, those that are there; ``known`` names those that earlier pages had. ``headers`` have
+    lower-case names. ``total`` is the number of records that the API announced, ``last`` holds fields of its last
+    record. ``missing``: the API says that there is no such page. ``outline`` has what the body of a first page holds
+    beside its records.
     """
 
     records: int
@@ -57,18 +58,25 @@ class Page:
     total: int | None = None
     url: str = ""
     missing: bool = False
+    known: Collection[str] = ()
+    outline: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Step:
     """What follows a page: the next state, or the end (None) with what shows that the scan was whole.
 
-    ``remark`` is for people: something about the API that they should know.
+    ``remark`` is for people: something about the API that they should know. ``seen`` names the fields and headers that
+    the page had of those that say what follows; ``absent`` those whose absence alone made this the end, which shows
+    nothing as long as no page ever had them. ``doubt`` says why the end is none that anything shows.
     """
 
     state: State | None
     evidence: Evidence = "none"
     remark: str = ""
+    seen: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    doubt: str = ""
 
 
 class Paginator(Protocol):

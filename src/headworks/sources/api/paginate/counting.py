@@ -10,6 +10,7 @@ What belongs here: page numbers and offsets. What does not: cursors, keys and li
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
@@ -226,9 +227,12 @@ class PageNumbers(_Counting):
         return {**state, "page": number, "past": past}
 
     def _by_next(self, state: State, counted: State, page: Page) -> Step:
-        following = page.fields.get(self.next_field or "")
+        name = self.next_field or ""
+        following = page.fields.get(name)
         if following is None or following is False or following == "":
-            return self._end(counted)
+            return replace(
+                self._end(counted), absent=() if name in page.fields else (name,), seen=self._has(page)
+            )
         try:
             number = int(following)
         except (TypeError, ValueError) as problem:
@@ -237,7 +241,10 @@ class PageNumbers(_Counting):
             if number == state["page"] or number == 0:
                 return self._end(counted)
             raise ReadIncomplete(f"The API sends back from page {state['page']} to page {number}.")
-        return Step({**counted, "page": number}, remark=self._remark(state, counted))
+        return Step({**counted, "page": number}, remark=self._remark(state, counted), seen=self._has(page))
+
+    def _has(self, page: Page) -> tuple[str, ...]:
+        return tuple(name for name in self.fields if name in page.fields)
 
 
 class Offset(_Counting):
@@ -289,7 +296,9 @@ class Offset(_Counting):
         counted = self._seen(state, page)
         if page.missing or page.records == 0 or self._is_end(counted, page) or self._is_short(counted, page):
             return self._end(counted)
-        onward = {**counted, "offset": state["offset"] + page.records, "step": page.records}
+        # A page may hold more than was asked for, such as rows that are pinned to its top: they take no place.
+        step = min(page.records, self.size) if self.limit_parameter else page.records
+        onward = {**counted, "offset": state["offset"] + step, "step": step}
         return Step(onward, remark=self._remark(state, counted))
 
     def doubt(self, state: State, page: Page) -> str:
@@ -300,7 +309,7 @@ class Offset(_Counting):
 
     def ahead(self, state: State, steps: int) -> State | None:
         """Guess the offset after so many steps of the largest page seen, up to what was announced."""
-        step = state["size"]
+        step = min(state["size"], self.size) if self.limit_parameter else state["size"]
         following = state["offset"] + step * steps
         if not step or (state["total"] is not None and following - self.first > state["total"]):
             return None

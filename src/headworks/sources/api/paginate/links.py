@@ -16,10 +16,12 @@ from pydantic import Field
 from headworks.errors import ReadIncomplete
 from headworks.sources.api.addresses import joined
 from headworks.sources.api.paginate.base import Ask, Page, State, Step, put, together
+from headworks.sources.api.paginate.shifting import Shifting, tally
 from headworks.sources.api.paginate.tokens import _Onward, is_end
 from headworks.sources.api.paths import FieldPath
 
 _LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:\"(?:[^\"\\]|\\.)*\"|[^\s;,]*))?)*)")
+_LINK_HEADER = "the header Link"
 _RELATION = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,]+))", re.IGNORECASE)
 
 
@@ -32,7 +34,7 @@ def next_link(header: str) -> str | None:
     return None
 
 
-class _Followed(_Onward):
+class _Followed(_Onward, Shifting):
     """What the kinds have in common: the first page is asked for with a size, each further one by its address."""
 
     size_parameter: str | None = Field(
@@ -55,6 +57,14 @@ class _Followed(_Onward):
             return Ask(url=state["url"], alone=True)
         return put("query", self.size_parameter, self.size) if self.size_parameter else Ask()
 
+    def _onward(self, state: State, page: Page, url: str, seen: tuple[str, ...]) -> Step:
+        """Go on to an address, or to a token of a header."""
+        return Step({**tally(state, page), "url": url, **self._numbered(state, url)}, seen=seen)
+
+    def _end(self, state: State, page: Page, seen: tuple[str, ...], name: str) -> Step:
+        """End, since nothing leads on; ``name`` is what would."""
+        return Step(None, self._evidence(state, page), seen=seen, absent=() if seen else (name,))
+
 
 class NextUrl(_Followed):
     """The body holds the next page's address, absolute or relative; none, null or an empty one ends the scan."""
@@ -70,11 +80,12 @@ class NextUrl(_Followed):
     def after(self, state: State, page: Page) -> Step:
         """Go on to the address, or end."""
         url = page.fields.get(self.url_field)
+        seen = (self.url_field,) if self.url_field in page.fields else ()
         if is_end(url):
-            return Step(None, "proven")
+            return self._end(state, page, seen, self.url_field)
         if not isinstance(url, str):
             raise ReadIncomplete(f"The next page's address is {url!r}, which is no address.")
-        return Step({"url": joined(page.url, url)})
+        return self._onward(state, page, joined(page.url, url), seen)
 
 
 class LinkHeader(_Followed):
@@ -85,7 +96,10 @@ class LinkHeader(_Followed):
     def after(self, state: State, page: Page) -> Step:
         """Go on to the address, or end."""
         url = next_link(page.headers.get("link", ""))
-        return Step({"url": joined(page.url, url)}) if url else Step(None, "proven")
+        seen = (_LINK_HEADER,) if "link" in page.headers else ()
+        if not url:
+            return self._end(state, page, seen, _LINK_HEADER)
+        return self._onward(state, page, joined(page.url, url), seen)
 
 
 class NextHeader(_Followed):
@@ -107,6 +121,8 @@ class NextHeader(_Followed):
     def after(self, state: State, page: Page) -> Step:
         """Go on to the address or token, or end."""
         value = page.headers.get(self.header.lower(), "").strip()
+        name = f"the header {self.header}"
+        seen = (name,) if self.header.lower() in page.headers else ()
         if not value:
-            return Step(None, "proven")
-        return Step({"url": value if self.cursor_parameter else joined(page.url, value)})
+            return self._end(state, page, seen, name)
+        return self._onward(state, page, value if self.cursor_parameter else joined(page.url, value), seen)

@@ -14,6 +14,7 @@ from headworks.errors import ReadIncomplete
 from headworks.settings import Settings
 from headworks.sources.api.paginate.base import (
     Ask,
+    Evidence,
     Page,
     State,
     Step,
@@ -21,8 +22,10 @@ from headworks.sources.api.paginate.base import (
     put,
     together,
 )
+from headworks.sources.api.paginate.shifting import Shifting, more_than_one, tally
 from headworks.sources.api.paths import FieldPath
 
+_STRENGTH: tuple[Evidence, ...] = ("none", "consistent", "proven")
 _ENDS: tuple[Any, ...] = (None, "", 0, False, [], {})
 
 
@@ -71,7 +74,7 @@ class _Onward(Settings):
         return False
 
 
-class Cursor(_Onward):
+class Cursor(_Onward, Shifting):
     """A token in the body names the next page; none, null, an empty one or a false flag ends the scan."""
 
     kind: Literal["cursor"] = "cursor"
@@ -119,15 +122,27 @@ class Cursor(_Onward):
         """Go on with the next token, or end."""
         token = page.fields.get(self.cursor_field)
         more = page.fields.get(self.more_field) if self.more_field else None
+        seen = tuple(name for name in self.fields if name in page.fields)
         if is_end(token):
             if more is True:
-                raise ReadIncomplete("The API says that more follows, and gives no token to follow with.")
-            return Step(None, "proven")
-        if self.more_field and is_end(more):
-            return Step(None, "proven")
+                raise ReadIncomplete(
+                    f"The API says that more follows, and gives no token at {self.cursor_field} to follow with."
+                )
+            return Step(
+                None, self._evidence(state, page), seen=seen, absent=() if seen else (self.cursor_field,)
+            )
+        if self._says_end(page, more):
+            absent = () if self.more_field in page.fields else (str(self.more_field),)
+            return Step(None, self._evidence(state, page), seen=seen, absent=absent)
         if self.same_ends and token == state["cursor"]:
-            return Step(None, "proven")
-        return Step({"cursor": token})
+            return Step(None, self._evidence(state, page), seen=seen)
+        return Step({**tally(state, page), "cursor": token, **self._numbered(state, token)}, seen=seen)
+
+    def _says_end(self, page: Page, more: Any) -> bool:
+        """Tell whether the flag says that nothing follows; one that no page had so far says nothing beside a token."""
+        if not self.more_field or not is_end(more):
+            return False
+        return self.more_field in page.fields or self.more_field in page.known or page.records == 0
 
 
 class Keyset(_Onward):
@@ -186,12 +201,14 @@ class Keyset(_Onward):
     def after(self, state: State, page: Page) -> Step:
         """Go on after the last record's key, or end."""
         more = page.fields.get(self.more_field) if self.more_field else None
+        seen = tuple(name for name in self.fields if name in page.fields)
         if page.records == 0:
             if more is True:
                 raise ReadIncomplete("The API says that more follows, and gave no record to follow from.")
-            return Step(None, "proven")
-        if self.more_field and is_end(more):
-            return Step(None, "proven")
+            return Step(None, "proven", seen=seen)
+        # A flag that no page had so far says nothing: the page after the last one will be empty.
+        if self.more_field and is_end(more) and (seen or self.more_field in page.known):
+            return Step(None, "proven", seen=seen)
         if self.short_page_ends and page.records < state["largest"]:
             return Step(None, "proven")
         key = page.last.get(self.key_field)
@@ -199,7 +216,7 @@ class Keyset(_Onward):
             raise ReadIncomplete(f"The last record of a page has no {self.key_field} to go on from.")
         if key == state["key"]:
             return self._stuck(page)
-        return Step({"key": key, "largest": max(state["largest"], page.records)})
+        return Step({"key": key, "largest": max(state["largest"], page.records)}, seen=seen)
 
     def doubt(self, state: State, page: Page) -> str:
         """Doubt an empty page, unless a flag says that it is the last."""
@@ -238,15 +255,23 @@ class Composite(_Onward):
         """Go on with the next tokens, or end when none has one."""
         pairs = zip(self.cursors, state["cursors"], strict=True)
         steps = [cursor.after(part or cursor.begin(), page) for cursor, part in pairs]
+        seen = tuple(name for step in steps for name in step.seen)
         if all(step.state is None for step in steps):
-            return Step(None, "proven")
-        return Step({"cursors": [step.state for step in steps]})
+            weakest = min((step.evidence for step in steps), key=_STRENGTH.index)
+            return Step(
+                None, weakest, seen=seen, absent=tuple(name for step in steps for name in step.absent)
+            )
+        return Step({"cursors": [step.state for step in steps]}, seen=seen)
 
 
 class Single(_Onward):
     """One page is all there is."""
 
     kind: Literal["single"] = "single"
+    whole: bool = Field(
+        default=False,
+        description="The API promises all records in one answer, also where their number looks like a page's size.",
+    )
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -262,5 +287,12 @@ class Single(_Onward):
         return Ask()
 
     def after(self, state: State, page: Page) -> Step:
-        """End."""
-        return Step(None, "proven")
+        """End; a page that says of itself that more follows, or looks full, is not shown to be all."""
+        why = "" if self.whole else more_than_one(page)
+        if not why:
+            return Step(None, "proven")
+        return Step(
+            None,
+            doubt=f"The description says that there is one page, and {why}: this reading is not shown to be complete. "
+            "Describe how pages follow each other (headworks probe proposes it), or set whole: true.",
+        )

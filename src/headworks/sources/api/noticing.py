@@ -1,0 +1,87 @@
+"""Holds a description against what an API really sends: fields that no page and no record has are noticed and named.
+
+A field that is never there looks like the end of a scan, like a record without a key, like nothing new. So its absence
+means something only once it was seen.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from headworks.errors import SettingsError
+from headworks.sources.api.paginate.shifting import members
+from headworks.sources.api.records import FieldReader, value_of
+from headworks.sources.api.resource import Resource
+
+_ENOUGH = 5
+"""Records without a field that speak against its name, and not for a field that is often left out."""
+_LISTED = 8
+
+
+class Described:
+    """The described fields that are still to be seen in a record, and those that were seen anywhere."""
+
+    def __init__(self, resource: Resource, known: Iterable[str]) -> None:
+        self.known = set(known)
+        self._where = resource.path
+        names = {name: "key" for name in resource.key}
+        if resource.incremental is not None:
+            names[resource.incremental.field] = "incremental.field"
+        self._roles = names
+        self._missed: dict[str, int] = {}
+        self._sample: bytes = b""
+
+    def see(self, records: Sequence[bytes]) -> None:
+        """Look at a page's records; raises `SettingsError` where none of many has a field that is described."""
+        unseen = [name for name in self._roles if _record(name) not in self.known]
+        if not unseen or not records:
+            return
+        self._sample = self._sample or records[0]
+        for name, column in zip(unseen, FieldReader(unseen).columns(records), strict=True):
+            if any(raw is not None for raw in column):
+                self.known.add(_record(name))
+                self._missed.pop(name, None)
+                continue
+            self._missed[name] = self._missed.get(name, 0) + len(records)
+            if self._missed[name] >= _ENOUGH:
+                raise SettingsError(
+                    f"None of the first {self._missed[name]} records has the field {name}, which the description names "
+                    f"as its {self._roles[name]}.{probably(name, self._fields())}",
+                    where=self._where,
+                    do=f"correct {self._roles[name]} of the resource.",
+                )
+
+    def remark(self) -> str:
+        """Say which described fields no record had; empty where none is lacking."""
+        return " ".join(
+            f"No record had the field {name}, which the description names as its {self._roles[name]}."
+            f"{probably(name, self._fields())}"
+            for name in self._missed
+        )
+
+    def _fields(self) -> Mapping[str, Any]:
+        sample = value_of(self._sample)
+        return sample if isinstance(sample, dict) else {}
+
+
+def probably(name: str, there: Mapping[str, Any], headers: Iterable[str] = ()) -> str:
+    """Say which of the fields that are there is probably meant, or which there are; begins with a blank."""
+    found = [path for path, value in members(there) if not isinstance(value, (dict, list))]
+    found += [f"the header {header}" for header in headers]
+    if not found:
+        return ""
+    last = name.rpartition(".")[2]
+    same = [path for path in found if path == last or path.endswith(f".{last}")]
+    near = same or difflib.get_close_matches(name, found, 1, 0.6)
+    near = near or [
+        path for path in found if difflib.SequenceMatcher(None, path.rpartition(".")[2], last).ratio() >= 0.7
+    ]
+    if near:
+        return f" It has `{near[0]}`; the description says `{name}`."
+    return f" It has {', '.join(found[:_LISTED])}{' and more' if len(found) > _LISTED else ''}."
+
+
+def _record(name: str) -> str:
+    return f"record {name}"
