@@ -93,6 +93,8 @@ def mirror_table(run: Run, ingested: Ingested) -> RefineOutcome:
         report.unchanged,
         report.deleted,
     )
+    for change in report.columns:
+        get_run_logger().warning("%s: column %s.", dataset.name, change)
     return outcome
 
 

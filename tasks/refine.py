@@ -26,6 +26,8 @@ def refine_dataset(run: Run, dataset: Dataset) -> RefineOutcome:
         report.deleted,
         report.waiting,
     )
+    for change in report.columns:
+        get_run_logger().warning("%s: column %s.", dataset.name, change)
     if outcome.gate is not None and not outcome.gate.open:
         get_run_logger().error("%s: gate closed: %s", dataset.name, "; ".join(outcome.gate.reasons))
     return outcome

@@ -29,7 +29,7 @@ from headworks.lake.store import Lake
 from headworks.quality.limits import AnomalyLimits
 from headworks.refine.dataset import Dataset
 from headworks.refine.mirror import mirror
-from headworks.refine.refinement import Refinement, RefineOutcome, refine
+from headworks.refine.refinement import PART_ROWS, Refinement, RefineOutcome, refine
 from headworks.settings import RejectLimits
 from tests.support.faults import Crash, crash_after, crash_before, happened_but_failed, not_happened, writes
 from tests.support.items import Ticking
@@ -58,7 +58,8 @@ class Feed:
     """Frames that come one after another, each landed and refined by a declaration."""
 
     def __init__(self, lake: Lake) -> None:
-        self.lake, self.frames, self.clock = lake, [], Ticking()  # type: ignore[var-annotated]
+        self.lake, self.clock, self.part_rows = lake, Ticking(), PART_ROWS
+        self.frames: list[pl.DataFrame] = []
 
     def land(self, ids: list[int], at: int = 1, **columns: pl.Series) -> None:
         rows = {"id": ids, "at": [at] * len(ids)}
@@ -70,7 +71,8 @@ class Feed:
         )
 
     def refine(self, dataset: Dataset, **asked: Any) -> RefineOutcome:
-        outcome = refine(Refinement(self.lake, "run", clock=self.clock), dataset, **asked)
+        work = Refinement(self.lake, "run", clock=self.clock, part_rows=self.part_rows)
+        outcome = refine(work, dataset, **asked)
         assert outcome.gate is None or outcome.gate.open, outcome.gate
         return outcome
 
@@ -93,17 +95,21 @@ def money(*values: str, dtype: pl.DataType = FINER) -> pl.Series:
     return pl.Series([Decimal(value) for value in values], dtype=dtype)
 
 
+@pytest.mark.parametrize("part_rows", [1, PART_ROWS])
 @pytest.mark.parametrize("keeps", ["newest", "first", "history"])
-def test_a_wider_type_keeps_every_value_over_later_runs(feed: Feed, keeps: str) -> None:
+def test_a_wider_type_keeps_every_value_over_later_runs(feed: Feed, keeps: str, part_rows: int) -> None:
+    """Whether a range is refined at once or, where it is large, in parts."""
+    feed.part_rows = part_rows
     old, new = declared(keeps, v=dy.Decimal(10, 2)), declared(keeps, v=dy.Decimal(14, 4))
     feed.land([1, 2], v=money("1.25", "99999999.99", dtype=CENTS))
     feed.refine(old)
     feed.land([3], v=money("30.5678"))
-    feed.refine(new)
+    assert feed.refine(new).report.columns == (f"v grew from {CENTS} to {FINER}",)
     feed.land([2], at=2, v=money("0.0001"))
     feed.refine(new)
     feed.land([4], v=money("9999999999.9999"))
-    assert feed.refine(new).report.inserted == 1
+    last = feed.refine(new).report
+    assert (last.inserted, last.columns) == (1, ())
     found = feed.silver("id", "at", "v")
     kept = [(1, 1, Decimal("1.2500")), (3, 1, Decimal("30.5678")), (4, 1, Decimal("9999999999.9999"))]
     assert set(kept) <= set(found)
@@ -129,9 +135,11 @@ def test_a_new_column_is_empty_in_the_rows_that_are_there(feed: Feed) -> None:
     feed.land([1, 2], v=pl.Series([1, 2]))
     feed.refine(declared(v=dy.Int64()))
     more = declared(v=dy.Int64(), w=dy.String(nullable=True))
+    told: list[str] = []
     for number in (3, 4, 5):
         feed.land([number], v=pl.Series([number]), w=pl.Series([f"w{number}"]))
-        feed.refine(more)
+        told += feed.refine(more).report.columns
+    assert told == ["w (String) is new, and empty in the rows that silver has"]
     assert feed.silver("id", "w") == [(1, None), (2, None), (3, "w3"), (4, "w4"), (5, "w5")]
 
 

@@ -115,6 +115,10 @@ class RefineReport(Report):
         description="Rejected rows that lack only the row they refer to, which may lie in another window.",
     )
     committed: bool = False
+    columns: tuple[str, ...] = Field(
+        default=(),
+        description="Columns of silver that changed with the declaration, before this range was merged.",
+    )
 
     @property
     def accepted(self) -> int:

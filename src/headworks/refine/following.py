@@ -11,7 +11,7 @@ from decimal import Decimal
 import polars as pl
 
 from headworks.lake.delta import Table
-from headworks.lake.drift import wider
+from headworks.lake.drift import drift_of, wider
 from headworks.lake.exact import exactly
 from headworks.lake.following import Wanted, columns_after, followed
 from headworks.refine.dataset import Dataset
@@ -28,6 +28,20 @@ def following(work: Refinement, dataset: Dataset, silver: Table, *, dry_run: boo
         return followed(work.lake, dataset.name, silver, wanted, work.token)
     columns = columns_after(silver, wanted)
     return silver if columns is None else silver.seen_as(columns)
+
+
+def changed_columns(dataset: Dataset, silver: Table) -> tuple[str, ...]:
+    """Return for people which columns a declaration changes in a silver table that has rows."""
+    drift = drift_of(dataset.silver_schema(), silver.schema)
+    if not drift.all() or not silver.row_count():
+        return ()
+    texts = [
+        f"{name} ({dtype}) is new, and empty in the rows that silver has"
+        for name, dtype in drift.new.items()
+        if not name.startswith("_")
+    ]
+    texts += [f"{name} grew from {before} to {after}" for name, (before, after) in drift.widened.items()]
+    return (*texts, *(f"{name} ({drift.dropped[name]}) is taken out" for name in drift.dropped))
 
 
 def _remade(dataset: Dataset, silver: Table) -> dict[str, pl.Expr]:

@@ -35,7 +35,7 @@ from headworks.quality.rules import REASONS
 from headworks.quality.views import AsItWouldBe, Candidate, Rows
 from headworks.refine.compare import Comparison
 from headworks.refine.dataset import CURRENT, DELETED, PROVENANCE, VALID_TO, VOID, Dataset
-from headworks.refine.following import following
+from headworks.refine.following import changed_columns, following
 from headworks.refine.history import compare_history
 from headworks.refine.judged import Judged, judge_range, quarantined
 from headworks.refine.parse import key_text
@@ -135,12 +135,15 @@ def _refine(work: Refinement, dataset: Dataset, *, dry_run: bool) -> RefineOutco
         )
     bronze = work.lake.must_open("bronze", dataset.name)
     silver = work.lake.ensure("silver", dataset.name, dataset.silver_schema())
+    columns = changed_columns(dataset, silver)
     silver = following(work, dataset, silver, dry_run=dry_run)
     todo = pending(dataset.name, bronze, silver)
     parts = split(bronze, todo, work.part_rows)
     if len(parts) > 1 and can_be_taken_in_parts(dataset):
-        return _refine_in_parts(work, dataset, bronze, silver, parts, dry_run=dry_run)
-    return _refine_at_once(work, dataset, bronze, silver, todo, dry_run=dry_run)
+        outcome = _refine_in_parts(work, dataset, bronze, silver, parts, dry_run=dry_run)
+    else:
+        outcome = _refine_at_once(work, dataset, bronze, silver, todo, dry_run=dry_run)
+    return outcome.model_copy(update={"report": outcome.report.model_copy(update={"columns": columns})})
 
 
 def _refine_at_once(
