@@ -61,7 +61,7 @@ RULES = (
     rule(
         "silver's types change in a try, which takes away the rejected rows that silver never named",
         FOLLOWING,
-        "    put_rejected(lake, dataset, attempt, pl.DataFrame(schema=SCHEMA))\n",
+        "    attempt = put_rejected(lake, dataset, attempt, pl.DataFrame(schema=SCHEMA))\n",
         "",
         f"{_F}::test_rejected_rows_stay_readable_and_count_once_over_a_widening",
     ),

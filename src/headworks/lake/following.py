@@ -17,7 +17,7 @@ from headworks.errors import AccountMismatch, SchemaChanged
 from headworks.lake.delta import Table
 from headworks.lake.drift import Change, Drift, drift_of
 from headworks.lake.exact import exactly
-from headworks.lake.quarantine import SCHEMA, TRY, WRITER, next_try, put_rejected
+from headworks.lake.quarantine import QUARANTINED, SCHEMA, TRY, WRITER, next_try, put_rejected
 from headworks.lake.silver import CHANGE, CHANGED_BY
 from headworks.lake.store import Lake
 from headworks.lake.translating import refused_when_stale
@@ -48,10 +48,11 @@ def followed(lake: Lake, dataset: str, silver: Table, wanted: Wanted, token: Tok
         return silver
     attempt = next_try(silver, token())
     # Rejected rows of tries that silver never named go, as with every try: silver knows the newest token alone.
-    put_rejected(lake, dataset, attempt, pl.DataFrame(schema=SCHEMA))
+    attempt = put_rejected(lake, dataset, attempt, pl.DataFrame(schema=SCHEMA))
     transactions = {
         WRITER: attempt.writer,
         TRY: attempt.token,
+        QUARANTINED: attempt.quarantined,
         CHANGE: silver.transaction(CHANGE) + 1,
         CHANGED_BY: attempt.token,
     }
