@@ -1,0 +1,153 @@
+"""The rules of versions and deletions: where each is in the code, and the tests that fail without it."""
+
+from __future__ import annotations
+
+from tests.rules.base import rule
+
+COMPARE, HISTORY, PARSE, REFERENCES, REPLAY, VANISHING = (
+    f"src/headworks/refine/{name}.py"
+    for name in ("compare", "history", "parse", "references", "replay", "vanishing")
+)
+NESTED, QUARANTINE = "src/headworks/lake/nested.py", "src/headworks/lake/quarantine.py"
+GATE = "src/headworks/quality/gate.py"
+
+_D = "tests/integration/test_deletions.py"
+_N = "tests/integration/test_nested.py"
+
+RULES = (
+    rule(
+        "ties of the cursor are decided by the order of landing",
+        PARSE,
+        "pl.when(pl.col(LANDED).is_null()).then(stamped).otherwise(noted)",
+        "stamped",
+        f"{_D}::test_within_a_stream_the_sequence_decides_and_no_clock",
+        f"{_D}::test_of_two_full_reads_the_later_counts_and_no_clock",
+    ),
+    rule(
+        "a tombstone without a cursor ends what arrived before it",
+        COMPARE,
+        "told = pl.when(floating()).then(pl.max_horizontal(ARRIVAL, VOID)).otherwise(VOID)",
+        "told = pl.col(VOID)",
+        f"{_D}::test_a_tombstone_with_nothing_but_its_key_ends_the_key",
+    ),
+    rule(
+        "of a batch the first version is kept where the first is asked for",
+        COMPARE,
+        'began = alive.unique(subset=list(key), keep="first", maintain_order=True)',
+        'began = alive.unique(subset=list(key), keep="last", maintain_order=True)',
+        f"{_D}::test_the_first_of_a_batch_is_the_first",
+    ),
+    rule(
+        "a row that lacks a part of its key is rejected",
+        PARSE,
+        "    return [name for name in dict.fromkeys([*dataset.key, *cursor]) if columns[name].nullable]",
+        "    return [name for name in cursor if columns[name].nullable]",
+        f"{_D}::test_a_row_without_a_key_is_rejected_and_not_there_once_more_with_each_reading",
+    ),
+    rule(
+        "a version without a beginning is rejected by a history",
+        PARSE,
+        "    return [name for name in dict.fromkeys([*dataset.key, *cursor]) if columns[name].nullable]",
+        "    return [name for name in dataset.key if columns[name].nullable]",
+        f"{_D}::test_a_version_without_a_beginning_is_rejected_by_a_history",
+    ),
+    rule(
+        "a null in an optional reference refers to nothing",
+        REFERENCES,
+        "    if not dataset.is_optional(reference):",
+        "    if True:",
+        f"{_D}::test_a_null_refers_to_nothing_where_the_reference_is_optional",
+    ),
+    rule(
+        "what arrived before a deletion is raised by nothing",
+        COMPARE,
+        "    void = _ended(ARRIVAL, _there(VOID)) & ~floating()",
+        "    void = pl.lit(value=False)",
+        f"{_D}::test_a_replay_does_not_raise_a_key_that_was_deleted_since",
+    ),
+    rule(
+        "a full read ends the keys that only the quarantine knows",
+        VANISHING,
+        "        _kept_out(unshown, rows, generation, floor, dataset),",
+        "        none,",
+        f"{_D}::test_a_replay_does_not_raise_a_key_that_was_deleted_since",
+    ),
+    rule(
+        "a key that was wrongly missed comes back by its key",
+        VANISHING,
+        "        _back(back, generation, floor),",
+        "        none,",
+        f"{_D}::test_a_key_that_was_wrongly_missed_comes_back_by_its_key_alone",
+    ),
+    rule(
+        "a first version that was deleted comes back when it is shown again",
+        COMPARE,
+        "otherwise(gone | ended)",
+        "otherwise(ended)",
+        f"{_D}::test_a_key_that_was_wrongly_deleted_comes_back_when_it_is_shown_again",
+    ),
+    rule(
+        "a history takes a deletion back when its version is shown again",
+        HISTORY,
+        "            and any(one[VALID_FROM] == base and one[ARRIVAL] > row[ARRIVAL] for one in seen)",
+        "            and False",
+        f"{_D}::test_a_key_that_was_wrongly_deleted_comes_back_when_it_is_shown_again",
+    ),
+    rule(
+        "a full read with a record that nobody can name deletes nothing",
+        VANISHING,
+        "    held = _unidentified(lake, dataset, silver, generation, landed, read)",
+        "    held = 0",
+        f"{_D}::test_a_full_read_with_a_record_that_nobody_can_name_deletes_nothing",
+    ),
+    rule(
+        "a deletion lies after the version that it ends, whatever the clocks say",
+        HISTORY,
+        "        moment = _next(base, dtype) if told is None or told <= base else told",
+        "        moment = _next(base, dtype) if told is None else told",
+        f"{_D}::test_a_key_that_is_gone_is_not_current_whatever_the_clock_of_the_source",
+    ),
+    rule(
+        "what was landed before a full read is told by the order of landing",
+        VANISHING,
+        "~pl.col(DELETED) & (pl.col(ARRIVAL) <= floor)",
+        "~pl.col(DELETED) & ~_landed_since(generation.before)",
+        f"{_D}::test_a_deletion_is_found_after_the_bronze_of_its_key_has_aged",
+    ),
+    rule(
+        "what stands in the place of an array is refused by name",
+        NESTED,
+        "            if elements is None:",
+        "            if elements is None and [].append(1):",
+        f"{_N}::test_what_stands_in_the_place_of_an_array_is_taken_or_refused_by_name",
+    ),
+    rule(
+        "elements have the order in which their parents were landed",
+        NESTED,
+        '            .sort("landed", "_ingested_at", "_stream", "_sequence", nulls_last=False)',
+        '            .sort("_stream", "_sequence")',
+        f"{_N}::test_a_parent_without_a_cursor_that_was_read_later_has_the_elements_that_count",
+    ),
+    rule(
+        "a try that slept through others writes no rejected rows",
+        QUARANTINE,
+        "    if silver is not None and silver.transaction(WRITER) + 1 != attempt.writer:",
+        "    if False:",
+        "tests/integration/test_quarantine.py::"
+        "test_a_run_that_slept_through_two_others_leaves_no_rejected_row_twice",
+    ),
+    rule(
+        "a replay is held against the contract for the table",
+        REPLAY,
+        "    checks += of_table\n",
+        "",
+        "tests/integration/test_replay.py::test_a_replay_is_held_against_the_contract_for_the_table_too",
+    ),
+    rule(
+        "a small batch without a good row closes the gate",
+        GATE,
+        "    too_many = none_good or ",
+        "    too_many = ",
+        "tests/unit/quality/test_gate.py::test_rejects_are_limited_by_share_and_by_number",
+    ),
+)
