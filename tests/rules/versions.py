@@ -89,8 +89,8 @@ RULES = (
     rule(
         "a history takes a deletion back when its version is shown again",
         HISTORY,
-        "            and any(one[VALID_FROM] == base and one[ARRIVAL] > row[ARRIVAL] for one in seen)",
-        "            and False",
+        "any(one[VALID_FROM] == base and one[ARRIVAL] > row[ARRIVAL] for one in seen)",
+        "False",
         f"{_D}::test_a_key_that_was_wrongly_deleted_comes_back_when_it_is_shown_again",
     ),
     rule(
