@@ -20,6 +20,22 @@ Reading = Literal["live", "full", "window", "backfill"]
 OF_WINDOWS: frozenset[str] = frozenset({"window", "backfill"})
 """The readings of a window."""
 
+OWN_IN_BRONZE = frozenset(
+    {
+        *("_stream", "_sequence", "_row", "_ingested_at", "_landed", "_deleted"),
+        *("_refused", "_raw", "_file", "_file_version", "_line"),
+    }
+)
+"""The columns that bronze keeps for itself, beside those of a source."""
+
+OWN_IN_SILVER = frozenset(
+    {
+        *("_cursor", "_arrival", "_ingested_at", "_stream", "_sequence", "_row"),
+        *("_deleted", "_void_until"),
+    }
+)
+"""The columns that silver keeps for itself, beside those that are declared."""
+
 _DATASET = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _STREAM = re.compile(r"[a-z][a-z0-9_.]*(@[A-Za-z0-9_.\-]+)?")
 _STAMP = r"\d+T\d{6}(?:\.\d{6})?"

@@ -19,7 +19,7 @@ from headworks.lake.quarantine import WRITER
 from headworks.lake.silver import CHANGE, CHANGED_BY
 from headworks.lake.store import Lake
 from headworks.lake.translating import reading, refused_when_stale, translated
-from headworks.names import check_dataset
+from headworks.names import OWN_IN_SILVER, check_dataset
 from headworks.observe.report import Report, TableRef
 
 CODE = "#code"
@@ -92,7 +92,7 @@ def pinned_inputs(lake: Lake, pins: Pins, datasets: tuple[str, ...]) -> dict[str
     frames = {}
     for name in datasets:
         table = lake.must_open("silver", name, pins.version_of(name).version)
-        business = [column for column in table.columns if not column.startswith("_")]
+        business = [column for column in table.columns if column not in OWN_IN_SILVER]
         frames[name] = table.scan().filter(~pl.col("_deleted")).select(business)
     return frames
 

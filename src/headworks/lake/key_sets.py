@@ -84,11 +84,16 @@ def _in_order(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _missing(lake: Lake, bronze: Table, path: str, schema: pl.Schema) -> int:
-    """Count the keys that bronze has never seen."""
+    """Count the keys that neither bronze nor silver has seen."""
     names = list(schema)
     have = bronze.schema
     seen = bronze.scan().select(exactly(pl.col(name), have[name], dtype) for name, dtype in schema.items())
     unseen = lake.get_rows(path).join(seen, on=names, how="anti", nulls_equal=True)
+    silver = lake.open("silver", bronze.name.removeprefix("bronze."))
+    if silver is not None and set(names) <= set(silver.columns):
+        # Rows that retention took out of bronze have been seen: silver has their keys, deleted ones among them.
+        known = silver.scan().select(pl.col(name).cast(dtype, strict=False) for name, dtype in schema.items())
+        unseen = unseen.join(known, on=names, how="anti", nulls_equal=True)
     return int(unseen.select(pl.len()).collect(engine="streaming").item())
 
 

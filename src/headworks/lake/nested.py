@@ -22,6 +22,7 @@ from headworks.lake.delta import Table
 from headworks.lake.landing import Landing, land
 from headworks.lake.stamping import LANDED
 from headworks.lake.store import Lake
+from headworks.names import OWN_IN_BRONZE
 from headworks.observe.report import LandingReport
 from headworks.sources.base import REFUSAL, REFUSED, Batch, Position
 
@@ -148,7 +149,7 @@ def _parents(rows: pl.DataFrame) -> Iterator[Fields]:
         for record in rows.get_column("record"):
             yield _object_in(record) or {}
         return
-    names = [name for name in rows.columns if not name.startswith("_")]
+    names = [name for name in rows.columns if name not in OWN_IN_BRONZE]
     for row in rows.select(names).iter_rows(named=True):
         yield {name: _as_json(value) for name, value in row.items()}
 

@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 import polars as pl
 from pydantic import Field
 
-from headworks.names import OF_WINDOWS
+from headworks.names import OF_WINDOWS, OWN_IN_SILVER
 from headworks.observe.report import Report
 
 MOST_CATEGORIES = 60
@@ -118,7 +118,7 @@ def profile_columns(
     is a sample already.
     """
     latest = moment + future
-    names = [name for name in rows.columns if not name.startswith("_")]
+    names = [name for name in rows.columns if name not in OWN_IN_SILVER]
     if cursor is not None and not isinstance(rows.schema.get(cursor), pl.Datetime):
         cursor = None
     sample = rows if rows.height <= SAMPLE else rows.sample(SAMPLE, seed=0)

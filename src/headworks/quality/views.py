@@ -15,6 +15,8 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from headworks.names import OWN_IN_SILVER
+
 Rows = tuple[str, ...] | pl.DataFrame
 """The rows of a table that is there: its Parquet files, or a frame where the files cannot be reached by DuckDB."""
 
@@ -68,7 +70,7 @@ def files_of(candidate: Candidate) -> list[str]:
 def _merged(connection: duckdb.DuckDBPyConnection, candidate: AsItWouldBe) -> str:
     """Return SQL for the rows that are there without the batch's keys, and the batch."""
     connection.from_arrow(candidate.batch.to_arrow()).create_view("batch_rows")
-    alive = [name for name in candidate.batch.columns if not name.startswith("_")]
+    alive = [name for name in candidate.batch.columns if name not in OWN_IN_SILVER]
     columns = ", ".join(f'"{name}"' for name in alive)
     batch = f"SELECT {columns} FROM batch_rows"
     if _DELETED in candidate.batch.columns:
@@ -92,4 +94,5 @@ def _live(connection: duckdb.DuckDBPyConnection, rows: Rows, name: str) -> str:
         connection.from_parquet(list(rows), union_by_name=True).create_view(name)
     else:
         return _NOTHING
-    return f"SELECT COLUMNS(lambda c: NOT starts_with(c, '_')) FROM {name} WHERE NOT {_DELETED}"
+    own = ", ".join(f"'{column}'" for column in sorted(OWN_IN_SILVER))
+    return f"SELECT COLUMNS(lambda c: c NOT IN ({own})) FROM {name} WHERE NOT {_DELETED}"

@@ -16,6 +16,7 @@ from headworks.errors import SettingsError, SourceMissing
 from headworks.lake.drift import stored
 from headworks.lake.exact import exactly, fits, same_kind
 from headworks.lake.stamping import LANDED
+from headworks.names import OWN_IN_BRONZE
 from headworks.refine.dataset import ARRIVAL, BATCH, CURSOR, DELETED, PROVENANCE, Dataset
 from headworks.sources.base import RAW, REFUSED
 
@@ -99,7 +100,7 @@ def raw_records(rows: pl.DataFrame, dataset: Dataset) -> list[str]:
     if dataset.fields:
         records = [_decoded(record) for record in rows.get_column("record")]
     else:
-        columns = [name for name in rows.columns if not name.startswith("_")]
+        columns = [name for name in rows.columns if name not in OWN_IN_BRONZE]
         records = [
             json.dumps(row, default=str, ensure_ascii=False)
             for row in rows.select(columns).iter_rows(named=True)

@@ -16,7 +16,7 @@ import polars as pl
 from headworks.lake.delta import Table
 from headworks.lake.silver import Pending, StreamRange
 from headworks.lake.store import Lake
-from headworks.names import OF_WINDOWS, reading_of, window_of
+from headworks.names import OF_WINDOWS, OWN_IN_BRONZE, reading_of, window_of
 from headworks.observe.report import CheckReport, GateReport, RefineReport
 from headworks.quality.anomalies import check_anomalies, check_idle
 from headworks.quality.baselines import baseline, keep_profile
@@ -294,7 +294,7 @@ def _by_day(candidate: pl.DataFrame, dataset: Dataset, after: datetime | None) -
 def _fields(rows: pl.DataFrame, dataset: Dataset) -> tuple[dict[str, int], int]:
     """Return in how many rows the source gave each field, and of how many rows that was asked."""
     if not dataset.fields:
-        columns = [name for name in rows.columns if not name.startswith("_")]
+        columns = [name for name in rows.columns if name not in OWN_IN_BRONZE]
         given = rows.select(pl.col(columns).count()).row(0, named=True) if columns else {}
         return {name: int(count) for name, count in given.items() if count}, rows.height
     counted: dict[str, int] = {}

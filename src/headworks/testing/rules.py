@@ -28,6 +28,7 @@ import polars as pl
 from headworks.lake.landing import Landing, land
 from headworks.lake.quarantine import pending_rows, rejected_rows
 from headworks.lake.store import Lake
+from headworks.names import OWN_IN_SILVER
 from headworks.observe.report import GateReport, RefineReport
 from headworks.quality.limits import AnomalyLimits
 from headworks.refine.curation import GoldTable
@@ -113,7 +114,7 @@ def try_transform(
 
 def _typed(dataset: Dataset, rows: Sequence[Row]) -> pl.DataFrame:
     schema = pl.Schema(
-        {name: type_ for name, type_ in dataset.silver_schema().items() if not name.startswith("_")}
+        {name: type_ for name, type_ in dataset.silver_schema().items() if name not in OWN_IN_SILVER}
     )
     return pl.DataFrame([dict(row) for row in rows], schema=schema)
 
@@ -142,7 +143,7 @@ def _put_parents(lake: Lake, parent: str, columns: tuple[str, ...], rows: Sequen
 
 def _accepted(lake: Lake, dataset: Dataset) -> tuple[dict[str, Any], ...]:
     rows = lake.must_open("silver", dataset.name).scan().filter(~pl.col(DELETED)).collect()
-    business = [name for name in rows.columns if not name.startswith("_")]
+    business = [name for name in rows.columns if name not in OWN_IN_SILVER]
     return tuple(rows.select(business).sort(dataset.key).to_dicts())
 
 

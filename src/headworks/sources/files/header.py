@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from headworks.names import OWN_IN_BRONZE, OWN_IN_SILVER
 from headworks.sources.files.content import FileDamaged
 
-RESERVED = {
-    *("_file", "_file_version", "_line", "_refused", "_raw"),
-    *("_stream", "_sequence", "_row", "_ingested_at"),
-}
+RESERVED = OWN_IN_BRONZE | OWN_IN_SILVER
 MOST_COLUMNS = 5_000
 """Each commit of a table names all columns: more of them take minutes for a single row."""
 LONGEST_NAME = 1_000

@@ -12,6 +12,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from headworks.errors import SettingsError
+from headworks.names import OWN_IN_BRONZE, OWN_IN_SILVER
 from headworks.sources.column_types import LONGEST_DECIMAL
 from headworks.sources.sql.connect import Connection
 from headworks.sources.sql.decimals import narrowest
@@ -74,6 +75,12 @@ class Column:
 def schema_of(columns: list[Column], extremes: Extremes) -> pl.Schema:
     """Return the columns of a frame: the table's, and with ``beside`` a text column for each bounded one."""
     schema = {column.name: column.dtype for column in columns}
+    if own := sorted(name for name in schema if name.lower() in OWN_IN_BRONZE | OWN_IN_SILVER):
+        raise SettingsError(
+            f"The table has columns by names that the lake keeps for itself: {', '.join(own)}.",
+            do="read it by a query that gives them other names, such as SELECT ..., "
+            f'"{own[0]}" AS source{own[0]}.',
+        )
     if extremes == "beside":
         schema |= {f"{column.name}{TEXT_SUFFIX}": pl.String() for column in columns if column.bounded}
     return pl.Schema(schema)
