@@ -224,6 +224,15 @@ def test_a_key_that_was_wrongly_deleted_comes_back_when_it_is_shown_again(machin
     assert machine.alive() == {1: 10, 2: 20}
 
 
+def test_a_key_that_was_wrongly_deleted_comes_back_by_any_later_reading_of_it(machine: Machine) -> None:
+    """A window shows the same version again: no full read is needed to take the deletion back."""
+    machine.full(("1", 10, 1, LIVE), ("2", 20, 1, LIVE))
+    machine.full(("1", 10, 1, LIVE))
+    machine.land(("2", 20, 1, LIVE), stream=f"{NAME}@w1")
+    machine.refine()
+    assert machine.alive() == {1: 10, 2: 20}
+
+
 def test_a_key_that_was_wrongly_missed_comes_back_by_its_key_alone(machine: Machine) -> None:
     machine.land(("1", 10, 1, LIVE), ("2", 20, 1, LIVE))
     machine.refine()
