@@ -191,8 +191,11 @@ def test_a_total_that_does_not_survive_keeps_the_last_good_version(
 def test_a_closed_gate_at_the_first_load_shows_nothing_at_all(
     new_place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    gone = tmp_path / "contract.yml"
+    gone.write_text("")
     with monkeypatch.context() as patch:
-        use_contract(patch, GOLD, tmp_path / "contract.yml")
+        use_contract(patch, GOLD, gone)
+        gone.unlink()
         with pytest.raises(GateClosed):
             new_place.run()
     assert new_place.seen().tables == {}

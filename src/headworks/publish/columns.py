@@ -16,6 +16,7 @@ import polars as pl
 
 from headworks.errors import PublicationRefused
 from headworks.lake.drift import as_instance
+from headworks.refine.curation import printable
 
 _TYPES: dict[pl.DataType, str] = {
     pl.Boolean(): "boolean",
@@ -129,7 +130,10 @@ def refuse_values(frame: pl.DataFrame, key: Sequence[str], where: str) -> None:
 def keys_of(rows: pl.DataFrame, key: Sequence[str]) -> str:
     """Return the keys of the first rows as people read them, also where Python has no such value."""
     shown = rows.head(_ROWS_SHOWN).select(_text(name, rows.schema[name]).alias(name) for name in key)
-    told = ["/".join(f"{name}={value}" for name, value in row.items()) for row in shown.iter_rows(named=True)]
+    told = [
+        "/".join(f"{name}={printable(value)}" for name, value in row.items())
+        for row in shown.iter_rows(named=True)
+    ]
     return ", ".join(dict.fromkeys(told)) + (" …" if rows.height > _ROWS_SHOWN else "")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -190,7 +191,8 @@ def _explained(gold: GoldTable, what: str, frames: Inputs) -> Iterator[None]:
         if isinstance(problem, OSError | pl.exceptions.PolarsError) and heals(problem):
             raise storage_error(problem, f"gold.{gold.name}") from problem
         has = "; ".join(f"{name} has {', '.join(frame.collect_schema())}" for name, frame in frames.items())
-        said = " ".join(str(problem).split())[:300]
+        # Polars appends the plan, which is long and says no more.
+        said = " ".join(str(problem).partition("\n\n")[0].split())[:300]
         raise TransformFailed(
             f"Its {what} raised {type(problem).__name__}: {said}.",
             where=f"gold.{gold.name}",
@@ -274,9 +276,16 @@ def _check_key(scope: str, candidate: pl.DataFrame, key: tuple[str, ...]) -> Che
 def key_shown(rows: pl.DataFrame, key: tuple[str, ...]) -> str:
     """Return the keys of some rows as people read them."""
     shown = rows.select(key).unique(maintain_order=True).head(_ROWS_SHOWN)
-    return ", ".join(
-        "/".join(f"{name}={value}" for name, value in zip(key, row, strict=True)) for row in shown.iter_rows()
+    texts = (
+        "/".join(f"{name}={printable(value)}" for name, value in row.items())
+        for row in shown.iter_rows(named=True)
     )
+    return ", ".join(texts)
+
+
+def printable(value: Any) -> str:
+    """Return a value as text without characters that a terminal or a log would take for its own."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(value))
 
 
 def _check_types(scope: str, there: Table, candidate: pl.DataFrame, retyped: tuple[str, ...]) -> CheckReport:
