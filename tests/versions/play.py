@@ -23,6 +23,8 @@ def main() -> int:
         if found:
             differ += 1
             print(found, flush=True)
+        if (seed - first + 1) % 50 == 0:
+            print(f"{seed - first + 1} sequences so far, {differ} differ", flush=True)
     print(f"{last - first} sequences, {differ} differ, {time.monotonic() - began:.0f} s", flush=True)
     return 1 if differ else 0
 
