@@ -20,6 +20,9 @@ Reading = Literal["live", "full", "window", "backfill"]
 OF_WINDOWS: frozenset[str] = frozenset({"window", "backfill"})
 """The readings of a window."""
 
+AGED = "#aged"
+"""The transaction that counts how often retention took rows out of a bronze table."""
+
 OWN_IN_BRONZE = frozenset(
     {
         *("_stream", "_sequence", "_row", "_ingested_at", "_landed", "_deleted"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dataframely as dy
@@ -11,12 +12,13 @@ import polars as pl
 import pytest
 
 from headworks.lake.landing import Landing, land
+from headworks.lake.maintenance import MaintenanceSettings, maintain
 from headworks.lake.nested import Nested, take_nested
 from headworks.lake.store import Lake
 from headworks.observe.report import RefineReport
 from headworks.refine.dataset import Dataset, Reference
 from headworks.refine.expressions import whole_number
-from headworks.refine.refinement import Refinement, refine
+from headworks.refine.refinement import Refinement, RefineOutcome, refine
 from headworks.settings import RejectLimits
 from tests.support.faults import Crash, writes
 from tests.support.sources import Frames
@@ -204,3 +206,41 @@ def test_a_parent_without_a_cursor_that_was_read_later_has_the_elements_that_cou
     refine(Refinement(lake, "run"), ORDERS)
     refine(Refinement(lake, "run"), replace(LINES, cursor=None))
     assert lake.must_open("silver", "t.lines").scan().collect().get_column("sku").to_list() == ["new"]
+
+
+def test_retention_keeps_what_a_child_has_not_taken_yet(lake: Lake) -> None:
+    """The child took the first order; the second waits for it in the parent's bronze, however old it gets."""
+    first, second = [order(1, 1, line("a", 1))], [order(2, 1, line("b", 1))]
+    landed(lake, first)
+    refine(Refinement(lake, "run"), ORDERS)
+    refine(Refinement(lake, "run"), LINES)
+    landed(lake, first, second)
+    refine(Refinement(lake, "run"), ORDERS)
+    _aged(lake)
+    assert lake.must_open("bronze", "t.orders").row_count() == 1
+    outcome = refine(Refinement(lake, "run"), LINES)
+    assert [row[:2] for row in lines(lake)] == [(1, 0), (2, 0)]
+    assert _warned(outcome) == []
+    _aged(lake)
+    assert lake.must_open("bronze", "t.orders").row_count() == 0
+
+
+def test_a_child_that_comes_after_retention_says_that_it_cannot_know(lake: Lake) -> None:
+    landed(lake, [order(1, 1, line("a", 1))])
+    refine(Refinement(lake, "run"), ORDERS)
+    _aged(lake)
+    landed(lake, [order(1, 1, line("a", 1))], [order(2, 1, line("b", 1))])
+    refine(Refinement(lake, "run"), ORDERS)
+    (told,) = _warned(refine(Refinement(lake, "run"), LINES))
+    assert "it is not known what they held" in told
+    assert _warned(refine(Refinement(lake, "run"), LINES)) == []
+
+
+def _aged(lake: Lake) -> None:
+    late = datetime.now(UTC) + timedelta(days=100)
+    maintain(lake, MaintenanceSettings(keep_days={"bronze": 90}), clock=lambda: late)
+
+
+def _warned(outcome: RefineOutcome) -> list[str]:
+    checks = outcome.gate.checks if outcome.gate else ()
+    return [check.detail for check in checks if check.outcome == "warned"]

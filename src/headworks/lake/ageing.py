@@ -12,6 +12,7 @@ import polars as pl
 
 from headworks.lake.delta import Table
 from headworks.lake.generations import ended_id
+from headworks.lake.nested import taken_by_children
 from headworks.lake.store import Lake
 from headworks.names import Layer
 
@@ -88,7 +89,9 @@ def _consumed(lake: Lake, bronze: Table, dataset: str) -> tuple[Consumed, ...]:
         )
         for stream, sequence in origins.iter_rows():
             kept.setdefault(stream, []).append(sequence)
-    return tuple(
-        Consumed(stream, silver.transaction(stream), tuple(kept.get(stream, ())))
-        for stream in bronze.streams()
-    )
+    children = taken_by_children(lake, dataset)
+
+    def upto(stream: str) -> int:
+        return min([silver.transaction(stream), *(taken.get(stream, 0) for taken in children)])
+
+    return tuple(Consumed(stream, upto(stream), tuple(kept.get(stream, ()))) for stream in bronze.streams())

@@ -23,7 +23,7 @@ from headworks.lake.generations import ended_id, marks_folder
 from headworks.lake.products import publications
 from headworks.lake.store import Lake, StoredObject
 from headworks.lake.translating import refused_when_stale
-from headworks.names import Layer, checkpoints_folder, table_path
+from headworks.names import AGED, Layer, checkpoints_folder, table_path
 from headworks.observe.report import Report
 from headworks.ports import Clock, system_clock
 from headworks.settings import Settings
@@ -157,7 +157,8 @@ class _Care:
         if rows and not self._dry_run:
             try:
                 with refused_when_stale(table.name):
-                    table.delete(expired.sql(), {})
+                    counted = {AGED: table.transaction(AGED) + 1} if self._layer == "bronze" else {}
+                    table.delete(expired.sql(), counted)
             except CandidateStale:
                 self._left.append("old rows: the table was busy")
                 return 0

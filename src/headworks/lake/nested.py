@@ -19,10 +19,10 @@ import polars as pl
 
 from headworks.errors import LakeUnusable
 from headworks.lake.delta import Table
-from headworks.lake.landing import Landing, land
+from headworks.lake.landing import Landing, land, read_head
 from headworks.lake.stamping import LANDED
 from headworks.lake.store import Lake
-from headworks.names import OWN_IN_BRONZE
+from headworks.names import AGED, OWN_IN_BRONZE, dataset_folder
 from headworks.observe.report import LandingReport
 from headworks.sources.base import REFUSAL, REFUSED, Batch, Position
 
@@ -66,15 +66,15 @@ class Elements:
         """Yield the elements of the parent's batches that were not taken yet, some batches at a time."""
         taken: dict[str, int] = dict((position or {}).get("streams", {}))
         records: list[_Element] = []
-        moved = False
+        moved, remarks = False, self._aged(position)
         for stream, sequence in self._pending(taken):
             records += self._elements(stream, sequence)
             taken[stream], moved = sequence, True
             if len(records) >= _BATCH_ELEMENTS:
-                yield self._batch(records, taken)
+                yield self._batch(records, taken, remarks)
                 records, moved = [], False
         if moved:
-            yield self._batch(records, taken)
+            yield self._batch(records, taken, remarks)
 
     def _pending(self, taken: Mapping[str, int]) -> Iterator[tuple[str, int]]:
         """Yield the batches of the parent that were not taken yet, in the order in which they were landed.
@@ -104,13 +104,30 @@ class Elements:
             if last > taken.get(stream, 0):
                 yield stream, last
 
-    def _batch(self, records: list[_Element], taken: Mapping[str, int]) -> Batch:
+    def _aged(self, position: Position | None) -> tuple[str, ...]:
+        """Return a warning where rows of the parent may have gone before they were taken."""
+        if not self.bronze.transaction(AGED):
+            return ()
+        before: dict[str, int] = (position or {}).get("streams", {})
+        batches = self.bronze.scan().select("_stream", "_sequence").unique().collect()
+        there = dict(batches.group_by("_stream").agg(pl.col("_sequence").min()).iter_rows())
+        if all(first <= before.get(stream, 0) + 1 for stream, first in there.items()):
+            return ()
+        return (
+            f"Retention took rows of {self.nested.parent} before their {self.nested.field} were taken: it is not known "
+            f"what they held. Read {self.nested.parent} in full to take what the source has",
+        )
+
+    def _batch(
+        self, records: list[_Element], taken: Mapping[str, int], remarks: tuple[str, ...] = ()
+    ) -> Batch:
         refused = sum(reason is not None for _, reason, _ in records)
         return Batch(
             pl.DataFrame(records, schema=self.schema, orient="row"),
             {"streams": dict(taken)},
             read=len(records),
             refused=refused,
+            remarks=remarks,
         )
 
     def _elements(self, stream: str, sequence: int) -> Iterator[_Element]:
@@ -137,10 +154,30 @@ class Elements:
 def take_nested(lake: Lake, dataset: str, nested: Nested, run_id: str, **ports: Any) -> LandingReport:
     """Land what a parent's bronze has of a child that the child's has not; ``ports`` are the landing's clock and token.
 
-    Raises `LakeUnusable` where the parent has no bronze table.
+    The parent's rows that the child has not taken are not let go by retention from then on; of those that went before,
+    the report warns. Raises `LakeUnusable` where the parent has no bronze table.
     """
+    lake.create_object(f"{_folder(nested.parent)}/{dataset}.json", {"child": dataset})
     elements = Elements(nested, lake.must_open("bronze", nested.parent))
     return land(Landing(lake, dataset, dataset, run_id, **ports), elements)
+
+
+def taken_by_children(lake: Lake, parent: str) -> list[Mapping[str, int]]:
+    """Return up to which sequence each dataset that is nested in another's records has taken each of its streams."""
+    folder = _folder(parent)
+    found: list[Mapping[str, int]] = []
+    for each in lake.list_objects(folder):
+        child = each.path.removeprefix(f"{folder}/").removesuffix(".json")
+        if "/" in child:
+            continue  # a child of a dataset whose name begins like this one's
+        bronze = lake.open("bronze", child)
+        position = None if bronze is None else read_head(lake, bronze, child, child).position
+        found.append((position or {}).get("streams", {}))
+    return found
+
+
+def _folder(parent: str) -> str:
+    return f"_headworks/nested/{dataset_folder(parent)}"
 
 
 def _parents(rows: pl.DataFrame) -> Iterator[Fields]:

@@ -47,7 +47,17 @@ from headworks.refine.work import PART_ROWS, Refinement, RefineOutcome, silver_r
 
 __all__ = ["PART_ROWS", "RefineOutcome", "Refinement", "commit_merge", "live_rows", "refine", "table_checks"]
 
-_SUMMED = ("landed", "released", "rejected", "superseded", "unchanged", "inserted", "updated", "deleted")
+_SUMMED = (
+    "landed",
+    "released",
+    "rejected",
+    "superseded",
+    "unchanged",
+    "inserted",
+    "updated",
+    "deleted",
+    "returned",
+)
 """What two tries of one run count together."""
 
 
@@ -124,9 +134,10 @@ def _with_earlier(before: Account, outcome: RefineOutcome) -> RefineOutcome:
 
 
 def _refine(work: Refinement, dataset: Dataset, *, dry_run: bool) -> RefineOutcome:
+    warnings: tuple[str, ...] = ()
     if dataset.nested is not None and not dry_run:
         ports = {"clock": work.clock, "token": work.token}
-        take_nested(work.lake, dataset.name, dataset.nested, work.run_id, **ports)
+        warnings = take_nested(work.lake, dataset.name, dataset.nested, work.run_id, **ports).warnings
     if dry_run and work.lake.open("bronze", dataset.name) is None:
         return RefineOutcome(
             report=RefineReport(
@@ -143,7 +154,27 @@ def _refine(work: Refinement, dataset: Dataset, *, dry_run: bool) -> RefineOutco
         outcome = _refine_in_parts(work, dataset, bronze, silver, parts, dry_run=dry_run)
     else:
         outcome = _refine_at_once(work, dataset, bronze, silver, todo, dry_run=dry_run)
-    return outcome.model_copy(update={"report": outcome.report.model_copy(update={"columns": columns})})
+    report = outcome.report.model_copy(update={"columns": columns})
+    return outcome.model_copy(update={"report": report, "gate": _warned(dataset, outcome.gate, warnings)})
+
+
+def _warned(dataset: Dataset, gate: GateReport | None, warnings: Sequence[str]) -> GateReport | None:
+    """Add what is not known of a range to what the gate said about it."""
+    scope = f"silver.{dataset.name}"
+    checks = [
+        CheckReport(
+            scope=scope,
+            name="rows not known",
+            kind="account",
+            outcome="warned",
+            severity="warning",
+            detail=warning,
+        )
+        for warning in warnings
+    ]
+    if gate is None:
+        return decide(scope, checks, contract_required=False) if checks else None
+    return gate.model_copy(update={"checks": (*gate.checks, *checks)})
 
 
 def _refine_at_once(
