@@ -7,6 +7,7 @@ import json
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from headworks.errors import LakeUnusable
 from headworks.lake.maintenance import MaintenanceSettings, TableCare, maintain
 from headworks.observe.freshness import FreshnessPromise, FreshnessReport, measure_freshness
 from tasks.extract import Run
@@ -33,6 +34,15 @@ def maintain_lake(run: Run, settings: MaintenanceSettings) -> tuple[TableCare, .
         key="maintenance",
         description="dry run" if run.dry_run else "what was done to each table",
     )
+    failed = [care for care in done if care.failed]
+    for care in failed:
+        get_run_logger().error("%s was not cared for: %s", care.table, care.failed)
+    if failed:
+        raise LakeUnusable(
+            f"{len(failed)} of {len(done)} tables were not cared for, such as {failed[0].table}: {failed[0].failed}",
+            where=run.lake,
+            do="read the log of this run; the other tables were cared for.",
+        )
     return done
 
 

@@ -8,9 +8,13 @@ CONSUMED, DELTA, SILVER, QUARANTINE, LANDING, STORE = (
     f"src/headworks/lake/{name}.py"
     for name in ("consumed", "delta", "silver", "quarantine", "landing", "store")
 )
+MAINTENANCE, PRODUCTS, PARTS = (
+    f"src/headworks/lake/{name}.py" for name in ("maintenance", "products", "parts")
+)
 REFINEMENT, GOLD = "src/headworks/refine/refinement.py", "src/headworks/lake/gold.py"
 _BACK, _NAMES = "tests/integration/test_set_back.py", "tests/integration/test_dataset_names.py"
 _FAILED = "tests/integration/test_failed_commits.py"
+_GROWTH = "tests/integration/test_growth.py"
 _Q = "tests/integration/test_quarantine.py"
 
 RULES = (
@@ -97,5 +101,55 @@ RULES = (
         "    if gold is None or gold.restored_since(gold.transaction(AT)) is not None:",
         "    if gold is None:",
         f"{_BACK}::test_a_table_that_was_set_back_is_refused_or_the_lake_is_exact_again",
+    ),
+    rule(
+        "files are removed by looking at those that are there",
+        MAINTENANCE,
+        "        if not table.remembers_replaced(self._replaced_days()):",
+        "        if True:",
+        f"{_GROWTH}::test_what_the_log_forgot_is_removed_all_the_same",
+        f"{_GROWTH}::test_files_of_killed_writers_go_once_no_run_can_be_so_long",
+    ),
+    rule(
+        "files that were replaced a moment ago stay",
+        MAINTENANCE,
+        " | (table.replaced(0) - old_enough)",
+        "",
+        f"{_GROWTH}::test_files_that_were_replaced_a_moment_ago_stay_for_those_who_read_them",
+    ),
+    rule(
+        "files younger than the longest run stay",
+        MAINTENANCE,
+        "        found = [each for each in self._data_files() if each.modified_at < young]",
+        "        found = list(self._data_files())",
+        f"{_GROWTH}::test_files_of_killed_writers_go_once_no_run_can_be_so_long",
+    ),
+    rule(
+        "what goes wrong with one table does not stop the care of others",
+        MAINTENANCE,
+        "        return TableCare(table=place.table, failed=str(problem))\n\n\nclass",
+        "        raise\n\n\nclass",
+        f"{_GROWTH}::test_one_broken_table_does_not_stop_the_care_of_others",
+    ),
+    rule(
+        "a version of a table that was made again is not the one that was published",
+        MAINTENANCE,
+        'if each.version <= table.version and each.id in {"", table.id}',
+        "",
+        f"{_GROWTH}::test_a_gold_table_that_was_made_again_does_not_stop_the_care_of_others",
+    ),
+    rule(
+        "the log keeps bounds of headworks' own columns alone",
+        DELTA,
+        "                    **as_property(bounds),\n",
+        "",
+        f"{_GROWTH}::test_no_value_of_a_source_is_in_the_log_the_checkpoints_or_the_footers",
+    ),
+    rule(
+        "footers have bounds of headworks' own columns alone",
+        DELTA,
+        "        return writing(bounded(self.schema) if said is None else said, columns)",
+        "        return writing(list(columns), columns)",
+        f"{_GROWTH}::test_no_value_of_a_source_is_in_the_log_the_checkpoints_or_the_footers",
     ),
 )

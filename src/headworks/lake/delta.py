@@ -9,10 +9,12 @@ stream its caller finds that out, by the stream's own transactions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
@@ -34,11 +36,12 @@ from deltalake.exceptions import (
 from deltalake.transaction import AddAction
 
 from headworks.errors import CommitUnclear, LakeUnusable
-from headworks.lake.encoding import NUMBERED, Layout
+from headworks.lake.encoding import Layout
 from headworks.lake.exact import exactly, in_types, lazily_in_types
 from headworks.lake.objects import Objects
 from headworks.lake.parts import takes, widest, write_part
-from headworks.lake.translating import is_foreign, storage_error, translated
+from headworks.lake.statistics import as_property, bounded, from_property, writing
+from headworks.lake.translating import heals, is_foreign, storage_error, translated
 from headworks.ports import random_token
 
 Transactions = Mapping[str, int]
@@ -63,6 +66,9 @@ _REWRITE_ROWS = 100_000
 _NO_HOUSEKEEPING = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 _CARE = {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "CREATE TABLE"}
 _LOG_RETENTION = "delta.logRetentionDuration"
+_REPLACED_RETENTION = "delta.deletedFileRetentionDuration"
+_WEEK = 7
+"""So many days checkpoints remember which files were replaced, unless a table says otherwise."""
 _FILE_SIZE = "delta.targetFileSize"
 MERGED_FILE_MB = 8
 """A merge writes each file anew that has one of its keys: in small files that is little."""
@@ -71,7 +77,8 @@ _WRITTEN_AS_IT_IS = "nothing was written. Give the column the table's type where
 _GOES = "_goes"
 """Marks the rows of a merge that say nothing but that their key has to go."""
 
-_PLAIN = WriterProperties(compression="SNAPPY")
+_REPLAYED = 1_000
+"""Entries of the log that are read one by one to get from one version to the next; over more the next is opened."""
 _FORBIDDEN = "delta.setTransactionRetentionDuration"
 
 
@@ -250,7 +257,7 @@ class Table:
                 rows,
                 mode="append",
                 schema_mode="merge" if differ else None,
-                writer_properties=NUMBERED if "_row" in names else _PLAIN,
+                writer_properties=self._writer(names),
                 commit_properties=properties,
                 post_commithook_properties=_NO_HOUSEKEEPING,
             )
@@ -306,6 +313,7 @@ class Table:
                 mode="overwrite",
                 predicate=predicate,
                 schema_mode=("merge" if extra else None) if predicate else "overwrite",
+                writer_properties=self._writer(frame.columns),
                 commit_properties=properties,
                 post_commithook_properties=_NO_HOUSEKEEPING,
             ),
@@ -334,6 +342,7 @@ class Table:
                 _as_stream(rows),
                 mode="overwrite",
                 schema_mode="overwrite",
+                writer_properties=self._writer(list(columns)),
                 commit_properties=properties,
                 post_commithook_properties=_NO_HOUSEKEEPING,
             ),
@@ -345,6 +354,7 @@ class Table:
             transactions,
             lambda properties: self._delta.delete(
                 predicate,
+                writer_properties=self._writer(self.columns),
                 commit_properties=properties,
                 post_commithook_properties=_NO_HOUSEKEEPING,
             ),
@@ -379,6 +389,7 @@ class Table:
                 merge_schema=bool(extra),
                 # Of rows that are there the keys' bounds are known, and files without such keys are left out.
                 streamed_exec=isinstance(frame, pl.LazyFrame),
+                writer_properties=self._writer(columns),
                 commit_properties=properties,
                 post_commithook_properties=_NO_HOUSEKEEPING,
             )
@@ -391,6 +402,11 @@ class Table:
             ).when_not_matched_insert(values).execute()
 
         self._once(transactions, act)
+
+    def _writer(self, columns: Collection[str]) -> WriterProperties:
+        """Return how files of the table are written: with bounds of the columns alone that it keeps bounds of."""
+        said = from_property(self.properties)
+        return writing(bounded(self.schema) if said is None else said, columns)
 
     def _once(self, transactions: Transactions, act: Callable[[CommitProperties], object]) -> None:
         """Commit from exactly this version, or not at all; where the call fails, find out whether it happened.
@@ -504,41 +520,151 @@ class Table:
         with translated(self.name):
             self._delta.optimize.compact(
                 target_size=int(own) if own else target_size_mb * 1024 * 1024,
+                writer_properties=self._writer(self.columns),
                 commit_properties=CommitProperties(max_commit_retries=0),
                 post_commithook_properties=_NO_HOUSEKEEPING,
             )
 
-    def unneeded(self, older_than_h: int, keep: list[int]) -> set[str]:
-        """Return the files, by name, that none of the versions ``keep`` needs and that are old enough to go.
-
-        Files that went already are told again, as long as the table's history knows of them.
-        """
+    def replaced(self, older_than_h: float) -> set[str]:
+        """Return the files, by name, that were replaced at least so long ago, as far as the log still knows of them."""
         with translated(self.name):
             found = self._delta.vacuum(
-                older_than_h, dry_run=True, enforce_retention_duration=False, full=False, keep_versions=keep
+                int(older_than_h), dry_run=True, enforce_retention_duration=False, full=False
             )
         return {path.rpartition("/")[2] for path in found}
 
-    def vacuum(self, older_than_h: int, keep: list[int]) -> None:
-        """Remove the files that are unneeded; never ``full``, which takes the files of a commit in the making."""
-        with translated(self.name):
-            self._delta.vacuum(
-                older_than_h,
-                dry_run=False,
-                enforce_retention_duration=False,
-                full=False,
-                keep_versions=keep,
-                post_commithook_properties=_NO_HOUSEKEEPING,
-            )
+    def files_by_version(self, versions: Iterable[int]) -> set[str]:
+        """Return the files, by name, of this version and of others that are older, read off the log.
 
-    def clean_log(self, retention_days: int) -> None:
-        """Let the history go that is older than ``retention_days``; a checkpoint keeps what this version knows."""
-        wanted = f"interval {retention_days} days"
+        Versions that cannot be opened any more are passed over: nobody can open them either.
+        """
+        needed = _names(self._delta.file_uris())
+        wanted = sorted(each for each in set(versions) if 0 <= each < self.version)
+        live: set[str] | None = None
+        at = -1
+        for version in wanted:
+            if live is None or version - at > _REPLAYED:
+                live = self._files_at(version)
+            else:
+                for number in range(at + 1, version + 1):
+                    live = live and self._after_entry(live, number)
+                if live is None:
+                    live = self._files_at(version)
+            at = version
+            needed |= live or set()
+        return needed
+
+    def _files_at(self, version: int) -> set[str] | None:
+        try:
+            return _names(Placed(self._delta.uri, self._delta.options, version).file_uris())
+        except (DeltaError, OSError) as problem:
+            if heals(problem):
+                raise storage_error(problem, self.name) from problem
+            return None
+
+    def _after_entry(self, live: set[str], version: int) -> set[str] | None:
+        """Return the files after one more entry of the log; None where the entry is gone."""
+        try:
+            entry = Objects(self._delta.uri, self._delta.options).read(f"_delta_log/{version:020}.json")
+        except OSError as problem:
+            if heals(problem):
+                raise storage_error(problem, self.name) from problem
+            return None
+        actions = [json.loads(line) for line in entry.splitlines() if line.strip()]
+        gone = {each["remove"]["path"].rpartition("/")[2] for each in actions if "remove" in each}
+        came = {each["add"]["path"].rpartition("/")[2] for each in actions if "add" in each}
+        return (live - gone) | came
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """The table's properties."""
+        return dict(self._delta.metadata().configuration)
+
+    def set_properties(self, properties: Mapping[str, str]) -> None:
+        """Set the properties of the table that it has otherwise, in a commit of its own; none is made for none."""
+        there = self.properties
+        fresh = {name: value for name, value in properties.items() if there.get(name) != value}
+        if fresh:
+            with translated(self.name):
+                self._delta.alter.set_table_properties(
+                    fresh,
+                    raise_if_not_exists=False,
+                    commit_properties=CommitProperties(max_commit_retries=0),
+                    post_commithook_properties=_NO_HOUSEKEEPING,
+                )
+
+    def forget_statistics(self) -> int:
+        """Take bounds of columns that shall have none out of the log's newest state, and return of how many files.
+
+        The entries before are history, and go with it.
+        """
+        kept = from_property(self.properties)
+        if kept is None:
+            return 0
+        actions = pl.DataFrame(self._delta.get_add_actions(flatten=True))
+        shown = {
+            name
+            for name in actions.columns
+            for kind in ("min.", "max.")
+            if name.startswith(kind) and name.removeprefix(kind) not in kept
+        }
+        speaking = (
+            actions.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in shown)) if shown else None
+        )
+        if speaking is None or speaking.is_empty():
+            return 0
+        silent = [_without_bounds(row, kept) for row in speaking.iter_rows(named=True)]
         with translated(self.name):
-            if self._delta.metadata().configuration.get(_LOG_RETENTION) != wanted:
-                self._delta.alter.set_table_properties({_LOG_RETENTION: wanted})
+            commit_parts(self._delta, silent, CommitProperties(max_commit_retries=0))
+        return len(silent)
+
+    def clean_log(self, retention_days: int, replaced_days: int) -> None:
+        """Let the history go that is older than ``retention_days``; a checkpoint keeps what this version knows.
+
+        What was replaced is remembered for ``replaced_days``, so that its files are not younger than they seem.
+        """
+        self.set_properties(
+            {
+                _LOG_RETENTION: f"interval {retention_days} days",
+                **({_REPLACED_RETENTION: f"interval {replaced_days} days"} if replaced_days > _WEEK else {}),
+            }
+        )
+        with translated(self.name):
             self._delta.create_checkpoint()
             self._delta.cleanup_metadata()
+
+    def remembers_replaced(self, days: int) -> bool:
+        """Tell whether the log remembers for so many days which files were replaced."""
+        return days <= _WEEK or self.properties.get(_REPLACED_RETENTION) == f"interval {days} days"
+
+
+def _names(uris: Iterable[str]) -> set[str]:
+    return {uri.rpartition("/")[2] for uri in uris}
+
+
+def _without_bounds(row: Mapping[str, Any], kept: Collection[str]) -> AddAction:
+    """Return the entry of a file that is there, with bounds of the kept columns alone."""
+
+    def of(kind: str) -> dict[str, Any]:
+        found = {name: row.get(f"{kind}.{name}") for name in kept}
+        return {name: _told(value) for name, value in found.items() if value is not None}
+
+    statistics = {
+        "numRecords": row["num_records"],
+        "minValues": of("min"),
+        "maxValues": of("max"),
+        "nullCount": of("null_count"),
+    }
+    partition = {
+        name.removeprefix("partition."): value for name, value in row.items() if name.startswith("partition.")
+    }
+    # The log's path is escaped once more than the file's name, and delta-rs escapes it again.
+    path, modified = unquote(str(row["path"])), int(row["modification_time"])
+    return AddAction(path, int(row["size_bytes"]), partition, modified, False, json.dumps(statistics))
+
+
+def _told(value: Any) -> Any:
+    return f"{value:%Y-%m-%dT%H:%M:%S.%f}Z" if isinstance(value, datetime) else value
 
 
 def commit_parts(delta: DeltaTable, added: Sequence[AddAction], properties: CommitProperties) -> None:
@@ -583,10 +709,12 @@ def create_table(
     partition_by: str | None,
     *,
     file_size_mb: int | None = None,
+    bounds: Collection[str] = (),
 ) -> Table:
     """Make the table unless it is there; of several makers at once one wins and the others open what it made.
 
-    ``file_size_mb`` is how large its files are to be, in megabytes, for whoever writes it.
+    ``file_size_mb`` is how large its files are to be, in megabytes, and ``bounds`` are the columns that the log may
+    keep bounds of, for whoever writes it.
     """
     arrow = pl.DataFrame(schema=schema).to_arrow().schema
     with translated(name):
@@ -597,7 +725,10 @@ def create_table(
                 mode="ignore",
                 partition_by=partition_by,
                 storage_options=options,
-                configuration={_FILE_SIZE: str(file_size_mb * 1024 * 1024)} if file_size_mb else None,
+                configuration={
+                    **as_property(bounds),
+                    **({_FILE_SIZE: str(file_size_mb * 1024 * 1024)} if file_size_mb else {}),
+                },
                 # Else the makers that come second make it anew, as a version on top of what was written meanwhile.
                 commit_properties=CommitProperties(max_commit_retries=0),
             )

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import ColumnProperties, WriterProperties
 
 _SAMPLE = 8_192
 _FEW = 1_024
@@ -24,21 +22,7 @@ _MOST_DISTINCT = 0.3
 _SHORT_DIGITS = 18
 """Decimals of at most so many digits are whole numbers of 64 bits in Parquet."""
 
-_BOUNDS: Final = "CHUNK"
-"""Delta's own statistics are made from bounds for a column's part of a file."""
 _OWN_NUMBERS = ("_row", "_sequence", "_ingested_at", "_landed")
-
-NUMBERED = WriterProperties(
-    compression="SNAPPY",
-    default_column_properties=ColumnProperties(statistics_enabled=_BOUNDS),
-    column_properties=dict.fromkeys(
-        _OWN_NUMBERS,
-        ColumnProperties(
-            dictionary_enabled=False, encoding="DELTA_BINARY_PACKED", statistics_enabled=_BOUNDS
-        ),
-    ),
-)
-"""How delta-rs writes bronze."""
 
 
 @dataclass(frozen=True)

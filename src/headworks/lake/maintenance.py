@@ -10,25 +10,32 @@ What belongs here: what is done to one table, in which order. What does not: whi
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 import polars as pl
 from pydantic import Field, model_validator
 
-from headworks.errors import CandidateStale
+from headworks.errors import CandidateStale, HeadworksError
+from headworks.lake.accounts import accounts_folder, is_named
 from headworks.lake.ageing import AGEING, expired_rows
 from headworks.lake.consumed import checkpoint_id
 from headworks.lake.delta import Table
 from headworks.lake.generations import ended_id, marks_folder
 from headworks.lake.products import publications
+from headworks.lake.statistics import as_property, bounded, from_property
 from headworks.lake.store import Lake, StoredObject
-from headworks.lake.translating import refused_when_stale
-from headworks.names import AGED, Layer, checkpoints_folder, table_path
-from headworks.observe.report import Report
+from headworks.lake.translating import reading, refused_when_stale
+from headworks.names import AGED, Layer, checkpoints_folder, is_word, table_path
+from headworks.observe.report import Report, TableRef
 from headworks.ports import Clock, system_clock
 from headworks.settings import Settings
 
 LAYERS: tuple[Layer, ...] = ("bronze", "silver", "gold", "quarantine", "ops")
+_UNFINISHED = re.compile(r"(?:[^/]+/)?tmp[a-z0-9_]+")
+"""What a killed writer left of an object."""
 _CHECKPOINT = re.compile(r"(?P<stream>[^/]+)/(?P<sequence>\d+)-(?P<token>\d+)\.(?P<kind>[a-z]+)")
 
 
@@ -82,11 +89,15 @@ class TableCare(Report):
     files_after: int = 0
     rows_expired: int = 0
     files_removed: int = 0
+    files_silenced: int = Field(
+        default=0, description="Files of which the log kept bounds of columns that it shall keep none of."
+    )
     log_cleaned: bool = False
     objects_removed: int = Field(
         default=0, description="Checkpoints and staged candidates that nothing names."
     )
     left: tuple[str, ...] = Field(default=(), description="What was not done this time, and why.")
+    failed: str = Field(default="", description="Why the table was not cared for; empty where it was.")
 
 
 def maintain(
@@ -96,56 +107,105 @@ def maintain(
     dry_run: bool = False,
     clock: Clock = system_clock,
 ) -> tuple[TableCare, ...]:
-    """Care for every table of the lake; a dry run counts what would be taken away."""
-    named = _named_versions(lake, settings, clock())
+    """Care for every table of the lake; a dry run counts what would be taken away.
+
+    What goes wrong with one table is in its care, and the others are cared for all the same.
+    """
+    now = clock()
+    try:
+        named, unknown = _named_versions(lake, settings, now), ""
+    except HeadworksError as problem:
+        named, unknown = {}, str(problem)
+    places = [_Place(layer, dataset) for layer in LAYERS for dataset in lake.datasets(layer)]
+    if lake.open_products() is not None:
+        places.append(_PRODUCTS)
     return tuple(
-        _Care(lake, settings, layer, dataset, dry_run, clock()).all_of_it(
-            named.get(f"{layer}.{dataset}", set())
-        )
-        for layer in LAYERS
-        for dataset in lake.datasets(layer)
+        _cared(lake, settings, place, named, dry_run, now, unknown if place.layer in {"gold", ""} else "")
+        for place in places
     )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A table: its layer and dataset, or neither for the table of products."""
+
+    layer: Layer | Literal[""]
+    dataset: str
+
+    @property
+    def table(self) -> str:
+        return f"{self.layer}.{self.dataset}" if self.layer else self.dataset
+
+    @property
+    def folder(self) -> str:
+        return table_path(self.layer, self.dataset) if self.layer else self.dataset
+
+
+_PRODUCTS = _Place("", "products")
+Named = Mapping[str, Collection[TableRef]]
+
+
+def _cared(
+    lake: Lake,
+    settings: MaintenanceSettings,
+    place: _Place,
+    named: Named,
+    dry_run: bool,
+    now: datetime,
+    unknown: str,
+) -> TableCare:
+    if unknown:
+        return TableCare(table=place.table, failed=f"which versions are published is not known: {unknown}")
+    try:
+        with reading(place.table):
+            return _Care(lake, settings, place, dry_run, now).all_of_it(named.get(place.table, ()))
+    except HeadworksError as problem:
+        return TableCare(table=place.table, failed=str(problem))
 
 
 class _Care:
     """The care of one table: each step leaves a note instead of waiting where the table is busy."""
 
     def __init__(
-        self,
-        lake: Lake,
-        settings: MaintenanceSettings,
-        layer: Layer,
-        dataset: str,
-        dry_run: bool,
-        now: datetime,
+        self, lake: Lake, settings: MaintenanceSettings, place: _Place, dry_run: bool, now: datetime
     ) -> None:
         self._lake, self._settings, self._dry_run, self._now = lake, settings, dry_run, now
-        self._layer, self._dataset = layer, dataset
+        self._place, self._layer, self._dataset = place, place.layer, place.dataset
         self._left: list[str] = []
 
-    def all_of_it(self, named: set[int]) -> TableCare:
-        before = self._open().file_count()
+    def all_of_it(self, published: Collection[TableRef]) -> TableCare:
+        table = self._open()
+        before = table.file_count()
+        named = {
+            each.version for each in published if each.version <= table.version and each.id in {"", table.id}
+        }
         expired = self._expire()
         self._compact()
-        removed = self._vacuum(named)
+        silenced = self._forget_statistics()
+        removed = self._remove_files(named)
         cleaned = self._clean_log(named)
         return TableCare(
-            table=f"{self._layer}.{self._dataset}",
+            table=self._place.table,
             files_before=before,
             files_after=self._open().file_count(),
             rows_expired=expired,
             files_removed=removed,
+            files_silenced=silenced,
             log_cleaned=cleaned,
             objects_removed=self._collect_objects(),
             left=tuple(self._left),
         )
 
     def _open(self) -> Table:
-        return self._lake.must_open(self._layer, self._dataset)
+        if self._layer:
+            return self._lake.must_open(self._layer, self._dataset)
+        table = self._lake.open_products()
+        assert table is not None
+        return table
 
     def _expire(self) -> int:
-        days = self._settings.keep_days.get(self._layer)
-        if days is None:
+        days = self._settings.keep_days.get(self._layer) if self._layer else None
+        if days is None or not self._layer:
             return 0
         table = self._open()
         expired = expired_rows(
@@ -174,27 +234,70 @@ class _Care:
         except CandidateStale:
             self._left.append("small files: the table was busy")
 
-    def _vacuum(self, named: set[int]) -> int:
-        """Remove files that no version in use needs. It commits even where it removes nothing, so look first."""
+    def _forget_statistics(self) -> int:
+        """Take the bounds out of the log that a table shall not keep."""
+        if self._dry_run:
+            return 0
         table = self._open()
-        keep = sorted(named | {table.version})
-        unneeded = table.unneeded(self._settings.vacuum_after_h, keep)
-        objects = self._lake.list_objects(table_path(self._layer, self._dataset))
-        there = sum(each.path.rpartition("/")[2] in unneeded for each in objects)
-        if there and not self._dry_run:
-            table.vacuum(self._settings.vacuum_after_h, keep)
-        return there
+        try:
+            with refused_when_stale(table.name):
+                if self._layer != "silver" and from_property(table.properties) is None:
+                    # Of silver the key is not known here: the next refinement says of what bounds are kept.
+                    table.set_properties(as_property(bounded(table.schema)))
+                    table = self._open()
+                return table.forget_statistics()
+        except CandidateStale:
+            self._left.append("statistics: the table was busy")
+            return 0
 
-    def _clean_log(self, named: set[int]) -> bool:
+    def _remove_files(self, named: Collection[int]) -> int:
+        """Remove data files that no version in use needs, replaced or never committed.
+
+        The log forgets what was replaced after a while, so the files that are there are looked at. Kept are those of
+        the newest version and of those that products name, those that were replaced too short a time ago for a run that
+        may still read them, and those that are young enough to belong to a commit in the making.
+        """
+        table, settings = self._open(), self._settings
+        ahead_h = (self._now - system_clock()).total_seconds() / 3600
+        old_enough = table.replaced(max(0.0, settings.vacuum_after_h - max(0.0, ahead_h)))
+        needed = table.files_by_version(named) | (table.replaced(0) - old_enough)
+        young = self._now - timedelta(hours=settings.longest_run_h)
+        found = [each for each in self._data_files() if each.modified_at < young]
+        gone = [each for each in found if each.path.rpartition("/")[2] not in needed]
+        if not table.remembers_replaced(self._replaced_days()):
+            # Until now the log forgot sooner than files may go: what it does not know may be young.
+            gone = [each for each in gone if each.path.rpartition("/")[2] in old_enough]
+        if not self._dry_run:
+            for each in gone:
+                self._lake.remove_object(each.path)
+        return len(gone)
+
+    def _data_files(self) -> Iterator[StoredObject]:
+        """Yield the data files below the table's folder, and what killed writers left in its log's."""
+        folder = self._place.folder
+        for each in self._lake.list_objects(folder):
+            *folders, name = each.path.removeprefix(f"{folder}/").split("/")
+            if folders == ["_delta_log"]:
+                if name.endswith(".tmp"):
+                    yield each
+            elif name.endswith(".parquet") and not any(
+                is_word(part) or part == "_delta_log" for part in folders
+            ):
+                yield each
+
+    def _replaced_days(self) -> int:
+        return -(-self._settings.vacuum_after_h // 24)
+
+    def _clean_log(self, named: Collection[int]) -> bool:
         """Let the history go that is older than the retention, unless a version that somebody may open needs it."""
         table = self._open()
-        oldest = min((table.committed_at(version) for version in named), default=None)
+        oldest = min((moment for moment in map(table.committed_at, sorted(named)[:1])), default=None)
         if oldest is not None and oldest < self._now - timedelta(days=self._settings.log_retention_days):
             self._left.append(f"history: a product names a version of {oldest:%Y-%m-%d}")
             return False
         if self._dry_run:
             return False
-        table.clean_log(self._settings.log_retention_days)
+        table.clean_log(self._settings.log_retention_days, self._replaced_days())
         return True
 
     def _collect_objects(self) -> int:
@@ -206,6 +309,13 @@ class _Care:
                 each
                 for each in self._lake.list_objects(folder)
                 if _is_unnamed(table, self._dataset, folder, each)
+            ]
+        elif self._layer == "silver":
+            folder, silver = accounts_folder(self._dataset), self._open()
+            unnamed = [
+                each
+                for each in self._lake.list_objects(folder)
+                if "/" not in (name := each.path.removeprefix(f"{folder}/")) and not is_named(silver, name)
             ]
         elif self._layer == "gold":
             unnamed = self._lake.list_objects(f"_headworks/staging/{self._dataset}")
@@ -221,9 +331,10 @@ class _Care:
 
 def _is_unnamed(table: Table, dataset: str, folder: str, each: StoredObject) -> bool:
     """Tell whether an object is a checkpoint or an end mark of this very dataset that the table does not name."""
-    found = _CHECKPOINT.fullmatch(each.path.removeprefix(f"{folder}/"))
+    name = each.path.removeprefix(f"{folder}/")
+    found = _CHECKPOINT.fullmatch(name)
     if found is None:
-        return False
+        return _UNFINISHED.fullmatch(name) is not None
     stream = ended_id(dataset) if found["stream"] == marks_folder(dataset) else found["stream"]
     if found["kind"] == "parquet":
         # The keys of a full read have a token of their own; the end mark of the same number names them.
@@ -232,14 +343,17 @@ def _is_unnamed(table: Table, dataset: str, folder: str, each: StoredObject) -> 
     return (int(found["sequence"]), int(found["token"])) != named
 
 
-def _named_versions(lake: Lake, settings: MaintenanceSettings, now: datetime) -> dict[str, set[int]]:
+def _named_versions(lake: Lake, settings: MaintenanceSettings, now: datetime) -> Named:
     """Return the versions that products name: the newest publication of each, and those that can be rolled back to."""
     since = now - timedelta(days=settings.keep_publications_days)
-    named: dict[str, set[int]] = {}
-    newest: set[str] = set()
-    for publication in publications(lake):
-        if publication.published_at >= since or publication.product not in newest:
+    known = list(publications(lake))
+    # By their numbers: the clocks of two machines are never quite the same.
+    newest: dict[str, int] = {}
+    for each in known:
+        newest[each.product] = max(each.sequence, newest.get(each.product, 0))
+    named: dict[str, list[TableRef]] = {}
+    for publication in known:
+        if publication.published_at >= since or publication.sequence == newest[publication.product]:
             for table in publication.tables:
-                named.setdefault(table.table, set()).add(table.version)
-        newest.add(publication.product)
+                named.setdefault(table.table, []).append(table)
     return named

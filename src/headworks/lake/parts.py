@@ -1,9 +1,8 @@
 """A batch as one Parquet file of a Delta table, written by Arrow, with the entry for the table's log that adds it.
 
 delta-rs' own writer takes twice the processor time and more memory for the same rows: it goes through a query plan, and
-sorts rows by partition that all are of one. Bounds are kept of whole numbers and of times, and are exact: none of
-numbers with a floating point, whose NaN no bound holds, of decimals, which the log's JSON would round, nor of texts,
-whose bounds take as long to find as a dictionary and leave out no file.
+sorts rows by partition that all are of one. Bounds are kept of headworks' own numbers and moments, and are exact; those
+of a source's columns would leave out no file, and show in the clear what is in them (``statistics.py``).
 
 What belongs here: that file and that entry. What does not: committing it (``delta.py``), and which rows.
 """
@@ -26,6 +25,7 @@ from pyarrow import parquet
 
 from headworks.lake.encoding import Layout
 from headworks.lake.objects import Objects
+from headworks.lake.statistics import bounded
 
 _ADDING_FEATURES = {"timestampNtz", "appendOnly", "invariants"}
 """What a table may ask of its writers beside the oldest protocol, as long as no column has an invariant."""
@@ -128,7 +128,8 @@ def _statistics(written: parquet.FileMetaData, rows: pa.Table) -> dict[str, Any]
 
 def _bounded(schema: pa.Schema) -> list[str]:
     """Return the columns of which bounds are kept."""
-    return [field.name for field in schema if _is_number(field.type) or _is_moment(field.type)]
+    kinds = {name: schema.field(name).type for name in bounded(pl.Schema(schema))}
+    return [name for name, kind in kinds.items() if _is_number(kind) or _is_moment(kind)]
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -33,6 +34,12 @@ SCHEMA = pl.Schema(
         "held": pl.String(),
     }
 )
+
+REPLACED = pl.Schema({**SCHEMA, "lake_id": pl.String()})
+"""Publications that were replaced, in ``ops.publications``: those that can be rolled back to."""
+
+_KEPT_SINCE = "#kept-since"
+"""The version of the table, plus one, since which replaced publications are kept; before, its history has them."""
 
 
 class ProductVersion(Report):
@@ -86,19 +93,36 @@ def _named(lake: Lake, product: ProductVersion, reference: TableRef) -> Table:
 
 
 def publications(lake: Lake) -> Iterator[ProductVersion]:
-    """Return the publications of all products, the newest first, as far back as the table's history goes."""
+    """Return the publications of all products, the newest first, as far back as they are known."""
     table = lake.open_products()
+    if table is None:
+        return
+    with reading(table.name):
+        rows = list(table.scan().collect().iter_rows(named=True))
+        replaced = lake.open("ops", "publications")
+        if replaced is not None:
+            kept = replaced.scan().filter(pl.col("lake_id") == table.id).drop("lake_id").collect()
+            rows += kept.iter_rows(named=True)
+        rows += _of_first_form(lake, table)
     seen: set[tuple[str, int]] = set()
-    for version in range(table.version if table else -1, -1, -1):
-        older = lake.open_products(version)
-        if older is None:
+    for row in sorted(rows, key=lambda one: (one["published_at"], one["sequence"]), reverse=True):
+        known = (str(row["product"]), int(row["sequence"]))
+        if known not in seen:
+            seen.add(known)
+            yield _version(row, table.id)
+
+
+def _of_first_form(lake: Lake, table: Table) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the table's versions before replaced publications were kept, as far as its history goes."""
+    since = table.transaction(_KEPT_SINCE)
+    for version in range(since - 1 if since else table.version, 0, -1):
+        try:
+            older = lake.open_products(version)
+        except LakeUnusable:
+            # Its history was let go.
             return
-        rows = older.scan().sort("published_at", descending=True).collect()
-        for row in rows.iter_rows(named=True):
-            known = (str(row["product"]), int(row["sequence"]))
-            if known not in seen:
-                seen.add(known)
-                yield _version(row, older.id)
+        if older is not None:
+            yield from older.scan().collect().iter_rows(named=True)
 
 
 def publish_product(
@@ -134,7 +158,7 @@ def publish_product(
         lake_id=table.id,
         changed=True,
     )
-    _put(table, version)
+    _put(lake, table, version)
     return version
 
 
@@ -169,7 +193,7 @@ def roll_back(
             "changed": True,
         }
     )
-    _put(table, held)
+    _put(lake, table, held)
     return held
 
 
@@ -190,7 +214,7 @@ def release(lake: Lake, product: str, clock: Clock = system_clock) -> ProductVer
             "changed": True,
         }
     )
-    _put(table, released)
+    _put(lake, table, released)
     return released
 
 
@@ -220,15 +244,26 @@ def _newest(lake: Lake, name: str) -> int:
     return table.version if table else -1
 
 
-def _put(table: Table, version: ProductVersion) -> None:
-    row = version.model_dump(exclude={"tables", "lake_id", "changed"})
-    row["tables"] = json.dumps([reference.model_dump() for reference in version.tables])
+def _put(lake: Lake, table: Table, version: ProductVersion) -> None:
+    replaced = _current(table, version.product)
     with reading(table.name), refused_when_stale(table.name):
+        if replaced is not None:
+            # Before it is gone; kept twice, since a run came to nothing after this, it is shown once.
+            row = pl.DataFrame([{**_row(replaced), "lake_id": table.id}], schema=REPLACED)
+            lake.ensure("ops", "publications", REPLACED).append(row, {})
         table.overwrite(
-            pl.DataFrame([row], schema=SCHEMA),
-            {_sequence_id(version.product): version.sequence},
+            pl.DataFrame([_row(version)], schema=SCHEMA),
+            {
+                _sequence_id(version.product): version.sequence,
+                _KEPT_SINCE: table.transaction(_KEPT_SINCE) or table.version + 1,
+            },
             predicate=f"product = '{version.product}'",
         )
+
+
+def _row(version: ProductVersion) -> dict[str, Any]:
+    row = version.model_dump(exclude={"tables", "lake_id", "changed"})
+    return {**row, "tables": json.dumps([reference.model_dump() for reference in version.tables])}
 
 
 def _current(table: Table, product: str) -> ProductVersion | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +18,14 @@ from typing import IO, Any, cast
 
 import polars as pl
 import pyarrow as pa
+from deltalake.exceptions import CommitFailedError
 from pyarrow import fs as arrow_fs
 from pyarrow import parquet
 
 from headworks.errors import LakeUnusable
 from headworks.lake.delta import MERGED_FILE_MB, Table, create_table, open_table
 from headworks.lake.objects import Objects, ObjectWriter
+from headworks.lake.statistics import as_property, bounded, from_property
 from headworks.lake.translating import translated
 from headworks.names import Layer, is_word, table_path
 from headworks.object_store import open_store, put_new
@@ -72,10 +75,16 @@ class Lake:
         schema: pl.Schema,
         *,
         partition_by: str | None = None,
+        key: Collection[str] = (),
     ) -> Table:
-        """Open a table, making it first where there is none."""
+        """Open a table, making it first where there is none; of a silver table's ``key`` bounds are kept."""
+        bounds = bounded(schema, key)
         table = self.open(layer, dataset)
         if table is not None:
+            if from_property(table.properties) is None:
+                # Made by 0.1.0: Delta keeps bounds of most columns until the table says otherwise.
+                with suppress(CommitFailedError):
+                    table.set_properties(as_property(bounds))
             return table
         return create_table(
             self.uri(layer, dataset),
@@ -84,6 +93,7 @@ class Lake:
             schema,
             partition_by,
             file_size_mb=MERGED_FILE_MB if layer == "silver" else None,
+            bounds=bounds,
         )
 
     def open_products(self, version: int | None = None) -> Table | None:
@@ -93,9 +103,8 @@ class Lake:
     def ensure_products(self, schema: pl.Schema) -> Table:
         """Open the table of products, making it first where there is none."""
         found = self.open_products()
-        return found or create_table(
-            f"{self.settings.root}/products", "products", self._options, schema, None
-        )
+        uri = f"{self.settings.root}/products"
+        return found or create_table(uri, "products", self._options, schema, None, bounds=bounded(schema))
 
     def put_object(self, path: str, content: Json) -> None:
         """Write a small JSON object whole: a reader sees all of it or nothing."""

@@ -145,7 +145,7 @@ def _refine(work: Refinement, dataset: Dataset, *, dry_run: bool) -> RefineOutco
             )
         )
     bronze = work.lake.must_open("bronze", dataset.name)
-    silver = work.lake.ensure("silver", dataset.name, dataset.silver_schema())
+    silver = work.lake.ensure("silver", dataset.name, dataset.silver_schema(), key=dataset.key)
     columns = changed_columns(dataset, silver)
     silver = following(work, dataset, silver, dry_run=dry_run)
     todo = pending(dataset.name, bronze, silver)
