@@ -191,7 +191,9 @@ def land(
         if not report.first_sequence:
             begun = landed_before(landing, head) if landing.counts_on else None
             first = {"first_sequence": head.sequence + 1, "position": head.position}
-            report = begun or report.model_copy(update=first)
+            report = begun or report.model_copy(
+                update={**first, "warnings": _new_columns(landing, source, table)}
+            )
         report = report.model_copy(
             update={"table": _reference(landing, table), "last_sequence": head.sequence}
         )
@@ -203,6 +205,16 @@ def land(
             return report
         except _CommitFailed as failed:
             report, failures = _resolve(landing, failed, report, failures + 1, on_batch)
+
+
+def _new_columns(landing: Landing, source: Source, table: Table) -> tuple[str, ...]:
+    """Say which columns bronze gets, and which the source has no longer: one may be the other, renamed."""
+    drift = drift_of(source.schema, received(table))
+    if landing.drift != "evolve" or not drift.new:
+        return ()
+    texts = [f"{name} ({dtype}) is new" for name, dtype in drift.new.items()]
+    gone = [f"{name} ({dtype}) is gone" for name, dtype in drift.dropped.items()]
+    return ("the source's columns changed: " + ", ".join([*texts, *gone]),)
 
 
 class _CommitFailed(Exception):

@@ -111,7 +111,8 @@ def test_a_new_column_is_added_or_left_out_or_refused(
     take(begun, source(database, cursor="id", drift="ignore"))
     assert "extra" not in landed(begun).columns
     connection.execute("INSERT INTO rows VALUES (4, 1, 1, 1, 'x', '2026-01-06')")
-    take(begun, source(database, cursor="id"))
+    (report,) = take(begun, source(database, cursor="id"))
+    assert report.warnings == ("the source's columns changed: extra (Date) is new",)
     rows = by_id(begun)
     assert [rows[key]["extra"] is None for key in (1, 2, 4)] == [True, True, False]
 
@@ -124,6 +125,18 @@ def test_a_dropped_column_stays_empty_or_is_refused(
         take(begun, source(database, cursor="id", drift="freeze"))
     take(begun, source(database, cursor="id"))
     assert [by_id(begun)[key]["v"] for key in (1, 3)] == ["abc", None]
+
+
+def test_a_renamed_column_is_reported_once_as_a_new_and_a_lost_one(
+    begun: Lake, database: DatabaseSettings, connection: psycopg.Connection
+) -> None:
+    connection.execute("ALTER TABLE rows RENAME v TO w; INSERT INTO rows VALUES (3, 1, 1, 1, 'x')")
+    (report,) = take(begun, source(database, cursor="id"))
+    assert report.warnings == ("the source's columns changed: w (String) is new, v (String) is gone",)
+    connection.execute("INSERT INTO rows VALUES (4, 1, 1, 1, 'y')")
+    (report,) = take(begun, source(database, cursor="id"))
+    assert report.warnings == ()
+    assert [by_id(begun)[key]["w"] for key in (1, 3, 4)] == [None, "x", "y"]
 
 
 @pytest.mark.parametrize("policy", ["evolve", "freeze", "ignore"])
