@@ -1,4 +1,4 @@
-"""Which tables a schema of Postgres has, chosen by patterns, each as a `Table` with the dataset that it lands in.
+"""Which tables a schema of a database has, chosen by patterns, each as a `Table` with the dataset that it lands in.
 
 What belongs here: the choice and the names. What does not: reading the tables.
 """
@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from pydantic import Field
+from sqlalchemy import inspect
 
 from headworks.errors import NameRefused, SourceMissing
 from headworks.names import check_dataset
@@ -17,6 +18,8 @@ from headworks.settings import DatabaseSettings, Settings
 from headworks.sources.sql.address import describe
 from headworks.sources.sql.bound import APPLICATION
 from headworks.sources.sql.connect import connected
+from headworks.sources.sql.engines import shared_engine, where_is
+from headworks.sources.sql.failures import translated_dialect
 from headworks.sources.sql.table import Drift, Extremes, Table
 
 _TABLES = """
@@ -32,7 +35,11 @@ GROUP BY c.relname ORDER BY c.relname
 class SchemaTables(Settings):
     """Tables of one schema, by patterns, and how each of them is read."""
 
-    schema_name: str = Field(default="public", description="The schema whose tables are read.")
+    schema_name: str | None = Field(
+        default=None,
+        description="The schema whose tables are read. Left empty, public in Postgres, and elsewhere the one that the "
+        "URL leads to.",
+    )
     include: tuple[str, ...] = Field(
         default=("*",), description="Patterns of the tables' names to take, with * and ? and [abc]."
     )
@@ -40,6 +47,9 @@ class SchemaTables(Settings):
     cursor: str | None = Field(
         default=None,
         description="The cursor column of every table that has a column of this name; the others are read whole.",
+    )
+    cursor_zone: str | None = Field(
+        default=None, description="As for a table: the clock that a cursor without a zone is written by."
     )
     commit_lag_s: float = Field(
         default=5.0, ge=0, description="As for a table: how far to stay behind the present."
@@ -70,8 +80,15 @@ def choose_tables(database: DatabaseSettings, wanted: SchemaTables, prefix: str)
 
     Raises `SourceMissing` where no table is chosen, and `NameRefused` where two would land in the same dataset.
     """
-    with connected(database, application=APPLICATION, read_only=True) as connection:
-        found = connection.execute(_TABLES, (wanted.schema_name,)).fetchall()
+    if database.parts().is_postgres:
+        schema, place = wanted.schema_name or "public", describe(database)
+        with connected(database, application=APPLICATION, read_only=True) as connection:
+            found = connection.execute(_TABLES, (schema,)).fetchall()
+    else:
+        schema, place = wanted.schema_name, where_is(database)
+        found = _reflected(database, schema)
+    where = f"schema {schema} of {place}" if schema else place
+    wanted = wanted.model_copy(update={"schema_name": schema})
     chosen = [
         Chosen(dataset_name(prefix, name), _table(wanted, name, columns))
         for name, columns in found
@@ -81,7 +98,7 @@ def choose_tables(database: DatabaseSettings, wanted: SchemaTables, prefix: str)
         names = ", ".join(name for name, _ in found) or "none"
         raise SourceMissing(
             "No table is chosen.",
-            where=f"schema {wanted.schema_name} of {describe(database)}",
+            where=where,
             do=f"correct the schema or the patterns; its tables are: {names}.",
         )
     datasets = [dataset for dataset, _ in chosen]
@@ -89,10 +106,28 @@ def choose_tables(database: DatabaseSettings, wanted: SchemaTables, prefix: str)
     if doubled:
         raise NameRefused(
             f"Several tables would land in the same dataset: {', '.join(doubled)}.",
-            where=f"schema {wanted.schema_name} of {describe(database)}",
+            where=where,
             do="leave all but one of them out with exclude, and take the others with a dataset of their own.",
         )
     return chosen
+
+
+def _reflected(database: DatabaseSettings, schema: str | None) -> list[tuple[str, list[str]]]:
+    """Return the tables of a schema with the names of their columns, as SQLAlchemy finds them."""
+    place = where_is(database)
+    with (
+        shared_engine(database, "") as engine,
+        translated_dialect(engine, place),
+        engine.connect() as connection,
+    ):
+        catalogue = inspect(connection)
+        return [
+            (
+                name,
+                [column["name"].replace("``", "`") for column in catalogue.get_columns(name, schema=schema)],
+            )
+            for name in sorted(catalogue.get_table_names(schema=schema))
+        ]
 
 
 def dataset_name(prefix: str, table: str) -> str:
@@ -106,6 +141,7 @@ def _table(wanted: SchemaTables, name: str, columns: list[str]) -> Table:
         schema_name=wanted.schema_name,
         name=name,
         cursor=wanted.cursor if wanted.cursor in columns else None,
+        cursor_zone=wanted.cursor_zone,
         commit_lag_s=wanted.commit_lag_s,
         ranges=wanted.ranges,
         drift=wanted.drift,

@@ -229,7 +229,7 @@ class DialectTable:
         self, connection: Connection, start: Position, bound: Bound | None, until: datetime | None
     ) -> list[ColumnElement[bool]]:
         cursor = self._column(self._cursor)
-        conditions: list[ColumnElement[bool]] = [cursor.is_not(None)]
+        conditions: list[ColumnElement[bool]] = [not_(self._unplaced(connection))]
         if start:
             after: ColumnElement[bool] = cursor >= self._literal(connection, self._marker(bound).begin(start))
             if "key" in start:
@@ -303,11 +303,12 @@ class DialectTable:
     def _left(self, connection: Connection, bound: Bound | None) -> Left:
         """Count the rows that this way of reading leaves out: without a place in the order, and after the bound."""
         cursor = self._column(self._cursor)
-        counts: list[ColumnElement[Any]] = [_count(cursor.is_(None))]
-        left: ColumnElement[bool] = cursor.is_(None)
+        left = self._unplaced(connection)
+        counts: list[ColumnElement[Any]] = [_count(left)]
         if bound is not None and bound.value is not None:
-            later = cursor >= self._literal(connection, value_of(bound.value))
-            ahead = cursor > self._literal(connection, bound.present)
+            placed = not_(left)
+            later = and_(placed, cursor >= self._literal(connection, value_of(bound.value)))
+            ahead = and_(placed, cursor > self._literal(connection, bound.present))
             counts += [_count(later), _count(ahead), func.max(cast(cursor, String(40)))]
             left = or_(left, later)
         if self.window is not None:
@@ -315,6 +316,17 @@ class DialectTable:
         row = connection.execute(select(*counts).select_from(self._reflected.table).where(left)).one()
         unplaced, later_rows, ahead_rows = (int(value or 0) for value in (*row[:3], 0, 0)[:3])
         return Left(unplaced, later_rows, ahead_rows, str(row[3]) if len(row) > 3 else None)
+
+    def _unplaced(self, connection: Connection) -> ColumnElement[bool]:
+        """Return the condition for rows without a place in the cursor's order.
+
+        SQLite has values of any type in any column, and each type has an order of its own.
+        """
+        cursor = self._column(self._cursor)
+        if connection.dialect.name != "sqlite":
+            return cursor.is_(None)
+        kind = "integer" if isinstance(self._cursor_type, pl.Int64) else "text"
+        return func.typeof(cursor) != kind
 
     def _column(self, name: str) -> ColumnElement[Any]:
         return self._reflected.table.c[name]

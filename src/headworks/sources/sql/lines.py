@@ -28,7 +28,7 @@ from sqlalchemy.engine import Connection
 from headworks.errors import ReadIncomplete
 from headworks.sources.sql import copytext
 from headworks.sources.sql.decimals import by_way_of_floats, exact, narrowest
-from headworks.sources.sql.reflection import DialectColumn, Reflected, schema_of
+from headworks.sources.sql.reflection import DialectColumn, Reflected, exactly, schema_of
 from headworks.sources.sql.rows import RowReader
 from headworks.sources.sql.table import Extremes
 
@@ -164,7 +164,7 @@ def _most_bytes(kind: types.TypeEngine[Any], dtype: pl.DataType) -> int | None:
 
 def _written(found: Reflected, column: DialectColumn) -> ColumnElement[Any]:
     """Return a column's value as it stands in a line."""
-    value: ColumnElement[Any] = cast(found.table.c[column.name], mysql.CHAR(charset="utf8mb4"))
+    value: ColumnElement[Any] = cast(exactly(found.table.c[column.name]), mysql.CHAR(charset="utf8mb4"))
     if isinstance(column.dtype, pl.String):
         for mark, escape in _ESCAPES:
             value = func.replace(value, literal(mark), literal(escape))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+from sqlalchemy import Column as SqlColumn
 from sqlalchemy import FromClause, MetaData, cast, inspect, literal_column, select, text, types
 from sqlalchemy import Table as SqlTable
 from sqlalchemy import column as sql_column
@@ -32,16 +33,23 @@ _EXTREME = (pl.Date, pl.Datetime, pl.Decimal)
 
 @dataclass(frozen=True)
 class DialectColumn:
-    """A column: its name, its type in Polars, and whether the database has to write it as text."""
+    """A column: its name, its type in Polars, and whether the database has to write it as text.
+
+    ``loose`` where the database holds no value against the type.
+    """
 
     name: str
     dtype: pl.DataType
     as_text: bool
+    loose: bool = False
 
     @property
     def can_be_extreme(self) -> bool:
-        """Tell whether the database may hold values of it that the type in Polars has not."""
-        return isinstance(self.dtype, _EXTREME)
+        """Tell whether the database may hold values of it that the type in Polars has not.
+
+        Any value may be in any column of SQLite, and in one of a query whose type was declared.
+        """
+        return isinstance(self.dtype, _EXTREME) or (self.loose and not isinstance(self.dtype, pl.String))
 
 
 @dataclass(frozen=True)
@@ -57,9 +65,14 @@ class Reflected:
         return [
             cast(self.table.c[column.name], types.String(4000)).label(column.name)
             if column.as_text
-            else self.table.c[column.name]
+            else exactly(self.table.c[column.name]).label(column.name)
             for column in columns
         ]
+
+
+def exactly(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a column as it is selected with all of its digits: MySQL and MariaDB show six of a FLOAT."""
+    return column * literal_column("1E0") if isinstance(column.type, mysql.FLOAT) else column
 
 
 def schema_of(columns: Sequence[DialectColumn], extremes: Extremes) -> pl.Schema:
@@ -95,8 +108,23 @@ def _table(connection: Connection, table: Table, name: str, where: str) -> Refle
             autoload_with=connection,
             resolve_fks=False,
         )
-    columns = tuple(_column(column.name, column.type) for column in found.columns)
+    found = _as_named(found, connection)
+    loose = connection.dialect.name == "sqlite"
+    columns = tuple(_column(column.name, column.type, loose=loose) for column in found.columns)
     return Reflected(found, columns, table.key or tuple(column.name for column in found.primary_key.columns))
+
+
+def _as_named(found: SqlTable, connection: Connection) -> SqlTable:
+    """Return a table with its columns' own names: those of MySQL come with their backticks doubled."""
+    if connection.dialect.name not in {"mysql", "mariadb"} or not any(
+        "``" in name for name in found.c.keys()
+    ):
+        return found
+    columns = [
+        SqlColumn(column.name.replace("``", "`"), column.type, primary_key=column.primary_key)
+        for column in found.columns
+    ]
+    return SqlTable(found.name, MetaData(), *columns, schema=found.schema)
 
 
 def _query(connection: Connection, table: Table, where: str) -> Reflected:
@@ -118,13 +146,13 @@ def _query(connection: Connection, table: Table, where: str) -> Reflected:
             where=where,
             do="declare each of them by its name, and no other; name those without a name with AS.",
         )
-    columns = tuple(DialectColumn(name, kind, as_text=False) for name, kind in declared.items())
+    columns = tuple(DialectColumn(name, kind, as_text=False, loose=True) for name, kind in declared.items())
     return Reflected(found, columns, table.key)
 
 
-def _column(name: str, kind: types.TypeEngine[object]) -> DialectColumn:
+def _column(name: str, kind: types.TypeEngine[object], *, loose: bool) -> DialectColumn:
     dtype = _dtype(kind)
-    return DialectColumn(name, dtype, as_text=isinstance(kind, types.Time | types.Interval))
+    return DialectColumn(name, dtype, isinstance(kind, types.Time | types.Interval), loose)
 
 
 def _dtype(kind: types.TypeEngine[object]) -> pl.DataType:

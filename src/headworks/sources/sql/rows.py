@@ -5,6 +5,7 @@ What belongs here: values. What does not: which type a column has (``reflection.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -37,6 +38,9 @@ _PYTHON: dict[type[pl.DataType], type] = {
     pl.Decimal: Decimal,
 }
 
+_PLAIN_DAY = r"^\d{4}-\d{2}-\d{2}$"
+_PLAIN_MOMENT = r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?$"
+_FINER = re.compile(r"[.,]\d{6}\d*[1-9]")
 _UNFIT = (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError)
 
 
@@ -80,17 +84,26 @@ class RowReader:
                 texts.append(None)
             except (ValueError, TypeError, ArithmeticError) as problem:
                 if self.extremes == "refuse" or not column.can_be_extreme:
-                    raise ValueRefused(
-                        f"The value {_shown(value)} does not fit the type {column.dtype}.",
-                        where=f"{column.name} of {self.where}",
-                        do="correct it there, select it otherwise in a view, or keep extremes beside the column.",
-                    ) from problem
+                    raise self._refused(column, value) from problem
                 fitted.append(None)
-                texts.append(str(value))
+                texts.append(f"x'{value.hex()}'" if isinstance(value, bytes) else str(value))
         made = {column.name: pl.Series(column.name, fitted, dtype=column.dtype)}
         if f"{column.name}_text" in self.schema and column.can_be_extreme:
             made[f"{column.name}_text"] = pl.Series(texts, dtype=pl.String())
         return made
+
+    def _refused(self, column: DialectColumn, value: Any) -> ValueRefused:
+        beside = (
+            ' or set the table\'s extremes to "beside": such values then land as text in '
+            f"{column.name}_text, and all other rows as they are."
+            if column.can_be_extreme
+            else " or land it as text by way of a view."
+        )
+        return ValueRefused(
+            f"The value {_shown(value)} does not fit the type {column.dtype}.",
+            where=f"{column.name} of {self.where}",
+            do=f"correct it at the source, select it otherwise in a view,{beside}",
+        )
 
 
 def _as_they_are(values: Sequence[Any], dtype: pl.DataType) -> pl.Series | None:
@@ -137,6 +150,10 @@ def _decimals(values: Sequence[Any], dtype: pl.Decimal) -> pl.Series | None:
 def _read_moments(values: Sequence[Any], dtype: pl.DataType) -> pl.Series | None:
     """Return dates or moments that a database keeps as text; None where not all of them are plainly written."""
     texts = pl.Series(values, dtype=pl.String())
+    # Polars takes 24-02-03 for a day of the year 24, and cuts what is finer than a microsecond.
+    form = _PLAIN_DAY if isinstance(dtype, pl.Date) else _PLAIN_MOMENT
+    if not texts.str.contains(form).fill_null(True).all():
+        return None
     if isinstance(dtype, pl.Date):
         read = texts.str.to_date("%Y-%m-%d", strict=False)
     else:
@@ -184,7 +201,11 @@ def fit(value: Any, dtype: pl.DataType) -> Any:
     if isinstance(dtype, pl.Float64):
         if isinstance(value, str | bytes):
             raise ValueError(value)
-        return float(value)
+        found = float(value)
+        # A decimal or a whole number with more digits than a float has would be another one.
+        if isinstance(value, int | Decimal) and Decimal(value).is_finite() and Decimal(repr(found)) != value:
+            raise ValueError(value)
+        return found
     if isinstance(dtype, pl.Binary):
         # bytes() of a number is so many zeros, and of a large one all of the memory.
         if not isinstance(value, str | bytes | bytearray | memoryview):
@@ -205,6 +226,8 @@ def _decimal(value: Any, dtype: pl.Decimal) -> Decimal:
 
 
 def _moment(value: Any, *, zoned: bool) -> datetime:
+    if isinstance(value, str) and _FINER.search(value):
+        raise ValueError(value)
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     if not isinstance(moment, datetime):
         raise ValueError(value)
