@@ -42,7 +42,7 @@ class Ingested(Report):
 def choose(run: Run, database: str, wanted: SchemaTables, prefix: str) -> tuple[Chosen, ...]:
     """List the tables of a schema that the patterns choose."""
     found = choose_tables(load_database(database), wanted, prefix)
-    get_run_logger().info("%d tables of %s are chosen", len(found), wanted.schema_name)
+    get_run_logger().info("%d tables of %s are chosen", len(found), wanted.schema_name or "the schema")
     return tuple(Chosen(dataset=dataset, table=table) for dataset, table in found)
 
 

@@ -10,7 +10,31 @@ _TIES = f"{_LEFT}::test_rows_that_share_a_value_are_read_in_each_later_run_whate
 _WAYS = f"{_LEFT}::test_a_row_that_is_not_read_is_counted_or_said_not_to_be_known"
 _CLOCKS = "tests/integration/databases/test_clocks.py"
 
+_VALUES = "tests/integration/dialects/test_held_values.py"
+_BESIDE = f"{_VALUES}::test_a_value_of_another_type_is_kept_beside_by_name_and_its_neighbours_land"
+
 RULES = (
+    rule(
+        "a FLOAT of MariaDB is asked for with all of its digits",
+        f"{_SQL}/reflection.py",
+        '    return column * literal_column("1E0") if isinstance(column.type, mysql.FLOAT) else column',
+        "    return column",
+        f"{_VALUES}::test_a_float_of_mariadb_comes_with_all_of_its_digits",
+    ),
+    rule(
+        "a day is written with a year of four digits",
+        f"{_SQL}/rows.py",
+        '_PLAIN_DAY = r"^\\d{4}-\\d{2}-\\d{2}$"',
+        '_PLAIN_DAY = r"^.*$"',
+        _BESIDE,
+    ),
+    rule(
+        "a value that SQLite holds against its column's type is kept beside",
+        f"{_SQL}/reflection.py",
+        "(self.loose and not isinstance(self.dtype, pl.String))",
+        "False",
+        _BESIDE,
+    ),
     rule(
         "rows that came among those which were passed by their key are read",
         f"{_SQL}/left.py",

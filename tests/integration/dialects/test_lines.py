@@ -79,9 +79,11 @@ def test_any_table_comes_as_the_driver_hands_it_out(
         holes = ", ".join(["%s"] * (len(kinds) + 1))
         for number, row in enumerate(rows):
             cursor.execute(f"INSERT INTO rows_t VALUES ({holes})", (number, *row))
-        # Spans are handed out as a number of seconds; as they are written, by a cast.
+        # Spans are handed out as a number of seconds; as they are written, by a cast. Of a FLOAT six digits are.
         wanted = ", ".join(
-            f"CAST(c{place} AS CHAR)" if kind.startswith("TIME(") else f"c{place}"
+            f"CAST(c{place} AS {'DOUBLE' if kind == 'FLOAT' else 'CHAR'})"
+            if kind == "FLOAT" or kind.startswith("TIME(")
+            else f"c{place}"
             for place, kind in enumerate(kinds)
         )
         cursor.execute(f"SELECT id, {wanted} FROM rows_t ORDER BY id")

@@ -80,6 +80,7 @@ def choose_tables(database: DatabaseSettings, wanted: SchemaTables, prefix: str)
 
     Raises `SourceMissing` where no table is chosen, and `NameRefused` where two would land in the same dataset.
     """
+    schema: str | None
     if database.parts().is_postgres:
         schema, place = wanted.schema_name or "public", describe(database)
         with connected(database, application=APPLICATION, read_only=True) as connection:

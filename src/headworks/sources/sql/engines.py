@@ -127,7 +127,10 @@ def _existing(url: URL) -> URL:
 
 
 def _pymysql(settings: DatabaseSettings) -> dict[str, Any]:
+    password = settings.parts().password
     return {
+        # The driver would write a text in Latin-1, and the server reads UTF-8.
+        **({"password": password.encode()} if password is not None else {}),
         "connect_timeout": settings.connect_timeout_s,
         "read_timeout": settings.statement_timeout_s,
         # Moments come in UTC, and the server waits as long for a slow reader as for a statement.
@@ -139,7 +142,9 @@ def _pymysql(settings: DatabaseSettings) -> dict[str, Any]:
 
 _CONNECTING: dict[str, Callable[[DatabaseSettings], dict[str, Any]]] = {
     "pymysql": _pymysql,
-    "mysqldb": _pymysql,
+    "mysqldb": lambda settings: {
+        name: value for name, value in _pymysql(settings).items() if name != "password"
+    },
     "pysqlite": lambda settings: {"timeout": settings.lock_timeout_s},
     "pyodbc": lambda settings: {"timeout": settings.connect_timeout_s},
     "oracledb": lambda settings: {"tcp_connect_timeout": settings.connect_timeout_s},

@@ -116,9 +116,8 @@ def _table(connection: Connection, table: Table, name: str, where: str) -> Refle
 
 def _as_named(found: SqlTable, connection: Connection) -> SqlTable:
     """Return a table with its columns' own names: those of MySQL come with their backticks doubled."""
-    if connection.dialect.name not in {"mysql", "mariadb"} or not any(
-        "``" in name for name in found.c.keys()
-    ):
+    speaks_mysql = connection.dialect.name in {"mysql", "mariadb"}
+    if not speaks_mysql or not any("``" in column.name for column in found.columns):
         return found
     columns = [
         SqlColumn(column.name.replace("``", "`"), column.type, primary_key=column.primary_key)

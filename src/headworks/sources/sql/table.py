@@ -104,9 +104,9 @@ class Table(Settings):
     )
     extremes: Extremes = Field(
         default="refuse",
-        description="What happens to infinite dates, years before 1 or after 9999, and numerics that are NaN. refuse: "
-        "the run stops and names the value. beside: the column stays empty and the value goes as text into a column "
-        "<name>_text beside it.",
+        description="What happens to infinite dates, years before 1 or after 9999, numerics that are NaN, and in "
+        "SQLite to values of another type than their column's. refuse: the run stops and names the value. "
+        "beside: the column stays empty and the value goes as text into a column <name>_text.",
     )
 
     @model_validator(mode="after")
