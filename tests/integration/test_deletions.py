@@ -296,3 +296,15 @@ def test_columns_by_the_names_that_silver_keeps_for_itself_are_refused() -> None
     schema = type("Own", (Thing,), {"_deleted": dy.Bool(nullable=True)})
     with pytest.raises(SettingsError, match="_deleted"):
         replace(THING, columns=columns, schema=schema)
+
+
+def test_a_key_that_silver_never_had_does_not_come_back_without_values(machine: Machine) -> None:
+    """It was rejected, then gone, and is shown again as bad as before: there is nothing to bring back."""
+    machine.land(("1", 10, 1, LIVE), ("2", -5, 1, LIVE))
+    machine.refine()
+    machine.full(("1", 10, 1, LIVE))
+    machine.full(("1", 10, 1, LIVE), ("2", -5, 1, LIVE))
+    assert machine.alive() == {1: 10}
+    machine.land(("2", 20, 2, LIVE))
+    machine.refine()
+    assert machine.alive() == {1: 10, 2: 20}

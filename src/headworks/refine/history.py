@@ -79,17 +79,15 @@ def compare_history(
     if revived is not None:
         keys = pl.concat([keys, revived.lazy().select(dataset.key)])
     there = silver.join(keys.unique(), on=list(dataset.key), how="semi").select(list(schema)).collect()
-    unplaced = candidates.filter(floating())
+    unplaced = candidates.filter(_is_end())
     found = compare(
-        candidates.filter(~floating()), there.filter(~floating()).lazy(), dataset.row_key, as_versions=True
+        candidates.filter(~_is_end()), there.filter(~_is_end()).lazy(), dataset.row_key, as_versions=True
     )
     fresh = pl.concat([found.inserts, found.updates, found.closings])
-    known = there.filter(floating())
-    ends = _placed(
-        unplaced, known, candidates.filter(~floating()), there.filter(~floating()), dataset, revived
-    )
+    known = there.filter(_is_end())
+    ends = _placed(unplaced, known, candidates.filter(~_is_end()), there.filter(~_is_end()), dataset, revived)
     gone = known.join(ends, on=list(dataset.row_key), how="anti")
-    kept = there.filter(~floating()).join(fresh, on=list(dataset.row_key), how="anti")
+    kept = there.filter(~_is_end()).join(fresh, on=list(dataset.row_key), how="anti")
     columns = there.drop(VALID_TO, CURRENT).columns
     told = intervals(
         pl.concat([kept.select(columns), fresh.select(columns), ends.select(columns)]), dataset.key
@@ -98,7 +96,7 @@ def compare_history(
     # Of a deletion its place in the order of arrival may have moved alone.
     moved = pl.concat([moved, _renewed(told, known, moved, dataset)])
     beside = moved.join(fresh, on=list(dataset.row_key), how="anti")
-    placed = beside.filter(floating())
+    placed = beside.filter(_is_end())
     new = placed.join(unplaced, on=[*dataset.key, "_stream", "_sequence", "_row"], how="semi")
 
     def of(rows: pl.DataFrame) -> pl.DataFrame:
@@ -120,7 +118,7 @@ def compare_history(
 
 
 def _renewed(told: pl.DataFrame, known: pl.DataFrame, moved: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
-    same = told.filter(floating()).join(known, on=[*dataset.row_key, ARRIVAL], how="anti")
+    same = told.filter(_is_end()).join(known, on=[*dataset.row_key, ARRIVAL], how="anti")
     return same.join(moved, on=list(dataset.row_key), how="anti")
 
 
@@ -148,6 +146,11 @@ def _placed(
     for key, rows in _by_key(ends.sort(ARRIVAL), dataset.key).items():
         placed += _ends_of(rows, versions_of.get(key, []), schema[VALID_FROM])
     return pl.DataFrame(placed, schema=schema)
+
+
+def _is_end() -> pl.Expr:
+    """Tell which rows are deletions without a cursor; those of full reads once had that of the version they ended."""
+    return floating() | inferred()
 
 
 def inferred() -> pl.Expr:

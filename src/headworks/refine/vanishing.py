@@ -138,7 +138,12 @@ def _kept_out(
             for name, dtype in schema.items()
         )
     ).with_columns(pl.lit(floor, dtype=pl.Int64).alias(ARRIVAL))
-    return _tombstones(pl.concat([dead.select(list(schema)), rows]), generation, floor, dataset)
+    if dataset.keeps == "history":
+        return _tombstones(pl.concat([dead, rows]), generation, floor, dataset)
+    # Whose the deletion was stays with the rows that there are; and one that never had values cannot come back.
+    kept = dead.with_columns(pl.max_horizontal(VOID, pl.lit(floor, dtype=pl.Int64)).alias(VOID))
+    new = _tombstones(rows, generation, floor, dataset)
+    return pl.concat([kept, new.with_columns(pl.lit(None, dtype=pl.Int64).alias("_sequence"))])
 
 
 def _back(rows: pl.DataFrame, generation: Generation, floor: int) -> pl.DataFrame:
