@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
@@ -35,7 +36,7 @@ _SWAPPED = bytes.maketrans(b"\r\n", b"\n\r")
 _SEPARATOR = b"\x1f"
 """Stands in for a delimiter of several characters, which Arrow does not read."""
 _EXTRA = "extra"
-_NEWLINE, _RETURN = b"\n\r"
+_CACHED = 128 * 1024
 _TELLING_BYTES = 64 * 1024
 """So many bytes without a line break show that a file has others."""
 
@@ -238,23 +239,32 @@ class Csv:
 
     def _quotes_are_regular(self, text: bytes) -> bool:
         """Tell whether nothing but the end of its field follows any closing quote, which Arrow takes as it comes."""
-        quote, delimiter = self._dialect.quote[0], self._dialect.delimiter[0]
+        quote = self._dialect.quote[0]
         if quote not in text:
             return True
         data = np.frombuffer(text, np.uint8)
-        at = np.flatnonzero(data == quote)
-        if len(at) % 2:
-            return False
-        opening, closing = at[0::2], at[1::2]
-        before, after = data[opening - 1], data[np.minimum(closing + 1, len(data) - 1)]
-        # The second quote of two that stand for one opens again what the first one closed.
-        opens = (before == delimiter) | (before == _NEWLINE) | (opening == 0)
-        opens[1:] |= opening[1:] == closing[:-1] + 1
-        closes = (after == delimiter) | (after == _NEWLINE) | (after == _RETURN) | (closing == len(data) - 1)
-        closes[:-1] |= closing[:-1] + 1 == opening[1:]
-        if bool(opens.all() and closes.all()):
-            return True
+        at = _places(data, quote)
+        if len(at) % 2 == 0:
+            opening, closing = at[0::2], at[1::2]
+            opens = self._before[data[opening - 1]] | (opening == 0)
+            closes = self._after[data[np.minimum(closing + 1, len(data) - 1)]] | (closing == len(data) - 1)
+            # The second quote of two that stand for one opens again what the first one closed.
+            doubled = closing[:-1] + 1 == opening[1:]
+            opens[1:] |= doubled
+            closes[:-1] |= doubled
+            if opens.all() and closes.all():
+                return True
         return self._records is not None and self._records.fullmatch(text) is not None
+
+    @cached_property
+    def _before(self) -> npt.NDArray[np.bool_]:
+        """Tells of each byte whether a field may begin after it."""
+        return _among(self._dialect.delimiter[:1] + b"\n")
+
+    @cached_property
+    def _after(self) -> npt.NDArray[np.bool_]:
+        """Tells of each byte whether a quoted field may end before it."""
+        return _among(self._dialect.delimiter[:1] + b"\r\n")
 
     @cached_property
     def _records(self) -> re.Pattern[bytes] | None:
@@ -416,6 +426,22 @@ class Csv:
         # What is not divided by its bytes is handed on as UTF-8.
         encoding = self.options.encoding
         return encoding if is_plain(encoding) and encoding != "utf-8-sig" else "utf-8"
+
+
+def _places(data: npt.NDArray[np.uint8], byte: int) -> npt.NDArray[np.intp]:
+    """Return where a byte is, looked for in parts that stay in the processor's cache."""
+    found = []
+    equal = np.empty(min(_CACHED, len(data)), np.bool_)
+    for start in range(0, len(data), _CACHED):
+        part = data[start : start + _CACHED]
+        found.append(np.flatnonzero(np.equal(part, byte, out=equal[: len(part)])) + start)
+    return np.concatenate(found)
+
+
+def _among(some: bytes) -> npt.NDArray[np.bool_]:
+    table = np.zeros(256, np.bool_)
+    table[list(some)] = True
+    return table
 
 
 def _swapped_back(frame: pl.DataFrame) -> pl.DataFrame:

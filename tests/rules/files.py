@@ -1,0 +1,98 @@
+"""The rules of ingesting files: where each is in the code, and the tests that fail without it."""
+
+from __future__ import annotations
+
+from tests.rules.base import rule
+
+_F = "src/headworks/sources/files"
+_TYPES, _LEFT = "tests/integration/files/test_types.py", "tests/integration/files/test_left_out.py"
+_POISON, _OPTIONS = "tests/integration/files/test_poison.py", "tests/unit/sources/files/test_csv_options.py"
+_TRIPS = "tests/unit/sources/files/test_round_trips.py"
+_LATER = f"{_TYPES}::test_of_any_later_type_bronze_holds_what_was_there_or_the_file_is_refused"
+
+RULES = (
+    rule(
+        "a file with a column of another kind is refused before it is landed",
+        f"{_F}/source.py",
+        "yield replace(piece, frame=self._columns.fitted(piece.frame, declared))",
+        "yield piece",
+        f"{_LATER}",
+    ),
+    rule(
+        "a batch that needs wider columns widens bronze before its commit",
+        "src/headworks/lake/landing.py",
+        "            table = _holding(landing, table, head, batch)\n",
+        "",
+        f"{_LATER}",
+    ),
+    rule(
+        "moments of Parquet's old type are read over all their years",
+        f"{_F}/parquet.py",
+        "                coerce_int96_timestamp_unit=int96,\n",
+        "",
+        f"{_TYPES}::test_moments_of_the_old_type_are_read_over_all_years_and_their_parts_refused",
+    ),
+    rule(
+        "a refused file is tried again where its declaration changed",
+        f"{_F}/progress.py",
+        '        if taken.under and (self.again or taken.under != self.declared):\n            return "new"\n',
+        "",
+        f"{_TYPES}::test_a_refused_file_is_taken_again_where_the_settings_changed_or_it_is_asked_for",
+    ),
+    rule(
+        "nothing but the end of its field follows a closing quote, in the fast way too",
+        f"{_F}/delimited.py",
+        "        if self._dialect.quote and not self._quotes_are_regular(text):\n            return None\n",
+        "",
+        f"{_OPTIONS}::test_a_value_behind_a_closing_quote_is_refused_and_not_put_together",
+    ),
+    rule(
+        "a decimal with more digits than its type is not rounded",
+        f"{_F}/formats.py",
+        "pl.when(exact).then(text).cast(",
+        "text.cast(",
+        f"{_OPTIONS}::test_a_value_that_its_type_would_change_is_refused",
+    ),
+    rule(
+        "text is decoded before it is divided where a byte need not be a character",
+        f"{_F}/encodings.py",
+        "    return table is not None and table[:128] == _ASCII",
+        "    return True",
+        f"{_TRIPS}::test_every_encoding_comes_back_though_its_characters_hold_delimiters",
+    ),
+    rule(
+        "all that comes before a damage in a compressed file is landed",
+        f"{_F}/content.py",
+        "        for size in (_PART_BYTES, 1):",
+        "        for size in ():",
+        f"{_POISON}::test_all_that_comes_before_a_damage_is_landed",
+    ),
+    rule(
+        "a link is not followed out of its location",
+        f"{_F}/folder.py",
+        "                if not _is_below(real, root):",
+        "                if False:",
+        f"{_LEFT}::test_what_is_not_read_is_counted_by_its_reason_and_stops_no_other_file",
+    ),
+    rule(
+        "what is left out is counted in the account",
+        f"{_F}/packing.py",
+        "            left_out=dict(self.left.counts),\n",
+        "",
+        f"{_LEFT}::test_what_is_not_read_is_counted_by_its_reason_and_stops_no_other_file",
+    ),
+    rule(
+        "a full read that left a file out deletes no key",
+        "src/headworks/lake/intake.py",
+        "    if report.shown is not False:\n",
+        "    if True:\n",
+        f"{_LEFT}::test_a_full_read_that_could_not_read_a_file_is_not_complete",
+    ),
+    rule(
+        "a small file written again with its size and time is known by its content",
+        f"{_F}/progress.py",
+        'return "written again" if',
+        'return "known" if',
+        f"{_LEFT}::test_a_file_that_was_written_again_with_its_size_and_time_is_noticed",
+    ),
+)
