@@ -84,8 +84,8 @@ RULES = (
     rule(
         "a full read that left a file out deletes no key",
         "src/headworks/lake/intake.py",
-        "    if report.shown is not False:\n",
-        "    if True:\n",
+        "    if report.shown is False:\n",
+        "    if False:\n",
         f"{_LEFT}::test_a_full_read_that_could_not_read_a_file_is_not_complete",
     ),
     rule(

@@ -241,7 +241,7 @@ def test_a_full_read_that_could_not_read_a_file_is_not_complete(folder: Folder, 
     folder.put("b.csv", b"PK\x03\x04")
     intake = FileIntake(source(folder, lake))
     whole, _ = take_in(TakeIn(lake, NAME, "run 1", mode="full"), intake)
-    assert any("no key is deleted" in each for each in whole.warnings)
+    assert any("nothing is deleted" in each for each in whole.warnings)
     assert newest_complete(lake, lake.must_open("bronze", NAME), NAME) is None
     folder.put("b.csv", b"id\n2\n")
     take_in(TakeIn(lake, NAME, "run 2", mode="full"), intake)

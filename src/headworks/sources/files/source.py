@@ -132,14 +132,8 @@ class _Reading:
         if source.whole or source.window is not None:
             end = {**progress.position(), "done": True}
             complete = self._is_whole and packer.left.is_complete
-            remarks = () if complete or source.window else (_NOT_COMPLETE,)
-            yield Batch(
-                pl.DataFrame(schema=FILE_COLUMNS),
-                end,
-                read=0,
-                shown=None if complete else False,
-                remarks=remarks,
-            )
+            shown_whole = None if complete else False
+            yield Batch(pl.DataFrame(schema=FILE_COLUMNS), end, read=0, shown=shown_whole)
 
     def _packed(self) -> Batch:
         """Return a batch of what is packed; the position is after it."""
@@ -322,11 +316,6 @@ class _Reading:
         if not settle_s:
             return 0, 0
         return _microseconds(now - timedelta(seconds=settle_s)), _microseconds(now + _SKEW)
-
-
-_NOT_COMPLETE = (
-    "this reading of all files is not complete, since some of them could not be read: no key is deleted by it"
-)
 
 
 def _moved(file: FileVersion, moved: FileMoved) -> str:
