@@ -82,7 +82,7 @@ def test_each_run_has_a_name_a_log_line_with_counts_and_a_small_result(
         "t.things: 3 read, 3 landed in 1 batches, 0 refused, 0 read again, 0 would land",
         "t.items: 10 in range, 9 accepted, 1 rejected, 0 superseded, 0 unchanged, 0 deleted, 0 waiting",
         "t.each: 9 rows, changed",
-        "t.each: 4 checks passed",
+        "t.each: 5 checks passed",
         "t.each: 9 rows at version 1, changed",
         "t: publication 1, new",
         "publication 1, 9 rows written, 0 removed",
