@@ -12,6 +12,7 @@ _POISON = (
     "tests/hostile/test_poisoned_records.py"
     "::test_a_record_that_nobody_can_read_is_refused_alone_and_kept_and_comes_once_it_is_fixed"
 )
+_WHOLE = "tests/integration/test_api_wholeness.py"
 
 RULES = (
     rule(
@@ -76,5 +77,49 @@ RULES = (
         "    return Body(records, fields, _faults(records))\n",
         "    return Body(records, fields)\n",
         _POISON,
+    ),
+    rule(
+        "a field that no page has had ends no scan",
+        f"{_API}/reading.py",
+        "            step = await self._settled(turn, page, fetched, step)\n",
+        "            pass\n",
+        f"{_WHOLE}::test_an_end_that_rests_on_a_field_which_is_never_there_is_refused_by_name",
+    ),
+    rule(
+        "a link with a page's number proves no end",
+        f"{_API}/paginate/shifting.py",
+        '        return {"numbered": True} if is_numbered(following, parameter) else {"looked": looked + 1}\n',
+        '        return {"looked": looked + 1}\n',
+        f"{_WHOLE}::test_links_and_tokens_that_hide_a_pages_number_prove_no_end_while_rows_are_deleted",
+    ),
+    rule(
+        "what a split window's page held is not taken for landed",
+        f"{_API}/reading.py",
+        "                self._memory.forget(self._fields.keys(fetched.body.records))\n",
+        "",
+        f"{_WHOLE}::test_a_cap_loses_nothing_with_a_key_and_without_and_over_many_splits",
+    ),
+    rule(
+        "a full read that is not shown to be complete deletes nothing",
+        "src/headworks/lake/intake.py",
+        "    if report.shown is False:\n",
+        "    if False:\n",
+        f"{_WHOLE}::test_a_full_read_that_is_not_shown_to_be_complete_deletes_nothing",
+    ),
+    rule(
+        "much less than was announced fails the run",
+        f"{_API}/verdict.py",
+        "count < total * _NEARLY_ALL",
+        "False",
+        "tests/integration/test_api_source.py"
+        "::test_much_less_than_was_announced_is_landed_and_fails_the_run_unless_it_was_an_estimate",
+    ),
+    rule(
+        "an answer without records is asked whether it failed",
+        f"{_API}/failing.py",
+        "        if why:\n",
+        "        if False:\n",
+        "tests/unit/sources/api/test_failed_answers.py"
+        "::test_an_answer_without_records_that_says_that_it_failed_is_the_error_that_it_says",
     ),
 )

@@ -78,6 +78,8 @@ class Token:
     @classmethod
     def read(cls, text: str) -> Token:
         """Read a token; raises `ValueError` where it is none of ours."""
+        if not isinstance(text, str):
+            raise ValueError(f"{text!r} is no token")
         after, since, epoch, salt = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         return cls(None if after is None else (str(after[0]), int(after[1])), since, epoch, salt)
 
@@ -181,6 +183,8 @@ def _write_graphql(shown: Shown, url: str) -> Reply:
 def _read_search(asked: Asked) -> Wanted:
     content = asked.json()
     after = content.get("after") or {}
+    if not isinstance(after, dict):
+        raise ValueError(f"{after!r} is no place to go on from")
     return Wanted(int(content.get("size") or 50), token=after.get("token"))
 
 

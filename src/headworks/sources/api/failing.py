@@ -55,7 +55,7 @@ _AROUND = {"meta", "metadata", "header", "head", "response", "result", "status",
 """Objects around or beside the records in which the same is said."""
 _FAILED = re.compile(
     r"\b(?:error|err|fail|failed|failure|faulted|denied|refused|forbidden|unauthori[sz]ed|unauthenticated|invalid\w*|exceeded|"
-    r"expired|throttled|unavailable|timed?_?out|ko|nok|not_?ok|not_?authori[sz]ed|bad_?request|over\w*limit\w*)\b",
+    r"expired|throttled|unavailable|timed? ?out|ko|nok|not ok|bad request|over .*limit)\b",
     re.IGNORECASE,
 )
 _FINE = {"", "0", "none", "null", "false", "no", "ok", "success", "no error", "noerror", "200"}
@@ -107,7 +107,9 @@ def _failure(name: str, value: Any) -> bool:
         return says_error(value)
     if name in _CODE and _LEAST_STATUS <= (_number(value) or 0) < _MOST_STATUS:
         return True
-    return name in _STATUS and isinstance(value, str) and _FAILED.search(value) is not None
+    return (
+        name in _STATUS and isinstance(value, str) and _FAILED.search(re.sub("[_-]", " ", value)) is not None
+    )
 
 
 def _number(value: Any) -> int | None:
@@ -131,6 +133,6 @@ def _error(value: Any, said: str) -> HeadworksError:
         )
     if number == 429 or "limit" in word or "throttl" in word:
         return RateLimited(said, do="nothing, if it heals; else lower requests_per_s in the API's block.")
-    if number >= 500:
+    if 500 <= number < _MOST_STATUS:
         return SourceUnavailable(said, do="nothing, if it heals; else ask the API's owner.")
     return PageUnreadable(said, do="check the resource's parameters; if it is no error, ask the API's owner.")

@@ -33,6 +33,11 @@ class Described:
         self._missed: dict[str, int] = {}
         self._sample: bytes = b""
 
+    @property
+    def awaits(self) -> bool:
+        """Tell whether a described field of records is still to be seen."""
+        return any(_record(name) not in self.known for name in self._roles)
+
     def see(self, records: Sequence[bytes]) -> None:
         """Look at a page's records; raises `SettingsError` where none of many has a field that is described."""
         unseen = [name for name in self._roles if _record(name) not in self.known]

@@ -191,9 +191,11 @@ class Reading:
             return Fetched(Body([], fetched.body.fields), missing=True), Recognised([], 0), step
         step = self._located(turn, page)
         self._described.known.update(step.seen)
-        self._described.see(
-            [one for place, one in enumerate(fetched.body.records) if place not in fetched.body.faults]
-        )
+        if self._described.awaits:
+            faults = fetched.body.faults
+            self._described.see(
+                [one for place, one in enumerate(fetched.body.records) if place not in faults]
+            )
         if step.absent and step.state is None and not self._described.known.intersection(step.absent):
             step = await self._settled(turn, page, fetched, step)
         looping = self._circle(turn, fetched, step)
@@ -360,8 +362,11 @@ class Reading:
                 self._memory.forget(self._fields.keys(fetched.body.records))
                 raise WindowTooLarge(f"The API gave {standing.count} records, which is its most.")
             end = self._end(turn, step, standing)
-            said = "" if end.again else " ".join(filter(None, (self._unread(), self._described.remark())))
-            remark, shown = " ".join(filter(None, (remark, end.remark, said))), end.shown
+            lacking = "" if end.again else self._described.remark()
+            said = "" if end.again else self._unread()
+            remark = " ".join(filter(None, (remark, end.remark, said, lacking)))
+            # Where no record has what identifies it, these may not be the records that are meant.
+            shown = end.shown and not lacking
             if end.short:
                 problem = ReadShort(
                     f"The API announced {self._verdict.total} records and gave {standing.count}, twice.",
@@ -473,7 +478,7 @@ class Reading:
                     "The API answered 202: it has accepted the request and has no records yet.",
                     do="nothing, if it heals; else ask for the result where the API says that it will be.",
                 )
-        if body.records or (body.vacant and not body.absent):
+        if (body.records and not body.vacant) or (body.vacant and not body.absent):
             self._described.known.add(_RECORDS)
         return body
 
@@ -490,6 +495,9 @@ class Reading:
                 do="correct records of the resource; if this is how the API says that there are none, set "
                 "records_may_be_absent.",
             )
+        if body.records:
+            # Earlier pages had them where they should be: these are odd themselves, and land as they are.
+            return
         before.append(body.vacant)
         lacks = not any(name in body.fields for name in self._paginator.fields)
         if len(before) < _TWICE or (

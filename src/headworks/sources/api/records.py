@@ -124,6 +124,8 @@ def _slow(body: bytes, envelope: Envelope) -> Body:
         records = _strict(body, parts(envelope.records), envelope.lone)
     except _Vacant as vacant:
         return Body([], fields, vacant=str(vacant), absent=vacant.absent)
+    except _Strange as strange:
+        return Body(strange.elements, fields, vacant=str(strange), absent=True)
     except _STRICT as problem:
         try:
             return _tolerant(body, envelope)
@@ -212,6 +214,14 @@ def _quick(envelope: Envelope) -> _Quick | None:
 
 class _NotThere(Exception):
     """Nothing is at the path, or something else than was expected."""
+
+
+class _Strange(_NotThere):
+    """None of the elements has what lies in each of them: the path is wrong, or each of them is odd."""
+
+    def __init__(self, elements: list[bytes], said: str) -> None:
+        self.elements = elements
+        super().__init__(said)
 
 
 class _Vacant(_NotThere):
@@ -304,7 +314,12 @@ def _below(held: Sequence[Any], steps: Sequence[str]) -> list[bytes]:
     if not steps:
         return [bytes(element) for element in held]
     if EACH not in steps and EACH_VALUE not in steps:
-        return [_inner(element, steps) for element in held]
+        inner = [_inner(element, steps) for element in held]
+        if held and all(
+            len(found) == len(memoryview(element)) for found, element in zip(inner, held, strict=True)
+        ):
+            raise _Strange(inner, f"no element has {'.'.join(steps)} in it")
+        return inner
     found: list[bytes] = []
     lacking: _Vacant | None = None
     there = False

@@ -47,6 +47,8 @@ _COUNTS = frozenset(
         *("pageoffset", "index", "recordoffset"),
     }
 )
+_LOOKS = 3
+"""Pages whose way on is looked at: one that does not count on these does not count at all."""
 _LARGEST = 100_000_000
 """A larger number is a key or a moment."""
 _WRAPPED = re.compile(
@@ -76,8 +78,11 @@ class Shifting(Settings):
         """Return that the way on is a number in disguise, once it was seen to be one."""
         if self.stable is not None:
             return {} if self.stable else {"numbered": True}
+        looked = state.get("looked", 0)
+        if state.get("numbered") or looked >= _LOOKS:
+            return {name: state[name] for name in ("numbered", "looked") if name in state}
         parameter = str(getattr(self, "cursor_parameter", "") or "")
-        return {"numbered": True} if state.get("numbered") or is_numbered(following, parameter) else {}
+        return {"numbered": True} if is_numbered(following, parameter) else {"looked": looked + 1}
 
     def _evidence(self, state: State, page: Page) -> Evidence:
         """Return what shows that a scan was whole which the API itself has ended."""
