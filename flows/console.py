@@ -30,8 +30,10 @@ from prefect.utilities.callables import parameter_schema
 from pydantic import TypeAdapter, ValidationError
 
 from headworks.errors import ConcurrentRun, GateClosed, HeadworksError, SettingsError
-from headworks.observe.account import account_text
+from headworks.observe.account import account_text, result_text
+from headworks.observe.escaping import printable
 from headworks.observe.report import RunReport
+from headworks.redaction import redacted_error
 
 OK, FAILED, GATE_CLOSED, REFUSED = 0, 1, 2, 3
 ACCOUNT = Path(".headworks/account.json")
@@ -47,29 +49,56 @@ def run_as_program(flow: Callable[..., Any], arguments: Sequence[str] | None = N
     message on standard error, without a traceback.
     """
     options = _parser(flow).parse_args(arguments)
+    _forget()
     try:
         with _one_line_errors(), local_stack():
             check_server()
             report = flow(**_parameters(flow, options))
     except HeadworksError as problem:
-        print(f"\n{type(problem).__name__}: {problem}", file=sys.stderr)
+        _tell_account(_ended(flow), options)
+        said = printable(f"{type(problem).__name__}: {redacted_error(problem)}")
+        print(f"\n{said}", file=sys.stderr)
         return {GateClosed: GATE_CLOSED, ConcurrentRun: REFUSED}.get(type(problem), FAILED)
     except (ValidationError, ParameterTypeError) as problem:
         print(f"\nA parameter is wrong: {problem}", file=sys.stderr)
         return FAILED
-    return _told(report, options.account)
-
-
-def _told(report: Any, account: Path) -> int:
     if not isinstance(report, RunReport):
-        # Flows that take no data in have no account; what they return is told as it is.
-        print(TypeAdapter(type(report)).dump_json(report, indent=2).decode())
+        # Flows that ingest no data have no account; what they return is shown as it is.
+        print(_json(report) if options.json else result_text(report))
         return OK
-    print(f"\n{account_text(report)}")
+    _tell_account(report, options)
+    return REFUSED if report.status == "refused" else OK
+
+
+def _forget() -> None:
+    from flows.running import forget
+
+    forget()
+
+
+def _ended(flow: Callable[..., Any]) -> RunReport | None:
+    """Return the account of a run that failed, if it came so far as to have one."""
+    from flows.running import ended
+
+    name = getattr(flow, "name", "").replace("-", "_")
+    report = ended()
+    return report if report is not None and report.flow == name else None
+
+
+def _tell_account(report: RunReport | None, options: argparse.Namespace) -> None:
+    """Print a run's account, and write it to its file: after a failed run, too, or the file would be another run's."""
+    account: Path = options.account
+    if report is None:
+        account.unlink(missing_ok=True)
+        return
+    print(report.model_dump_json(indent=2) if options.json else f"\n{account_text(report)}")
     account.parent.mkdir(parents=True, exist_ok=True)
     account.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    print(f"The account as JSON: {account}")
-    return REFUSED if report.status == "refused" else OK
+    print(f"The account as JSON: {account}", file=sys.stderr if options.json else sys.stdout)
+
+
+def _json(result: Any) -> str:
+    return TypeAdapter(type(result)).dump_json(result, indent=2).decode()
 
 
 @contextmanager
@@ -116,6 +145,12 @@ def _one_line_errors() -> Iterator[None]:
     """Keep tracebacks of our own errors off the terminal: such an error says all there is to say."""
 
     def shorten(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if record.name.startswith("prefect.flow_runs") and _is_ours(record, text):
+            # The last line of the program says the same, with what to do.
+            return False
+        if text.startswith("Finished in state Failed("):
+            record.msg, record.args = "Finished in state Failed", ()
         if record.exc_info and isinstance(record.exc_info[1], (HeadworksError, ParameterTypeError)):
             record.exc_info, record.exc_text = None, None
         return True
@@ -129,6 +164,13 @@ def _one_line_errors() -> Iterator[None]:
     finally:
         for handler in handlers:
             handler.removeFilter(shorten)
+
+
+def _is_ours(record: logging.LogRecord, text: str) -> bool:
+    """Tell whether a record of a flow run is about an error of ours that ends it."""
+    if not text.startswith("Encountered exception during execution"):
+        return False
+    return record.exc_info is not None and isinstance(record.exc_info[1], HeadworksError)
 
 
 def _parser(flow: Callable[..., Any]) -> argparse.ArgumentParser:
@@ -145,6 +187,7 @@ def _parser(flow: Callable[..., Any]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--account", type=Path, default=ACCOUNT, help=f"where the account goes (default {ACCOUNT})"
     )
+    parser.add_argument("--json", action="store_true", help="print the account, or the result, as JSON")
     if "dry_run" in known:
         parser.add_argument("--dry-run", action="store_true", help="look and tell, but change nothing")
     parser.add_argument(

@@ -35,6 +35,7 @@ from headworks.names import Window
 from headworks.observe.reconcile import reconcile
 from headworks.observe.recorder import Recorder
 from headworks.observe.report import RUN_LINK, GateReport, RunReport, RunStatus
+from headworks.redaction import redacted, redacted_error
 from headworks.refine.refinement import RefineOutcome
 from tasks import stopping
 from tasks.alerting import alert_about
@@ -48,6 +49,8 @@ OnConflict = Literal["refuse", "wait"]
 
 # Sources are read and datasets refined side by side; more threads would only wait for the same cores.
 THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=4))
+
+_ended: list[RunReport] = []
 
 _WAITS_S = (5, 15, 45, 120)
 REFUSED = "Refused"
@@ -94,6 +97,7 @@ def tell(
     (completed: nothing was lost, the other run does the work), or is waited out and begun again, as ``on_conflict``
     says. Everything else that goes wrong is raised.
     """
+    forget()
     try:
         at_work = _lease(flow, run, window, on_conflict, on)
     except ConcurrentRun as problem:
@@ -132,10 +136,13 @@ def _told(
         except RunStopped:
             # Not a failure: the run's state says what became of it, and the next run goes on.
             raise
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - raised below, without secrets
             _closed(told, "failed", f"{type(problem).__name__}: {problem}")
-            raise
-        return _finished(told)
+            failed = redacted_error(problem)
+        else:
+            return _finished(told)
+        # Outside of the clause that caught it, or Python would chain the two.
+        raise failed
     raise AssertionError("unreachable: the last round returns or raises")
 
 
@@ -219,7 +226,8 @@ def _status(told: Story) -> RunStatus:
 
 def _closed(told: Story, status: RunStatus, message: str) -> RunReport:
     """Record a run that did not reach its end; that the record fails must not hide why the run did."""
-    report = told.recorder.report(status, message)
+    report = told.recorder.report(status, redacted(message))
+    _ended[:] = [report]
     try:
         record(told.run, report)
     except Exception as problem:  # noqa: BLE001 - the first problem is the one to be raised
@@ -236,6 +244,16 @@ def _alert(told: Story, report: RunReport) -> None:
         alert_about(told.run, report)
     except Exception as problem:  # noqa: BLE001 - the run's own end is what counts
         get_run_logger().warning("nobody could be told: %s", problem)
+
+
+def ended() -> RunReport | None:
+    """Return the account of the last run of this process that did not reach its end, for a program to show."""
+    return _ended[-1] if _ended else None
+
+
+def forget() -> None:
+    """Forget the account of a run before."""
+    _ended.clear()
 
 
 def _recorder(flow: str, run: Run, window: Window | None) -> Recorder:

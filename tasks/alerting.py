@@ -21,12 +21,13 @@ from headworks.observe.alerts import Alert, alert_of, flow_incident, late_alert,
 from headworks.observe.channels import Sends
 from headworks.observe.report import RunReport
 from tasks.extract import Run
-from tasks.policy import EFFECT
+from tasks.policy import EFFECT, shielded
 
 LATE = "Late"
 
 
 @task(name="alert", task_run_name="alert about {report.status}", **EFFECT)
+@shielded
 def alert_about(run: Run, report: RunReport) -> bool:
     """Tell people how a run ended and what it showed, where that calls for it; returns whether anybody was told.
 
@@ -46,6 +47,7 @@ def alert_about(run: Run, report: RunReport) -> bool:
 
 
 @task(name="alert-freshness", task_run_name="alert about freshness", **EFFECT)
+@shielded
 def alert_freshness(run: Run, incident: str, alert: Alert | None) -> bool:
     """Tell people that a promise of freshness is broken, or that all are kept again."""
     channels = alert_channels()
@@ -53,6 +55,7 @@ def alert_freshness(run: Run, incident: str, alert: Alert | None) -> bool:
 
 
 @task(name="well-again", task_run_name="well again: {incident}", **EFFECT)
+@shielded
 def well_again(run: Run, incident: str) -> bool:
     """Tell people that a flow without an account does its work again, if they know that it did not."""
     channels = alert_channels()
@@ -60,6 +63,7 @@ def well_again(run: Run, incident: str) -> bool:
 
 
 @task(name="alert-flow-run", task_run_name="alert about {flow_run}", **EFFECT)
+@shielded
 def alert_flow_run(flow_run: UUID) -> str:
     """Tell people of a run that could not do so itself; returns in words what was done.
 

@@ -21,10 +21,11 @@ from headworks.observe.report import RunReport
 from headworks.ports import system_clock
 from tasks import stopping
 from tasks.extract import Run
-from tasks.policy import EFFECT
+from tasks.policy import EFFECT, shielded
 
 
 @task(name="plan-backfill", task_run_name="plan {name}", **EFFECT)
+@shielded
 def plan_backfill(run: Run, name: str, flow: str, windows: tuple[Window, ...]) -> tuple[PlannedWindow, ...]:
     """Find out which windows are done, and show the plan."""
     _flow_of(flow)

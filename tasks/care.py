@@ -11,10 +11,11 @@ from headworks.errors import LakeUnusable
 from headworks.lake.maintenance import MaintenanceSettings, TableCare, maintain
 from headworks.observe.freshness import FreshnessPromise, FreshnessReport, measure_freshness
 from tasks.extract import Run
-from tasks.policy import EFFECT
+from tasks.policy import EFFECT, shielded
 
 
 @task(name="maintain-lake", task_run_name="maintain {run.lake}", **EFFECT)
+@shielded
 def maintain_lake(run: Run, settings: MaintenanceSettings) -> tuple[TableCare, ...]:
     """Care for every table of the lake, and show what was done to each."""
     done = maintain(run.open_lake(), settings, dry_run=run.dry_run)
@@ -47,6 +48,7 @@ def maintain_lake(run: Run, settings: MaintenanceSettings) -> tuple[TableCare, .
 
 
 @task(name="measure-freshness", task_run_name="measure {run.lake}", **EFFECT)
+@shielded
 def freshness_of(run: Run, promises: list[FreshnessPromise]) -> FreshnessReport:
     """Measure how fresh the tables are, and show all of them."""
     report = measure_freshness(run.open_lake(), promises)

@@ -18,7 +18,7 @@ from headworks.sources.sql.catalogue import SchemaTables, choose_tables
 from headworks.sources.sql.reader import reader_of
 from headworks.sources.sql.table import Table
 from tasks.extract import Run
-from tasks.policy import EFFECT
+from tasks.policy import EFFECT, shielded
 from tasks.stopping import go_on
 
 
@@ -39,6 +39,7 @@ class Ingested(Report):
 
 
 @task(name="choose-tables", task_run_name="choose tables of {database}", **EFFECT)
+@shielded
 def choose(run: Run, database: str, wanted: SchemaTables, prefix: str) -> tuple[Chosen, ...]:
     """List the tables of a schema that the patterns choose."""
     found = choose_tables(load_database(database), wanted, prefix)
@@ -47,6 +48,7 @@ def choose(run: Run, database: str, wanted: SchemaTables, prefix: str) -> tuple[
 
 
 @task(name="ingest-table", task_run_name="ingest {chosen.dataset}", **EFFECT)
+@shielded
 def ingest_table(
     run: Run, database: str, chosen: Chosen, window: Window | None = None, *, keys: bool = False
 ) -> Ingested:
@@ -75,6 +77,7 @@ def ingest_table(
 
 
 @task(name="mirror-table", task_run_name="mirror {ingested.dataset}", **EFFECT)
+@shielded
 def mirror_table(run: Run, ingested: Ingested) -> RefineOutcome:
     """Keep the newest version of each row in silver; a closed gate is told, not raised."""
     lake = run.open_lake()

@@ -21,7 +21,7 @@ from headworks.sources.intakes import FileIntake, ResourceIntake, TableIntake
 from headworks.sources.sql.reader import reader_of
 from headworks.sources.sql.table import Table
 from tasks.limits import shared_budget
-from tasks.policy import EFFECT
+from tasks.policy import EFFECT, shielded
 from tasks.progress import Progress
 from tasks.stopping import go_on
 
@@ -40,6 +40,7 @@ class Run(Report):
 
 
 @task(name="extract-table", task_run_name="extract {dataset}", **EFFECT)
+@shielded
 def extract_table(
     run: Run,
     database: str,
@@ -61,6 +62,7 @@ def extract_table(
 
 
 @task(name="extract-resource", task_run_name="extract {dataset}", **EFFECT)
+@shielded
 def extract_resource(
     run: Run, api: str, resource: Resource, dataset: str, window: Window | None = None
 ) -> tuple[LandingReport, ...]:
@@ -81,6 +83,7 @@ def extract_resource(
 
 
 @task(name="extract-files", task_run_name="extract {dataset}", **EFFECT)
+@shielded
 def extract_files(
     run: Run, location: str, files: Files, dataset: str, window: Window | None = None
 ) -> tuple[LandingReport, ...]:

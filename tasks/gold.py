@@ -19,7 +19,7 @@ from headworks.observe.report import CurateReport, GateReport, Report
 from headworks.quality.judgements import judgements
 from headworks.refine.curation import GoldTable, audit, curate, stage
 from tasks.extract import Run
-from tasks.policy import EFFECT, PINNED_FOR, RETRYING
+from tasks.policy import EFFECT, PINNED_FOR, RETRYING, shielded
 
 
 class Audit(Report):
@@ -29,6 +29,7 @@ class Audit(Report):
 
 
 @task(name="pin-silver", task_run_name="pin silver", **EFFECT)
+@shielded
 def pin_silver(run: Run, datasets: tuple[str, ...]) -> Pins:
     """Pin the silver versions that all tables of a product are made from."""
     return pin(run.open_lake(), list(datasets))
@@ -63,6 +64,7 @@ def _audit_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | Non
     cache_expiration=PINNED_FOR,
     **RETRYING,
 )
+@shielded
 def stage_gold(run: Run, gold: GoldTable, pins: Pins) -> Staged:
     """Make the candidate of a gold table from the pinned versions."""
     staged = stage(run.open_lake(), gold, pins)
@@ -78,6 +80,7 @@ def stage_gold(run: Run, gold: GoldTable, pins: Pins) -> Staged:
     cache_expiration=PINNED_FOR,
     **RETRYING,
 )
+@shielded
 def audit_gold(run: Run, gold: GoldTable, staged: Staged) -> Audit:
     """Check a candidate before anybody sees it; a closed gate is told, not raised."""
     gate = audit(run.open_lake(), gold, staged, "" if run.dry_run else run.run_id)
@@ -99,6 +102,7 @@ def _not_kept() -> None:
 
 
 @task(name="commit-gold", task_run_name="commit {staged.dataset}", **EFFECT)
+@shielded
 def commit_gold(run: Run, staged: Staged, audited: Audit) -> CurateReport:
     """Replace a gold table by its audited candidate in one commit."""
     report = curate(run.open_lake(), staged, audited.gate)

@@ -6,16 +6,21 @@ What belongs here: the retry condition and the options shared by all tasks. What
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 
 from headworks.errors import RetryError
+from headworks.redaction import redacted_error
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 RETRIES = 3
 _BACKOFF_FACTOR_S = 2
@@ -54,6 +59,21 @@ def without_thread_warnings() -> Iterator[None]:
 
 def _is_no_thread_warning(record: logging.LogRecord) -> bool:
     return "the task is running in a worker thread" not in str(record.msg)
+
+
+def shielded(step: Callable[P, R]) -> Callable[P, R]:
+    """Let no secret out of a task by its error: Prefect writes it, and what it was raised from, to log and state."""
+
+    @wraps(step)
+    def clean(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return step(*args, **kwargs)
+        except Exception as problem:  # noqa: BLE001 - raised below, without secrets
+            failed = redacted_error(problem)
+        # Outside of the clause that caught it, or Python would chain the two.
+        raise failed
+
+    return clean
 
 
 RETRYING: dict[str, Any] = {

@@ -12,7 +12,7 @@ from headworks.lake.products import ProductVersion, publish_product
 from headworks.observe.report import PublishReport, TableRef
 from headworks.publish.postgres import PublishedTable, publish_postgres, refuse_unpublishable
 from tasks.extract import Run
-from tasks.policy import EFFECT
+from tasks.policy import EFFECT, shielded
 
 _ONCE = {**EFFECT, "retries": 0}
 PUBLISHED = "headworks.product.published"
@@ -44,6 +44,7 @@ def check_publication(
 
 
 @task(name="name-product", task_run_name="name product {product}", **EFFECT)
+@shielded
 def name_product(run: Run, product: str, tables: tuple[TableRef, ...]) -> ProductVersion:
     """Name the versions of a product's tables in one row, which is what readers open."""
     version = publish_product(run.open_lake(), product, tables, run.run_id)
@@ -57,6 +58,7 @@ def name_product(run: Run, product: str, tables: tuple[TableRef, ...]) -> Produc
 
 
 @task(name="publish-postgres", task_run_name="publish to {database}", **EFFECT)
+@shielded
 def publish_tables(
     run: Run,
     database: str,

@@ -7,10 +7,11 @@ from prefect import get_run_logger, task
 from headworks.refine.dataset import Dataset
 from headworks.refine.refinement import Refinement, RefineOutcome, refine
 from tasks.extract import Run
-from tasks.policy import EFFECT
+from tasks.policy import EFFECT, shielded
 
 
 @task(name="refine", task_run_name="refine {dataset.name}", **EFFECT)
+@shielded
 def refine_dataset(run: Run, dataset: Dataset) -> RefineOutcome:
     """Judge what silver has not consumed of bronze, and merge what passes; a closed gate is told, not raised."""
     outcome = refine(Refinement(run.open_lake(), run.run_id, counts_on=True), dataset, dry_run=run.dry_run)

@@ -8,10 +8,11 @@ from headworks.refine.dataset import Dataset
 from headworks.refine.refinement import Refinement
 from headworks.refine.replay import ReplayOutcome, Selection, replay
 from tasks.extract import Run
-from tasks.policy import EFFECT
+from tasks.policy import EFFECT, shielded
 
 
 @task(name="replay", task_run_name="replay {dataset.name}", **EFFECT)
+@shielded
 def replay_dataset(run: Run, dataset: Dataset, selection: Selection, by: str, note: str) -> ReplayOutcome:
     """Judge rejected rows again and merge those that pass now; a closed gate is told, not raised."""
     work = Refinement(run.open_lake(), run.run_id)

@@ -9,10 +9,11 @@ from headworks.observe.account import account_markdown
 from headworks.observe.ledger import record_run
 from headworks.observe.report import RunReport
 from tasks.extract import Run
-from tasks.policy import EFFECT
+from tasks.policy import EFFECT, shielded
 
 
 @task(name="record-run", task_run_name="record {report.status}", **EFFECT)
+@shielded
 def record(run: Run, report: RunReport) -> None:
     """Append the run's report to the ledger, and show its account as an artifact."""
     if not run.dry_run:

@@ -3,13 +3,42 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.deployments.conftest import Demo
-from tests.support.pools import Operator, assert_published_equals_truth
+from tests.support.pools import CHECKOUT, Operator, assert_published_equals_truth
 
 pytestmark = pytest.mark.server
+
+_LOOK_EVERY_S = 0.05
+
+
+@contextmanager
+def watched(folder: Path) -> Iterator[set[str]]:
+    """Note the names of all that is below a folder at any time while the block lasts."""
+    seen: set[str] = set()
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(_LOOK_EVERY_S):
+            # Folders go while they are listed.
+            for _, folders, files in os.walk(folder, onerror=lambda problem: None):
+                seen.update(folders, files)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        watcher.join()
+
 
 DEPLOYMENT = "sales/sales-daily"
 
@@ -18,7 +47,11 @@ DEPLOYMENT = "sales/sales-daily"
 def operator(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     """An operator who has deployed the flow to a process pool."""
     operator = Operator(demo.stack, tmp_path_factory.mktemp("operator"))
-    operator.prefect("work-pool", "create", "headworks-local", "--type", "process")
+    template = str(CHECKOUT / "deployments" / "pools" / "process.json")
+    operator.prefect(
+        "work-pool", "create", "headworks-local", "--type", "process", "--overwrite",
+        "--base-job-template", template,
+    )  # fmt: skip
     operator.prefect("--no-prompt", "deploy", "--name", "sales-daily")
     return operator
 
@@ -26,9 +59,16 @@ def operator(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Operator:
 def test_a_custom_run_is_done_by_a_worker_and_publishes_the_truth(demo: Demo, operator: Operator) -> None:
     """Two more days of the shop have to come from this run, and parameters from the command line reach it."""
     demo.stack.live(2)
+    temporary = operator.home / "temporary"
+    temporary.mkdir()
     flow_run = operator.ask(DEPLOYMENT, "--param", 'mode="full"')
-    log = operator.work_once("headworks-local")
+    with watched(temporary) as seen:
+        log = operator.work_once("headworks-local", TMPDIR=str(temporary))
     run = operator.assert_completed(flow_run, log)
+    # A copy of the checkout would bring its .env and whatever else lies in it.
+    copied = {Path(name).name for name in seen} & {each.name for each in CHECKOUT.iterdir()}
+    assert copied == set()
+    assert any("prefect" in name for name in seen), "the run's folder was not seen, so nothing was looked at"
     assert run["name"] == "sales full"
     assert run["parameters"]["mode"] == "full"
     assert assert_published_equals_truth(demo.stack) > 1000

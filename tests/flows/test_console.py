@@ -7,15 +7,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flows.console import FAILED, GATE_CLOSED, OK, REFUSED, run_as_program
+from flows.sales import sales
 from headworks.errors import AccountMismatch, ConcurrentRun, GateClosed, HeadworksError, SourceUnavailable
+from headworks.lake.backfills import PlannedWindow
+from headworks.lake.maintenance import TableCare
+from headworks.names import Window
+from headworks.observe.freshness import FreshnessReport
 from headworks.observe.report import RunReport, RunStatus
+from headworks.settings import RejectLimits
+from tests.flows.conftest import WORLD
+from tests.flows.test_gate import change_orders
 from tests.support.sales import Place
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
@@ -70,6 +78,56 @@ def test_an_error_of_ours_is_one_message_with_its_class_and_what_to_do(
     told = capsys.readouterr().err
     assert told == f"\n{type(problem).__name__}: {problem}\n"
     assert "What to do:" in told
+
+
+@pytest.mark.parametrize(
+    ("result", "shown"),
+    [
+        ((), "nothing"),
+        ("told", "told"),
+        (
+            (PlannedWindow(window=Window(start=NOW, end=NOW + timedelta(days=1)), state="done"),),
+            "  start             end               state",
+        ),
+        ((TableCare(table="silver.x", files_before=1200, left=("busy",)),), "silver.x         1,200  busy"),
+        (FreshnessReport(measured_at=NOW, tables=()), "nothing"),
+    ],
+)
+def test_what_is_no_account_is_a_table_for_people_and_json_for_programs(
+    result: Any, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def flow() -> Any:
+        """Do nothing."""
+        return result
+
+    assert run_as_program(flow, []) == OK
+    assert shown in capsys.readouterr().out
+    assert run_as_program(flow, ["--json"]) == OK
+    json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.server
+def test_a_closed_gate_is_told_once_with_the_account_and_its_file_is_of_this_run(
+    place: Place, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Twice while the shop lives on; a run that fails before it has an account leaves none of another's."""
+    for name, value in place.variables().items():
+        monkeypatch.setenv(name, value)
+    seen = set()
+    change_orders(monkeypatch, limits=RejectLimits(rows=0))
+    for _ in range(2):
+        capfd.readouterr()
+        assert run_as_program(sales, []) == GATE_CLOSED
+        printed = capfd.readouterr()
+        assert printed.err.count("consumers keep the last good version") == 1
+        assert "sales · incremental · gate closed" in printed.out
+        account = json.loads((elsewhere / ".headworks" / "account.json").read_text())
+        assert account["status"] == "gate closed"
+        seen.add(account["run_id"])
+        place.live(WORLD)
+    assert len(seen) == 2
+    assert run_as_program(sales, ["--param", "lake=absent"]) == FAILED
+    assert not (elsewhere / ".headworks" / "account.json").exists(), "the account of another run was left"
 
 
 def test_what_nobody_foresaw_is_not_hidden() -> None:

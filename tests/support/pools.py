@@ -85,6 +85,8 @@ class Operator:
         return {
             **self.stack.environment(),
             "PREFECT_HOME": str(self.home),
+            # Workers of a process pool start their runs with it; a person has it first in the PATH.
+            "HEADWORKS_PYTHON": sys.executable,
             # Wide enough that nothing which is looked for is broken over two lines.
             "COLUMNS": "400",
         }
@@ -104,10 +106,10 @@ class Operator:
         assert found is not None, f"no id of a flow run in:\n{printed}"
         return found[1]
 
-    def work_once(self, pool: str) -> str:
+    def work_once(self, pool: str, **environment: str) -> str:
         """Let a worker do what is due in a pool; returns its log."""
         command = ["prefect", "worker", "start", "--pool", pool, "--run-once", "--install-policy", "never"]
-        return self.run(*command, timeout_s=_RUN_S)
+        return self.run(*command, timeout_s=_RUN_S, environment=environment)
 
     @contextmanager
     def working(self, pool: str, *arguments: str) -> Iterator[Process]:

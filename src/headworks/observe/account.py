@@ -9,6 +9,9 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import BaseModel
 
 from headworks.observe.escaping import markdown, one_line, printable
 from headworks.observe.report import RunReport
@@ -62,6 +65,40 @@ def account_text(report: RunReport) -> str:
         lines += [section.title, *_columns(section.header, section.rows), *note, ""]
     lines += map(one_line, [*_closing(report), *(f"{name}: {link}" for name, link in report.links.items())])
     return "\n".join(lines).rstrip() + "\n"
+
+
+def result_text(result: object) -> str:
+    """Render what a flow without an account returns for a terminal: a text, or a table with a row for each report."""
+    found = getattr(result, "tables", result)
+    reports = list(found) if isinstance(found, list | tuple) else [found]
+    if not all(isinstance(each, BaseModel) for each in reports):
+        return "\n".join(printable(str(each)) for each in reports)
+    if not reports:
+        return "nothing"
+    rows = [{name: _written(value) for name, value in _flat(each).items()} for each in reports]
+    # What no report says anything about needs no column.
+    header = tuple(name for name in rows[0] if any(row.get(name) for row in rows))
+    cells = [tuple(row.get(name, "") for name in header) for row in rows]
+    return "\n".join(_columns(tuple(name.replace("_", " ") for name in header), cells))
+
+
+def _flat(report: object) -> dict[str, object]:
+    """Return a report's fields, those of a window in it as its own."""
+    fields: dict[str, object] = {}
+    for name in type(report).model_fields:  # type: ignore[attr-defined]
+        value = getattr(report, name)
+        fields |= _flat(value) if isinstance(value, BaseModel) else {name: value}
+    return fields
+
+
+def _written(value: object) -> str:
+    if not value:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, list | tuple):
+        return "; ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def account_markdown(report: RunReport) -> str:
