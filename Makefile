@@ -1,4 +1,4 @@
-# What a person types. `make` alone tells what there is.
+# What a person types. `make` alone lists what there is.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
@@ -18,8 +18,8 @@ SMALL := --kills 20 --flow-kills 2
 .DEFAULT_GOAL := help
 .PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos faults test-operations hostile corruption test-tables chaos-databases bench-databases bench-quality deploy clean
 
-help: ## Tell what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help: ## List what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deploy: $(READY) ## Deploy to the Prefect server at PREFECT_API_URL; DEPLOY="--dry-run" tells what would change
 	@$(BIN)/python -m deployments.deploy $(DEPLOY)

@@ -20,6 +20,9 @@ VARIABLE = "HEADWORKS_PROFILE"
 TAG = "headworks"
 """The tag of every deployment, by which automations know our runs; with a profile, ``headworks-<profile>``."""
 
+ALERTS_TAG = "alerts"
+"""The tag of the deployments that alert people, by which the server knows those runs when they fail themselves."""
+
 _GRAMMAR = re.compile(r"[a-z][a-z0-9]{0,15}")
 
 
@@ -53,8 +56,12 @@ class Profile:
         return f"{self.label}-{plain}" if self.label else plain
 
     def tags(self, plain: list[str]) -> list[str]:
-        """Return a deployment's tags, with the profile's own in place of the common one."""
-        return [self.tag if tag == TAG else tag for tag in plain]
+        """Return a deployment's tags, with the profile's own in place of the common ones."""
+        return [self.own_tag(tag) for tag in plain]
+
+    def own_tag(self, tag: str) -> str:
+        """Return a tag that automations know runs by as this profile has it; any other as it is."""
+        return {TAG: self.tag, ALERTS_TAG: self.name(ALERTS_TAG)}.get(tag, tag)
 
     def variables(self) -> dict[str, str]:
         """Return the variables by which a run knows the profile."""

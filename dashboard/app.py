@@ -107,7 +107,8 @@ def choose(offer: view.Offer) -> view.Choice:
 
 def show_figures(figures: view.Figures) -> None:
     """Show the sums of what is chosen."""
-    change = view.percent(figures.change) if figures.change is not None else None
+    # Streamlit takes a change for a fall by a plain hyphen alone.
+    change = view.percent(figures.change).replace("−", "-") if figures.change is not None else None
     columns = st.columns([1.3, 1.2, 1, 0.8])
     columns[0].metric("Revenue", view.money(figures.revenue), change and f"{change} on the period before")
     columns[1].metric("Revenue a day", view.money(figures.revenue_a_day))

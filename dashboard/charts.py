@@ -13,6 +13,8 @@ import polars as pl
 from dashboard import view
 
 _DAYS_HEIGHT, _BAR_STEP = 260, 26
+_LABEL_PX = 110
+"""So much of a narrow page the names of bars may take; without a bound nothing is left for the bars."""
 _AVERAGED_DAYS = 7
 _SHOWN = alt.Tooltip("shown:N", title="Revenue")
 _UNITS = alt.Tooltip("units:Q", title="Units", format=",")
@@ -65,7 +67,12 @@ def bars(sums: pl.DataFrame, dimension: Split) -> Layers:
     rows = view.drawn(sums)
     longest = float(rows.get_column("length").max() or 0)  # type: ignore[arg-type]
     base = alt.Chart(rows).encode(
-        y=alt.Y(f"{dimension}:N", sort=None, title=None, axis=alt.Axis(ticks=False, domain=False)),
+        y=alt.Y(
+            f"{dimension}:N",
+            sort=None,
+            title=None,
+            axis=alt.Axis(ticks=False, domain=False, labelLimit=_LABEL_PX),
+        ),
         x=alt.X(
             "length:Q",
             title="Revenue (EUR)",

@@ -21,6 +21,7 @@ from dotenv import dotenv_values
 from prefect.exceptions import ParameterTypeError
 from prefect.settings import (
     PREFECT_API_URL,
+    PREFECT_CLIENT_RETRY_EXTRA_CODES,
     PREFECT_HOME,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     get_current_settings,
@@ -38,6 +39,8 @@ from headworks.redaction import redacted_error
 OK, FAILED, GATE_CLOSED, REFUSED = 0, 1, 2, 3
 ACCOUNT = Path(".headworks/account.json")
 LOCAL_STACK = Path(".headworks/env")
+_PATIENT: dict[Any, Any] = {PREFECT_CLIENT_RETRY_EXTRA_CODES: {500}}
+"""A server whose database restarts answers 500, which Prefect's client asks again for only where it is told to."""
 _HEALTH_TIMEOUT_S = 5
 _OWN_SERVER_S = 180
 
@@ -109,11 +112,13 @@ def local_stack(written: Path = LOCAL_STACK) -> Iterator[None]:
     url, home = found.get("PREFECT_API_URL"), found.get("PREFECT_HOME")
     if not url:
         # Prefect's own server starts within seconds, but not where all else runs too: twenty of them are too few.
-        with temporary_settings({PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: _OWN_SERVER_S}):
+        with temporary_settings(
+            {**_PATIENT, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: _OWN_SERVER_S}
+        ):
             yield
         return
     print(f"Using the local stack's Prefect server at {url}, as {written} says.", file=sys.stderr)
-    updates: dict[Any, Any] = {PREFECT_API_URL: url}
+    updates: dict[Any, Any] = {**_PATIENT, PREFECT_API_URL: url}
     if home:
         updates[PREFECT_HOME] = Path(home)
     with temporary_settings(updates):

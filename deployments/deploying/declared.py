@@ -19,6 +19,7 @@ from headworks.errors import SettingsError
 from headworks.settings import Settings
 
 HERE = Path(__file__).parents[1]
+_TAG = "prefect.tag."
 SERVER = HERE / "server.yaml"
 
 
@@ -185,8 +186,8 @@ def trigger_of(trigger: dict[str, Any], profile: Profile, server: Server | None 
             return {key: named(inner) for key, inner in value.items()}
         if isinstance(value, list):
             return [named(inner) for inner in value]
-        if value == f"prefect.tag.{Profile().tag}":
-            return f"prefect.tag.{profile.tag}"
+        if isinstance(value, str) and value.startswith(_TAG):
+            return f"{_TAG}{profile.own_tag(value.removeprefix(_TAG))}"
         return profile.name(value) if value in pools else value
 
     return {key: named(value) for key, value in trigger.items()}

@@ -35,7 +35,7 @@ _SPOIL = """
     INSERT INTO shop.customers
         (customer_id, name, email, country, segment, birth_date, created_at, updated_at)
     SELECT 7000000 + n, 'Zqcanary Person ' || n,
-           CASE WHEN n % 2 = 0 THEN 'zqcanary' || n || '@example.com' ELSE 'zqcanary' || n || ' at example' END,
+           CASE WHEN mod(n, 2) = 0 THEN 'zqcanary' || n || '@example.com' ELSE 'zqcanary' || n || ' at example' END,
            CASE WHEN n = 3 THEN 'ZQCANARY land' ELSE 'DE' END, 'consumer', '1815-12-10',
            (SELECT max(created_at) FROM shop.customers), (SELECT max(updated_at) FROM shop.customers)
     FROM generate_series(%s::int, %s::int) AS n
