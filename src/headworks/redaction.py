@@ -54,8 +54,13 @@ _NAMES = (
     r"signature|sig|x-amz-signature|x-amz-security-token|x-amz-credential|x-goog-signature|x-goog-credential|awsaccesskeyid"
 )
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # A user and a password in an address.
-    (re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*:/{2})[^\s/@\"'<>]*(?<!/)@(?=[^\s])"), rf"\1{MASK}@"),
+    # A user and a password in an address, or a token in their place; a plain name of a user is no secret.
+    (
+        re.compile(
+            r"(?i)(\b[a-z][a-z0-9+.-]*:/{2})(?![a-z][a-z_-]{0,30}[0-9]{0,2}@)[^\s/@\"'<>]*(?<!/)@(?=[^\s])"
+        ),
+        rf"\1{MASK}@",
+    ),
     # Addresses that are secrets themselves.
     (
         re.compile(
