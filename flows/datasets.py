@@ -6,11 +6,12 @@ What belongs here: that list. What does not: the declarations (``shop.datasets``
 from __future__ import annotations
 
 from headworks.errors import SettingsError
-from headworks.refine.dataset import Dataset
+from headworks.refine.dataset import Dataset, refuse_unknown_datasets
 from shop import datasets
 
 DATASETS: dict[str, Dataset] = {dataset.name: dataset for rank in datasets.IN_ORDER for dataset in rank}
 """In the order in which silver is made: what refers to others comes after them."""
+refuse_unknown_datasets(DATASETS)
 
 
 def dataset_named(name: str) -> Dataset:

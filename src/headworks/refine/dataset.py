@@ -307,3 +307,16 @@ def check_contract(contract: Path, where: str) -> None:
         where=where,
         do=f"write it, or use one of those that are there: {', '.join(there) or 'none'}.",
     )
+
+
+def refuse_unknown_datasets(datasets: Mapping[str, Dataset]) -> None:
+    """Raise `SettingsError` where a dataset refers to one that is not among them: its rows would wait for ever."""
+    for dataset in datasets.values():
+        named = [reference.parent for reference in dataset.references] + [*dataset.contract_sees]
+        named += [dataset.nested.parent] if dataset.nested else []
+        if unknown := sorted({*named} - {*datasets}):
+            raise SettingsError(
+                f"It refers to datasets that are not declared: {', '.join(unknown)}.",
+                where=dataset.name,
+                do=f"use one of {', '.join(datasets)}, or declare it.",
+            )

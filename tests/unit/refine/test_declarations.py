@@ -13,7 +13,7 @@ import pytest
 
 from headworks.errors import NameRefused, SettingsError
 from headworks.refine.curation import GoldTable
-from headworks.refine.dataset import Agreement, Dataset, Reference
+from headworks.refine.dataset import Agreement, Dataset, Reference, refuse_unknown_datasets
 
 
 class Schema(dy.Schema):
@@ -116,3 +116,16 @@ def test_names_of_other_datasets_follow_the_grammar(name: str) -> None:
     for named in ({"references": (reference,)}, {"contract_sees": (name,)}):
         with pytest.raises(NameRefused):
             replace(GOOD, **named)
+
+
+def test_a_dataset_that_nobody_declared_is_no_parent_and_cannot_be_seen() -> None:
+    parents = replace(GOOD, name="t.parents", references=(), told={})
+    refuse_unknown_datasets({one.name: one for one in (GOOD, parents)})
+    for slipped in (
+        replace(GOOD, references=(Reference(("v",), "t.parent", ("id",), "orphan"),)),
+        replace(GOOD, contract_sees=("t.parent",)),
+    ):
+        with pytest.raises(SettingsError, match=r"not declared: t\.parent\.") as caught:
+            refuse_unknown_datasets({one.name: one for one in (slipped, parents)})
+        assert caught.value.where == "t.good"
+        assert "t.parents" in caught.value.do
