@@ -9,6 +9,7 @@
     │   ├── CredentialsRefused     the other side does not accept who we are
     │   ├── SourceMissing          the table, resource or column is not there
     │   ├── LakeUnusable           the lake's location cannot be read or written, or a table in it is refused
+    │   │   └── CheckpointLost     the object with the position of a stream is gone: set the stream to one by hand
     │   ├── SchemaChanged          the columns do not fit what is there already
     │   ├── ValueRefused           a value came that its column's type cannot hold
     │   ├── TransformFailed        a transform of gold raised, or did not give what its declaration says
@@ -91,6 +92,10 @@ class SourceMissing(StopError):
 
 class LakeUnusable(StopError):
     """The lake's location cannot be read or written, or a table in it is refused."""
+
+
+class CheckpointLost(LakeUnusable):
+    """The object that holds the position of a stream is gone; a person sets the stream to a position."""
 
 
 class SchemaChanged(StopError):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from headworks.errors import ConcurrentRun, LakeUnusable, SettingsError
-from headworks.lake.landing import Landing
+from headworks.errors import CheckpointLost, ConcurrentRun, LakeUnusable, SettingsError
+from headworks.lake.generations import window_reading
+from headworks.lake.landing import Landing, land
 from headworks.lake.store import Lake
 from headworks.lake.streams import check_position, reset_stream, show_streams
+from headworks.names import Window
 from tests.support.faults import happened_but_failed, writes
-from tests.support.items import NAME, bronze, head, land_items, refine_items, silver
-from tests.support.sources import ids, items
+from tests.support.items import NAME, Ticking, bronze, head, land_items, refine_items, silver
+from tests.support.sources import Numbered, ids, items
 
 FIVE = items(1, 5)
 
@@ -141,3 +146,49 @@ def test_what_is_no_position_of_the_source_or_lies_ahead_is_refused(case: str) -
 def test_a_position_of_the_source_from_an_earlier_time_is_taken(case: str) -> None:
     position, present = TAKEN[case]
     check_position(position, present, "stream t.things")
+
+
+def test_a_stream_whose_checkpoint_is_lost_is_named_shown_and_set_by_hand(lake: Lake) -> None:
+    land_items(lake, FIVE)
+    refine_items(lake)
+    for each in lake.list_objects("_headworks/checkpoints"):
+        lake.remove_object(each.path)
+    with pytest.raises(CheckpointLost, match="headworks stream reset"):
+        land_items(lake, FIVE)
+    (state,) = show_streams(lake, NAME)
+    assert (state.sequence, state.position, state.lost) == (3, None, True)
+    assert reset_stream(landing(lake)).sequence == 4
+    assert reset_stream(landing(lake), {"n": 4}).sequence == 5
+    assert land_items(lake, [*FIVE, *items(6, 6)]).landed == 2
+    refine_items(lake)
+    assert set(silver(lake)) == {1, 2, 3, 4, 5, 6}
+
+
+def test_a_window_whose_checkpoint_is_lost_is_read_again(lake: Lake) -> None:
+    window = Window(start=datetime(2026, 1, 1), end=datetime(2026, 1, 2))
+    land_items(lake, FIVE)
+    stream = window_reading(lake, NAME, window)
+    land(landing(lake, stream), Numbered(FIVE, end_mark=True))
+    for each in lake.list_objects(f"_headworks/checkpoints/t/items/{stream}"):
+        lake.remove_object(each.path)
+    again = window_reading(lake, NAME, window)
+    assert again != stream
+    assert land(landing(lake, again), Numbered(FIVE, end_mark=True)).landed == 5
+
+
+def test_a_checkpoint_that_was_collected_while_its_run_slept_is_there_again(lake: Lake) -> None:
+    """The machine slept for longer than a run may take, between the checkpoint and the commit that names it."""
+    clock = Ticking()
+    asleep = replace(landing(lake), clock=clock)
+
+    def sleeps(number: int, call: Callable[[], object]) -> object:
+        for each in lake.list_objects("_headworks/checkpoints"):
+            lake.remove_object(each.path)
+        for _ in range(700):
+            clock()
+        return call()
+
+    with writes(sleeps):
+        land(asleep, Numbered(items(1, 2)))
+    assert head(lake).position == {"n": 2}
+    assert land_items(lake, items(1, 4)).landed == 2

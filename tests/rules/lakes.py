@@ -152,4 +152,28 @@ RULES = (
         "        return writing(list(columns), columns)",
         f"{_GROWTH}::test_no_value_of_a_source_is_in_the_log_the_checkpoints_or_the_footers",
     ),
+    rule(
+        "incidents are in the order of their table, and not in that of the machines' clocks",
+        "src/headworks/lake/incidents.py",
+        '        .sort("number", "at", nulls_last=False, maintain_order=True)',
+        '        .sort("at", maintain_order=True)',
+        "tests/integration/test_clocks_of_machines.py::"
+        "test_a_new_failure_is_told_and_an_old_one_is_over_once",
+    ),
+    rule(
+        "what the clock of another machine says takes no lease",
+        "src/headworks/lake/leases.py",
+        "    if alive is not None and _seconds(term.renewed_at, now) > lease_s:",
+        "    if _seconds(term.renewed_at, now) > lease_s:",
+        "tests/integration/test_clocks_of_machines.py::"
+        "test_a_living_run_keeps_its_lease_whatever_the_clock_of_another_machine",
+    ),
+    rule(
+        "a checkpoint that was collected while its run slept is written again",
+        LANDING,
+        "            if landing.clock() - written > _ASLEEP:",
+        "            if False:",
+        "tests/integration/test_streams.py::"
+        "test_a_checkpoint_that_was_collected_while_its_run_slept_is_there_again",
+    ),
 )

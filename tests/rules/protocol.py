@@ -40,8 +40,9 @@ RULES = (
     rule(
         "the checkpoint is written before the commit",
         LANDING,
-        "            put_checkpoint(landing, head.sequence + 1, token, batch.position, after)\n",
-        "",
+        "            put_checkpoint(landing, head.sequence + 1, token, batch.position, after)\n"
+        "            written = ",
+        "            written = ",
         f"{_L}::test_the_checkpoint_is_readable_before_the_table_names_it",
     ),
     rule(

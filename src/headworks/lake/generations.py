@@ -16,7 +16,7 @@ from datetime import datetime
 
 import polars as pl
 
-from headworks.errors import ConcurrentRun, LakeUnusable, ReadIncomplete
+from headworks.errors import CheckpointLost, ConcurrentRun, LakeUnusable, ReadIncomplete
 from headworks.lake.consumed import check_not_set_back, checkpoint_id
 from headworks.lake.delta import Table
 from headworks.lake.landing import Landing, landed_before, open_bronze, read_head
@@ -183,7 +183,11 @@ def window_reading(lake: Lake, dataset: str, window: Window) -> str:
         return window_stream(dataset, window, 1)
     for attempt in range(1, _LARGEST_PROBE):
         stream = window_stream(dataset, window, attempt)
-        head = read_head(lake, table, dataset, stream)
+        try:
+            head = read_head(lake, table, dataset, stream)
+        except CheckpointLost:
+            # Whether it was read to its end is not known: it is read again, in a stream of its own.
+            continue
         if head.position is None or not head.position.get("done"):
             return stream
     raise ReadIncomplete(

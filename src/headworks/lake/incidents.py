@@ -15,6 +15,7 @@ from datetime import datetime
 import polars as pl
 
 from headworks.errors import HeadworksError
+from headworks.lake.delta import Table
 from headworks.lake.store import Lake
 from headworks.observe.alerts import Alert, Kind, healed
 from headworks.observe.channels import Sends
@@ -28,6 +29,7 @@ SCHEMA = pl.Schema(
         "title": pl.String(),
         "alert": pl.String(),
         "at": pl.Datetime("us", "UTC"),
+        "number": pl.Int64(),
     }
 )
 
@@ -47,11 +49,13 @@ def open_incidents(lake: Lake) -> tuple[Incident, ...]:
     table = lake.open("ops", "incidents")
     if table is None:
         return ()
+    # By their numbers: the clocks of two machines are never quite the same. Rows of 0.1.0 have none, and come before.
     newest = (
-        table.scan()
-        .sort("at", maintain_order=True)
+        _rows(table)
+        .sort("number", "at", nulls_last=False, maintain_order=True)
         .unique("incident", keep="last", maintain_order=True)
         .filter(pl.col("state") == "open")
+        .sort("at", maintain_order=True)
         .collect()
     )
     return tuple(
@@ -97,6 +101,11 @@ def _send(channels: Sequence[Sends], alert: Alert) -> None:
         raise problems[0]
 
 
+def _rows(table: Table) -> pl.LazyFrame:
+    rows = table.scan()
+    return rows if "number" in table.columns else rows.with_columns(pl.lit(None, pl.Int64).alias("number"))
+
+
 def _note(lake: Lake, alert: Alert, state: str, at: datetime) -> None:
     row = {
         "incident": alert.incident,
@@ -106,4 +115,6 @@ def _note(lake: Lake, alert: Alert, state: str, at: datetime) -> None:
         "alert": alert.model_dump_json(),
         "at": at,
     }
-    lake.ensure("ops", "incidents", SCHEMA).append(pl.DataFrame([row], schema=SCHEMA), {})
+    table = lake.ensure("ops", "incidents", SCHEMA)
+    row["number"] = (_rows(table).select(pl.col("number").max()).collect().item() or 0) + 1
+    table.append(pl.DataFrame([row], schema=SCHEMA), {})

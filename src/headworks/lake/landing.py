@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
 
-from headworks.errors import CommitUnclear, ConcurrentRun, LakeUnusable
+from headworks.errors import CheckpointLost, CommitUnclear, ConcurrentRun, LakeUnusable
 from headworks.lake.consumed import check_not_set_back, checkpoint_id, rows_id
 from headworks.lake.delta import Table
 from headworks.lake.drift import Drift, Policy, check, drift_of, storable, wider
@@ -38,6 +38,9 @@ _COUNTED = (
 )  # fmt: skip
 """What a report counts from batch to batch."""
 
+_ASLEEP = timedelta(minutes=10)
+"""A commit takes no longer, unless the machine slept."""
+
 MOST_WARNINGS = 50
 """As many as a person would read."""
 
@@ -50,6 +53,7 @@ class Head:
     """Where a stream stands: its last committed sequence, that commit's token, and the position after it.
 
     ``run_id`` is the run that committed it, and ``counted`` what that run had read and landed in the stream by then.
+    ``form_known`` is false where the position was lost and none came since: the form of the source's is not known.
     """
 
     sequence: int
@@ -57,6 +61,7 @@ class Head:
     position: Position | None
     run_id: str = field(default="", compare=False)
     counted: Mapping[str, int] = field(default_factory=dict, compare=False)
+    form_known: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True)
@@ -84,13 +89,28 @@ def landed_rows(table: Table, stream: str) -> int:
 
 
 def read_head(lake: Lake, table: Table, dataset: str, stream: str) -> Head:
-    """Read where a stream stands, from the table's own transactions and the checkpoint that they name."""
+    """Read where a stream stands, from the table's own transactions and the checkpoint that they name.
+
+    Raises `CheckpointLost` where that is gone.
+    """
     sequence = table.transaction(stream)
     token = table.transaction(checkpoint_id(stream))
     if sequence == 0:
         return Head(0, 0, None)
-    content = lake.get_object(_checkpoint_path(dataset, stream, sequence, token))
-    return Head(sequence, token, content["position"], content.get("run_id", ""), content.get("counted", {}))
+    path = _checkpoint_path(dataset, stream, sequence, token)
+    try:
+        content = lake.get_object(path)
+    except LakeUnusable as problem:
+        raise CheckpointLost(
+            f"The position of stream {stream} after sequence {sequence} is lost, its rows are there: {problem.what}",
+            where=path,
+            do=f"restore _headworks/checkpoints, or set the stream to a position: headworks stream reset {stream} "
+            "reads from the beginning, which makes no duplicates in silver, or with --position from a known place.",
+        ) from problem
+    known = content.get("form_known", True)
+    return Head(
+        sequence, token, content["position"], content.get("run_id", ""), content.get("counted", {}), known
+    )
 
 
 def landed_before(landing: Landing, head: Head) -> LandingReport | None:
@@ -248,10 +268,14 @@ def _land_batches(
             token = landing.token()
             after = _counted(report, batch, head.sequence + 1, committed=True)
             put_checkpoint(landing, head.sequence + 1, token, batch.position, after)
+            written = landing.clock()
             try:
                 _commit(landing, table, conformed, head.sequence + 1, token, encoding)
             except Exception as problem:
                 raise _CommitFailed(batch, head, token) from problem
+            if landing.clock() - written > _ASLEEP:
+                # It may have been collected meanwhile, as one that no table names.
+                put_checkpoint(landing, head.sequence + 1, token, batch.position, after)
             head = Head(head.sequence + 1, token, batch.position)
             report = after.model_copy(update={"table": _reference(landing, table)})
             yield report
@@ -349,7 +373,13 @@ def told(report: LandingReport, batch: Batch) -> dict[str, Any]:
 
 
 def put_checkpoint(
-    landing: Landing, sequence: int, token: int, position: Position | None, after: LandingReport | None = None
+    landing: Landing,
+    sequence: int,
+    token: int,
+    position: Position | None,
+    after: LandingReport | None = None,
+    *,
+    form_known: bool = True,
 ) -> None:
     """Write the position after a batch under the name that only its commit will give a meaning.
 
@@ -362,6 +392,7 @@ def put_checkpoint(
         "run_id": landing.run_id,
         "counted": {name: getattr(after, name) for name in _COUNTED} if after else {},
         "written_at": landing.clock().isoformat(),
+        **({} if form_known else {"form_known": False}),
     }
     landing.lake.put_object(_checkpoint_path(landing.dataset, landing.stream, sequence, token), content)
 

@@ -38,6 +38,7 @@ BEAT_S = 5.0
 PATIENCE_S = 15 * 60.0
 """How long a run that waits does so, in seconds."""
 
+_BEATS_WATCHED = 3
 _POLL_S = 1.0
 _FOLDER = "_headworks/leases"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.@-]")
@@ -66,13 +67,14 @@ def standing(
     """Tell whether a lease is free, surely held, or not known to be either, from its newest term.
 
     It is free where nobody holds it, where the holder gave it back, where the same run held it before it was begun
-    again, where the holder's process is known to be dead, and where it was silent for ``lease_s`` seconds.
+    again, where the holder's process is known to be dead, and where it was silent for ``lease_s`` seconds by the clock
+    of this machine. That of another one may differ by hours: whether its holder lives has to be watched.
     """
     if term is None or term.released or term.run_id == run_id:
         return "free"
-    if (now - term.renewed_at).total_seconds() > lease_s:
-        return "free"
     alive = lives(term.holder)
+    if alive is not None and _seconds(term.renewed_at, now) > lease_s:
+        return "free"
     return "unknown" if alive is None else "held" if alive else "free"
 
 
@@ -100,8 +102,7 @@ class Leasing:
         while True:
             now = self.clock()
             state = standing(term, run_id, now, self.lives, self.lease_s)
-            # Silence by our own clock counts too: that of the holder may be ahead.
-            if state == "free" or (state == "unknown" and _seconds(changed_at, now) > self.lease_s):
+            if state == "free" or (state == "unknown" and self._is_silent(term, changed_at, now)):
                 taken = self._create(name, number + 1, run_id, what)
                 if taken is not None:
                     return taken
@@ -113,6 +114,16 @@ class Leasing:
             number, term = self.newest(name)
             shown = (number, term) != before
             changed_at = now if shown else changed_at
+
+    def _is_silent(self, term: Term | None, changed_at: datetime, now: datetime) -> bool:
+        """Tell whether a holder on another machine showed no sign of life for as long as a lease.
+
+        Its clock may be behind ours, so what it says counts only when some beats were watched for in vain; or ahead of
+        ours, so watching for a whole lease counts in any case.
+        """
+        watched = _seconds(changed_at, now)
+        said = term is not None and _seconds(term.renewed_at, now) > self.lease_s
+        return watched > self.lease_s or (said and watched >= _BEATS_WATCHED * BEAT_S)
 
     def newest(self, name: str) -> tuple[int, Term | None]:
         """Return the number and the content of a lease's newest term; 0 where there is none.

@@ -16,10 +16,10 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from headworks.errors import ConcurrentRun, SettingsError
+from headworks.errors import CheckpointLost, ConcurrentRun, SettingsError
 from headworks.lake.consumed import check_not_set_back, checkpoint_id, rows_id
 from headworks.lake.delta import Table
-from headworks.lake.landing import Landing, put_checkpoint, read_head
+from headworks.lake.landing import Head, Landing, put_checkpoint, read_head
 from headworks.lake.store import Lake
 from headworks.lake.translating import reading
 from headworks.observe.report import Report
@@ -36,6 +36,7 @@ class StreamState(Report):
     sequence: int
     consumed: int = Field(description="The last sequence that silver has taken; 0 without a silver table.")
     position: Position | None
+    lost: bool = Field(default=False, description="Whether the object with its position is gone.")
 
 
 def show_streams(lake: Lake, dataset: str) -> tuple[StreamState, ...]:
@@ -56,7 +57,7 @@ def reset_stream(landing: Landing, position: Position | None = None) -> StreamSt
     """
     table = landing.lake.must_open("bronze", landing.dataset)
     check_not_set_back(landing.lake, landing.dataset, table)
-    head = read_head(landing.lake, table, landing.dataset, landing.stream)
+    head, lost = _head(landing.lake, table, landing.dataset, landing.stream)
     if head.sequence == 0:
         known = ", ".join(sorted({landing.dataset, *table.streams()}))
         raise SettingsError(
@@ -64,11 +65,12 @@ def reset_stream(landing: Landing, position: Position | None = None) -> StreamSt
             where=f"bronze.{landing.dataset}",
             do=f"choose one of {known}.",
         )
-    if position is not None:
+    form_known = head.form_known and not lost
+    if position is not None and form_known:
         check_position(position, head.position, f"stream {landing.stream}")
     silver = landing.lake.open("silver", landing.dataset)
     token = landing.token()
-    put_checkpoint(landing, head.sequence + 1, token, position)
+    put_checkpoint(landing, head.sequence + 1, token, position, form_known=form_known)
     try:
         table.append(
             table.scan().head(0).collect(),
@@ -198,11 +200,20 @@ def _counted_again(bronze: Table, silver: Table | None, stream: str) -> dict[str
 
 
 def _state(lake: Lake, bronze: Table, silver: Table | None, dataset: str, stream: str) -> StreamState:
-    head = read_head(lake, bronze, dataset, stream)
+    head, lost = _head(lake, bronze, dataset, stream)
     return StreamState(
         stream=stream,
         dataset=dataset,
         sequence=head.sequence,
         consumed=silver.transaction(stream) if silver else 0,
         position=head.position,
+        lost=lost,
     )
+
+
+def _head(lake: Lake, bronze: Table, dataset: str, stream: str) -> tuple[Head, bool]:
+    """Return where a stream is, and whether its position is lost."""
+    try:
+        return read_head(lake, bronze, dataset, stream), False
+    except CheckpointLost:
+        return Head(bronze.transaction(stream), bronze.transaction(checkpoint_id(stream)), None), True
