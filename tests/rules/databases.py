@@ -11,6 +11,7 @@ _WAYS = f"{_LEFT}::test_a_row_that_is_not_read_is_counted_or_said_not_to_be_know
 _CLOCKS = "tests/integration/databases/test_clocks.py"
 
 _VALUES = "tests/integration/dialects/test_held_values.py"
+_LATE = "tests/integration/dialects/test_late_commits.py"
 _BESIDE = f"{_VALUES}::test_a_value_of_another_type_is_kept_beside_by_name_and_its_neighbours_land"
 
 RULES = (
@@ -34,6 +35,13 @@ RULES = (
         "(self.loose and not isinstance(self.dtype, pl.String))",
         "False",
         _BESIDE,
+    ),
+    rule(
+        "transactions of MariaDB that write bound a run",
+        f"{_SQL}/presents.py",
+        "    if oldest is None or oldest >= lagging:",
+        "    if True:",
+        f"{_LATE}::test_a_transaction_longer_than_the_lag_is_waited_for_by_who_sees_it",
     ),
     rule(
         "rows that came among those which were passed by their key are read",

@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+import pytest
+
 from headworks.lake.intake import TakeIn
 from headworks.lake.key_sets import compare_keys
 from headworks.lake.store import Lake
+from headworks.names import Window
 from headworks.sources.intakes import TableIntake
 from tests.support.dialects import NAME, ids, make, table, take
 from tests.support.items import bronze
@@ -81,6 +84,39 @@ def test_longer_ones_are_passed_by_and_found_and_counted_by_the_next_comparison_
     keys, *_ = compare_keys(landing, reading, TableIntake(reading).live(), 0.2)
     assert (keys.keys_noted, keys.missing) == (2, 1)
     assert "1 keys of the source are not in bronze" in keys.warnings[0]
+    for writer in (slow, quick):
+        writer.close()
+
+
+@pytest.mark.parametrize("windowed", [False, True])
+def test_a_transaction_longer_than_the_lag_is_waited_for_by_who_sees_it(
+    mariadb: MariaDb, maria: str, lake: Lake, windowed: bool
+) -> None:
+    """It writes first and commits last; four runs. Who may not see it is warned."""
+    make(maria)
+    name = maria.rpartition("/")[2]
+    slow, quick = _writer(mariadb, name), _writer(mariadb, name)
+    past = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=2)
+    end = datetime.now(UTC) + timedelta(seconds=1)
+    window = Window(start=past - timedelta(hours=1), end=end) if windowed else None
+    _insert(quick, 1, past)
+    quick.commit()
+    _insert(slow, 2, datetime.now(UTC).replace(tzinfo=None))
+    _insert(quick, 3, datetime.now(UTC).replace(tzinfo=None) + timedelta(milliseconds=10))
+    quick.commit()
+    reading = table(maria, cursor="at", commit_lag_s=0, window=window)
+    report = take(reading, lake)
+    assert (ids(lake), report.later) == ([1], 1)
+    assert any("not finished" in warning for warning in report.warnings) is windowed
+    slow.commit()
+    for _ in range(3):
+        take(reading, lake)
+    assert ids(lake) == [1, 2, 3]
+    with mariadb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE OR REPLACE USER onlooker")
+        cursor.execute(f"GRANT SELECT ON {name}.* TO onlooker")
+    *_, last = table(mariadb.url(name, "onlooker"), cursor="at").read(None, None)
+    assert "no PROCESS privilege" in " ".join(last.remarks)
     for writer in (slow, quick):
         writer.close()
 

@@ -1,8 +1,8 @@
 """A table of any database that SQLAlchemy knows, as a source: incremental by a cursor column, whole, or its keys alone.
 
 The same `Table` as for Postgres, with the same positions; rows are fetched by the driver in bounded numbers, through a
-cursor that leaves the rest on the server. What only Postgres can tell, which transactions still run, is replaced by the
-commit lag; what commits later than that is found by the next whole reading or comparison of keys.
+cursor that leaves the rest on the server. Which transactions still run MySQL and MariaDB tell as well; elsewhere the
+commit lag is in place of that, and what commits later is found by the next whole reading or comparison of keys.
 
 What belongs here: which statements read what. What does not: engines, types and values, in the modules beside this one.
 """
@@ -45,7 +45,7 @@ from headworks.sources.sql.failures import translated_dialect
 from headworks.sources.sql.left import UNFINISHED, Left, cut_remarks, passed_again
 from headworks.sources.sql.lines import LineReader, line_reader, longest_text
 from headworks.sources.sql.marks import Marker, value_of
-from headworks.sources.sql.presents import present_of
+from headworks.sources.sql.presents import present_of, settled
 from headworks.sources.sql.reflection import DialectColumn, Reflected, reflect, schema_of
 from headworks.sources.sql.rows import RowReader
 from headworks.sources.sql.table import Extremes, Table
@@ -165,11 +165,14 @@ class DialectTable:
         if isinstance(self._cursor_type, _NUMBERS):
             return None
         present = present_of(connection)
+        # Asked before the first row is read: from then on the snapshot shows what was committed by now.
+        lag = timedelta(seconds=self.table.commit_lag_s)
+        instant, notice = settled(connection, present.instant, lag)
         clock = None if self._is_zoned else clock_of(self.table.cursor_zone, offset=present.offset)
         if clock is not None and isinstance(self._cursor_type, pl.Datetime):
             clock = clock.shifted(present.instant, self._farthest(connection, clock.latest(present.instant)))
-        instant = present.instant - timedelta(seconds=self.table.commit_lag_s)
-        found = bound_at(instant, present.instant, clock, is_date=isinstance(self._cursor_type, pl.Date))
+        is_date = isinstance(self._cursor_type, pl.Date)
+        found = bound_at(instant, present.instant, clock, is_date=is_date, notice=notice)
         # The day of the bound is not over: it is left to a later run.
         found = replace(found, inclusive=False)
         if self.window is None or found.floor is None:

@@ -1,4 +1,4 @@
-"""The present by a database's own clock, for databases without a reader of their own."""
+"""The present of databases without a reader of their own: by their clock, and by the transactions that run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 _MYSQL = "SELECT UTC_TIMESTAMP(6), CONVERT_TZ(UTC_TIMESTAMP(6), '+00:00', @@GLOBAL.time_zone)"
 _SQLITE = "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now'), strftime('%Y-%m-%d %H:%M:%f', 'now', 'localtime')"
@@ -14,6 +15,17 @@ _BOTH = {"mysql": _MYSQL, "mariadb": _MYSQL, "sqlite": _SQLITE}
 _FROM = {"oracle": " FROM DUAL"}
 # Zones differ from UTC by quarters of an hour.
 _QUARTER = timedelta(minutes=15)
+_NO_PRIVILEGE = {1142, 1227}
+
+
+# Who only reads holds no lock. The server writes when a transaction began by the clock of its machine.
+_WRITERS = (
+    "SELECT CONVERT_TZ(MIN(trx_started), 'SYSTEM', '+00:00') FROM information_schema.INNODB_TRX "
+    "WHERE trx_mysql_thread_id <> CONNECTION_ID() "
+    "AND (trx_tables_locked > 0 OR trx_rows_locked > 0 OR trx_rows_modified > 0)"
+)
+_UNSEEN = "bounded by the commit lag alone, since the user has no PROCESS privilege to see the transactions that run"
+_NOTED = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -22,6 +34,28 @@ class Present:
 
     instant: datetime
     offset: timedelta
+
+
+def settled(connection: Connection, present: datetime, lag: timedelta) -> tuple[datetime, str]:
+    """Return the instant before which nothing should still commit, and what there is to say about it.
+
+    Transactions that write are seen in MySQL and MariaDB, by who has the PROCESS privilege; elsewhere the commit lag
+    alone bounds.
+    """
+    lagging = present - lag
+    if connection.dialect.name not in {"mysql", "mariadb"}:
+        return lagging, ""
+    try:
+        found = connection.exec_driver_sql(_WRITERS).scalar()
+    except DBAPIError as problem:
+        if getattr(problem.orig, "args", (0,))[0] not in _NO_PRIVILEGE:
+            raise
+        return lagging, _UNSEEN
+    oldest = None if found is None else _moment(found).replace(tzinfo=UTC)
+    if oldest is None or oldest >= lagging:
+        return lagging, ""
+    notice = f"read up to {oldest.isoformat()}, since a transaction has been running from then on"
+    return oldest, notice if lagging - oldest > _NOTED else ""
 
 
 def present_of(connection: Connection) -> Present:
