@@ -17,6 +17,7 @@ from obstore.store import from_url
 from headworks.settings import PlaceSettings
 
 _SCHEMES = {"s3", "s3a", "gs", "az", "abfs", "abfss"}
+_TRUE = {"true", "1", "t", "yes", "y", "on"}
 _ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")
 _CLIENT_OPTIONS = {"allow_http", "allow_invalid_certificates", "timeout", "connect_timeout", "proxy_url"}
 # What delta-rs takes for itself; obstore refuses options that it does not know.
@@ -50,7 +51,8 @@ def open_store(settings: PlaceSettings) -> Any:
 
 def _check_http(options: dict[str, str], client: dict[str, Any]) -> None:
     """Raise `ValueError` for an endpoint without TLS that nobody allowed: the library's own error does not say so."""
-    if client.get("allow_http") is True or os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true"}:
+    allowed = client.get("allow_http", os.environ.get("AWS_ALLOW_HTTP", ""))
+    if str(allowed).lower() in _TRUE:
         return
     named = {key: value for key, value in options.items() if "endpoint" in key}
     named |= {key: os.environ[key] for key in _ENDPOINTS if key in os.environ and not named}

@@ -309,3 +309,5 @@ def test_an_address_without_encryption_is_refused_with_the_option_that_allows_it
     ).settings
     with pytest.raises(SettingsError, match="AWS_ALLOW_HTTP"):
         Location(settings)
+    for word in ("true", "TRUE", "1"):
+        Location(Bucket(None, "any", {**options, "AWS_ALLOW_HTTP": word}).settings)
