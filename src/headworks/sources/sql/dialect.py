@@ -116,7 +116,7 @@ class DialectTable:
         with _reading(self) as connection:
             for frame in self._frames(connection, self._all_rows.statement, self._all_rows.reader):
                 yield Batch(frame, {}, read=frame.height)
-        yield Batch(pl.DataFrame(schema=schema), {"done": True}, read=0)
+        yield Batch(pl.DataFrame(schema=schema), {"done": True}, read=0, remarks=self._asides)
 
     def _read_onwards(self, start: Position, until: datetime | None) -> Iterator[Batch]:
         with _reading(self) as connection:
@@ -136,7 +136,7 @@ class DialectTable:
         position = passage.finished()
         unfinished = self._unfinished(bound)
         done = {"done": True} if self.window is not None and not unfinished else {}
-        remarks += (*left.remarks(), *unfinished, *cut_remarks(position))
+        remarks += (*self._asides, *left.remarks(), *unfinished, *cut_remarks(position))
         if bound is not None and bound.notice:
             remarks += (bound.notice,)
         yield Batch(
@@ -333,6 +333,15 @@ class DialectTable:
 
     def _column(self, name: str) -> ColumnElement[Any]:
         return self._reflected.table.c[name]
+
+    @property
+    def _asides(self) -> tuple[str, ...]:
+        """Say which columns have values of another type."""
+        names = [column.name for column in self._reflected.columns if column.aside]
+        return tuple(
+            f"column {name} has values of another type than its own: they land as text in {name}_text"
+            for name in names
+        )
 
     @property
     def _cursor(self) -> str:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 from sqlalchemy import Column as SqlColumn
-from sqlalchemy import FromClause, MetaData, cast, inspect, literal_column, select, text, types
+from sqlalchemy import FromClause, MetaData, cast, func, inspect, literal_column, select, text, types
 from sqlalchemy import Table as SqlTable
 from sqlalchemy import column as sql_column
 from sqlalchemy.dialects import mysql, oracle
@@ -28,6 +28,14 @@ from headworks.sources.column_types import LONGEST_DECIMAL
 from headworks.sources.sql.table import Extremes, Table
 
 _UTC = pl.Datetime("us", "UTC")
+# What SQLite says of a value that is of its column's type.
+_STORED: dict[type[pl.DataType], tuple[str, ...]] = {
+    pl.Int64: ("integer", "null"),
+    pl.Float64: ("real", "integer", "null"),
+    pl.Boolean: ("integer", "null"),
+    pl.Date: ("text", "null"),
+    pl.Datetime: ("text", "null"),
+}
 _EXTREME = (pl.Date, pl.Datetime, pl.Decimal)
 
 
@@ -35,13 +43,15 @@ _EXTREME = (pl.Date, pl.Datetime, pl.Decimal)
 class DialectColumn:
     """A column: its name, its type in Polars, and whether the database has to write it as text.
 
-    ``loose`` where the database holds no value against the type.
+    ``loose`` where the database holds no value against the type; ``aside`` where it has values of another type now,
+    which go as text into a column of their own.
     """
 
     name: str
     dtype: pl.DataType
     as_text: bool
     loose: bool = False
+    aside: bool = False
 
     @property
     def can_be_extreme(self) -> bool:
@@ -80,7 +90,7 @@ def schema_of(columns: Sequence[DialectColumn], extremes: Extremes) -> pl.Schema
     schema: dict[str, pl.DataType] = {}
     for column in columns:
         schema[column.name] = column.dtype
-        if extremes == "beside" and column.can_be_extreme:
+        if column.aside or (extremes == "beside" and column.can_be_extreme):
             schema[f"{column.name}_text"] = pl.String()
     return pl.Schema(schema)
 
@@ -111,7 +121,24 @@ def _table(connection: Connection, table: Table, name: str, where: str) -> Refle
     found = _as_named(found, connection)
     loose = connection.dialect.name == "sqlite"
     columns = tuple(_column(column.name, column.type, loose=loose) for column in found.columns)
+    if loose:
+        columns = _with_misfits(connection, found, columns)
     return Reflected(found, columns, table.key or tuple(column.name for column in found.primary_key.columns))
+
+
+def _with_misfits(
+    connection: Connection, table: SqlTable, columns: tuple[DialectColumn, ...]
+) -> tuple[DialectColumn, ...]:
+    """Return the columns of a table of SQLite, those marked that have values of another type now."""
+    tests = [
+        func.max(func.typeof(table.c[column.name]).not_in(_STORED[type(column.dtype)])).label(f"c{place}")
+        for place, column in enumerate(columns)
+        if type(column.dtype) in _STORED and not column.as_text
+    ]
+    if not tests:
+        return columns
+    row = connection.execute(select(*tests)).mappings().one()
+    return tuple(replace(column, aside=bool(row.get(f"c{place}"))) for place, column in enumerate(columns))
 
 
 def _as_named(found: SqlTable, connection: Connection) -> SqlTable:

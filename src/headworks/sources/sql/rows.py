@@ -83,7 +83,7 @@ class RowReader:
                 fitted.append(None if value is None else fit(value, column.dtype))
                 texts.append(None)
             except (ValueError, TypeError, ArithmeticError) as problem:
-                if self.extremes == "refuse" or not column.can_be_extreme:
+                if not column.aside and (self.extremes == "refuse" or not column.can_be_extreme):
                     raise self._refused(column, value) from problem
                 fitted.append(None)
                 texts.append(f"x'{value.hex()}'" if isinstance(value, bytes) else str(value))
