@@ -28,6 +28,7 @@ NESTED: tuple[pl.DataType, ...] = (
     pl.List(pl.Struct({"a": pl.Float64(), "b": pl.String()})),
 )
 TYPES = (*(dtype for dtype in FLAT if dtype != pl.Null()), *NESTED)
+_SHOWN_EVERY = 20
 PAIRS = tuple((before, after) for before in TYPES for after in TYPES if before != after)
 
 
@@ -64,13 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     database = DatabaseSettings(url=SecretStr(asked.database)) if asked.database else None
     began, refused, wrong = time.monotonic(), Counter[str](), 0
     pairs = sample(asked.seed, asked.pairs)
-    for pair in pairs:
+    for number, pair in enumerate(pairs, start=1):
         with tempfile.TemporaryDirectory() as folder:
             stories = run(Path(folder), [pair], asked.seed, database)
         refused.update(layer for story in stories for layer in story.refused)
         wrong += sum(bool(story.wrong) for story in stories)
         if text := told(stories):
             print(text, flush=True)
+        if number % _SHOWN_EVERY == 0:
+            print(f"{number} pairs, {wrong} wrong, {time.monotonic() - began:.0f} s", flush=True)
     took = time.monotonic() - began
     print(f"{len(pairs)} pairs in {took:.0f} s: {wrong} wrong; refused {dict(sorted(refused.items()))}")
     return 1 if wrong else 0
