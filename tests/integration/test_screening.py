@@ -56,7 +56,7 @@ def sales(number: int, rows: int = 60, factor: float = 1.0) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "id": [number * 1000 + place for place in range(rows)],
-            "price": [(10 + place % 17) * factor for place in range(rows)],
+            "price": [(10 + place % 17) * float(factor) for place in range(rows)],
             "at": [begin - timedelta(minutes=10 * (place % 60)) for place in range(rows)],
         },
         schema_overrides={"at": pl.Datetime("us", "UTC")},
