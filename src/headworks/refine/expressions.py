@@ -99,7 +99,7 @@ def _object(text: str | None) -> dict[str, Any] | None:
         return None
     try:
         return _json.decode(text)
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
         return None
 
 

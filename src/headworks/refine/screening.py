@@ -302,7 +302,7 @@ def _fields(rows: pl.DataFrame, dataset: Dataset) -> tuple[dict[str, int], int]:
     for record in records:
         try:
             values = _record.decode(record)
-        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
             continue
         for name, value in values.items():
             counted[name] = counted.get(name, 0) + (bytes(value) != b"null")

@@ -96,3 +96,9 @@ def test_what_is_no_string_at_the_field_is_null(text: str | None) -> None:
 def test_an_object_is_kept_as_it_was_written_and_all_else_is_null() -> None:
     kept = '{"b": 1,  "a": 1.10}'
     assert read(json_object("c"), kept, "[1]", "3", "{", None) == [kept, None, None, None, None]
+
+
+def test_an_object_too_deep_to_be_read_is_null_and_its_neighbours_are_kept() -> None:
+    deep = '{"a":' * 2_000 + "1" + "}" * 2_000
+    made = pl.DataFrame({"x": [deep, '{"a":1}']}).select(json_object("x"))
+    assert made.get_column("x").to_list() == [None, '{"a":1}']
