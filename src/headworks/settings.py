@@ -6,6 +6,7 @@ environment variables or from ``.env``.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from headworks.database_urls import DatabaseUrl, read_url
+
+_ODD = re.compile(r"%[0-9A-Fa-f]{2}|[\[\]^|=\\\x00-\x1f]")
 
 
 class Settings(BaseModel):
@@ -52,6 +55,18 @@ class PlaceSettings(Settings):
 
 class LakeSettings(PlaceSettings):
     """Where the lake is."""
+
+    @field_validator("root")
+    @classmethod
+    def _readable(cls, root: str) -> str:
+        """Refuse folders that the table library reads as another one: it takes their names for parts of a URI."""
+        odd = _ODD.search(root)
+        if odd:
+            raise ValueError(
+                f"the lake's location has {odd[0]!r} in it, which the table library takes for something else; "
+                "choose a folder without % before two hexadecimal digits, brackets, =, ^, |, backslashes and line ends"
+            )
+        return root
 
 
 class FilesSettings(PlaceSettings):

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -36,6 +37,7 @@ from deltalake.exceptions import (
 from deltalake.transaction import AddAction
 
 from headworks.errors import CommitUnclear, LakeUnusable
+from headworks.lake.durable import outlast
 from headworks.lake.encoding import Layout
 from headworks.lake.exact import exactly, in_types, lazily_in_types
 from headworks.lake.objects import Objects
@@ -103,8 +105,6 @@ class Placed(DeltaTable):
     def file_uris(self, *arguments: Any, **named: Any) -> list[str]:
         """Return where the data files lie, below the address by which the table was opened."""
         found: list[str] = super().file_uris(*arguments, **named)
-        if "://" in self.uri:
-            return found
         root = self.table_uri.removeprefix("file://").rstrip("/")
         return [
             f"{self.uri.rstrip('/')}{file.removeprefix(root)}" if file.startswith(root) else file
@@ -228,10 +228,25 @@ class Table:
         later = self.version - version
         if version <= 0 or later <= 0:
             return None
-        with translated(self.name):
-            entries = self._delta.history(later)
-        found = next((entry for entry in entries if entry.get("operation") == "RESTORE"), None)
-        return None if found is None else int(found.get("operationParameters", {}).get("version") or 0)
+        for number in range(self.version, version, -1):
+            said = self._said_of(number)
+            if said is None:
+                # Its history was let go.
+                return None
+            if said.get("operation") == "RESTORE":
+                return int(said.get("operationParameters", {}).get("version") or 0)
+        return None
+
+    def _said_of(self, version: int) -> dict[str, Any] | None:
+        """Return what a commit says of itself in the log; None where its entry is gone."""
+        try:
+            entry = Objects(self._delta.uri, self._delta.options).read(f"_delta_log/{version:020}.json")
+        except OSError as problem:
+            if heals(problem):
+                raise storage_error(problem, self.name) from problem
+            return None
+        actions = (json.loads(line) for line in entry.splitlines() if line.strip())
+        return next((dict(each["commitInfo"]) for each in actions if "commitInfo" in each), {})
 
     def append(
         self,
@@ -290,6 +305,7 @@ class Table:
             added.append(write_part(objects, schema, rows, partition, layout))
         with translated(self.name):
             commit_parts(self._delta, added, _properties(transactions, APPEND_RETRIES))
+        self._outlast()
         # Unlike after a write, what the object sees then may hold more than this commit.
         self._overtaken = any(self.transaction(name) != version for name, version in transactions.items())
 
@@ -426,6 +442,13 @@ class Table:
                 raise
             else:
                 raise storage_error(problem, self.name) from problem
+        self._outlast()
+
+    def _outlast(self) -> None:
+        """Have what was committed last on the disk before anything is built on it."""
+        if "://" not in self._delta.uri:
+            with translated(self.name):
+                outlast(Path(self._delta.uri), self.version)
 
     def _happened(self, base: int, token: int, problem: BaseException) -> Placed | None:
         """Return the version after ``base`` if it is the commit with this number."""
@@ -498,9 +521,10 @@ class Table:
 
     def committed_at(self, version: int) -> datetime:
         """Return when a version was committed, by its entry in the log."""
-        with translated(self.name):
-            older = Placed(self._delta.uri, self._delta.options, version)
-            entry = older.history(1)[0]
+        entry = self._said_of(version)
+        if entry is None or "timestamp" not in entry:
+            with translated(self.name):
+                entry = Placed(self._delta.uri, self._delta.options, version).history(1)[0]
         return datetime.fromtimestamp(entry["timestamp"] / 1000, tz=UTC)
 
     def written_at(self) -> datetime | None:
