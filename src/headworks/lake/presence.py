@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headworks.errors import LakeUnusable
+from headworks.errors import HeadworksError, LakeUnusable
 from headworks.lake.store import Lake
 
 _PARTS = frozenset({"bronze", "silver", "gold", "quarantine", "ops", "products", "_headworks"})
@@ -38,7 +38,7 @@ def is_written(lake: Lake, source: str) -> bool:
         return bool(names & _PARTS)
     try:
         return bool(_PARTS & set(lake.folders()))
-    except LakeUnusable as problem:
+    except HeadworksError as problem:
         raise LakeUnusable(
             f"The lake at {root} cannot be read: {problem.what}",
             where=source,
