@@ -5,6 +5,7 @@
     HeadworksError
     ├── StopError                  stop the run: a person must change something first
     │   ├── SettingsError          a setting, block or parameter is missing or wrong
+    │   │   └── ContractRefused    a contract would not check what it is there to check
     │   ├── NameRefused            a dataset, stream or product name breaks the grammar
     │   ├── CredentialsRefused     the other side does not accept who we are
     │   ├── SourceMissing          the table, resource or column is not there
@@ -76,6 +77,10 @@ class StopError(HeadworksError):
 
 class SettingsError(StopError):
     """A setting, block or parameter is missing or wrong."""
+
+
+class ContractRefused(SettingsError):
+    """A contract would not check what it is there to check."""
 
 
 class NameRefused(StopError):

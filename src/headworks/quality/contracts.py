@@ -35,10 +35,10 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
+from headworks.errors import ContractRefused
 from headworks.observe.report import CheckReport
 from headworks.quality.preflight import (
     MAY_TEST_NO_ROW,
-    ContractRefused,
     found_before,
     refuse_another_table,
     refuse_what_checks_nothing,

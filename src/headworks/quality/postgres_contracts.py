@@ -20,10 +20,10 @@ import psycopg
 import yaml
 from psycopg import Connection, pq, sql
 
+from headworks.errors import ContractRefused
 from headworks.observe.report import CheckReport
 from headworks.quality.contracts import Scanned, first_lines, names, read_contract, scanned, verify
 from headworks.quality.preflight import (
-    ContractRefused,
     checks_of,
     found_before,
     one_query,

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import duckdb
 
-from headworks.errors import SettingsError
+from headworks.errors import ContractRefused
 from headworks.observe.report import CheckReport
 
 MAY_TEST_NO_ROW = "may_test_no_row"
@@ -27,10 +27,6 @@ _QUERIES = ("query", "rows_tested_query", "keys_query")
 _FLOATS = {"float", "double", "real", "double precision", "float4", "float8"}
 _NAMES_SHOWN = 20
 _VARIABLE = re.compile(r"\$\{\s*var\.(\w+)\s*\}")
-
-
-class ContractRefused(SettingsError):
-    """A contract that would not check what it is there to check."""
 
 
 class Engine(Protocol):
