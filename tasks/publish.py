@@ -14,12 +14,12 @@ from headworks.publish.postgres import PublishedTable, publish_postgres, refuse_
 from tasks.extract import Run
 from tasks.policy import EFFECT, shielded
 
-_ONCE = {**EFFECT, "retries": 0}
 PUBLISHED = "headworks.product.published"
 """The event of a new publication; its resource is ``headworks.product.<name>``."""
 
 
-@task(name="check-publication", task_run_name="check publication to {database}", **_ONCE)
+@task(name="check-publication", task_run_name="check publication to {database}", **EFFECT)
+@shielded
 def check_publication(
     run: Run,
     database: str,

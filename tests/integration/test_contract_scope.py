@@ -88,6 +88,10 @@ def test_tables_beside_it_are_seen(lake: Lake, tmp_path: Path) -> None:
 
 def test_a_contract_for_the_table_that_cannot_be_read_closes_the_gate(lake: Lake, tmp_path: Path) -> None:
     land_items(lake, items(1, 2))
-    outcome = run(lake, replace(ITEM, table_contract=tmp_path / "missing.yml"))
+    contract = tmp_path / "missing.yml"
+    contract.write_text("")
+    declared = replace(ITEM, table_contract=contract)
+    contract.unlink()
+    outcome = run(lake, declared)
     assert failed(outcome) == ["missing.yml"]
     assert lake.must_open("silver", NAME).row_count() == 0

@@ -182,7 +182,7 @@ def test_whatever_becomes_of_a_commit_the_lake_and_the_account_are_the_same(
     made: Path, tmp_path: Path, name: str
 ) -> None:
     without, count = played(made, tmp_path / "without", None)
-    assert count == 9
+    assert count == 10
     for number in range(1, count + 1):
         ended, _ = played(made, tmp_path / f"{number}", FAULTS[name](number))
         assert ended == without, f"commit {number} of {count}"

@@ -74,6 +74,7 @@ def test_there_are_the_tasks_that_are_looked_at_here() -> None:
         "stage-gold",
         "audit-gold",
         "commit-gold",
+        "check-publication",
         "name-product",
         "publish-postgres",
         "record-run",
