@@ -262,11 +262,12 @@ class _Care:
         old_enough = table.replaced(max(0.0, settings.vacuum_after_h - max(0.0, ahead_h)))
         needed = table.files_by_version(named) | (table.replaced(0) - old_enough)
         young = self._now - timedelta(hours=settings.longest_run_h)
-        found = [each for each in self._data_files() if each.modified_at < young]
-        gone = [each for each in found if each.path.rpartition("/")[2] not in needed]
+        # What the log says was replaced long enough ago may go, whenever the store says that it was written.
+        found = [each for each in self._data_files() if each.modified_at < young or _name(each) in old_enough]
+        gone = [each for each in found if _name(each) not in needed]
         if not table.remembers_replaced(self._replaced_days()):
             # Until now the log forgot sooner than files may go: what it does not know may be young.
-            gone = [each for each in gone if each.path.rpartition("/")[2] in old_enough]
+            gone = [each for each in gone if _name(each) in old_enough]
         if not self._dry_run:
             for each in gone:
                 self._lake.remove_object(each.path)
@@ -327,6 +328,10 @@ class _Care:
             for each in gone:
                 self._lake.remove_object(each.path)
         return len(gone)
+
+
+def _name(file: StoredObject) -> str:
+    return file.path.rpartition("/")[2]
 
 
 def _is_unnamed(table: Table, dataset: str, folder: str, each: StoredObject) -> bool:
