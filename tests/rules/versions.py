@@ -70,7 +70,7 @@ RULES = (
     rule(
         "a full read ends the keys that only the quarantine knows",
         VANISHING,
-        "        _kept_out(unshown, rows, generation, floor, dataset),",
+        "        _kept_out(unshown, after, generation, floor, dataset),",
         "        none,",
         f"{_D}::test_a_replay_does_not_raise_a_key_that_was_deleted_since",
     ),

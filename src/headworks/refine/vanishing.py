@@ -81,17 +81,16 @@ def find_vanished(
     if generation.keys is not None:
         seen = pl.concat([seen, _in_types(_shown(lake, dataset, generation.keys), keys)])
     floor = generation.landed * BATCH + BATCH - 1
-    rows = after.collect()
-    back = rows.filter(inferred()).lazy().join(seen, on=list(dataset.key), how="semi").collect()
+    back = after.filter(inferred()).join(seen, on=list(dataset.key), how="semi").collect()
     if held:
         return Vanished(none, none, _back(back, generation, floor), held)
-    early = rows.filter(~pl.col(DELETED) & (pl.col(ARRIVAL) <= floor))
-    gone = early.lazy().join(seen, on=list(dataset.key), how="anti").collect()
+    early = after.filter(~pl.col(DELETED) & (pl.col(ARRIVAL) <= floor))
+    gone = early.join(seen, on=list(dataset.key), how="anti").collect()
     waiting = _waiting_keys(lake, dataset, bronze, silver, rejected, floor)
     unshown = _in_types(waiting.lazy(), keys).join(seen, on=list(dataset.key), how="anti").collect()
     return Vanished(
         _tombstones(gone, generation, floor, dataset),
-        _kept_out(unshown, rows, generation, floor, dataset),
+        _kept_out(unshown, after, generation, floor, dataset),
         _back(back, generation, floor),
     )
 
@@ -124,14 +123,14 @@ def _tombstones(gone: pl.DataFrame, generation: Generation, floor: int, dataset:
 
 
 def _kept_out(
-    keys: pl.DataFrame, after: pl.DataFrame, generation: Generation, floor: int, dataset: Dataset
+    keys: pl.DataFrame, after: pl.LazyFrame, generation: Generation, floor: int, dataset: Dataset
 ) -> pl.DataFrame:
     """Return tombstones of keys that are not alive, so that nothing that arrived before the full read raises them."""
-    schema = after.schema
+    schema = after.collect_schema()
     if keys.is_empty():
         return pl.DataFrame(schema=schema)
-    dead = after.filter(DELETED).join(keys, on=list(dataset.key), how="semi")
-    unknown = keys.join(after, on=list(dataset.key), how="anti")
+    dead = after.filter(DELETED).join(keys.lazy(), on=list(dataset.key), how="semi").collect()
+    unknown = keys.lazy().join(after.select(dataset.key), on=list(dataset.key), how="anti").collect()
     rows = unknown.select(
         *(
             pl.col(name) if name in dataset.key else pl.lit(None, dtype=dtype).alias(name)
@@ -175,8 +174,8 @@ def _unidentified(
     if kept is None:
         return rows.height
     decided = resolutions(lake, dataset.name).filter(pl.col("resolution") == "discarded").select(ORIGIN)
-    known = kept.join(decided, on=list(ORIGIN), how="semi").select("record").collect().to_series()
-    return sum(record not in set(known) for record in raw_records(rows, dataset))
+    known = {*kept.join(decided, on=list(ORIGIN), how="semi").select("record").collect().to_series()}
+    return sum(record not in known for record in raw_records(rows, dataset))
 
 
 def _waiting_keys(
