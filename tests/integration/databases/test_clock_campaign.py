@@ -182,16 +182,20 @@ def test_postgres(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, see
         play(campaign, put, settings(dsn), present)
 
 
-@pytest.mark.parametrize("seed", range(CAMPAIGNS))
-@pytest.mark.parametrize("kind", ["sqlite", "mariadb"])
+@pytest.mark.parametrize(
+    ("kind", "seed"),
+    # Of MariaDB a third of the seeds is enough here: its server is slower.
+    [
+        *(("sqlite", seed) for seed in range(CAMPAIGNS)),
+        *(("mariadb", seed) for seed in range(0, CAMPAIGNS, 3)),
+    ],
+)
 def test_others(
     kind: str, tmp_path: Any, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     campaign = Campaign(Random(1000 + seed), kind)
     url = f"sqlite:///{tmp_path / 'shop.db'}"
     if kind == "mariadb":
-        if seed % 3:
-            pytest.skip("a third of the seeds is enough here")
         server: MariaDb = request.getfixturevalue("mariadb")
         url = server.url(server.new_database())
     made = "DATE" if campaign.cursor == "date" else "DATETIME(6)" if kind == "mariadb" else "DATETIME"
