@@ -39,22 +39,28 @@ def break_engine(how: str, voice: Voice) -> None:
 
 def _keep_positions_beside(*, before: bool) -> None:
     read_head, commit = landing.read_head, _private(landing, "_commit")
+    put_checkpoint = landing.put_checkpoint
+    reached: dict[str, Any] = {}
 
     def forgetful_head(lake: Lake, table: Any, dataset: str, stream: str) -> Head:
         beside = _beside(lake, stream)
         position = json.loads(beside.read_text()) if beside.exists() else None
         return replace(read_head(lake, table, dataset, stream), position=position)
 
-    def two_step_commit(where: Landing, table: Any, batch: Any, *sequence_and_more: Any) -> None:
+    def note_position(where: Landing, sequence: int, token: int, position: Any, *more: Any) -> None:
+        reached[where.stream] = position
+        put_checkpoint(where, sequence, token, position, *more)
+
+    def two_step_commit(where: Landing, table: Any, rows: Any, *sequence_and_more: Any) -> None:
         beside = _beside(where.lake, where.stream)
         beside.parent.mkdir(parents=True, exist_ok=True)
         if before:
-            beside.write_text(json.dumps(batch.position))
-        commit(where, table, batch, *sequence_and_more)
+            beside.write_text(json.dumps(reached[where.stream]))
+        commit(where, table, rows, *sequence_and_more)
         if not before:
-            beside.write_text(json.dumps(batch.position))
+            beside.write_text(json.dumps(reached[where.stream]))
 
-    _replace(landing, read_head=forgetful_head, _commit=two_step_commit)
+    _replace(landing, read_head=forgetful_head, put_checkpoint=note_position, _commit=two_step_commit)
 
 
 def _put_rejected_last() -> None:
