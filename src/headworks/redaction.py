@@ -152,11 +152,14 @@ class Secrets:
                 known[secret] = known.pop(secret) if secret in known else _ways(secret)
             self._known = dict(list(known.items())[-_MOST_KNOWN:])
 
-    def is_in(self, text: str) -> bool:
-        """Tell whether a text holds one of the secrets."""
+    def is_in(self, text: str, *, least: int = 0) -> bool:
+        """Tell whether a text holds one of the secrets that have at least so many characters."""
         loose = _loose(text)
         return any(
-            one.is_likely(loose) and one.out_of(text) != text for ways in self._known.values() for one in ways
+            one.is_likely(loose) and one.out_of(text) != text
+            for secret, ways in self._known.items()
+            if len(secret) >= least
+            for one in ways
         )
 
     def text(self, text: str) -> str:
@@ -235,9 +238,9 @@ def excerpt(text: str, most: int = 200) -> str:
     return said if len(said) <= most else f"{said[: most - 1]}…"
 
 
-def holds_secret(text: str) -> bool:
-    """Tell whether a text holds a secret that this process knows."""
-    return _KNOWN.is_in(text)
+def holds_secret(text: str, *, least: int = 0) -> bool:
+    """Tell whether a text holds a secret that this process knows and that has at least so many characters."""
+    return _KNOWN.is_in(text, least=least)
 
 
 def redacted_error(problem: E) -> E | Withheld:

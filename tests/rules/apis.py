@@ -37,6 +37,13 @@ RULES = (
         _ECHOED,
     ),
     rule(
+        "a secret of another source takes nothing out of an address",
+        f"{_API}/request.py",
+        "holds_secret(value, least=_NEVER_BY_CHANCE)",
+        "holds_secret(value)",
+        f"{_ECHO}::test_a_secret_of_another_source_takes_nothing_out_of_an_address",
+    ),
+    rule(
         "a credential that was made for one request is looked for too",
         f"{_API}/transport.py",
         "                _know_signed(response.request, made.url)\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -119,6 +120,50 @@ def test_a_transaction_longer_than_the_lag_is_waited_for_by_who_sees_it(
     assert "no PROCESS privilege" in " ".join(last.remarks)
     for writer in (slow, quick):
         writer.close()
+
+
+def test_a_writer_is_seen_however_often_others_look_at_the_list_of_transactions(
+    mariadb: MariaDb, maria: str, lake: Lake
+) -> None:
+    """The server renews its list only when nobody has looked for a while; what cannot be known is said."""
+    make(maria)
+    name = maria.rpartition("/")[2]
+    slow, quick = _writer(mariadb, name), _writer(mariadb, name)
+    reading = table(maria, cursor="at", commit_lag_s=0)
+    with mariadb.connect() as connection, connection.cursor() as onlooker:
+        for number in range(1, 20, 2):
+            onlooker.execute("SELECT COUNT(*) FROM information_schema.INNODB_TRX")
+            _insert(slow, number, datetime.now(UTC).replace(tzinfo=None))
+            onlooker.execute("SELECT COUNT(*) FROM information_schema.INNODB_TRX")
+            _insert(quick, number + 1, datetime.now(UTC).replace(tzinfo=None))
+            quick.commit()
+            take(reading, lake)
+            # The second one's row comes after one that is not committed yet: it waits, as that one does.
+            assert ids(lake) == list(range(1, number))
+            slow.commit()
+            take(reading, lake)
+    assert ids(lake) == list(range(1, 21))
+
+
+def test_a_list_of_transactions_that_is_never_renewed_is_said_to_bound_nothing(
+    mariadb: MariaDb, maria: str, lake: Lake
+) -> None:
+    make(maria)
+    ended = threading.Event()
+
+    def look() -> None:
+        with mariadb.connect() as connection, connection.cursor() as cursor:
+            while not ended.is_set():
+                cursor.execute("SELECT COUNT(*) FROM information_schema.INNODB_TRX")
+
+    onlooker = threading.Thread(target=look)
+    onlooker.start()
+    try:
+        *_, last = table(maria, cursor="at").read(None, None)
+    finally:
+        ended.set()
+        onlooker.join()
+    assert "was never renewed" in " ".join(last.remarks)
 
 
 def _writer(mariadb: MariaDb, name: str) -> Any:

@@ -13,13 +13,19 @@ from typing import Any
 from urllib.parse import quote, unquote_plus, urlencode, urlsplit, urlunsplit
 
 from headworks.errors import AddressRefused, SettingsError
-from headworks.redaction import holds_secret, redacted
+from headworks.redaction import Secrets, holds_secret, redacted
 from headworks.sources.api.addresses import is_same_site, origin
-from headworks.sources.api.auth import ApiKeyAuth
+from headworks.sources.api.auth import ApiKeyAuth, secrets_of
 from headworks.sources.api.paginate.base import Ask, as_text
 from headworks.sources.api.paths import placed
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.settings import ApiSettings
+
+_NEVER_BY_CHANCE = 16
+"""Characters of any secret of the process that a parameter holds only if it is one."""
+
+_SELDOM_BY_CHANCE = 8
+"""Characters of a secret of this very API for which the same is true; of a shorter one the whole value is compared."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,9 @@ class Composer:
         self._site = f"{base.scheme}://{base.netloc}"
         auth = settings.auth
         self._secret = auth.name if isinstance(auth, ApiKeyAuth) and auth.send_in == "query" else None
+        own = secrets_of(auth)
+        self._short = {secret for secret in own if len(secret) < _SELDOM_BY_CHANCE}
+        self._own = Secrets(secret for secret in own if len(secret) >= _SELDOM_BY_CHANCE)
         self._fixed = {name: _text(value) for name, value in resource.parameters.items()}
         written = urlencode(self._fixed)
         self._hides = redacted(written) != written
@@ -99,16 +108,24 @@ class Composer:
         )
 
     def clean(self, url: str) -> str:
-        """Return a URL without credentials of ours that an API has written into it: they go along anyway."""
-        if not (self._secret is not None and self._secret in url) and not holds_secret(url):
-            return url
+        """Return a URL without credentials of ours that an API has written into it: they go along anyway.
+
+        Secrets of other sources in this process do not count, unless they are too long to be met by chance: a database
+        whose password is 55 must not cost an API the ``next=55`` that leads to its next page.
+        """
         parts = urlsplit(url)
-        kept = [pair for pair in parts.query.split("&") if not self._is_ours(pair)]
-        return urlunsplit(parts._replace(query="&".join(kept)))
+        pairs = parts.query.split("&")
+        kept = [pair for pair in pairs if not self._is_ours(pair)]
+        return url if len(kept) == len(pairs) else urlunsplit(parts._replace(query="&".join(kept)))
 
     def _is_ours(self, pair: str) -> bool:
         name, _, value = pair.partition("=")
-        return unquote_plus(name) == self._secret or holds_secret(value)
+        return (
+            unquote_plus(name) == self._secret
+            or unquote_plus(value) in self._short
+            or self._own.is_in(value)
+            or holds_secret(value, least=_NEVER_BY_CHANCE)
+        )
 
     def _url(self, ask: Ask) -> str:
         path = self._resource.path

@@ -18,9 +18,10 @@ import pytest
 from pydantic import SecretStr
 
 from headworks.errors import HeadworksError
+from headworks.redaction import know
 from headworks.sources.api.auth import ApiKeyAuth, Auth, BasicAuth, BearerAuth, CustomAuth, OAuth2Auth
 from headworks.sources.api.client import ApiClient
-from headworks.sources.api.paginate import LinkHeader, NextUrl, Pagination, Single
+from headworks.sources.api.paginate import Cursor, LinkHeader, NextUrl, Pagination, Single
 from headworks.sources.api.probe import probe
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.settings import ApiSettings, Limits
@@ -191,3 +192,50 @@ def test_what_an_api_repeats_of_our_credentials_is_in_nothing_that_anybody_reads
             assert written(value) not in text, (place, name, value)
             assert quote(value, safe="") not in text, (place, name, value)
             assert quote(value) not in text, (place, name, value)
+
+
+PAGING = ["55", "55,N11119", "abc", "postgres", "customers", "0-55-1", "MTIzNDU2Nzg5"]
+
+
+@pytest.mark.parametrize("token", PAGING)
+@pytest.mark.parametrize("way", ["address", "Link header", "token"])
+def test_a_secret_of_another_source_takes_nothing_out_of_an_address(token: str, way: str) -> None:
+    """A database's short password may well be a part of what leads an API to its next page."""
+    know("55", "abc", "postgres", "customer", "56789012")
+
+    def answer(asked: Asked) -> Answer:
+        last = asked.query.get("after") == token
+        following = f"{up.url}/x?after={quote(token, safe='')}"
+        link = {"Link": f'<{following}>; rel="next"'} if way == "Link header" and not last else {}
+        following = token if way == "token" else following
+        page = {"rows": [{"id": int(last)}], "next": None if last else following}
+        return Answer(json.dumps(page).encode(), 200, {"Content-Type": "application/json", **link})
+
+    paginations: dict[str, Pagination] = {
+        "address": NextUrl(),
+        "Link header": LinkHeader(),
+        "token": Cursor(cursor_parameter="after", cursor_field="next"),
+    }
+    with served(answer) as up:
+        api = ApiClient(
+            ApiSettings(base_url=up.url), clock=lambda: NOW, sleep=no_wait, breakers=KeptBreakers()
+        )
+        resource = Resource(path="/x", records="rows", pagination=paginations[way])
+        batches = list(ApiSource(api, resource).read(None, None))
+    assert sum(batch.frame.height for batch in batches) == 2
+
+
+@pytest.mark.parametrize("key", ["7x", "canary-long-enough"])
+def test_our_own_key_is_taken_out_of_an_address_however_short_it_is(key: str) -> None:
+    def answer(asked: Asked) -> Answer:
+        last = "after" in asked.query
+        following = None if last else f"{up.url}/x?after=7&echo={key}&k={key}"
+        return _json({"rows": [{"id": int(last)}], "next": following})
+
+    with served(answer) as up:
+        settings = ApiSettings(
+            base_url=up.url, auth=ApiKeyAuth(key=SecretStr(key), name="k", send_in="query")
+        )
+        api = ApiClient(settings, clock=lambda: NOW, sleep=no_wait, breakers=KeptBreakers())
+        list(ApiSource(api, Resource(path="/x", records="rows", pagination=NextUrl())).read(None, None))
+    assert [asked.query for asked in up.asked] == [{"k": key}, {"after": "7", "k": key}]
