@@ -26,11 +26,11 @@ from typing import Any
 from pydantic import SecretStr
 
 from benchmarks.databases.environments import peer_command
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
+from headworks.bronze.landing import Landing, land
 from headworks.settings import DatabaseSettings, LakeSettings
 from headworks.sources.sql.dialect import DialectTable
 from headworks.sources.sql.table import Table
+from headworks.storage.store import Lake
 from tests.support.mariadb import running_mariadb
 
 PEERS = ("dlt-sqlalchemy", "dlt-pandas", "dlt-pyarrow", "dlt-connectorx")

@@ -42,13 +42,13 @@ def write_file(path: Path, megabytes: int, template: str, header: str) -> None:
 
 def land_file(path: Path, folder: Path) -> int:
     """Land the file through the whole protocol; the rows."""
-    from headworks.lake.landing import Landing, land
-    from headworks.lake.shelf import LakeShelf
-    from headworks.lake.store import Lake
+    from headworks.bronze.landing import Landing, land
     from headworks.settings import FilesSettings, LakeSettings
     from headworks.sources.files.location import Location
     from headworks.sources.files.selection import Files
     from headworks.sources.files.source import FileSource
+    from headworks.storage.shelf import LakeShelf
+    from headworks.storage.store import Lake
 
     lake = Lake(LakeSettings(root=str(folder / "lake")))
     files = Files(format="csv" if path.suffix == ".csv" else "ndjson", pattern=path.name, settle_s=0)

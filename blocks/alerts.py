@@ -7,7 +7,7 @@ from typing import Any, Literal
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr, TypeAdapter
 
-from headworks.observe.channels import Channel, Mail, Slack, Webhook
+from headworks.ops.channels import Channel, Mail, Slack, Webhook
 
 _channel: TypeAdapter[Webhook | Slack | Mail] = TypeAdapter(Channel)
 

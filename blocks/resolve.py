@@ -34,7 +34,7 @@ from blocks.files import FileLocation
 from blocks.lake import LakeLocation
 from blocks.profiles import Profile
 from headworks.errors import CredentialsRefused, HeadworksError, ServerUnavailable, SettingsError
-from headworks.observe.channels import Mail, Slack, Webhook
+from headworks.ops.channels import Mail, Slack, Webhook
 from headworks.settings import DatabaseSettings, FilesSettings, LakeSettings
 from headworks.sources.api.settings import ApiSettings
 

@@ -17,8 +17,8 @@ from dashboard.banner import Advice, banner, nothing_published
 from dashboard.page import STYLE, advice_html, banner_html, table_html
 from dashboard.reading import News, Sales, find_lake, read_news, read_sales
 from headworks.errors import HeadworksError
-from headworks.lake.products import ProductVersion
-from headworks.lake.store import Lake
+from headworks.gold.products import ProductVersion
+from headworks.storage.store import Lake
 
 LAKE = os.environ.get("HEADWORKS_DASHBOARD_LAKE", "lake")
 _LOOK_AGAIN_S = 30

@@ -10,8 +10,8 @@ from datetime import date, datetime, timedelta
 from typing import Literal
 
 from dashboard import view
-from headworks.lake.products import ProductVersion
-from headworks.observe.report import GateReport, RunReport
+from headworks.gold.products import ProductVersion
+from headworks.reports import GateReport, RunReport
 
 Tone = Literal["good", "notice", "bad"]
 

@@ -12,10 +12,10 @@ import polars as pl
 
 from blocks import lake_settings
 from flows.console import check_server, local_stack
-from headworks.lake.products import ProductVersion, read_product, scan_product
-from headworks.lake.store import Lake
-from headworks.observe.ledger import last_run
-from headworks.observe.report import RunReport
+from headworks.gold.products import ProductVersion, read_product, scan_product
+from headworks.ops.ledger import last_run
+from headworks.reports import RunReport
+from headworks.storage.store import Lake
 from shop.gold import CUSTOMER_VALUE, DAILY, PRODUCT
 
 FLOW = "sales"

@@ -13,7 +13,7 @@ from typing import Literal
 
 import polars as pl
 
-from headworks.observe.escaping import spreadsheet
+from headworks.ops.escaping import spreadsheet
 
 Dimension = Literal["day", "country", "category"]
 

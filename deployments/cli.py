@@ -14,9 +14,9 @@ from pathlib import Path
 from deployments.commands import anomaly, breaker, probe, product, quarantine, stream
 from deployments.commands.shared import NothingWritten, add_lake, look_at_lake
 from headworks.errors import HeadworksError, SettingsError
-from headworks.observe.account import account_text
-from headworks.observe.escaping import printable
-from headworks.observe.ledger import last_run
+from headworks.ops.account import account_text
+from headworks.ops.escaping import printable
+from headworks.ops.ledger import last_run
 from headworks.redaction import redacted_error
 
 STACK_ROOT = Path(".headworks")

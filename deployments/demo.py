@@ -20,7 +20,7 @@ import psycopg
 from deployments.local.stack import Stack
 from deployments.register_blocks import NAMES
 from headworks.errors import HeadworksError
-from headworks.observe.report import RUN_LINK
+from headworks.reports import RUN_LINK
 from shop.errors import ShopError
 
 ROOT = Path(".headworks")

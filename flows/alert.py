@@ -1,6 +1,6 @@
 """The alert flow: people are told of a run that could not tell them itself. The server starts it, by an event.
 
-What belongs here: the story. What does not: who is told how often (``headworks.lake.incidents``).
+What belongs here: the story. What does not: who is told how often (``headworks.ops.incidents``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The backfill flow: a range of time taken in again, window by window, beside the live position.
 
-What belongs here: the story. What does not: planning and remembering (``headworks.lake.backfills``).
+What belongs here: the story. What does not: planning and remembering (``headworks.ops.backfills``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import Field
 from flows.console import run_as_program
 from flows.running import begin
 from headworks.errors import BackfillIncomplete
-from headworks.lake.backfills import Every, PlannedWindow, split
+from headworks.ops.backfills import Every, PlannedWindow, split
 from tasks.alerting import incident_of, well_again
 from tasks.backfill import plan_backfill, run_windows
 

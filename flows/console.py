@@ -31,10 +31,10 @@ from prefect.utilities.callables import parameter_schema
 from pydantic import TypeAdapter, ValidationError
 
 from headworks.errors import ConcurrentRun, GateClosed, HeadworksError, SettingsError
-from headworks.observe.account import account_text, result_text
-from headworks.observe.escaping import printable
-from headworks.observe.report import RunReport
+from headworks.ops.account import account_text, result_text
+from headworks.ops.escaping import printable
 from headworks.redaction import redacted_error
+from headworks.reports import RunReport
 
 OK, FAILED, GATE_CLOSED, REFUSED = 0, 1, 2, 3
 ACCOUNT = Path(".headworks/account.json")

@@ -6,7 +6,7 @@ What belongs here: that list. What does not: the declarations (``shop.datasets``
 from __future__ import annotations
 
 from headworks.errors import SettingsError
-from headworks.refine.dataset import Dataset, refuse_unknown_datasets
+from headworks.silver.dataset import Dataset, refuse_unknown_datasets
 from shop import datasets
 
 DATASETS: dict[str, Dataset] = {dataset.name: dataset for rank in datasets.IN_ORDER for dataset in rank}

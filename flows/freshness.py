@@ -1,6 +1,6 @@
 """The freshness flow: every table's age beside what was promised; it fails where a promise is broken.
 
-What belongs here: the story. What does not: measuring (``headworks.observe.freshness``).
+What belongs here: the story. What does not: measuring (``headworks.ops.freshness``).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from prefect import flow
 from flows.console import run_as_program
 from flows.running import begin
 from headworks.errors import FreshnessMissed
-from headworks.observe.alerts import freshness_alert
-from headworks.observe.freshness import FreshnessPromise, FreshnessReport
+from headworks.ops.alerts import freshness_alert
+from headworks.ops.freshness import FreshnessPromise, FreshnessReport
 from tasks.alerting import alert_freshness, incident_of
 from tasks.care import freshness_of
 

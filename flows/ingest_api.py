@@ -15,7 +15,7 @@ from pydantic import Field
 from flows.console import run_as_program
 from flows.running import OnConflict, Story, begin, tell
 from headworks.names import Window
-from headworks.observe.report import RunReport
+from headworks.reports import RunReport
 from headworks.sources.api.resource import Resource
 from tasks.extract import extract_resource
 

@@ -15,7 +15,7 @@ from flows.console import run_as_program
 from flows.running import THREADS, OnConflict, Story, begin, results, tell
 from headworks.errors import SettingsError
 from headworks.names import Window
-from headworks.observe.report import RunReport
+from headworks.reports import RunReport
 from headworks.sources.sql.catalogue import SchemaTables
 from headworks.sources.sql.table import Table
 from tasks.database import Chosen, Ingested, choose, ingest_table, mirror_table

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from flows.console import run_as_program
 from flows.running import THREADS, OnConflict, Story, begin, tell
 from headworks.names import Window
-from headworks.observe.report import RunReport
+from headworks.reports import RunReport
 from headworks.sources.files.formats import Compression, CsvOptions, Format, ParquetOptions
 from headworks.sources.files.selection import HIDDEN, Files
 from tasks.extract import extract_files

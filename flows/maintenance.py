@@ -1,6 +1,6 @@
 """The maintenance flow: small files joined, old ones removed, in quiet hours and beside running flows.
 
-What belongs here: the story. What does not: what is safe to remove (``headworks.lake.maintenance``).
+What belongs here: the story. What does not: what is safe to remove (``headworks.ops.maintenance``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from prefect import flow
 
 from flows.console import run_as_program
 from flows.running import begin
-from headworks.lake.maintenance import MaintenanceSettings, TableCare
+from headworks.ops.maintenance import MaintenanceSettings, TableCare
 from tasks.alerting import incident_of, well_again
 from tasks.care import maintain_lake
 

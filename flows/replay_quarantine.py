@@ -1,6 +1,6 @@
 """The replay_quarantine flow: rejected rows judged again after a fix, and what passes shown to the consumers.
 
-What belongs here: the story. What does not: how rows are judged and merged (``headworks.refine.replay``).
+What belongs here: the story. What does not: how rows are judged and merged (``headworks.silver.replay``).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from flows.console import run_as_program
 from flows.datasets import DATASETS, dataset_named
 from flows.running import THREADS, OnConflict, Story, begin, tell
 from flows.sales import curate, publish
-from headworks.observe.report import RunReport
-from headworks.refine.replay import Selection, check_signed
+from headworks.reports import RunReport
+from headworks.silver.replay import Selection, check_signed
 from tasks.replay import replay_dataset
 
 

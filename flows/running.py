@@ -30,13 +30,13 @@ from headworks.errors import (
     LakeUnusable,
     RunStopped,
 )
-from headworks.lake.leases import PATIENCE_S, Leasing, keeping
 from headworks.names import Window
-from headworks.observe.reconcile import reconcile
-from headworks.observe.recorder import Recorder
-from headworks.observe.report import RUN_LINK, GateReport, RunReport, RunStatus
+from headworks.ops.leases import PATIENCE_S, Leasing, keeping
+from headworks.ops.recorder import Recorder
+from headworks.reconcile import reconcile
 from headworks.redaction import redacted, redacted_error
-from headworks.refine.refinement import RefineOutcome
+from headworks.reports import RUN_LINK, GateReport, RunReport, RunStatus
+from headworks.silver.refinement import RefineOutcome
 from tasks import stopping
 from tasks.alerting import alert_about
 from tasks.extract import Run

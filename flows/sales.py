@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State
 from flows.console import run_as_program
 from flows.running import THREADS, OnConflict, Story, begin, results, tell
 from headworks.names import Window
-from headworks.observe.report import RunReport
+from headworks.reports import RunReport
 from shop import datasets, gold
 from tasks.extract import extract_resource, extract_table
 from tasks.gold import audit_gold, commit_gold, pin_silver, stage_gold

@@ -14,12 +14,12 @@ from prefect.settings import get_current_settings
 
 from blocks import alert_channels, lake_settings
 from headworks.errors import HeadworksError, LakeUnavailable, LakeUnusable, SettingsError
-from headworks.lake.incidents import heal, open_incidents, tell
-from headworks.lake.store import Lake
-from headworks.lake.telling import rejected_examples, seen
-from headworks.observe.alerts import Alert, alert_of, flow_incident, late_alert, lost_alert
-from headworks.observe.channels import Sends
-from headworks.observe.report import RunReport
+from headworks.ops.alerts import Alert, alert_of, flow_incident, late_alert, lost_alert
+from headworks.ops.channels import Sends
+from headworks.ops.incidents import heal, open_incidents, tell
+from headworks.ops.telling import rejected_examples, seen
+from headworks.reports import RunReport
+from headworks.storage.store import Lake
 from tasks.extract import Run
 from tasks.policy import EFFECT, shielded
 

@@ -15,10 +15,10 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from prefect.exceptions import TerminationSignal
 
 from headworks.errors import ConcurrentRun, SettingsError
-from headworks.lake.backfills import PlannedWindow, plan, remember
 from headworks.names import Window
-from headworks.observe.report import RunReport
+from headworks.ops.backfills import PlannedWindow, plan, remember
 from headworks.ports import system_clock
+from headworks.reports import RunReport
 from tasks import stopping
 from tasks.extract import Run
 from tasks.policy import EFFECT, shielded

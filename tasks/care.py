@@ -8,8 +8,8 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from headworks.errors import LakeUnusable
-from headworks.lake.maintenance import MaintenanceSettings, TableCare, maintain
-from headworks.observe.freshness import FreshnessPromise, FreshnessReport, measure_freshness
+from headworks.ops.freshness import FreshnessPromise, FreshnessReport, measure_freshness
+from headworks.ops.maintenance import MaintenanceSettings, TableCare, maintain
 from tasks.extract import Run
 from tasks.policy import EFFECT, shielded
 

@@ -6,14 +6,14 @@ import polars as pl
 from prefect import get_run_logger, task
 
 from blocks import load_database
-from headworks.lake.intake import TakeIn, take_in
-from headworks.lake.key_sets import compare_keys
-from headworks.lake.stamping import METADATA
+from headworks.bronze.intake import TakeIn, take_in
+from headworks.bronze.intakes import TableIntake
+from headworks.bronze.key_sets import compare_keys
+from headworks.bronze.stamping import METADATA
 from headworks.names import Window
-from headworks.observe.report import LandingReport, Report
-from headworks.refine.mirror import mirror
-from headworks.refine.refinement import Refinement, RefineOutcome, refine
-from headworks.sources.intakes import TableIntake
+from headworks.reports import LandingReport, Report
+from headworks.silver.mirror import mirror
+from headworks.silver.refinement import Refinement, RefineOutcome, refine
 from headworks.sources.sql.catalogue import SchemaTables, choose_tables
 from headworks.sources.sql.reader import reader_of
 from headworks.sources.sql.table import Table

@@ -5,21 +5,21 @@ from __future__ import annotations
 from prefect import get_run_logger, task
 
 from blocks import api_settings, files_settings, lake_settings, load_database
-from headworks.lake.breakers import LakeBreakers
-from headworks.lake.intake import Mode, TakeIn, take_in
-from headworks.lake.shelf import LakeShelf
-from headworks.lake.store import Lake
+from headworks.bronze.intake import Mode, TakeIn, take_in
+from headworks.bronze.intakes import FileIntake, ResourceIntake, TableIntake
 from headworks.names import Window
-from headworks.observe.report import LandingReport, Report
+from headworks.ops.breakers import LakeBreakers
+from headworks.reports import LandingReport, Report
 from headworks.sources.api.client import ApiClient
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.source import ApiSource
 from headworks.sources.files.location import Location
 from headworks.sources.files.selection import Files
 from headworks.sources.files.source import FileSource
-from headworks.sources.intakes import FileIntake, ResourceIntake, TableIntake
 from headworks.sources.sql.reader import reader_of
 from headworks.sources.sql.table import Table
+from headworks.storage.shelf import LakeShelf
+from headworks.storage.store import Lake
 from tasks.limits import shared_budget
 from tasks.policy import EFFECT, shielded
 from tasks.progress import Progress

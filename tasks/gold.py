@@ -14,10 +14,10 @@ from prefect import get_run_logger, task
 from prefect.context import TaskRunContext
 from prefect.transactions import get_transaction
 
-from headworks.lake.gold import Pins, Staged, pin, staging_id
-from headworks.observe.report import CurateReport, GateReport, Report
+from headworks.gold.curation import GoldTable, audit, curate, stage
+from headworks.gold.table import Pins, Staged, pin, staging_id
 from headworks.quality.judgements import judgements
-from headworks.refine.curation import GoldTable, audit, curate, stage
+from headworks.reports import CurateReport, GateReport, Report
 from tasks.extract import Run
 from tasks.policy import EFFECT, PINNED_FOR, RETRYING, shielded
 

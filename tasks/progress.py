@@ -14,7 +14,7 @@ from prefect.artifacts import create_progress_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
-from headworks.observe.report import LandingReport
+from headworks.reports import LandingReport
 
 _EVERY_S = 2.0
 

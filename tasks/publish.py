@@ -7,10 +7,10 @@ from prefect.events import emit_event
 
 from blocks import load_database
 from headworks.errors import SourceUnavailable
-from headworks.lake.gold import Staged
-from headworks.lake.products import ProductVersion, publish_product
-from headworks.observe.report import PublishReport, TableRef
+from headworks.gold.products import ProductVersion, publish_product
+from headworks.gold.table import Staged
 from headworks.publish.postgres import PublishedTable, publish_postgres, refuse_unpublishable
+from headworks.reports import PublishReport, TableRef
 from tasks.extract import Run
 from tasks.policy import EFFECT, shielded
 

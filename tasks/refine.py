@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prefect import get_run_logger, task
 
-from headworks.refine.dataset import Dataset
-from headworks.refine.refinement import Refinement, RefineOutcome, refine
+from headworks.silver.dataset import Dataset
+from headworks.silver.refinement import Refinement, RefineOutcome, refine
 from tasks.extract import Run
 from tasks.policy import EFFECT, shielded
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prefect import get_run_logger, task
 
-from headworks.refine.dataset import Dataset
-from headworks.refine.refinement import Refinement
-from headworks.refine.replay import ReplayOutcome, Selection, replay
+from headworks.silver.dataset import Dataset
+from headworks.silver.refinement import Refinement
+from headworks.silver.replay import ReplayOutcome, Selection, replay
 from tasks.extract import Run
 from tasks.policy import EFFECT, shielded
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
-from headworks.observe.account import account_markdown
-from headworks.observe.ledger import record_run
-from headworks.observe.report import RunReport
+from headworks.ops.account import account_markdown
+from headworks.ops.ledger import record_run
+from headworks.reports import RunReport
 from tasks.extract import Run
 from tasks.policy import EFFECT, shielded
 

@@ -39,14 +39,14 @@ def bare(url: str, pages: int, in_flight: int) -> float:
 
 def ours(url: str, pages: int, in_flight: int, *, by_cursor: bool, key: bool) -> float:
     """Land all pages through the whole protocol; seconds, from opening the lake to the last commit."""
-    from headworks.lake.landing import Landing, land
-    from headworks.lake.store import Lake
+    from headworks.bronze.landing import Landing, land
     from headworks.settings import LakeSettings
     from headworks.sources.api.client import ApiClient
     from headworks.sources.api.paginate import Cursor, PageNumbers
     from headworks.sources.api.resource import Completeness, Resource
     from headworks.sources.api.settings import ApiSettings, Limits
     from headworks.sources.api.source import ApiSource
+    from headworks.storage.store import Lake
 
     pagination: Any = PageNumbers(pages_field="meta.pages")
     if by_cursor:

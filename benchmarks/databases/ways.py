@@ -12,12 +12,12 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from headworks.lake.intake import TakeIn, take_in
-from headworks.lake.store import Lake
+from headworks.bronze.intake import TakeIn, take_in
+from headworks.bronze.intakes import TableIntake
 from headworks.settings import DatabaseSettings, LakeSettings
-from headworks.sources.intakes import TableIntake
 from headworks.sources.sql.postgres import PostgresTable
 from headworks.sources.sql.table import Table
+from headworks.storage.store import Lake
 
 
 def main(dsn: str, table: str, lake: str, report: str, ranges: str) -> None:

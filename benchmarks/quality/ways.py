@@ -24,18 +24,18 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from benchmarks.quality.rules import MONEY, RULES
-from headworks.lake.landing import Landing, land
-from headworks.lake.quarantine import next_try
-from headworks.lake.silver import CHANGE, Pending, commit_silver, pending
-from headworks.lake.store import Lake
+from headworks.bronze.landing import Landing, land
 from headworks.quality.contracts import run_contract
 from headworks.quality.rules import Verdict, judge
-from headworks.refine.dataset import Dataset
-from headworks.refine.mirror import mirror
-from headworks.refine.refinement import Refinement, commit_merge, refine
-from headworks.refine.versions import compare_with
 from headworks.settings import LakeSettings, RejectLimits
+from headworks.silver.dataset import Dataset
+from headworks.silver.mirror import mirror
+from headworks.silver.quarantine import next_try
+from headworks.silver.refinement import Refinement, commit_merge, refine
+from headworks.silver.table import CHANGE, Pending, commit_silver, pending
+from headworks.silver.versions import compare_with
 from headworks.sources.base import Batch, Position
+from headworks.storage.store import Lake
 
 _READ_ROWS = 200_000
 _WRITERS = 2

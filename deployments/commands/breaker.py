@@ -29,7 +29,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from headworks.lake.breakers import LakeBreakers
+    from headworks.ops.breakers import LakeBreakers
     from headworks.sources.api.breaking import read_breaker
 
     store, now = LakeBreakers(look_at_lake(options)), system_clock()
@@ -48,7 +48,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _reset(options: argparse.Namespace) -> int:
-    from headworks.lake.breakers import LakeBreakers
+    from headworks.ops.breakers import LakeBreakers
 
     store = LakeBreakers(open_lake(options))
     if not store.reset(options.api):

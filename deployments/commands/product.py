@@ -1,6 +1,6 @@
 """``headworks product`` and ``headworks rollback``: publications looked at, rolled back and released.
 
-What belongs here: arguments and messages. What does not: the work (``headworks.lake.products``).
+What belongs here: arguments and messages. What does not: the work (``headworks.gold.products``).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _changing(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from headworks.lake.products import publications
+    from headworks.gold.products import publications
 
     known = [each for each in publications(look_at_lake(options)) if each.product == options.product]
     if options.json:
@@ -71,7 +71,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _rollback(options: argparse.Namespace) -> int:
-    from headworks.lake.products import roll_back
+    from headworks.gold.products import roll_back
 
     lake = open_lake(options)
     version = roll_back(lake, options.product, options.to, options.reason)
@@ -84,7 +84,7 @@ def _rollback(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
-    from headworks.lake.products import release
+    from headworks.gold.products import release
 
     version = release(open_lake(options), options.product)
     _publish(options, version.product)
@@ -97,7 +97,7 @@ def _publish(options: argparse.Namespace, product: str) -> None:
     from blocks import load_database
     from flows.console import local_stack
     from flows.products import PUBLISHED
-    from headworks.lake.products import read_product
+    from headworks.gold.products import read_product
     from headworks.publish.postgres import publish_postgres
 
     target, lake = PUBLISHED.get(product), open_lake(options)

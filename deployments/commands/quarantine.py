@@ -1,6 +1,6 @@
 """``headworks quarantine``: rejected rows listed, shown, judged again, or discarded.
 
-What belongs here: arguments and messages. What does not: the work (``headworks.refine.replay``).
+What belongs here: arguments and messages. What does not: the work (``headworks.silver.replay``).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from deployments.commands.shared import Commands, add_lake, look_at_lake, open_lake, show_json, tell
 from headworks.errors import SettingsError
-from headworks.observe.escaping import one_line
+from headworks.ops.escaping import one_line
 
 if TYPE_CHECKING:
-    from headworks.lake.store import Lake
-    from headworks.refine.dataset import Dataset
-    from headworks.refine.replay import Selection
+    from headworks.silver.dataset import Dataset
+    from headworks.silver.replay import Selection
+    from headworks.storage.store import Lake
 
 _SHOWN = 20
 _WIDTH = 100
@@ -78,7 +78,7 @@ def _deciding(parser: argparse.ArgumentParser) -> None:
 
 def _list(options: argparse.Namespace) -> int:
     from flows.datasets import DATASETS
-    from headworks.refine.replay import closed_rejects, open_rejects, rejects_by_reason
+    from headworks.silver.replay import closed_rejects, open_rejects, rejects_by_reason
 
     lake, rows = look_at_lake(options), []
     for name in [*DATASETS, *(other for other in lake.datasets("quarantine") if other not in DATASETS)]:
@@ -106,7 +106,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from headworks.refine.replay import closed_rejects, open_rejects
+    from headworks.silver.replay import closed_rejects, open_rejects
 
     lake = look_at_lake(options)
     name = _name_in(lake, options.dataset)
@@ -135,8 +135,8 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
-    from headworks.refine.refinement import Refinement
-    from headworks.refine.replay import check_signed, replay
+    from headworks.silver.refinement import Refinement
+    from headworks.silver.replay import check_signed, replay
 
     check_signed(options.by, options.note, options.dataset)
     lake = open_lake(options)
@@ -165,8 +165,8 @@ def _release(options: argparse.Namespace) -> int:
 
 
 def _discard(options: argparse.Namespace) -> int:
-    from headworks.refine.refinement import Refinement
-    from headworks.refine.replay import discard
+    from headworks.silver.refinement import Refinement
+    from headworks.silver.replay import discard
 
     lake = open_lake(options)
     work = Refinement(lake, _run_id())
@@ -209,7 +209,7 @@ def _dataset(options: argparse.Namespace, lake: Lake) -> Dataset:
 
 
 def _selection(options: argparse.Namespace) -> Selection:
-    from headworks.refine.replay import Selection
+    from headworks.silver.replay import Selection
 
     return Selection(reasons=tuple(options.reason), row_keys=tuple(options.key), runs=tuple(options.run))
 

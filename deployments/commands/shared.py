@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from headworks.errors import SettingsError
-from headworks.observe.escaping import one_line
+from headworks.ops.escaping import one_line
 
 if TYPE_CHECKING:
-    from headworks.lake.store import Lake
+    from headworks.storage.store import Lake
 
 
 class NothingWritten(Exception):
@@ -57,8 +57,8 @@ def _located(options: argparse.Namespace) -> tuple[Lake | None, str]:
     """Return the chosen lake, or None where nothing was written to it; and its root with what named it."""
     from blocks import located_lake
     from flows.console import check_server, local_stack
-    from headworks.lake.presence import is_written
-    from headworks.lake.store import Lake
+    from headworks.storage.presence import is_written
+    from headworks.storage.store import Lake
 
     with local_stack():
         check_server()

@@ -1,6 +1,6 @@
 """``headworks stream``: the positions of a dataset's streams, and setting one back.
 
-What belongs here: arguments and messages. What does not: the work (``headworks.lake.streams``).
+What belongs here: arguments and messages. What does not: the work (``headworks.bronze.streams``).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from headworks.lake.streams import show_streams
+    from headworks.bronze.streams import show_streams
 
     lake = look_at_lake(options)
     datasets = [options.dataset] if options.dataset else lake.datasets("bronze")
@@ -59,8 +59,8 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _reset(options: argparse.Namespace) -> int:
-    from headworks.lake.landing import Landing
-    from headworks.lake.streams import reset_stream, show_streams
+    from headworks.bronze.landing import Landing
+    from headworks.bronze.streams import reset_stream, show_streams
 
     position = _position(options.position)
     lake, dataset = open_lake(options), options.stream.partition("@")[0]

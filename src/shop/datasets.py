@@ -10,8 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-from headworks.refine.dataset import Agreement, Dataset, Reference
-from headworks.refine.expressions import (
+from headworks.silver.dataset import Agreement, Dataset, Reference
+from headworks.silver.expressions import (
     decimal,
     iso_date,
     json_object,

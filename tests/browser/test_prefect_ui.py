@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from tests.support.demo import Demo
 from tests.support.pools import Operator, assert_published_equals_truth
 from tests.support.screens import Screen

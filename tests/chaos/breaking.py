@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from headworks.lake import landing, quarantine, silver
-from headworks.lake.landing import Head, Landing
-from headworks.lake.products import ProductVersion
-from headworks.lake.store import Lake
+from headworks.bronze import landing
+from headworks.bronze.landing import Head, Landing
+from headworks.gold.products import ProductVersion
 from headworks.publish import postgres
-from headworks.refine import refinement
+from headworks.silver import quarantine, refinement
+from headworks.silver import table as silver
+from headworks.storage.store import Lake
 from tests.chaos.marking import Voice
 from tests.chaos.steps import Place, ends
 

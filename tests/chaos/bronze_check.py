@@ -19,9 +19,9 @@ from typing import Any
 
 import polars as pl
 
-from headworks.lake.delta import Table
-from headworks.lake.generations import ended_id
+from headworks.bronze.generations import ended_id
 from headworks.names import generation_stream
+from headworks.storage.delta import Table
 from shop import datasets
 from tests.chaos.comparing import Compared, Witness, compared, summed
 from tests.chaos.living import State, rate_of

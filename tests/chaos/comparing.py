@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headworks.lake.store import Lake
+from headworks.storage.store import Lake
 from tests.chaos.living import LivingShop
 
 

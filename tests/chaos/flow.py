@@ -28,7 +28,7 @@ from typing import Final
 import httpx
 import polars as pl
 
-from headworks.lake.intake import Mode
+from headworks.bronze.intake import Mode
 from tests.chaos.comparing import Compared, compared
 from tests.chaos.killer import ROOT, PassFailed
 from tests.chaos.outcome import FlowKill, Outcome

@@ -18,7 +18,7 @@ from statistics import median
 from threading import Timer
 from typing import IO
 
-from headworks.lake.intake import Mode
+from headworks.bronze.intake import Mode
 from tests.chaos.plan import Aim
 from tests.chaos.steps import Kind, Marker, Phase, Place, follow, read_marker
 

@@ -12,13 +12,13 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from headworks.lake.delta import Table
-from headworks.lake.products import open_product, read_product
-from headworks.lake.quarantine import SCHEMA, rejected_rows
+from headworks.gold.products import open_product, read_product
 from headworks.quality.rules import judge
-from headworks.refine.dataset import ORIGIN, Dataset
-from headworks.refine.parse import UNREADABLE, parse
-from headworks.refine.references import split_orphans
+from headworks.silver.dataset import ORIGIN, Dataset
+from headworks.silver.parse import UNREADABLE, parse
+from headworks.silver.quarantine import SCHEMA, rejected_rows
+from headworks.silver.references import split_orphans
+from headworks.storage.delta import Table
 from shop import datasets, gold, vocabulary
 from shop.database import read_sql
 from shop.truth import truth

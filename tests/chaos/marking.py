@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from headworks.lake.delta import Table
-from headworks.lake.quarantine import put_rejected
 from headworks.publish import postgres
-from headworks.refine import refinement
+from headworks.silver import refinement
+from headworks.silver.quarantine import put_rejected
+from headworks.storage.delta import Table
 from tests.chaos.steps import Place, begins, ends, layer_of
 
 Call = Callable[..., Any]

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from headworks.lake.intake import Mode
-from headworks.lake.store import Lake
+from headworks.bronze.intake import Mode
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from shop.api import make_app
 from shop.limits import Limits
 from shop.serve import serving

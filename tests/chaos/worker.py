@@ -19,22 +19,22 @@ import soda_core.contracts  # noqa: F401
 import soda_duckdb.common.data_sources.duckdb_data_source  # noqa: F401
 from pydantic import SecretStr
 
-from headworks.lake.gold import pin
-from headworks.lake.intake import Intake, Mode, TakeIn, take_in
-from headworks.lake.products import publish_product
-from headworks.lake.store import Lake
-from headworks.observe.report import GateReport, LandingReport
+from headworks.bronze.intake import Intake, Mode, TakeIn, take_in
+from headworks.bronze.intakes import ResourceIntake, TableIntake
+from headworks.gold.curation import audit, curate, stage
+from headworks.gold.products import publish_product
+from headworks.gold.table import pin
 from headworks.publish.postgres import publish_postgres
-from headworks.refine.curation import audit, curate, stage
-from headworks.refine.refinement import Refinement, refine
+from headworks.reports import GateReport, LandingReport
 from headworks.settings import DatabaseSettings, LakeSettings
+from headworks.silver.refinement import Refinement, refine
 from headworks.sources.api.auth import BearerAuth
 from headworks.sources.api.client import ApiClient
 from headworks.sources.api.settings import ApiSettings
 from headworks.sources.api.source import ApiSource
-from headworks.sources.intakes import ResourceIntake, TableIntake
 from headworks.sources.sql.postgres import PostgresTable
 from headworks.sources.sql.table import Table
+from headworks.storage.store import Lake
 from shop import datasets, gold
 from tests.chaos.breaking import BREAKS, break_engine
 from tests.chaos.marking import Voice, mark_engine

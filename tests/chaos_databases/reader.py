@@ -10,13 +10,13 @@ from typing import cast
 
 from pydantic import SecretStr
 
+from headworks.bronze.intake import Mode, TakeIn, take_in
+from headworks.bronze.intakes import TableIntake
 from headworks.errors import RetryError
-from headworks.lake.intake import Mode, TakeIn, take_in
-from headworks.lake.store import Lake
 from headworks.settings import DatabaseSettings, LakeSettings
-from headworks.sources.intakes import TableIntake
 from headworks.sources.sql.postgres import PostgresTable
 from headworks.sources.sql.table import Table
+from headworks.storage.store import Lake
 
 BATCH_ROWS = 150
 HEALS = 7

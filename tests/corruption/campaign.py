@@ -22,10 +22,10 @@ from pathlib import Path
 
 import polars as pl
 
-from headworks.lake.products import read_product
-from headworks.lake.quarantine import rejected_rows
-from headworks.lake.store import Lake
+from headworks.gold.products import read_product
 from headworks.quality.judgements import judgement, record_judgement
+from headworks.silver.quarantine import rejected_rows
+from headworks.storage.store import Lake
 from tests.corruption.company import Company, Day
 from tests.corruption.days import SHOP
 from tests.corruption.flights import NEW_YORK

@@ -11,8 +11,8 @@ from datetime import datetime
 
 import polars as pl
 
-from headworks.refine.curation import GoldTable
-from headworks.refine.dataset import Dataset
+from headworks.gold.curation import GoldTable
+from headworks.silver.dataset import Dataset
 
 Frames = dict[str, pl.DataFrame]
 

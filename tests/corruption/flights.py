@@ -13,8 +13,8 @@ from pathlib import Path
 import dataframely as dy
 import polars as pl
 
-from headworks.refine.curation import GoldTable, Inputs
-from headworks.refine.dataset import Dataset
+from headworks.gold.curation import GoldTable, Inputs
+from headworks.silver.dataset import Dataset
 from tests.corruption.company import Company, Day
 from tests.support.flights import opened
 

@@ -14,17 +14,17 @@ from pathlib import Path
 
 import polars as pl
 
-from headworks.lake.gold import pin
-from headworks.lake.landing import Landing, land
-from headworks.lake.products import publish_product, read_product
-from headworks.lake.store import Lake
-from headworks.observe.ledger import record_run
-from headworks.observe.recorder import Recorder
-from headworks.observe.report import CheckReport, GateReport, RunReport
-from headworks.refine.curation import audit, curate, stage
-from headworks.refine.refinement import Refinement, refine
+from headworks.bronze.landing import Landing, land
+from headworks.gold.curation import audit, curate, stage
+from headworks.gold.products import publish_product, read_product
+from headworks.gold.table import pin
+from headworks.ops.ledger import record_run
+from headworks.ops.recorder import Recorder
+from headworks.reports import CheckReport, GateReport, RunReport
 from headworks.settings import LakeSettings
+from headworks.silver.refinement import Refinement, refine
 from headworks.sources.base import Batch, Position
+from headworks.storage.store import Lake
 from tests.corruption.company import Company, Frames
 
 

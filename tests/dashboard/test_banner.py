@@ -9,8 +9,8 @@ import pytest
 
 from dashboard.banner import Advice, Banner, ago, banner, nothing_published
 from dashboard.page import advice_html, banner_html, table_html
-from headworks.lake.products import ProductVersion
-from headworks.observe.report import CheckReport, GateReport, RunReport, RunStatus
+from headworks.gold.products import ProductVersion
+from headworks.reports import CheckReport, GateReport, RunReport, RunStatus
 
 _NOW = datetime(2026, 3, 11, 12, 0, tzinfo=UTC)
 _PRODUCT = ProductVersion(

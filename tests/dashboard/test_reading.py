@@ -11,11 +11,11 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from dashboard.reading import find_lake, read_news, read_sales
 from headworks.errors import LakeUnusable, SettingsError
-from headworks.lake.products import publish_product
-from headworks.lake.store import Lake
-from headworks.observe.ledger import RUNS
-from headworks.observe.report import TableRef
+from headworks.gold.products import publish_product
+from headworks.ops.ledger import RUNS
+from headworks.reports import TableRef
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 
 _SCHEMA = pl.Schema({"number": pl.Int64()})
 _TABLES = ("sales.daily", "sales.customer_value")

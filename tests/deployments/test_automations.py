@@ -32,10 +32,10 @@ from deployments.deploy import main
 from flows.alert import alert
 from flows.freshness import freshness
 from flows.maintenance import maintenance
-from headworks.lake.incidents import heal, open_incidents
-from headworks.lake.store import Lake
-from headworks.observe.channels import Webhook
+from headworks.ops.channels import Webhook
+from headworks.ops.incidents import heal, open_incidents
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from tests.support.held import Operated, wait_for
 from tests.support.pools import CHECKOUT
 from tests.support.prefect_server import serving

@@ -15,9 +15,9 @@ import psycopg
 import pytest
 
 from deployments.local.postgres import ANALYTICS, SHOP, Postgres
-from headworks.lake.products import open_product
-from headworks.lake.store import Lake
+from headworks.gold.products import open_product
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from shop import gold
 from shop.truth import Truth, truth
 from tests.deployments.conftest import Demo

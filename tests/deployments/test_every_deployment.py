@@ -30,8 +30,8 @@ from deployments.deploying.declared import read_deployments, read_server, templa
 from deployments.deploying.flows import bring_deployment
 from deployments.deploying.pools import bring_pool
 from deployments.local.postgres import SHOP
-from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from tests.deployments.conftest import Demo
 from tests.support.pools import CHECKOUT, assert_published_equals_truth
 

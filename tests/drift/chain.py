@@ -19,21 +19,21 @@ import dataframely as dy
 import polars as pl
 import psycopg
 
+from headworks.bronze.landing import Landing, land
 from headworks.errors import HeadworksError, PublicationRefused, SchemaChanged, SettingsError, ValueRefused
-from headworks.lake.drift import stored
-from headworks.lake.gold import pin
-from headworks.lake.landing import Landing, land
-from headworks.lake.products import publish_product, read_product
-from headworks.lake.quarantine import rejected_rows
-from headworks.lake.store import Lake
+from headworks.gold.curation import GoldTable, Inputs, audit, curate, stage
+from headworks.gold.products import publish_product, read_product
+from headworks.gold.table import pin
 from headworks.publish.postgres import PublishedTable, publish_postgres
 from headworks.quality.limits import AnomalyLimits
-from headworks.refine.curation import GoldTable, Inputs, audit, curate, stage
-from headworks.refine.dataset import Dataset
-from headworks.refine.mirror import mirror
-from headworks.refine.refinement import Refinement, refine
 from headworks.settings import DatabaseSettings, LakeSettings, RejectLimits
+from headworks.silver.dataset import Dataset
+from headworks.silver.mirror import mirror
+from headworks.silver.quarantine import rejected_rows
+from headworks.silver.refinement import Refinement, refine
 from headworks.sources.base import Batch, Position
+from headworks.storage.drift import stored
+from headworks.storage.store import Lake
 from tests.support.types import extremes, held
 
 MIRRORED, DECLARED, GOLD = "t.mirrored", "t.declared", "t.gold"

@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 from pydantic import SecretStr
 
-from headworks.lake import delta, stamping
-from headworks.lake.exact import in_types
+from headworks.bronze import stamping
 from headworks.settings import DatabaseSettings
+from headworks.storage import delta
+from headworks.storage.exact import in_types
 from tests.conftest import PostgresServer
 from tests.drift.campaign import NESTED, PAIRS, run, sample
 from tests.drift.chain import told
@@ -49,7 +50,7 @@ def test_a_cast_that_changes_values_is_found(tmp_path: Path, monkeypatch: pytest
     assert in_types is not cast
     monkeypatch.setattr(stamping, "in_types", cast)
     monkeypatch.setattr(delta, "in_types", cast)
-    monkeypatch.setattr("headworks.lake.landing.check", lambda *arguments: None)
+    monkeypatch.setattr("headworks.bronze.landing.check", lambda *arguments: None)
     pairs = [
         (pl.Int64(), pl.Float64()),
         (pl.Decimal(10, 2), pl.Decimal(38, 38)),

@@ -20,8 +20,8 @@ import psycopg
 from deployments.local.postgres import ANALYTICS, SHOP, Postgres
 from deployments.local.processes import stop
 from deployments.local.stack import API, POSTGRES
-from headworks.lake.breakers import LakeBreakers
-from headworks.lake.leases import Leasing
+from headworks.ops.breakers import LakeBreakers
+from headworks.ops.leases import Leasing
 from shop import datasets, gold
 from tests.docker.conftest import DEPLOYMENT, POOL, docker
 from tests.support.operated import OperatedStack

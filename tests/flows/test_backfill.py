@@ -19,9 +19,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from headworks.lake.backfills import plan, split
-from headworks.lake.landing import Head, read_head
+from headworks.bronze.landing import Head, read_head
 from headworks.names import window_stream
+from headworks.ops.backfills import plan, split
 from shop import datasets
 from shop.database import found
 from shop.world import World

@@ -16,11 +16,11 @@ import pytest
 from flows.console import FAILED, GATE_CLOSED, OK, REFUSED, run_as_program
 from flows.sales import sales
 from headworks.errors import AccountMismatch, ConcurrentRun, GateClosed, HeadworksError, SourceUnavailable
-from headworks.lake.backfills import PlannedWindow
-from headworks.lake.maintenance import TableCare
 from headworks.names import Window
-from headworks.observe.freshness import FreshnessReport
-from headworks.observe.report import RunReport, RunStatus
+from headworks.ops.backfills import PlannedWindow
+from headworks.ops.freshness import FreshnessReport
+from headworks.ops.maintenance import TableCare
+from headworks.reports import RunReport, RunStatus
 from headworks.settings import RejectLimits
 from tests.flows.conftest import WORLD
 from tests.flows.test_gate import change_orders

@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 
 from headworks.errors import GateClosed
-from headworks.observe.report import RunReport
 from headworks.quality import contracts
-from headworks.refine.dataset import Dataset
+from headworks.reports import RunReport
 from headworks.settings import RejectLimits
+from headworks.silver.dataset import Dataset
 from shop import datasets, gold
 from tests.support.sales import Place
 

@@ -21,9 +21,9 @@ from prefect.settings import get_current_settings
 from deployments.cli import main as headworks
 from flows.console import FAILED, OK, run_as_program
 from flows.ingest_api import ingest_api
-from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
 from headworks.sources.api.resource import Resource
+from headworks.storage.store import Lake
 from tests.support.pools import CHECKOUT
 from tests.support.served import Answer, Asked, Upstream, served
 

@@ -18,9 +18,9 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows.ingest_database import ingest_database
 from headworks.errors import GateClosed, SchemaChanged, SettingsError, SourceMissing
-from headworks.lake.store import Lake
-from headworks.observe.report import RunReport
+from headworks.reports import RunReport
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from tests.conftest import PostgresServer
 
 pytestmark = pytest.mark.server

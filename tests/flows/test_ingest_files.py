@@ -10,9 +10,9 @@ import pytest
 
 from flows.console import run_as_program
 from flows.ingest_files import ingest_files
-from headworks.lake.refusals import refused_rows
-from headworks.lake.store import Lake
+from headworks.bronze.refusals import refused_rows
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from tests.support.stores import Folder
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]

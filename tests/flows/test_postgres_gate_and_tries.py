@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from headworks.bronze import landing
 from headworks.errors import GateClosed, SourceUnavailable
-from headworks.lake import landing
 from shop import gold
 from tests.support.sales import Place
 

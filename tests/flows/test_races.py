@@ -14,12 +14,12 @@ import pytest
 
 import flows.sales
 from flows import running
+from headworks.bronze import landing
 from headworks.errors import LakeUnusable
-from headworks.lake import landing
-from headworks.lake.leases import Leasing
-from headworks.lake.store import Json, Lake
 from headworks.names import Window
-from headworks.refine import refinement
+from headworks.ops.leases import Leasing
+from headworks.silver import refinement
+from headworks.storage.store import Json, Lake
 from shop import datasets, gold
 from tasks import stopping
 from tests.flows.conftest import WORLD

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from headworks.errors import PublicationRefused
-from headworks.lake.products import read_product
+from headworks.gold.products import read_product
 from shop import gold
 from tests.support.sales import Place
 

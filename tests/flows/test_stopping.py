@@ -17,11 +17,11 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.client.schemas.sorting import FlowRunSort
 
+from headworks.bronze.landing import Landing, land
 from headworks.errors import RunStopped
-from headworks.lake.landing import Landing, land
-from headworks.lake.leases import Leasing
-from headworks.lake.store import Lake
+from headworks.ops.leases import Leasing
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from shop import gold
 from tasks import stopping
 from tests.flows.test_races import assert_exact

@@ -14,10 +14,10 @@ import tempfile
 from pathlib import Path
 from random import Random
 
+from headworks.bronze.landing import Landing, land
 from headworks.errors import HeadworksError
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from headworks.testing.access import SECRET, Keyed
 from headworks.testing.afflictions.security import Bomb
 from headworks.testing.hostile import HostileApi, hostile

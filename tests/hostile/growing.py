@@ -12,10 +12,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from headworks.bronze.landing import Landing, land
 from headworks.errors import HeadworksError
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from headworks.testing.access import Keyed
 from headworks.testing.described import SINCE
 from headworks.testing.hostile import HostileApi, hostile

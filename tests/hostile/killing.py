@@ -21,9 +21,9 @@ from pathlib import Path
 from random import Random
 from threading import Timer
 
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
+from headworks.bronze.landing import Landing, land
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from headworks.testing.access import Keyed
 from headworks.testing.hostile import Affliction, HostileApi, hostile
 from headworks.testing.outcome import DATASET, bronze_records

@@ -17,11 +17,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from headworks.bronze.landing import Landing, land
 from headworks.errors import HeadworksError
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
 from headworks.sources.api.resource import Resource
+from headworks.storage.store import Lake
 from headworks.testing.access import Keyed
 from headworks.testing.described import SINCE, describe
 from headworks.testing.hostile import HostileApi, hostile

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from headworks.bronze.landing import Landing, land
 from headworks.errors import HeadworksError
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
-from headworks.refine.refinement import Refinement, refine
 from headworks.settings import LakeSettings
+from headworks.silver.refinement import Refinement, refine
+from headworks.storage.store import Lake
 from headworks.testing.access import Keyed
 from headworks.testing.afflictions.records import odd_rows
 from headworks.testing.hostile import HostileApi, hostile

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sys
 
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
+from headworks.bronze.landing import Landing, land
 from headworks.settings import LakeSettings
 from headworks.sources.api.source import ApiSource
+from headworks.storage.store import Lake
 from headworks.testing.access import Keyed
 from headworks.testing.hostile import HostileApi
 from headworks.testing.outcome import DATASET

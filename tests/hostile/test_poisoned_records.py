@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from headworks.lake.landing import Landing, land
-from headworks.lake.refusals import refused_rows
-from headworks.lake.store import Lake
+from headworks.bronze.landing import Landing, land
+from headworks.bronze.refusals import refused_rows
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from headworks.testing.access import Keyed
 from headworks.testing.hostile import HostileApi, hostile
 from headworks.testing.outcome import DATASET, bronze_records, silver_amounts

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from headworks.lake.store import Lake
 from headworks.settings import DatabaseSettings, LakeSettings
+from headworks.storage.store import Lake
 from tests.conftest import PostgresServer
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from headworks.lake.intake import TakeIn, take_in
-from headworks.lake.store import Lake
+from headworks.bronze.intake import TakeIn, take_in
 from headworks.names import Window
 from headworks.sources.base import Source
+from headworks.storage.store import Lake
 from tests.support.faults import Crash
 from tests.support.items import NAME, bronze
 from tests.support.sources import Numbered, ids, items

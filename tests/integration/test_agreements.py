@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from headworks.errors import SettingsError
-from headworks.lake.store import Lake
-from headworks.refine.dataset import Agreement, Reference
-from headworks.refine.refinement import Refinement, refine
+from headworks.silver.dataset import Agreement, Reference
+from headworks.silver.refinement import Refinement, refine
+from headworks.storage.store import Lake
 from tests.support.item_sales import SALE, reasons, sell, sold
 from tests.support.items import ITEM, NAME, land_items, refine_items
 

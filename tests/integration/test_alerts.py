@@ -16,11 +16,11 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 from pydantic import SecretStr
 
 from headworks.errors import CredentialsRefused, SourceUnavailable
-from headworks.lake.incidents import heal, open_incidents, tell
-from headworks.lake.store import Lake
-from headworks.observe.alerts import Alert, Rejected, alert_of, masked
-from headworks.observe.channels import Mail, Slack, Webhook
-from headworks.observe.report import CheckReport, GateReport, RunReport
+from headworks.ops.alerts import Alert, Rejected, alert_of, masked
+from headworks.ops.channels import Mail, Slack, Webhook
+from headworks.ops.incidents import heal, open_incidents, tell
+from headworks.reports import CheckReport, GateReport, RunReport
+from headworks.storage.store import Lake
 from tests.support.served import Answer, Asked, Upstream, served
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)

@@ -12,16 +12,16 @@ from typing import Any
 import polars as pl
 import pytest
 
+from headworks.bronze.intake import TakeIn, take_in
+from headworks.bronze.intakes import ResourceIntake
+from headworks.bronze.landing import Landing, land
 from headworks.errors import AddressRefused, ReadIncomplete, SourceUnavailable, StopError
-from headworks.lake.intake import TakeIn, take_in
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
 from headworks.names import Window
-from headworks.observe.report import LandingReport
+from headworks.reports import LandingReport
 from headworks.sources.api.paginate import Cursor, NextUrl, Offset, PageNumbers, Single
 from headworks.sources.api.resource import Completeness, Incremental, Resource, ResultCap, Tombstone
 from headworks.sources.api.source import ApiSource
-from headworks.sources.intakes import ResourceIntake
+from headworks.storage.store import Lake
 from tests.support.clients import NOW, TOKEN, api_client
 from tests.support.served import Answer, Asked, Upstream, cursored, numbered, served
 from tests.support.things import BY_CURSOR, BY_PAGE, NAME, dated, landed_records, thing

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 from headworks.errors import PageUnreadable, ReadIncomplete, ReadShort, SourceUnavailable
-from headworks.lake.store import Lake
 from headworks.sources.api.client import ApiClient
 from headworks.sources.api.paginate import PageNumbers
 from headworks.sources.api.resource import Resource
+from headworks.storage.store import Lake
 from tests.support.clients import api_client
 from tests.support.served import Answer, Asked, cursored, in_turn, numbered, served
 from tests.support.things import (

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
+from headworks.bronze.generations import newest_complete
+from headworks.bronze.intake import Mode, TakeIn, take_in
+from headworks.bronze.intakes import ResourceIntake
 from headworks.errors import HeadworksError, ReadIncomplete, SettingsError
-from headworks.lake.generations import newest_complete
-from headworks.lake.intake import Mode, TakeIn, take_in
-from headworks.lake.store import Lake
 from headworks.names import Window
-from headworks.observe.report import LandingReport
+from headworks.reports import LandingReport
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.source import ApiSource
-from headworks.sources.intakes import ResourceIntake
+from headworks.storage.store import Lake
 from tests.support.clients import api_client
 from tests.support.served import Answer, Asked, served
 

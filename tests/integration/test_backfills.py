@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headworks.bronze.generations import window_reading
+from headworks.bronze.landing import Landing, land
 from headworks.errors import SettingsError
-from headworks.lake.backfills import Every, PlannedWindow, plan, remember, split
-from headworks.lake.generations import window_reading
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
 from headworks.names import Window
+from headworks.ops.backfills import Every, PlannedWindow, plan, remember, split
+from headworks.storage.store import Lake
 from tests.support.faults import Crash, crash_before, writes
 from tests.support.items import NAME, bronze, head
 from tests.support.sources import Numbered, ids, items

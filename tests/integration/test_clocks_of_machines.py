@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from headworks.errors import ConcurrentRun
-from headworks.lake.incidents import heal, open_incidents, tell
-from headworks.lake.store import Lake
-from headworks.observe.alerts import Alert
+from headworks.ops.alerts import Alert
+from headworks.ops.incidents import heal, open_incidents, tell
+from headworks.storage.store import Lake
 from tests.support.leases import Waiting, leasing
 
 HOURS = (-24, -1, 0, 1, 24)

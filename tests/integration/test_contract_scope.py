@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from headworks.lake.store import Lake
-from headworks.refine.dataset import Dataset
-from headworks.refine.refinement import Refinement, RefineOutcome, refine
+from headworks.silver.dataset import Dataset
+from headworks.silver.refinement import Refinement, RefineOutcome, refine
+from headworks.storage.store import Lake
 from tests.support.items import ITEM, NAME, land_items, silver
 from tests.support.sources import items
 

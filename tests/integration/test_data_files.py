@@ -13,10 +13,10 @@ from deltalake import DeltaTable, write_deltalake
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headworks.bronze.landing import Landing, land
 from headworks.errors import CommitUnclear, ConcurrentRun
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from tests.support.items import NAME, bronze, land_items
 from tests.support.sources import Frames, Numbered, ids, items
 

@@ -11,14 +11,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from headworks.lake.generations import begin_generation, complete_generation, window_reading
-from headworks.lake.landing import Landing, land
-from headworks.lake.maintenance import MaintenanceSettings, maintain
-from headworks.lake.quarantine import rejected_rows
-from headworks.lake.store import Lake
-from headworks.lake.streams import reset_stream, show_streams
+from headworks.bronze.generations import begin_generation, complete_generation, window_reading
+from headworks.bronze.landing import Landing, land
+from headworks.bronze.streams import reset_stream, show_streams
 from headworks.names import Window
-from headworks.refine.refinement import Refinement, refine
+from headworks.ops.maintenance import MaintenanceSettings, maintain
+from headworks.silver.quarantine import rejected_rows
+from headworks.silver.refinement import Refinement, refine
+from headworks.storage.store import Lake
 from tests.support.items import ITEM
 from tests.support.sources import ITEMS, Numbered, Record, bad_items, items
 

@@ -11,18 +11,18 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from headworks.bronze.generations import begin_generation, complete_generation
+from headworks.bronze.key_sets import compare_keys
+from headworks.bronze.landing import Landing, land
 from headworks.errors import SettingsError
-from headworks.lake.generations import begin_generation, complete_generation
-from headworks.lake.key_sets import compare_keys
-from headworks.lake.landing import Landing, land
-from headworks.lake.maintenance import MaintenanceSettings, maintain
-from headworks.lake.store import Lake
-from headworks.observe.report import RefineReport
-from headworks.refine.dataset import Dataset, Keeping, Reference
-from headworks.refine.refinement import Refinement, refine
-from headworks.refine.replay import Selection, discard, replay
+from headworks.ops.maintenance import MaintenanceSettings, maintain
+from headworks.reports import RefineReport
 from headworks.settings import RejectLimits
+from headworks.silver.dataset import Dataset, Keeping, Reference
+from headworks.silver.refinement import Refinement, refine
+from headworks.silver.replay import Selection, discard, replay
 from headworks.sources.base import REFUSAL
+from headworks.storage.store import Lake
 from tests.support.sources import Frames
 
 NAME = "t.things"

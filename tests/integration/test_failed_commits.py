@@ -17,17 +17,17 @@ from typing import Any, TypeVar
 import dataframely as dy
 import pytest
 
+from headworks.bronze.generations import begin_generation, complete_generation
+from headworks.bronze.landing import Landing, land
+from headworks.bronze.resolutions import resolutions
+from headworks.bronze.streams import reset_stream
 from headworks.errors import RetryError
-from headworks.lake.generations import begin_generation, complete_generation
-from headworks.lake.gold import pin
-from headworks.lake.landing import Landing, land
-from headworks.lake.products import publish_product, read_product, release, roll_back
-from headworks.lake.resolutions import resolutions
-from headworks.lake.store import Lake
-from headworks.lake.streams import reset_stream
-from headworks.refine.refinement import Refinement, refine
-from headworks.refine.replay import replay
+from headworks.gold.products import publish_product, read_product, release, roll_back
+from headworks.gold.table import pin
 from headworks.settings import LakeSettings
+from headworks.silver.refinement import Refinement, refine
+from headworks.silver.replay import replay
+from headworks.storage.store import Lake
 from tests.support import golden
 from tests.support.faults import Crash, commits, crash_after, crash_before, happened_but_failed
 from tests.support.items import ITEM, NAME, bronze, head, rejected, silver

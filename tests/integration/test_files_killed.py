@@ -10,8 +10,8 @@ from random import Random
 import polars as pl
 import pytest
 
-from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from tests.support.file_worker import NAME, ingest, run_killed
 from tests.support.items import bronze
 from tests.support.stores import Folder

@@ -9,13 +9,13 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
-from headworks.observe.report import RefineReport
-from headworks.refine.refinement import Refinement, refine
+from headworks.bronze.landing import Landing, land
+from headworks.reports import RefineReport
 from headworks.settings import DatabaseSettings, LakeSettings
+from headworks.silver.refinement import Refinement, refine
 from headworks.sources.sql.postgres import PostgresTable
 from headworks.sources.sql.table import Table
+from headworks.storage.store import Lake
 from tests.conftest import PostgresServer
 from tests.support import flights
 

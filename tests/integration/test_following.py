@@ -14,6 +14,7 @@ import dataframely as dy
 import polars as pl
 import pytest
 
+from headworks.bronze.landing import Landing, land
 from headworks.errors import (
     CandidateStale,
     HeadworksError,
@@ -22,15 +23,14 @@ from headworks.errors import (
     SourceMissing,
     ValueRefused,
 )
-from headworks.lake.gold import pin
-from headworks.lake.landing import Landing, land
-from headworks.lake.quarantine import rejected_rows
-from headworks.lake.store import Lake
+from headworks.gold.table import pin
 from headworks.quality.limits import AnomalyLimits
-from headworks.refine.dataset import Dataset
-from headworks.refine.mirror import mirror
-from headworks.refine.refinement import PART_ROWS, Refinement, RefineOutcome, refine
 from headworks.settings import RejectLimits
+from headworks.silver.dataset import Dataset
+from headworks.silver.mirror import mirror
+from headworks.silver.quarantine import rejected_rows
+from headworks.silver.refinement import PART_ROWS, Refinement, RefineOutcome, refine
+from headworks.storage.store import Lake
 from tests.support.faults import Crash, crash_after, crash_before, happened_but_failed, not_happened, writes
 from tests.support.items import Ticking
 from tests.support.sources import Frames

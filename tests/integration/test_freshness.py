@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from headworks.errors import SettingsError
-from headworks.lake.store import Lake
-from headworks.observe.freshness import FreshnessPromise, TableFreshness, measure_freshness
+from headworks.ops.freshness import FreshnessPromise, TableFreshness, measure_freshness
+from headworks.storage.store import Lake
 from tests.support.items import NAME, land_items, refine_items
 from tests.support.sources import items
 

@@ -13,19 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headworks.errors import ConcurrentRun, HeadworksError, LakeUnusable, ReadIncomplete
-from headworks.lake.generations import (
+from headworks.bronze.generations import (
     Generation,
     begin_generation,
     complete_generation,
     newest_complete,
 )
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
-from headworks.observe.report import RefineReport
-from headworks.refine import refinement
-from headworks.refine.refinement import Refinement, refine
+from headworks.bronze.landing import Landing, land
+from headworks.errors import ConcurrentRun, HeadworksError, LakeUnusable, ReadIncomplete
+from headworks.reports import RefineReport
 from headworks.settings import LakeSettings
+from headworks.silver import refinement
+from headworks.silver.refinement import Refinement, refine
+from headworks.storage.store import Lake
 from tests.support.faults import happened_but_failed, not_happened, writes
 from tests.support.items import BEGINNING, ITEM, NAME, Ticking, bronze, head, silver
 from tests.support.sources import ITEMS, Numbered, Record, bad_items, items

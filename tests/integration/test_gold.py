@@ -13,11 +13,11 @@ from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError
 
 from headworks.errors import CandidateStale, GateClosed, LakeUnusable
-from headworks.lake import delta
-from headworks.lake.delta import Table
-from headworks.lake.gold import Pins, read_staged, staged_uri
-from headworks.lake.store import Lake
-from headworks.refine.curation import GoldTable, audit, curate, stage
+from headworks.gold.curation import GoldTable, audit, curate, stage
+from headworks.gold.table import Pins, read_staged, staged_uri
+from headworks.storage import delta
+from headworks.storage.delta import Table
+from headworks.storage.store import Lake
 from tests.support.faults import Crash, crash_after, crash_before, writes
 from tests.support.golden import committed, fill, rows, tables
 from tests.support.items import NAME

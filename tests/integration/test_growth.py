@@ -13,11 +13,11 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable, WriterProperties
 
-from headworks.lake import delta, store
-from headworks.lake.landing import Landing, land
-from headworks.lake.maintenance import MaintenanceSettings, TableCare, maintain
-from headworks.lake.products import open_product, publications, roll_back
-from headworks.lake.store import Lake
+from headworks.bronze.landing import Landing, land
+from headworks.gold.products import open_product, publications, roll_back
+from headworks.ops.maintenance import MaintenanceSettings, TableCare, maintain
+from headworks.storage import delta, store
+from headworks.storage.store import Lake
 from tests.support import golden
 from tests.support.faults import Crash, crash_before, writes
 from tests.support.items import NAME, bronze, land_items, refine_items, rejected, silver

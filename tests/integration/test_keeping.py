@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headworks.bronze.landing import Landing, land
 from headworks.errors import SettingsError
-from headworks.lake.landing import Landing, land
-from headworks.lake.quarantine import rejected_rows
-from headworks.lake.store import Lake
-from headworks.observe.report import RefineReport
-from headworks.refine.dataset import CURRENT, DELETED, VALID_FROM, VALID_TO, Dataset
-from headworks.refine.history import compare_history, versions
-from headworks.refine.refinement import Refinement, refine
+from headworks.reports import RefineReport
 from headworks.settings import LakeSettings, RejectLimits
+from headworks.silver.dataset import CURRENT, DELETED, VALID_FROM, VALID_TO, Dataset
+from headworks.silver.history import compare_history, versions
+from headworks.silver.quarantine import rejected_rows
+from headworks.silver.refinement import Refinement, refine
+from headworks.storage.store import Lake
 from tests.support.items import ITEM
 from tests.support.sources import Frames
 

@@ -10,13 +10,13 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
-import headworks.lake.landing as landing_module
+import headworks.bronze.landing as landing_module
+from headworks.bronze.consumed import checkpoint_id
+from headworks.bronze.landing import Landing, land, read_head
 from headworks.errors import CommitUnclear, ConcurrentRun, LakeUnusable
-from headworks.lake.consumed import checkpoint_id
-from headworks.lake.delta import Table
-from headworks.lake.landing import Landing, land, read_head
-from headworks.lake.store import Lake
-from headworks.observe.report import LandingReport
+from headworks.reports import LandingReport
+from headworks.storage.delta import Table
+from headworks.storage.store import Lake
 from tests.support.faults import (
     Call,
     Crash,

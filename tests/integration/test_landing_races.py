@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from deltalake.exceptions import CommitFailedError
 
+from headworks.bronze.consumed import checkpoint_id
+from headworks.bronze.landing import Landing, land
 from headworks.errors import ConcurrentRun
-from headworks.lake.consumed import checkpoint_id
-from headworks.lake.delta import Table
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
+from headworks.storage.delta import Table
+from headworks.storage.store import Lake
 from tests.support.faults import not_happened, writes
 from tests.support.items import NAME, bronze, head, land_items
 from tests.support.sources import ITEMS, Numbered, frame_of, ids, items

@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 
 from headworks.errors import ConcurrentRun, LakeUnusable
-from headworks.lake.leases import LEASE_S, Lease, Leasing, keeping
-from headworks.lake.store import Lake
+from headworks.ops.leases import LEASE_S, Lease, Leasing, keeping
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from tests.support.leases import Waiting, leasing
 
 NAME = "sales"
 AN_HOUR_S = 3600.0
 HOLDER = """
 import sys
-from headworks.lake.leases import Leasing, keeping
-from headworks.lake.store import Lake
+from headworks.ops.leases import Leasing, keeping
+from headworks.storage.store import Lake
 from headworks.settings import LakeSettings
 
 lake = Lake(LakeSettings(root=sys.argv[1]))

@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 
 from headworks.errors import SchemaChanged, StopError, TransformFailed
-from headworks.lake.store import Lake
-from headworks.refine.curation import GoldTable, Inputs, audit, stage
+from headworks.gold.curation import GoldTable, Inputs, audit, stage
+from headworks.storage.store import Lake
 from tests.support.golden import committed, fill, tables
 from tests.support.items import NAME
 from tests.support.sources import items

@@ -12,16 +12,16 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from headworks.lake.delta import Table
-from headworks.lake.generations import begin_generation, complete_generation, keys_path, window_reading
-from headworks.lake.gold import gold_reference
-from headworks.lake.landing import Landing, land
-from headworks.lake.maintenance import MaintenanceSettings, TableCare, maintain
-from headworks.lake.products import open_product, publish_product, roll_back
-from headworks.lake.silver import CHANGE
-from headworks.lake.store import Lake
+from headworks.bronze.generations import begin_generation, complete_generation, keys_path, window_reading
+from headworks.bronze.landing import Landing, land
+from headworks.gold.products import open_product, publish_product, roll_back
+from headworks.gold.table import gold_reference
 from headworks.names import Window
-from headworks.observe.report import TableRef
+from headworks.ops.maintenance import MaintenanceSettings, TableCare, maintain
+from headworks.reports import TableRef
+from headworks.silver.table import CHANGE
+from headworks.storage.delta import Table
+from headworks.storage.store import Lake
 from tests.support.items import NAME, bronze, head, land_items, refine_items, rejected, silver
 from tests.support.sources import ITEMS, Numbered, ids, items
 

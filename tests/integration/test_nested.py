@@ -11,15 +11,15 @@ import dataframely as dy
 import polars as pl
 import pytest
 
-from headworks.lake.landing import Landing, land
-from headworks.lake.maintenance import MaintenanceSettings, maintain
-from headworks.lake.nested import Nested, take_nested
-from headworks.lake.store import Lake
-from headworks.observe.report import RefineReport
-from headworks.refine.dataset import Dataset, Reference
-from headworks.refine.expressions import whole_number
-from headworks.refine.refinement import Refinement, RefineOutcome, refine
+from headworks.bronze.landing import Landing, land
+from headworks.bronze.nested import Nested, take_nested
+from headworks.ops.maintenance import MaintenanceSettings, maintain
+from headworks.reports import RefineReport
 from headworks.settings import RejectLimits
+from headworks.silver.dataset import Dataset, Reference
+from headworks.silver.expressions import whole_number
+from headworks.silver.refinement import Refinement, RefineOutcome, refine
+from headworks.storage.store import Lake
 from tests.support.faults import Crash, writes
 from tests.support.sources import Frames
 

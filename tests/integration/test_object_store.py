@@ -11,15 +11,15 @@ import pytest
 from deltalake.exceptions import CommitFailedError
 from pydantic import SecretStr
 
+from headworks.bronze.landing import Landing, land
 from headworks.errors import CandidateStale, ConcurrentRun, LakeUnavailable, LakeUnusable
-from headworks.lake.landing import Landing, land
-from headworks.lake.leases import Leasing
-from headworks.lake.products import open_product
-from headworks.lake.store import Lake
+from headworks.gold.curation import audit, curate
+from headworks.gold.products import open_product
+from headworks.ops.leases import Leasing
 from headworks.publish.postgres import publish_postgres
-from headworks.refine.curation import audit, curate
-from headworks.refine.refinement import Refinement, refine
 from headworks.settings import DatabaseSettings, LakeSettings
+from headworks.silver.refinement import Refinement, refine
+from headworks.storage.store import Lake
 from tests.integration.test_landing_races import made_at_once
 from tests.integration.test_leases import NAME as LEASE
 from tests.integration.test_leases import taken_at_once

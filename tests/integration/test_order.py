@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import headworks.refine.compare as compare_module
-from headworks.lake.store import Lake
+import headworks.silver.compare as compare_module
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from tests.support.items import NAME, land_items, refine_items, silver
 from tests.support.sources import Record
 

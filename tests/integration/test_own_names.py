@@ -10,18 +10,18 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from headworks.bronze.landing import Landing, land
 from headworks.errors import SettingsError
-from headworks.lake.gold import pin, pinned_inputs
-from headworks.lake.landing import Landing, land
-from headworks.lake.quarantine import rejected_rows
-from headworks.lake.store import Lake
+from headworks.gold.table import pin, pinned_inputs
 from headworks.names import OWN_IN_BRONZE, OWN_IN_SILVER
-from headworks.refine.dataset import Dataset
-from headworks.refine.mirror import mirror
-from headworks.refine.refinement import Refinement, refine
 from headworks.settings import RejectLimits
+from headworks.silver.dataset import Dataset
+from headworks.silver.mirror import mirror
+from headworks.silver.quarantine import rejected_rows
+from headworks.silver.refinement import Refinement, refine
 from headworks.sources.files.header import check_names
 from headworks.sources.sql.columns import Column, schema_of
+from headworks.storage.store import Lake
 from tests.support.sources import Frames
 
 NAME = "t.things"

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headworks.lake.generations import begin_generation, complete_generation
-from headworks.lake.landing import Landing, land
-from headworks.lake.quarantine import rejected_rows
-from headworks.lake.silver import pending, split
-from headworks.lake.store import Lake
-from headworks.refine.parts import can_be_taken_in_parts
-from headworks.refine.refinement import Refinement, RefineOutcome, refine
+from headworks.bronze.generations import begin_generation, complete_generation
+from headworks.bronze.landing import Landing, land
 from headworks.settings import LakeSettings, RejectLimits
+from headworks.silver.parts import can_be_taken_in_parts
+from headworks.silver.quarantine import rejected_rows
+from headworks.silver.refinement import Refinement, RefineOutcome, refine
+from headworks.silver.table import pending, split
+from headworks.storage.store import Lake
 from tests.support.items import BEGINNING, ITEM, NAME, Ticking, land_items, refine_items, silver
 from tests.support.sources import ITEMS, Numbered, Record, items
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from headworks.lake.maintenance import MaintenanceSettings, maintain
-from headworks.lake.store import Lake
+from headworks.ops.maintenance import MaintenanceSettings, maintain
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from tests.support import golden
 from tests.support.items import bronze, land_items, refine_items, silver
 from tests.support.object_store import BUCKET, ObjectStore, object_store

@@ -10,12 +10,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from headworks.lake.store import Lake
-from headworks.observe.report import PublishReport
 from headworks.publish.postgres import publish_postgres
 from headworks.quality import postgres_contracts
 from headworks.quality.contracts import verify
+from headworks.reports import PublishReport
 from headworks.settings import DatabaseSettings
+from headworks.storage.store import Lake
 from tests.support.golden import PUBLISHED, named
 from tests.support.sources import items
 

@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 
 from headworks.errors import CandidateStale, ConcurrentRun
-from headworks.lake import products
-from headworks.lake.products import ProductVersion, open_product, publish_product, read_product
-from headworks.lake.store import Lake
-from headworks.observe.report import TableRef
+from headworks.gold import products
+from headworks.gold.products import ProductVersion, open_product, publish_product, read_product
+from headworks.reports import TableRef
+from headworks.storage.store import Lake
 from tests.support.golden import PRODUCT, committed, fill, named, tables
 from tests.support.sources import items
 

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from headworks.errors import PublicationRefused
-from headworks.lake.store import Lake
 from headworks.publish.postgres import publish_postgres
 from headworks.settings import DatabaseSettings
+from headworks.storage.store import Lake
 from tests.support.published import ONE, SCHEMA, ask, single
 
 

@@ -13,12 +13,12 @@ import psycopg
 import pytest
 
 from headworks.errors import AccountMismatch, ConcurrentRun, PublicationRefused
-from headworks.lake.products import ProductVersion
-from headworks.lake.store import Lake
-from headworks.observe.report import PublishReport
+from headworks.gold.products import ProductVersion
 from headworks.publish import postgres as publishing
 from headworks.publish.postgres import publish_postgres
+from headworks.reports import PublishReport
 from headworks.settings import DatabaseSettings, LakeSettings
+from headworks.storage.store import Lake
 from tests.support.faults import Crash
 from tests.support.golden import PRODUCT, PUBLISHED, named
 from tests.support.published import ONE, SCHEMA, Rows, ask, single

@@ -27,12 +27,12 @@ from headworks.errors import (
     SettingsError,
     SourceUnavailable,
 )
-from headworks.lake.gold import Staged, write_staged
-from headworks.lake.store import Lake
-from headworks.observe.report import PublishReport
+from headworks.gold.table import Staged, write_staged
 from headworks.publish import postgres as publishing
 from headworks.publish.postgres import PublishedTable, publish_postgres, refuse_unpublishable
+from headworks.reports import PublishReport
 from headworks.settings import DatabaseSettings
+from headworks.storage.store import Lake
 from tests.conftest import PostgresServer
 from tests.support.published import single
 from tests.support.turns import Beside

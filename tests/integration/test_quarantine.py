@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from headworks.errors import CandidateStale
-from headworks.lake import quarantine
-from headworks.lake.quarantine import pending_rows
-from headworks.lake.silver import commit_silver
-from headworks.lake.store import Lake
-from headworks.refine import refinement
-from headworks.refine.refinement import Refinement, refine
 from headworks.settings import RejectLimits
+from headworks.silver import quarantine, refinement
+from headworks.silver.quarantine import pending_rows
+from headworks.silver.refinement import Refinement, refine
+from headworks.silver.table import commit_silver
+from headworks.storage.store import Lake
 from tests.support.faults import Crash, crash_before, writes
 from tests.support.items import (
     ITEM,

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from headworks.lake.resolutions import note_passed, resolutions
-from headworks.lake.store import Lake
+from headworks.bronze.resolutions import note_passed, resolutions
 from headworks.names import Window, window_stream
-from headworks.refine import refinement
-from headworks.refine.refinement import Refinement, RefineOutcome, refine
-from headworks.refine.replay import open_rejects
 from headworks.settings import RejectLimits
+from headworks.silver import refinement
+from headworks.silver.refinement import Refinement, RefineOutcome, refine
+from headworks.silver.replay import open_rejects
+from headworks.storage.store import Lake
 from tests.support.faults import Crash
 from tests.support.item_sales import SALE, SALES, Sale, land_sales, reasons, sell, sold
 from tests.support.items import NAME, land_items, refine_items

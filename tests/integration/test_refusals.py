@@ -9,18 +9,18 @@ from datetime import datetime
 import polars as pl
 import pytest
 
+from headworks.bronze.landing import Landing, land
+from headworks.bronze.refusals import refused_rows
 from headworks.errors import AccountMismatch
-from headworks.lake.landing import Landing, land
-from headworks.lake.quarantine import rejected_rows
-from headworks.lake.refusals import refused_rows
-from headworks.lake.store import Lake
-from headworks.observe.account import account_text
-from headworks.observe.reconcile import differences, reconcile
-from headworks.observe.recorder import Recorder
-from headworks.observe.report import LandingReport, RunReport
-from headworks.refine.refinement import Refinement, refine
-from headworks.refine.replay import replay
+from headworks.ops.account import account_text
+from headworks.ops.recorder import Recorder
+from headworks.reconcile import differences, reconcile
+from headworks.reports import LandingReport, RunReport
+from headworks.silver.quarantine import rejected_rows
+from headworks.silver.refinement import Refinement, refine
+from headworks.silver.replay import replay
 from headworks.sources.base import PLACE, REFUSAL, Batch, Position
+from headworks.storage.store import Lake
 from tests.support.items import ITEM, NAME, bronze, refine_items, silver
 from tests.support.sources import ITEMS
 

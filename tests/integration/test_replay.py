@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headworks.bronze.resolutions import resolutions
 from headworks.errors import CandidateStale, SettingsError
-from headworks.lake.resolutions import resolutions
-from headworks.lake.store import Lake
-from headworks.refine.refinement import Refinement, refine
-from headworks.refine.replay import Selection, discard, open_rejects, replay
 from headworks.settings import LakeSettings
+from headworks.silver.refinement import Refinement, refine
+from headworks.silver.replay import Selection, discard, open_rejects, replay
+from headworks.storage.store import Lake
 from tests.support.faults import Crash
 from tests.support.items import (
     BEGINNING,

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from headworks.lake.resolutions import resolutions
-from headworks.lake.store import Lake
-from headworks.refine.refinement import Refinement, refine
+from headworks.bronze.resolutions import resolutions
 from headworks.settings import LakeSettings
+from headworks.silver.refinement import Refinement, refine
+from headworks.storage.store import Lake
 from tests.support.items import ITEM, NAME, Ticking, land_items
 from tests.support.replay_worker import MENDED, replay_killed, replay_mended
 from tests.support.sources import Record, bad_items, items

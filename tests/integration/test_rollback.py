@@ -8,8 +8,7 @@ import polars as pl
 import pytest
 
 from headworks.errors import ConcurrentRun, GateClosed, SettingsError
-from headworks.lake.gold import gold_reference
-from headworks.lake.products import (
+from headworks.gold.products import (
     open_product,
     publications,
     publish_product,
@@ -17,9 +16,10 @@ from headworks.lake.products import (
     release,
     roll_back,
 )
-from headworks.lake.silver import CHANGE
-from headworks.lake.store import Lake
-from headworks.observe.report import TableRef
+from headworks.gold.table import gold_reference
+from headworks.reports import TableRef
+from headworks.silver.table import CHANGE
+from headworks.storage.store import Lake
 from tests.support.items import Ticking
 
 TABLE = "sales.daily"

@@ -8,19 +8,19 @@ import dataframely as dy
 import polars as pl
 import pytest
 
+from headworks.bronze.landing import Landing, land
 from headworks.errors import SettingsError
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
 from headworks.names import Window, window_stream
-from headworks.observe.ledger import record_run
-from headworks.observe.recorder import Recorder
-from headworks.observe.report import CheckReport, RunStatus
+from headworks.ops.ledger import record_run
+from headworks.ops.recorder import Recorder
 from headworks.quality.baselines import Baseline, baseline
 from headworks.quality.judgements import Judgement, all_judgements, judgement, record_judgement, withdraw
 from headworks.quality.limits import AnomalyLimits
-from headworks.refine.dataset import Dataset
-from headworks.refine.refinement import Refinement, RefineOutcome, refine
+from headworks.reports import CheckReport, RunStatus
 from headworks.settings import RejectLimits
+from headworks.silver.dataset import Dataset
+from headworks.silver.refinement import Refinement, RefineOutcome, refine
+from headworks.storage.store import Lake
 from tests.support.sources import Frames
 
 NAME, SCOPE = "t.sales", "silver.t.sales"

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
+from headworks.bronze.landing import Landing
+from headworks.bronze.streams import reset_stream
 from headworks.errors import AccountMismatch, HeadworksError, LakeUnusable
-from headworks.lake.landing import Landing
-from headworks.lake.products import open_product
-from headworks.lake.store import Lake
-from headworks.lake.streams import reset_stream
-from headworks.lake.translating import reading
+from headworks.gold.products import open_product
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
+from headworks.storage.translating import reading
 from tests.support import golden
 from tests.support.items import NAME, land_items, refine_items, rejected, silver
 from tests.support.sources import Record, bad_items, items

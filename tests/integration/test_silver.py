@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from deltalake.exceptions import CommitFailedError
 
+from headworks.bronze.landing import Landing, land
 from headworks.errors import CandidateStale
-from headworks.lake.landing import Landing, land
-from headworks.lake.silver import pending
-from headworks.lake.store import Lake
-from headworks.refine import refinement
-from headworks.refine.refinement import Refinement, refine
+from headworks.silver import refinement
+from headworks.silver.refinement import Refinement, refine
+from headworks.silver.table import pending
+from headworks.storage.store import Lake
 from tests.support.faults import Crash, crash_after, happened_but_failed, writes
 from tests.support.items import ITEM, NAME, bronze, land_items, refine_items, rejected, silver
 from tests.support.sources import ITEMS, Numbered, bad_items, frame_of, items

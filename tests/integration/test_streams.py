@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from headworks.bronze.generations import window_reading
+from headworks.bronze.landing import Landing, land
+from headworks.bronze.streams import check_position, reset_stream, show_streams
 from headworks.errors import CheckpointLost, ConcurrentRun, LakeUnusable, SettingsError
-from headworks.lake.generations import window_reading
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
-from headworks.lake.streams import check_position, reset_stream, show_streams
 from headworks.names import Window
+from headworks.storage.store import Lake
 from tests.support.faults import happened_but_failed, writes
 from tests.support.items import NAME, Ticking, bronze, head, land_items, refine_items, silver
 from tests.support.sources import Numbered, ids, items

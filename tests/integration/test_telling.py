@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from headworks.lake.breakers import LakeBreakers
-from headworks.lake.incidents import heal, tell
-from headworks.lake.resolutions import Resolver, resolve
-from headworks.lake.store import Lake
-from headworks.lake.telling import (
+from headworks.bronze.resolutions import Resolver, resolve
+from headworks.ops.alerts import Alert, Rejected
+from headworks.ops.breakers import LakeBreakers
+from headworks.ops.incidents import heal, tell
+from headworks.ops.recorder import Recorder
+from headworks.ops.telling import (
     QUARANTINE_ROWS,
     Seen,
     incident_of,
@@ -17,12 +18,11 @@ from headworks.lake.telling import (
     seen,
     warnings,
 )
-from headworks.observe.alerts import Alert, Rejected
-from headworks.observe.recorder import Recorder
-from headworks.observe.report import CheckReport, GateReport, RunReport
-from headworks.refine.refinement import Refinement, refine
-from headworks.refine.replay import open_rejects
+from headworks.reports import CheckReport, GateReport, RunReport
+from headworks.silver.refinement import Refinement, refine
+from headworks.silver.replay import open_rejects
 from headworks.sources.api.breaker import Breaker
+from headworks.storage.store import Lake
 from tests.support.items import BEGINNING, ITEM, NAME, land_items
 from tests.support.sources import bad_items, items
 

@@ -17,10 +17,10 @@ import psycopg
 import pytest
 import yaml
 
-from headworks.observe.report import GateReport
 from headworks.quality.contracts import run_contract
 from headworks.quality.gate import decide
 from headworks.quality.postgres_contracts import run_postgres_contract
+from headworks.reports import GateReport
 
 Body = dict[str, Any]
 GOOD = pl.DataFrame(

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from headworks.lake.generations import window_reading
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
+from headworks.bronze.generations import window_reading
+from headworks.bronze.landing import Landing, land
 from headworks.names import Window
+from headworks.storage.store import Lake
 from tests.support.faults import Crash, crash_before, writes
 from tests.support.items import NAME, bronze, head, land_items, refine_items, silver
 from tests.support.sources import Numbered, ids, items

@@ -5,15 +5,23 @@ from __future__ import annotations
 from tests.rules.base import rule
 
 DRIFT, EXACT, STAMPING, FOLLOWING, DELTA = (
-    f"src/headworks/lake/{name}.py" for name in ("drift", "exact", "stamping", "following", "delta")
+    "src/headworks/storage/drift.py",
+    "src/headworks/storage/exact.py",
+    "src/headworks/bronze/stamping.py",
+    "src/headworks/silver/evolution.py",
+    "src/headworks/storage/delta.py",
 )
 DATASET, PARSE, EXPRESSIONS, MIRROR, REFINEMENT = (
-    f"src/headworks/refine/{name}.py" for name in ("dataset", "parse", "expressions", "mirror", "refinement")
+    "src/headworks/silver/dataset.py",
+    "src/headworks/silver/parse.py",
+    "src/headworks/silver/expressions.py",
+    "src/headworks/silver/mirror.py",
+    "src/headworks/silver/refinement.py",
 )
 
-_WIDER, _EXACTLY = "tests/unit/lake/test_wider.py", "tests/unit/lake/test_exact.py"
+_WIDER, _EXACTLY = "tests/unit/storage/test_wider.py", "tests/unit/storage/test_exact.py"
 _F, _D = "tests/integration/test_following.py", "tests/integration/databases/test_drift.py"
-_READ = "tests/unit/refine/test_exact_reading.py"
+_READ = "tests/unit/silver/test_exact_reading.py"
 
 RULES = (
     rule(

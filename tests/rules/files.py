@@ -20,7 +20,7 @@ RULES = (
     ),
     rule(
         "a batch that needs wider columns widens bronze before its commit",
-        "src/headworks/lake/landing.py",
+        "src/headworks/bronze/landing.py",
         "            table = _holding(landing, table, head, batch)\n",
         "",
         f"{_LATER}",
@@ -83,7 +83,7 @@ RULES = (
     ),
     rule(
         "a full read that left a file out deletes no key",
-        "src/headworks/lake/intake.py",
+        "src/headworks/bronze/intake.py",
         "    if report.shown is False:\n",
         "    if False:\n",
         f"{_LEFT}::test_a_full_read_that_could_not_read_a_file_is_not_complete",

@@ -5,13 +5,19 @@ from __future__ import annotations
 from tests.rules.base import rule
 
 CONSUMED, DELTA, SILVER, QUARANTINE, LANDING, STORE = (
-    f"src/headworks/lake/{name}.py"
-    for name in ("consumed", "delta", "silver", "quarantine", "landing", "store")
+    "src/headworks/bronze/consumed.py",
+    "src/headworks/storage/delta.py",
+    "src/headworks/silver/table.py",
+    "src/headworks/silver/quarantine.py",
+    "src/headworks/bronze/landing.py",
+    "src/headworks/storage/store.py",
 )
 MAINTENANCE, PRODUCTS, PARTS = (
-    f"src/headworks/lake/{name}.py" for name in ("maintenance", "products", "parts")
+    "src/headworks/ops/maintenance.py",
+    "src/headworks/gold/products.py",
+    "src/headworks/storage/parts.py",
 )
-REFINEMENT, GOLD = "src/headworks/refine/refinement.py", "src/headworks/lake/gold.py"
+REFINEMENT, GOLD = "src/headworks/silver/refinement.py", "src/headworks/gold/table.py"
 _BACK, _NAMES = "tests/integration/test_set_back.py", "tests/integration/test_dataset_names.py"
 _FAILED = "tests/integration/test_failed_commits.py"
 _GROWTH = "tests/integration/test_growth.py"
@@ -154,7 +160,7 @@ RULES = (
     ),
     rule(
         "incidents are in the order of their table, and not in that of the machines' clocks",
-        "src/headworks/lake/incidents.py",
+        "src/headworks/ops/incidents.py",
         '        .sort("number", "at", nulls_last=False, maintain_order=True)',
         '        .sort("at", maintain_order=True)',
         "tests/integration/test_clocks_of_machines.py::"
@@ -162,7 +168,7 @@ RULES = (
     ),
     rule(
         "what the clock of another machine says takes no lease",
-        "src/headworks/lake/leases.py",
+        "src/headworks/ops/leases.py",
         "    if alive is not None and _seconds(term.renewed_at, now) > lease_s:",
         "    if _seconds(term.renewed_at, now) > lease_s:",
         "tests/integration/test_clocks_of_machines.py::"

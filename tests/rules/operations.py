@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.rules.base import rule
 
-_ESCAPING, _ALERTS = "src/headworks/observe/escaping.py", "src/headworks/observe/alerts.py"
-_STREAMS = "src/headworks/lake/streams.py"
-_TEXTS, _S = "tests/unit/observe/test_hostile_texts.py", "tests/integration/test_streams.py"
+_ESCAPING, _ALERTS = "src/headworks/ops/escaping.py", "src/headworks/ops/alerts.py"
+_STREAMS = "src/headworks/bronze/streams.py"
+_TEXTS, _S = "tests/unit/ops/test_hostile_texts.py", "tests/integration/test_streams.py"
 
 RULES = (
     rule(

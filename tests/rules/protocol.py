@@ -8,14 +8,23 @@ from __future__ import annotations
 from tests.rules.base import Rule, rule
 
 LANDING, GENERATIONS, SILVER = (
-    f"src/headworks/lake/{name}.py" for name in ("landing", "generations", "silver")
+    "src/headworks/bronze/landing.py",
+    "src/headworks/bronze/generations.py",
+    "src/headworks/silver/table.py",
 )
-VANISHING = "src/headworks/refine/vanishing.py"
-GOLD, PRODUCTS, DELTA = (f"src/headworks/lake/{name}.py" for name in ("gold", "products", "delta"))
-QUARANTINE, NAMES = "src/headworks/lake/quarantine.py", "src/headworks/names.py"
+VANISHING = "src/headworks/silver/vanishing.py"
+GOLD, PRODUCTS, DELTA = (
+    "src/headworks/gold/table.py",
+    "src/headworks/gold/products.py",
+    "src/headworks/storage/delta.py",
+)
+QUARANTINE, NAMES = "src/headworks/silver/quarantine.py", "src/headworks/names.py"
 COMPARE, CURATION, REFINEMENT, REFERENCES, SCREENING = (
-    f"src/headworks/refine/{name}.py"
-    for name in ("compare", "curation", "refinement", "references", "screening")
+    "src/headworks/silver/compare.py",
+    "src/headworks/gold/curation.py",
+    "src/headworks/silver/refinement.py",
+    "src/headworks/silver/references.py",
+    "src/headworks/silver/screening.py",
 )
 POSTGRES = "src/headworks/publish/postgres.py"
 CONTRACTS, GATE = "src/headworks/quality/contracts.py", "src/headworks/quality/gate.py"
@@ -23,7 +32,7 @@ CONTRACTS, GATE = "src/headworks/quality/contracts.py", "src/headworks/quality/g
 _L, _R = "tests/integration/test_landing.py", "tests/integration/test_landing_races.py"
 _S, _Q = "tests/integration/test_silver.py", "tests/integration/test_quarantine.py"
 _G, _W = "tests/integration/test_generations.py", "tests/integration/test_windows.py"
-_O, _C = "tests/integration/test_order.py", "tests/unit/refine/test_compare.py"
+_O, _C = "tests/integration/test_order.py", "tests/unit/silver/test_compare.py"
 _GOLD, _P = "tests/integration/test_gold.py", "tests/integration/test_products.py"
 _PG = "tests/integration/test_publish_postgres.py"
 _SCREENED, _REFERRED = "tests/integration/test_screening.py", "tests/integration/test_references.py"

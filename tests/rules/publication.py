@@ -8,18 +8,21 @@ PREFLIGHT, CONTRACTS = "src/headworks/quality/preflight.py", "src/headworks/qual
 ON_POSTGRES = "src/headworks/quality/postgres_contracts.py"
 
 CURATION, TOTALS, CODE, DATASET = (
-    f"src/headworks/refine/{name}.py" for name in ("curation", "totals", "code", "dataset")
+    "src/headworks/gold/curation.py",
+    "src/headworks/gold/totals.py",
+    "src/headworks/gold/code.py",
+    "src/headworks/silver/dataset.py",
 )
 
 POSTGRES, OWNED, COLUMNS = (f"src/headworks/publish/{name}.py" for name in ("postgres", "owned", "columns"))
-RECONCILE, CONNECT = "src/headworks/observe/reconcile.py", "src/headworks/sources/sql/connect.py"
+RECONCILE, CONNECT = "src/headworks/reconcile.py", "src/headworks/sources/sql/connect.py"
 
 _U = "tests/integration/test_unchecked_contracts.py"
 _UNCHECKED = f"{_U}::test_a_check_that_would_pass_unchecked_keeps_the_gate_closed_and_one_reason_says_why"
 
-_T, _CODE = "tests/unit/refine/test_totals.py", "tests/unit/refine/test_code.py"
+_T, _CODE = "tests/unit/gold/test_totals.py", "tests/unit/gold/test_code.py"
 _SEEN = f"{_CODE}::test_a_change_is_seen_by_just_the_transforms_that_use_it"
-_D, _M = "tests/unit/refine/test_declarations.py", "tests/integration/test_made_gold.py"
+_D, _M = "tests/unit/silver/test_declarations.py", "tests/integration/test_made_gold.py"
 _P = "tests/integration/test_publish_targets.py"
 
 RULES = (
@@ -250,7 +253,7 @@ RULES = (
         RECONCILE,
         "            if rows is not None and rows != table.rows:",
         "            if sum(gold.values()) != table.rows:",
-        "tests/unit/observe/test_report_and_account.py::"
+        "tests/unit/ops/test_report_and_account.py::"
         "test_a_publication_of_some_of_the_tables_is_held_against_just_these",
     ),
 )

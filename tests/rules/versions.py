@@ -5,10 +5,14 @@ from __future__ import annotations
 from tests.rules.base import Rule, rule
 
 COMPARE, HISTORY, PARSE, REFERENCES, REPLAY, VANISHING = (
-    f"src/headworks/refine/{name}.py"
-    for name in ("compare", "history", "parse", "references", "replay", "vanishing")
+    "src/headworks/silver/compare.py",
+    "src/headworks/silver/history.py",
+    "src/headworks/silver/parse.py",
+    "src/headworks/silver/references.py",
+    "src/headworks/silver/replay.py",
+    "src/headworks/silver/vanishing.py",
 )
-NESTED, QUARANTINE = "src/headworks/lake/nested.py", "src/headworks/lake/quarantine.py"
+NESTED, QUARANTINE = "src/headworks/bronze/nested.py", "src/headworks/silver/quarantine.py"
 GATE = "src/headworks/quality/gate.py"
 
 _D = "tests/integration/test_deletions.py"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from tests.servers.aws import aws
 from tests.servers.datasette import datasette
 from tests.servers.kinto import kinto

@@ -11,14 +11,14 @@ from typing import Any
 
 import polars as pl
 
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
-from headworks.observe.report import LandingReport
+from headworks.bronze.landing import Landing, land
+from headworks.reports import LandingReport
 from headworks.sources.api.auth import Auth, NoAuth
 from headworks.sources.api.client import ApiClient
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.settings import ApiSettings, Limits
 from headworks.sources.api.source import ApiSource
+from headworks.storage.store import Lake
 from headworks.testing.truth import Sums, sums_of
 
 NAME = "t.served"

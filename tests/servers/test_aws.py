@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from headworks.lake.store import Lake
 from headworks.sources.api.paginate import Cursor
 from headworks.sources.api.resource import Resource
+from headworks.storage.store import Lake
 from tests.servers.aws import GROUP, STREAM, TABLE, headers, planes
 from tests.servers.exact import records, sums, take
 

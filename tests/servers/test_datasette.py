@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from headworks.lake.store import Lake
 from headworks.sources.api.paginate import Cursor, LinkHeader, NextUrl
 from headworks.sources.api.resource import Completeness, Resource
+from headworks.storage.store import Lake
 from tests.servers import flights
 from tests.servers.exact import records, same, take
 

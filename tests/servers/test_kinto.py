@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 from pydantic import SecretStr
 
-from headworks.lake.store import Lake
-from headworks.refine.dataset import Dataset
-from headworks.refine.expressions import whole_number
-from headworks.refine.refinement import Refinement, refine
 from headworks.settings import RejectLimits
+from headworks.silver.dataset import Dataset
+from headworks.silver.expressions import whole_number
+from headworks.silver.refinement import Refinement, refine
 from headworks.sources.api.auth import BasicAuth
 from headworks.sources.api.paginate import NextHeader
 from headworks.sources.api.resource import Completeness, Incremental, Resource, Tombstone
+from headworks.storage.store import Lake
 from tests.servers import flights
 from tests.servers.exact import NAME, same, sums, take
 from tests.servers.kinto import PASSWORD, USER, Collection

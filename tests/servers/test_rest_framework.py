@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from headworks.lake.store import Lake
 from headworks.sources.api.paginate import LinkHeader, NextUrl, Offset, PageNumbers, Pagination
 from headworks.sources.api.resource import Completeness, Resource
+from headworks.storage.store import Lake
 from tests.servers import flights
 from tests.servers.exact import same, take
 

@@ -16,14 +16,14 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from headworks.lake.intake import Mode, TakeIn, take_in
-from headworks.lake.stamping import METADATA
-from headworks.lake.store import Lake
-from headworks.observe.report import LandingReport
+from headworks.bronze.intake import Mode, TakeIn, take_in
+from headworks.bronze.intakes import TableIntake
+from headworks.bronze.stamping import METADATA
+from headworks.reports import LandingReport
 from headworks.settings import DatabaseSettings
-from headworks.sources.intakes import TableIntake
 from headworks.sources.sql.postgres import PostgresTable
 from headworks.sources.sql.table import Table
+from headworks.storage.store import Lake
 
 NAME = "t.rows"
 

@@ -7,12 +7,12 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import create_engine
 
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
-from headworks.observe.report import LandingReport
+from headworks.bronze.landing import Landing, land
+from headworks.reports import LandingReport
 from headworks.settings import DatabaseSettings
 from headworks.sources.sql.dialect import DialectTable
 from headworks.sources.sql.table import Table
+from headworks.storage.store import Lake
 from tests.support.items import bronze
 
 NAME = "t.rows"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from deltalake.table import TableMerger
 
-from headworks.lake import delta
+from headworks.storage import delta
 
 
 class Crash(BaseException):

@@ -14,16 +14,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from headworks.lake import delta
-from headworks.lake.landing import Landing, land
-from headworks.lake.shelf import LakeShelf
-from headworks.lake.store import Lake
+from headworks.bronze.landing import Landing, land
 from headworks.settings import FilesSettings, LakeSettings
 from headworks.sources.files import content, progress
 from headworks.sources.files import source as source_module
 from headworks.sources.files.location import Location
 from headworks.sources.files.selection import Files
 from headworks.sources.files.source import FileSource
+from headworks.storage import delta
+from headworks.storage.shelf import LakeShelf
+from headworks.storage.store import Lake
 from tests.support.faults import WRITES
 
 NAME = "t.killed"

@@ -18,7 +18,7 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from headworks.refine.dataset import Dataset
+from headworks.silver.dataset import Dataset
 
 _COLUMNS = {
     "flights": "year int, month int, day int, dep_time int, sched_dep_time int, dep_delay double precision,"

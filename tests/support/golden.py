@@ -9,12 +9,12 @@ from pathlib import Path
 
 import polars as pl
 
-from headworks.lake.gold import Pins, Staged, pin
-from headworks.lake.products import ProductVersion, publish_product
-from headworks.lake.store import Lake
-from headworks.observe.report import CurateReport, TableRef
+from headworks.gold.curation import GoldTable, Inputs, audit, curate, stage
+from headworks.gold.products import ProductVersion, publish_product
+from headworks.gold.table import Pins, Staged, pin
 from headworks.publish.postgres import PublishedTable
-from headworks.refine.curation import GoldTable, Inputs, audit, curate, stage
+from headworks.reports import CurateReport, TableRef
+from headworks.storage.store import Lake
 from tests.support.items import NAME, land_items, refine_items
 from tests.support.sources import Record
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataframely as dy
 import polars as pl
 
-from headworks.lake.landing import Landing, land
-from headworks.lake.quarantine import rejected_rows
-from headworks.lake.store import Lake
-from headworks.observe.report import RefineReport
-from headworks.refine.dataset import Agreement, Dataset, Reference
-from headworks.refine.refinement import Refinement, refine
+from headworks.bronze.landing import Landing, land
+from headworks.reports import RefineReport
 from headworks.settings import RejectLimits
+from headworks.silver.dataset import Agreement, Dataset, Reference
+from headworks.silver.quarantine import rejected_rows
+from headworks.silver.refinement import Refinement, refine
+from headworks.storage.store import Lake
 from headworks.testing.sources import Rows
 from tests.support.items import NAME
 

@@ -11,14 +11,14 @@ from datetime import UTC, datetime, timedelta
 import dataframely as dy
 import polars as pl
 
-from headworks.lake.landing import Head, Landing, land, read_head
-from headworks.lake.quarantine import rejected_rows
-from headworks.lake.store import Lake
-from headworks.observe.report import LandingReport, RefineReport
+from headworks.bronze.landing import Head, Landing, land, read_head
 from headworks.ports import Clock, system_clock
-from headworks.refine.dataset import Dataset
-from headworks.refine.refinement import Refinement, refine
+from headworks.reports import LandingReport, RefineReport
 from headworks.settings import RejectLimits
+from headworks.silver.dataset import Dataset
+from headworks.silver.quarantine import rejected_rows
+from headworks.silver.refinement import Refinement, refine
+from headworks.storage.store import Lake
 from tests.support.sources import ITEMS, Numbered, Record
 
 NAME = "t.items"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from headworks.lake.holders import Holder
-from headworks.lake.leases import Leasing
-from headworks.lake.store import Lake
+from headworks.ops.leases import Leasing
+from headworks.storage.holders import Holder
+from headworks.storage.store import Lake
 
 ELSEWHERE = Holder(host="elsewhere", world="another world", pid=1, began=1)
 

@@ -19,8 +19,8 @@ import httpx
 from pydantic import SecretStr
 
 from deployments.local.processes import Process, start, stop, wait_until
-from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 
 SECRET = "object-store-secret-never-shown"
 BUCKET = "lakes"

@@ -7,10 +7,10 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from headworks.lake.products import ProductVersion, publish_product
-from headworks.lake.store import Lake
-from headworks.observe.report import TableRef
+from headworks.gold.products import ProductVersion, publish_product
 from headworks.publish.postgres import PublishedTable
+from headworks.reports import TableRef
+from headworks.storage.store import Lake
 
 SCHEMA = "analytics"
 Rows = list[tuple[Any, ...]]

@@ -17,11 +17,11 @@ from typing import Any
 
 import dataframely as dy
 
-from headworks.lake import delta
-from headworks.lake.store import Lake
-from headworks.refine.refinement import Refinement
-from headworks.refine.replay import replay
 from headworks.settings import LakeSettings
+from headworks.silver.refinement import Refinement
+from headworks.silver.replay import replay
+from headworks.storage import delta
+from headworks.storage.store import Lake
 from tests.support.items import ITEM
 
 

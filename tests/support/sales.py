@@ -19,12 +19,12 @@ import pytest
 from psycopg import sql
 
 from flows.sales import sales
-from headworks.lake.products import open_product
-from headworks.lake.quarantine import pending_rows, rejected_rows
-from headworks.lake.store import Lake
-from headworks.observe.ledger import last_run
-from headworks.observe.report import RunReport
+from headworks.gold.products import open_product
+from headworks.ops.ledger import last_run
+from headworks.reports import RunReport
 from headworks.settings import LakeSettings
+from headworks.silver.quarantine import pending_rows, rejected_rows
+from headworks.storage.store import Lake
 from shop import gold
 from shop.database import live
 from shop.truth import Truth, truth

@@ -10,14 +10,14 @@ from typing import Any
 
 import polars as pl
 
-from headworks.lake.landing import Landing, land
-from headworks.lake.shelf import LakeShelf
-from headworks.lake.store import Lake
-from headworks.observe.report import LandingReport
+from headworks.bronze.landing import Landing, land
+from headworks.reports import LandingReport
 from headworks.settings import FilesSettings
 from headworks.sources.files.location import Location
 from headworks.sources.files.selection import Files
 from headworks.sources.files.source import FileSource
+from headworks.storage.shelf import LakeShelf
+from headworks.storage.store import Lake
 from tests.support.items import bronze
 from tests.support.stores import Store
 

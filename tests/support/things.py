@@ -8,17 +8,17 @@ from __future__ import annotations
 import dataframely as dy
 import polars as pl
 
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
-from headworks.observe.report import LandingReport
-from headworks.refine.dataset import Dataset
-from headworks.refine.expressions import decimal, whole_number
-from headworks.refine.refinement import Refinement, refine
+from headworks.bronze.landing import Landing, land
+from headworks.reports import LandingReport
 from headworks.settings import RejectLimits
+from headworks.silver.dataset import Dataset
+from headworks.silver.expressions import decimal, whole_number
+from headworks.silver.refinement import Refinement, refine
 from headworks.sources.api.client import ApiClient
 from headworks.sources.api.paginate import Cursor, PageNumbers
 from headworks.sources.api.resource import Completeness, Incremental, Resource
 from headworks.sources.api.source import ApiSource
+from headworks.storage.store import Lake
 
 NAME = "t.things"
 

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
-from headworks.lake.drift import as_instance
+from headworks.storage.drift import as_instance
 
 FLAT: tuple[pl.DataType, ...] = (
     *(pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64(), pl.UInt8(), pl.UInt16(), pl.UInt32(), pl.UInt64()),

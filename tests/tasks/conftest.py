@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from tasks.extract import Run
 
 

@@ -11,9 +11,9 @@ import pytest
 from prefect import flow
 from pydantic import SecretStr
 
-from headworks.lake.store import Lake
 from headworks.publish.postgres import PublishedTable
 from headworks.sources.api.resource import Resource
+from headworks.storage.store import Lake
 from tasks.extract import Run, extract_resource, extract_table
 from tasks.gold import audit_gold, commit_gold, pin_silver, stage_gold
 from tasks.publish import name_product, publish_tables

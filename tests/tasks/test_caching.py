@@ -13,11 +13,11 @@ import psycopg
 import pytest
 from prefect import flow
 
-from headworks.lake.store import Lake
-from headworks.observe.report import LandingReport
+from headworks.gold import curation
+from headworks.gold.curation import GoldTable, stage
 from headworks.quality import contracts
-from headworks.refine import curation
-from headworks.refine.curation import GoldTable, stage
+from headworks.reports import LandingReport
+from headworks.storage.store import Lake
 from tasks import gold as gold_tasks
 from tasks.extract import Run, extract_table
 from tasks.gold import audit_gold, commit_gold, pin_silver, stage_gold

@@ -17,19 +17,19 @@ import dataframely as dy
 import polars as pl
 import pyarrow as pa
 
-from headworks.lake.delta import Table
-from headworks.lake.generations import begin_generation, complete_generation, newest_complete
-from headworks.lake.key_sets import compare_keys
-from headworks.lake.landing import Landing, land, read_head
-from headworks.lake.maintenance import MaintenanceSettings, maintain
-from headworks.lake.store import Lake
-from headworks.observe.report import LandingReport
+from headworks.bronze.generations import begin_generation, complete_generation, newest_complete
+from headworks.bronze.key_sets import compare_keys
+from headworks.bronze.landing import Landing, land, read_head
+from headworks.ops.maintenance import MaintenanceSettings, maintain
 from headworks.quality.limits import AnomalyLimits
-from headworks.refine.dataset import Dataset, Keeping, Reference
-from headworks.refine.refinement import Refinement, refine
-from headworks.refine.replay import Selection, discard, open_rejects, replay
+from headworks.reports import LandingReport
 from headworks.settings import LakeSettings, RejectLimits
+from headworks.silver.dataset import Dataset, Keeping, Reference
+from headworks.silver.refinement import Refinement, refine
+from headworks.silver.replay import Selection, discard, open_rejects, replay
 from headworks.sources.base import Batch, Position
+from headworks.storage.delta import Table
+from headworks.storage.store import Lake
 from tests.versions.oracle import Oracle, Told
 
 NAME, PARENTS = "t.things", "t.parents"

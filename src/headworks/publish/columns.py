@@ -15,8 +15,8 @@ from typing import Any
 import polars as pl
 
 from headworks.errors import PublicationRefused
-from headworks.lake.drift import as_instance
-from headworks.refine.curation import printable
+from headworks.gold.curation import printable
+from headworks.storage.drift import as_instance
 
 _TYPES: dict[pl.DataType, str] = {
     pl.Boolean(): "boolean",

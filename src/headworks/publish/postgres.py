@@ -29,11 +29,9 @@ from headworks.errors import (
     PublicationRefused,
     SettingsError,
 )
-from headworks.lake.gold import Staged, read_staged
-from headworks.lake.products import ProductVersion
-from headworks.lake.store import Lake
+from headworks.gold.products import ProductVersion
+from headworks.gold.table import Staged, read_staged
 from headworks.names import check_dataset
-from headworks.observe.report import GateReport, PublishedRows, PublishReport
 from headworks.publish.columns import copied, holds, postgres_types, refuse_names, refuse_values
 from headworks.publish.owned import (
     LEDGER,
@@ -48,11 +46,13 @@ from headworks.publish.owned import (
 )
 from headworks.quality.gate import decide
 from headworks.quality.postgres_contracts import run_postgres_contract
-from headworks.refine.dataset import check_contract
+from headworks.reports import GateReport, PublishedRows, PublishReport
 from headworks.settings import DatabaseSettings
+from headworks.silver.dataset import check_contract
 from headworks.sources.sql.address import describe
 from headworks.sources.sql.connect import Connection, connected
 from headworks.sources.sql.states import first_line
+from headworks.storage.store import Lake
 
 _LEDGER = "_headworks_products"
 _NAME_BYTES = 63

@@ -15,13 +15,13 @@ from itertools import pairwise
 from math import exp, log, sqrt
 from statistics import median
 
-from headworks.observe.report import CheckReport
 from headworks.quality import columns
 from headworks.quality.baselines import Baseline
 from headworks.quality.findings import Compared, Finding, report_findings, share_finding
 from headworks.quality.limits import AnomalyLimits
 from headworks.quality.profiles import OF_DAYS, Profile
 from headworks.quality.statistics import grown, growth_a_day, median_noise
+from headworks.reports import CheckReport
 
 Family = Callable[[Compared], Iterable[Finding]]
 _DAY_S = 86_400.0

@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from headworks.lake.store import Lake
 from headworks.quality.judgements import Judgement, judgements
 from headworks.quality.limits import AnomalyLimits
 from headworks.quality.profiles import Profile
+from headworks.storage.store import Lake
 
 PROFILES = pl.Schema(
     {

@@ -36,7 +36,6 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from headworks.errors import ContractRefused
-from headworks.observe.report import CheckReport
 from headworks.quality.preflight import (
     MAY_TEST_NO_ROW,
     found_before,
@@ -44,6 +43,7 @@ from headworks.quality.preflight import (
     refuse_what_checks_nothing,
 )
 from headworks.quality.views import Candidate, files_of, show
+from headworks.reports import CheckReport
 
 # Else each process tries to reach a collector, and hangs for seconds where there is no internet.
 os.environ.setdefault("SODA_CORE_TELEMETRY_ENABLED", "false")

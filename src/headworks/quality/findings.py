@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from headworks.observe.report import CheckReport
 from headworks.quality.baselines import Baseline
 from headworks.quality.limits import AnomalyLimits
 from headworks.quality.profiles import Profile
 from headworks.quality.statistics import Counts, pooled, psi, psi_noise, share_noise
+from headworks.reports import CheckReport
 
 Level = Literal["passed", "warned", "failed"]
 

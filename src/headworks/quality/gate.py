@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headworks.observe.report import CheckReport, GateReport, RefineReport
+from headworks.reports import CheckReport, GateReport, RefineReport
 from headworks.settings import RejectLimits
 
 _FINE = {"passed", "warned"}

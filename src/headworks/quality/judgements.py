@@ -14,10 +14,10 @@ import polars as pl
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from headworks.errors import SettingsError
-from headworks.lake.delta import Table
-from headworks.lake.store import Lake
-from headworks.lake.translating import refused_when_stale
-from headworks.observe.report import Report
+from headworks.reports import Report
+from headworks.storage.delta import Table
+from headworks.storage.store import Lake
+from headworks.storage.translating import refused_when_stale
 
 JUDGEMENTS = pl.Schema(
     {

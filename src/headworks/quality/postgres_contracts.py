@@ -21,7 +21,6 @@ import yaml
 from psycopg import Connection, pq, sql
 
 from headworks.errors import ContractRefused
-from headworks.observe.report import CheckReport
 from headworks.quality.contracts import Scanned, first_lines, names, read_contract, scanned, verify
 from headworks.quality.preflight import (
     checks_of,
@@ -29,6 +28,7 @@ from headworks.quality.preflight import (
     one_query,
     refuse_what_checks_nothing,
 )
+from headworks.reports import CheckReport
 
 _DATA_SOURCE = "postgres"
 

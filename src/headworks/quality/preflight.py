@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import duckdb
 
 from headworks.errors import ContractRefused
-from headworks.observe.report import CheckReport
+from headworks.reports import CheckReport
 
 MAY_TEST_NO_ROW = "may_test_no_row"
 """The attribute of a check that may pass although its filter leaves no row."""

@@ -16,7 +16,7 @@ import polars as pl
 from pydantic import Field
 
 from headworks.names import OF_WINDOWS, OWN_IN_SILVER
-from headworks.observe.report import Report
+from headworks.reports import Report
 
 MOST_CATEGORIES = 60
 """A column with more different values than this is no set of categories, and its values are not kept."""

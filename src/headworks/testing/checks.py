@@ -15,12 +15,12 @@ from typing import Any
 
 import polars as pl
 
+from headworks.bronze.landing import Landing, land
+from headworks.bronze.stamping import METADATA
 from headworks.errors import HeadworksError
-from headworks.lake.landing import Landing, land
-from headworks.lake.stamping import METADATA
-from headworks.lake.store import Lake
-from headworks.observe.report import LandingReport
+from headworks.reports import LandingReport
 from headworks.sources.base import Batch, Position, Rows, Source
+from headworks.storage.store import Lake
 
 LEAST_BATCHES = 3
 """With fewer batches there is nothing to resume between."""

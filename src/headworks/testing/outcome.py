@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataframely as dy
 import polars as pl
 
-from headworks.lake.store import Lake
 from headworks.quality.limits import AnomalyLimits
-from headworks.refine.dataset import Dataset
-from headworks.refine.expressions import utc_moment, whole_number
-from headworks.refine.refinement import Refinement, refine
 from headworks.settings import RejectLimits
+from headworks.silver.dataset import Dataset
+from headworks.silver.expressions import utc_moment, whole_number
+from headworks.silver.refinement import Refinement, refine
 from headworks.sources.base import RAW
+from headworks.storage.store import Lake
 
 DATASET = "t.hostile"
 

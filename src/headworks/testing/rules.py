@@ -25,16 +25,16 @@ from typing import Any
 
 import polars as pl
 
-from headworks.lake.landing import Landing, land
-from headworks.lake.quarantine import pending_rows, rejected_rows
-from headworks.lake.store import Lake
+from headworks.bronze.landing import Landing, land
+from headworks.gold.curation import GoldTable
 from headworks.names import OWN_IN_SILVER
-from headworks.observe.report import GateReport, RefineReport
 from headworks.quality.limits import AnomalyLimits
-from headworks.refine.curation import GoldTable
-from headworks.refine.dataset import DELETED, Dataset
-from headworks.refine.refinement import Refinement, refine
+from headworks.reports import GateReport, RefineReport
 from headworks.settings import LakeSettings, RejectLimits
+from headworks.silver.dataset import DELETED, Dataset
+from headworks.silver.quarantine import pending_rows, rejected_rows
+from headworks.silver.refinement import Refinement, refine
+from headworks.storage.store import Lake
 from headworks.testing.sources import Rows
 
 Row = Mapping[str, Any]

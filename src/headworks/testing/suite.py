@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
 from headworks.sources.base import Source
+from headworks.storage.store import Lake
 from headworks.testing import checks
 from headworks.testing.checks import Making, Manners
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from headworks.bronze.landing import Landing, land
 from headworks.errors import HeadworksError
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
-from headworks.observe.report import LandingReport
+from headworks.reports import LandingReport
 from headworks.settings import LakeSettings
 from headworks.sources.base import Source
+from headworks.storage.store import Lake
 from headworks.testing.access import SECRET, Access, Keyed, OAuth, Thief, thieving
 from headworks.testing.afflictions.catalogue import Case
 from headworks.testing.hostile import HostileApi, hostile

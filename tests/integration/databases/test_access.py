@@ -13,8 +13,8 @@ from psycopg import conninfo, sql
 from pydantic import SecretStr
 
 from headworks.errors import CredentialsRefused
-from headworks.lake.store import Lake
 from headworks.settings import DatabaseSettings
+from headworks.storage.store import Lake
 from tests.conftest import PostgresServer
 from tests.integration.databases.test_errors import _until_refused, with_password
 from tests.integration.dialects.conftest import mariadb

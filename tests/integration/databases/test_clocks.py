@@ -9,11 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from headworks.errors import SettingsError
-from headworks.lake.store import Lake
 from headworks.settings import DatabaseSettings
 from headworks.sources.sql import bound
 from headworks.sources.sql.clocks import clock_of
 from headworks.sources.sql.table import Table
+from headworks.storage.store import Lake
 from tests.support.databases import ids, source, take
 
 WEST, EAST = "America/New_York", "Asia/Tokyo"

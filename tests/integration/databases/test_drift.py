@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headworks.bronze.landing import Landing, land
 from headworks.errors import CommitUnclear, SchemaChanged, ValueRefused
-from headworks.lake.drift import wider
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
 from headworks.settings import DatabaseSettings
+from headworks.storage.drift import wider
+from headworks.storage.store import Lake
 from tests.support.databases import NAME, landed, source, take
 from tests.support.faults import happened_but_failed, not_happened, writes
 from tests.support.sources import Frames

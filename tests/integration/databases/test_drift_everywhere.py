@@ -10,13 +10,13 @@ import polars as pl
 import psycopg
 import pytest
 
+from headworks.bronze.stamping import METADATA
 from headworks.errors import SchemaChanged
-from headworks.lake.stamping import METADATA
-from headworks.lake.store import Lake
 from headworks.quality.limits import AnomalyLimits
-from headworks.refine.mirror import mirror
-from headworks.refine.refinement import Refinement, refine
 from headworks.settings import DatabaseSettings
+from headworks.silver.mirror import mirror
+from headworks.silver.refinement import Refinement, refine
+from headworks.storage.store import Lake
 from tests.support.databases import NAME, comparable, source, take
 
 VALUES: dict[str, list[str]] = {

@@ -16,6 +16,8 @@ import pytest
 from psycopg import conninfo
 from pydantic import SecretStr
 
+from headworks.bronze.intake import TakeIn, take_in
+from headworks.bronze.intakes import TableIntake
 from headworks.errors import (
     CredentialsRefused,
     HeadworksError,
@@ -24,11 +26,9 @@ from headworks.errors import (
     SourceUnavailable,
     StopError,
 )
-from headworks.lake.intake import TakeIn, take_in
-from headworks.lake.store import Lake
 from headworks.settings import DatabaseSettings
-from headworks.sources.intakes import TableIntake
 from headworks.sources.sql.states import decide
+from headworks.storage.store import Lake
 from tests.support.databases import landed, source, take
 
 SECRET = "hunter2-hunter2"

@@ -12,13 +12,13 @@ import polars as pl
 import psycopg
 import pytest
 
+from headworks.bronze.intake import TakeIn, take_in
+from headworks.bronze.intakes import TableIntake
+from headworks.bronze.landing import read_head
 from headworks.errors import SettingsError, SourceMissing, SourceUnavailable
-from headworks.lake.intake import TakeIn, take_in
-from headworks.lake.landing import read_head
-from headworks.lake.store import Lake
 from headworks.settings import DatabaseSettings
-from headworks.sources.intakes import TableIntake
 from headworks.sources.sql import marks
+from headworks.storage.store import Lake
 from tests.support.databases import NAME, ids, landed, source, take
 
 TABLE = "CREATE TABLE rows (id int PRIMARY KEY, at timestamptz, v text)"

@@ -5,17 +5,17 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from headworks.bronze.intake import TakeIn
+from headworks.bronze.intakes import TableIntake
+from headworks.bronze.key_sets import compare_keys
+from headworks.bronze.stamping import METADATA
 from headworks.errors import ReadIncomplete, SettingsError, SourceMissing
-from headworks.lake.intake import TakeIn
-from headworks.lake.key_sets import compare_keys
-from headworks.lake.stamping import METADATA
-from headworks.lake.store import Lake
-from headworks.observe.report import LandingReport
-from headworks.refine.mirror import mirror
-from headworks.refine.refinement import Refinement, RefineOutcome, refine
+from headworks.reports import LandingReport
 from headworks.settings import DatabaseSettings
-from headworks.sources.intakes import TableIntake
+from headworks.silver.mirror import mirror
+from headworks.silver.refinement import Refinement, RefineOutcome, refine
 from headworks.sources.sql.postgres import PostgresTable
+from headworks.storage.store import Lake
 from tests.support.databases import NAME, landed, source, take
 
 

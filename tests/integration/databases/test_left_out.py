@@ -13,13 +13,13 @@ import pytest
 from psycopg import conninfo
 from pydantic import SecretStr
 
-from headworks.lake.key_sets import compare_keys
-from headworks.lake.landing import Landing
-from headworks.lake.store import Lake
+from headworks.bronze.key_sets import compare_keys
+from headworks.bronze.landing import Landing
 from headworks.names import Window
-from headworks.observe.report import LandingReport
+from headworks.reports import LandingReport
 from headworks.settings import DatabaseSettings
 from headworks.sources.sql import marks
+from headworks.storage.store import Lake
 from tests.integration.dialects.conftest import mariadb
 from tests.support import dialects
 from tests.support.databases import NAME, ids, source, take

@@ -10,11 +10,11 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from headworks.lake.stamping import METADATA
-from headworks.lake.store import Lake
-from headworks.refine.mirror import mirror
-from headworks.refine.refinement import Refinement, refine
+from headworks.bronze.stamping import METADATA
 from headworks.settings import DatabaseSettings, LakeSettings
+from headworks.silver.mirror import mirror
+from headworks.silver.refinement import Refinement, refine
+from headworks.storage.store import Lake
 from tests.conftest import PostgresServer
 from tests.support.databases import source, take
 from tests.support.tpch import DDL, QUERIES, load

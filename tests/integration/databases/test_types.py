@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headworks.errors import ValueRefused
-from headworks.lake.store import Lake
 from headworks.settings import DatabaseSettings, LakeSettings
+from headworks.storage.store import Lake
 from tests.support.databases import comparable, landed, shown, source, take
 
 EXAMPLES = int(os.environ.get("HEADWORKS_TABLES", "12"))
@@ -210,10 +210,10 @@ def _written(row: tuple[Any, ...]) -> tuple[Any, ...]:
 _READING = """
 import sys
 from pydantic import SecretStr
-from headworks.lake.intake import TakeIn, take_in
-from headworks.lake.store import Lake
+from headworks.bronze.intake import TakeIn, take_in
+from headworks.storage.store import Lake
 from headworks.settings import DatabaseSettings, LakeSettings
-from headworks.sources.intakes import TableIntake
+from headworks.bronze.intakes import TableIntake
 from headworks.sources.sql.postgres import PostgresTable
 from headworks.sources.sql.table import Table
 

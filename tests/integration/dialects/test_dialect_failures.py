@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from headworks.bronze.landing import Landing, land
 from headworks.errors import (
     CredentialsRefused,
     HeadworksError,
@@ -15,13 +16,12 @@ from headworks.errors import (
     SourceMissing,
     SourceUnavailable,
 )
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
-from headworks.observe.report import LandingReport
+from headworks.reports import LandingReport
 from headworks.sources.sql.dialect import DialectTable
 from headworks.sources.sql.postgres import PostgresTable
 from headworks.sources.sql.reader import reader_of
 from headworks.sources.sql.table import Table
+from headworks.storage.store import Lake
 from tests.support.dialects import NAME, SECRET, ids, insert, make, run, settings, table
 from tests.support.mariadb import MariaDb
 

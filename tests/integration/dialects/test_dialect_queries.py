@@ -11,11 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from headworks.errors import HeadworksError, SettingsError, SourceMissing, ValueRefused
-from headworks.lake.store import Lake
 from headworks.settings import DatabaseSettings
 from headworks.sources.sql.dialect import DialectTable
 from headworks.sources.sql.reader import reader_of
 from headworks.sources.sql.table import Table
+from headworks.storage.store import Lake
 from tests.support.dialects import ids, insert, make, run, settings, take
 from tests.support.items import bronze
 

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
+from headworks.bronze.landing import Landing, land
 from headworks.names import Window
-from headworks.observe.report import LandingReport
+from headworks.reports import LandingReport
 from headworks.sources.sql.engines import shared_engine
+from headworks.storage.store import Lake
 from tests.support.dialects import NAME, ids, insert, make, run, settings, table, take
 from tests.support.items import bronze
 from tests.support.mariadb import MariaDb

@@ -13,12 +13,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from headworks.bronze.intake import TakeIn, take_in
+from headworks.bronze.intakes import TableIntake
 from headworks.errors import SchemaChanged, SourceMissing, ValueRefused
-from headworks.lake.intake import TakeIn, take_in
-from headworks.lake.store import Lake
-from headworks.sources.intakes import TableIntake
 from headworks.sources.sql.catalogue import SchemaTables, choose_tables
 from headworks.sources.sql.dialect import DialectTable
+from headworks.storage.store import Lake
 from tests.support.dialects import NAME, run, settings, table, take
 from tests.support.items import bronze
 from tests.support.mariadb import MariaDb

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from headworks.lake.intake import TakeIn
-from headworks.lake.key_sets import compare_keys
-from headworks.lake.store import Lake
+from headworks.bronze.intake import TakeIn
+from headworks.bronze.intakes import TableIntake
+from headworks.bronze.key_sets import compare_keys
 from headworks.names import Window
-from headworks.sources.intakes import TableIntake
+from headworks.storage.store import Lake
 from tests.support.dialects import NAME, ids, make, table, take
 from tests.support.items import bronze
 from tests.support.mariadb import MariaDb

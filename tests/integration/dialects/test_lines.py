@@ -13,7 +13,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headworks.lake.store import Lake
+from headworks.storage.store import Lake
 from tests.support.dialects import NAME, run, table, take
 from tests.support.items import bronze
 from tests.support.mariadb import MariaDb

@@ -15,16 +15,16 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from headworks.lake.stamping import METADATA
+from headworks.bronze.stamping import METADATA
 from headworks.sources.files.header import MOST_COLUMNS, RESERVED
 from headworks.sources.files.packing import FILE_COLUMNS
 
 MEGABYTE = 1024 * 1024
 WORKER = """
 import json, resource, sys, time
-from headworks.lake.landing import Landing, land
-from headworks.lake.shelf import LakeShelf
-from headworks.lake.store import Lake
+from headworks.bronze.landing import Landing, land
+from headworks.storage.shelf import LakeShelf
+from headworks.storage.store import Lake
 from headworks.settings import FilesSettings, LakeSettings
 from headworks.sources.files.location import Location
 from headworks.sources.files.selection import Files

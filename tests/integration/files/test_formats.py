@@ -10,11 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from headworks.lake.landing import Landing, land
-from headworks.lake.store import Lake
-from headworks.observe.report import LandingReport
+from headworks.bronze.landing import Landing, land
+from headworks.reports import LandingReport
 from headworks.sources.files.formats import CsvOptions
 from headworks.sources.files.selection import Files
+from headworks.storage.store import Lake
 from tests.support.items import bronze
 from tests.support.stores import Folder, Store
 from tests.support.taken_files import NAME, source, take, values

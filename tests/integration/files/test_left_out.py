@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from headworks.bronze.intake import TakeIn, take_in
+from headworks.bronze.intakes import FileIntake
+from headworks.bronze.landing import Landing, land
 from headworks.errors import CredentialsRefused, SettingsError, SourceMissing
-from headworks.lake.intake import TakeIn, take_in
-from headworks.lake.landing import Landing, land
-from headworks.lake.shelf import LakeShelf
-from headworks.lake.store import Lake
-from headworks.observe.account import account_text
-from headworks.observe.recorder import Recorder
+from headworks.ops.account import account_text
+from headworks.ops.recorder import Recorder
 from headworks.settings import FilesSettings
 from headworks.sources.files import left_out
 from headworks.sources.files.location import Location
 from headworks.sources.files.selection import Files
 from headworks.sources.files.source import FileSource
-from headworks.sources.intakes import FileIntake
+from headworks.storage.shelf import LakeShelf
+from headworks.storage.store import Lake
 from tests.support.stores import LONG_AGO, Bucket, Folder
 from tests.support.taken_files import CSV, NAME, Interrupted, source, take, values
 
@@ -235,7 +235,7 @@ def test_a_pattern_that_matches_nothing_is_said(folder: Folder, lake: Lake) -> N
 
 def test_a_full_read_that_could_not_read_a_file_is_not_complete(folder: Folder, lake: Lake) -> None:
     """Else silver would delete what only that file holds."""
-    from headworks.lake.generations import newest_complete
+    from headworks.bronze.generations import newest_complete
 
     folder.put("a.csv", b"id\n1\n")
     folder.put("b.csv", b"PK\x03\x04")

@@ -19,11 +19,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from headworks.lake.store import Lake
-from headworks.observe.report import LandingReport
+from headworks.reports import LandingReport
 from headworks.sources.files.formats import CsvOptions, Format
 from headworks.sources.files.header import MOST_COLUMNS
 from headworks.sources.files.selection import Files
+from headworks.storage.store import Lake
 from tests.support.items import bronze
 from tests.support.stores import Folder, Store
 from tests.support.taken_files import NAME, take

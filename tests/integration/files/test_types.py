@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
 from headworks.sources.files.delta_types import Nanoseconds
 from headworks.sources.files.formats import ParquetOptions
 from headworks.sources.files.selection import Files
+from headworks.storage.store import Lake
 from tests.support.arrow_values import COLUMNS, meanings
 from tests.support.items import bronze
 from tests.support.stores import Folder

@@ -17,16 +17,16 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from headworks.lake.intake import TakeIn, take_in
-from headworks.lake.landing import Landing, land
-from headworks.lake.shelf import LakeShelf
-from headworks.lake.store import Lake
+from headworks.bronze.intake import TakeIn, take_in
+from headworks.bronze.intakes import FileIntake
+from headworks.bronze.landing import Landing, land
 from headworks.names import Window
-from headworks.observe.report import LandingReport
+from headworks.reports import LandingReport
 from headworks.sources.files.location import Location
 from headworks.sources.files.selection import Files
 from headworks.sources.files.source import FileSource
-from headworks.sources.intakes import FileIntake
+from headworks.storage.shelf import LakeShelf
+from headworks.storage.store import Lake
 from tests.support.items import bronze
 from tests.support.stores import LONG_AGO, Bucket, Folder, Store
 from tests.support.taken_files import CSV, NAME, Interrupted, big, source, take, values

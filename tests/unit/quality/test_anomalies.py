@@ -9,13 +9,13 @@ from random import Random
 import polars as pl
 import pytest
 
-from headworks.observe.report import CheckReport
 from headworks.quality.anomalies import check_anomalies, check_idle
 from headworks.quality.baselines import Baseline
 from headworks.quality.gate import decide
 from headworks.quality.judgements import Judgement
 from headworks.quality.limits import AnomalyLimits
 from headworks.quality.profiles import Profile, profile_columns
+from headworks.reports import CheckReport
 
 MONDAY = datetime(2026, 3, 2, 23, 45, tzinfo=UTC)
 LIMITS = AnomalyLimits()

@@ -13,10 +13,10 @@ import polars as pl
 import pytest
 import soda_core.contracts
 
-from headworks.observe.report import CheckReport, GateReport
 from headworks.quality import contracts
 from headworks.quality.contracts import run_contract
 from headworks.quality.gate import decide
+from headworks.reports import CheckReport, GateReport
 
 ROWS = pl.DataFrame(
     {"id": [1, 2, None], "v": [1, -2, 3], "none": pl.Series([None] * 3, dtype=pl.Int64), "s": ["a", "b", "b"]}

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headworks.observe.report import CheckReport, RefineReport, TableRef
 from headworks.quality.gate import check_account, check_rejects, decide
+from headworks.reports import CheckReport, RefineReport, TableRef
 from headworks.settings import RejectLimits
 
 Outcome = Literal["passed", "failed", "warned", "not evaluated", "error"]

@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from headworks.errors import SourceUnavailable
-from headworks.lake.store import Lake
 from headworks.settings import LakeSettings
 from headworks.sources.base import Batch, Position
+from headworks.storage.store import Lake
 from headworks.testing import checks
 from headworks.testing.checks import Manners
 from tests.support.sources import ITEMS, Numbered, frame_of, items

@@ -21,13 +21,13 @@ from obstore.exceptions import (
 )
 
 from headworks.errors import CredentialsRefused, SettingsError, SourceMissing, SourceUnavailable
-from headworks.object_store import open_store
 from headworks.panics import panics_as_errors
 from headworks.settings import FilesSettings
 from headworks.sources.files.folder import Changed, Folder
 from headworks.sources.files.keys import Keys, odd_key
 from headworks.sources.files.left_out import LeftOut, shown
 from headworks.sources.files.progress import FileVersion
+from headworks.storage.object_store import open_store
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECRET = "secret|token|password|key|sas"

@@ -1,0 +1,1 @@
+"""Gold tables: made from pinned silver, staged, audited, committed, and published together as products."""

@@ -1,0 +1,312 @@
+"""Gold tables: declared as transforms of silver, staged, audited, and only then committed.
+
+What belongs here: the declaration of a gold table, and the steps from pins to an audited candidate. What does not: the
+commit itself (``gold/table.py``), and any business transform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from headworks.errors import GateClosed, HeadworksError, LakeUnusable, SettingsError, TransformFailed
+from headworks.gold.code import fingerprint
+from headworks.gold.table import (
+    CODE,
+    Pins,
+    Staged,
+    commit_gold,
+    is_current,
+    pinned_inputs,
+    read_staged,
+    staged_uri,
+    staging_id,
+    write_staged,
+)
+from headworks.gold.totals import Totals, check_totals, declared_totals
+from headworks.names import check_dataset
+from headworks.ports import Clock, system_clock
+from headworks.quality.contracts import run_contract
+from headworks.quality.gate import decide
+from headworks.quality.limits import AnomalyLimits
+from headworks.reports import CheckReport, CurateReport, GateReport
+from headworks.silver.dataset import check_contract
+from headworks.silver.screening import screen_gold
+from headworks.storage.delta import Table
+from headworks.storage.drift import storable, wider
+from headworks.storage.exact import exactly, fits
+from headworks.storage.store import Lake
+from headworks.storage.translating import heals, reading, storage_error
+
+_ROWS_SHOWN = 3
+
+Inputs = Mapping[str, pl.LazyFrame]
+
+
+@dataclass(frozen=True)
+class GoldTable:
+    """Declares a gold table.
+
+    ``transform`` makes it from the silver frames named in ``inputs``. ``totals`` computes from the same frames, by
+    a way of its own, one row of sums; a column of the same name in gold must add up to the same. Whole numbers and
+    decimals do so to the last digit, floats within what rounding can do, or within what ``tolerances`` says of a
+    column.
+
+    A column's type is a promise to whoever reads the table. One that widens is let through; another type closes the
+    gate, unless ``retyped`` names the column.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    transform: Callable[[Inputs], pl.LazyFrame]
+    key: tuple[str, ...]
+    contract: Path
+    totals: Callable[[Inputs], pl.LazyFrame] | None = None
+    anomalies: AnomalyLimits = field(default_factory=AnomalyLimits)
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+    retyped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the declaration, so that a slip shows at import and not in the night."""
+        check_dataset(self.name)
+        for name in self.inputs:
+            check_dataset(name)
+        if not self.inputs or not self.key or len({*self.key}) != len(self.key):
+            raise SettingsError(
+                "A gold table is made of inputs, and has a key of different columns.",
+                where=self.name,
+                do="name the silver datasets as inputs, and the columns that name one row as key.",
+            )
+        check_contract(self.contract, self.name)
+
+    def code(self) -> int:
+        """Return a number of 62 bits that changes with what the table is made and checked by.
+
+        That is the transform and the totals with all that they use, the contract's text, the key, the limits, and the
+        version of Polars.
+        """
+        contract = self.contract.read_text(encoding="utf-8") if self.contract.exists() else None
+        checked = (self.key, self.anomalies, self.tolerances, self.retyped)
+        return fingerprint(self.transform, self.totals, contract, checked, pl.__version__)
+
+
+def stage(lake: Lake, gold: GoldTable, pins: Pins) -> Staged:
+    """Make the candidate of a gold table from pinned silver, unless the table was made from just that already."""
+    inputs = {name: pins.input_of(name) for name in gold.inputs}
+    code = gold.code()
+    table = lake.open("gold", gold.name)
+    there = _rows(table) if table is not None and is_current(table, inputs, code) else None
+    if table is not None and there is not None:
+        return Staged(
+            dataset=gold.name,
+            staging_id=staging_id(pins, gold.inputs, code, table.version),
+            base_version=table.version,
+            inputs=inputs,
+            code=code,
+            rows=there.height,
+        )
+    frames = pinned_inputs(lake, pins, gold.inputs)
+    candidate = _made(gold, frames)
+    totals = _totals(gold, frames)
+    table = table or lake.ensure("gold", gold.name, candidate.schema)
+    candidate_id = staging_id(pins, gold.inputs, code, table.version)
+    write_staged(lake, gold.name, candidate_id, candidate)
+    return Staged(
+        dataset=gold.name,
+        staging_id=candidate_id,
+        base_version=table.version,
+        inputs=inputs,
+        code=code,
+        rows=candidate.height,
+        fresh=True,
+        changed=not _holds(_rows(table), candidate, gold.key),
+        totals=totals.values,
+        rounded=totals.rounded,
+    )
+
+
+def _made(gold: GoldTable, frames: Inputs) -> pl.DataFrame:
+    """Make the candidate, in types that a table of the lake holds, sorted by its key."""
+    with _explained(gold, "transform", frames):
+        made = gold.transform(frames)
+        candidate = made.collect() if isinstance(made, pl.LazyFrame) else made
+    if not isinstance(candidate, pl.DataFrame):
+        raise TransformFailed(
+            f"The transform gave a {type(candidate).__name__}.",
+            where=f"gold.{gold.name}",
+            do="let it return a LazyFrame.",
+        )
+    if missing := [name for name in gold.key if name not in candidate.columns]:
+        raise TransformFailed(
+            f"The transform gives no column {', '.join(missing)}, which the key names; it gives "
+            f"{', '.join(candidate.columns)}.",
+            where=f"gold.{gold.name}",
+            do="correct the key, or let the transform give these columns.",
+        )
+    held = storable({name: dtype for name, dtype in candidate.schema.items()}, f"gold.{gold.name}")
+    nothing = [name for name in candidate.columns if name not in held]
+    if nothing:
+        raise TransformFailed(
+            f"The transform gives columns of nothing but nulls, which have no type: {', '.join(nothing)}.",
+            where=f"gold.{gold.name}",
+            do="cast them to the type that they shall have.",
+        )
+    for name, dtype in held.items():
+        if candidate.schema[name] == dtype:
+            continue
+        lost = candidate.filter(~fits(pl.col(name), candidate.schema[name], dtype))
+        if lost.height:
+            raise TransformFailed(
+                f"{lost.height} values of {name}, a {candidate.schema[name]}, do not fit the {dtype} that the lake "
+                f"keeps, such as that of {key_shown(lost, gold.key)}.",
+                where=f"gold.{gold.name}",
+                do=f"let the transform round them, or cast the column to {dtype}.",
+            )
+    kept = [exactly(pl.col(name), candidate.schema[name], dtype).alias(name) for name, dtype in held.items()]
+    return candidate.select(kept).sort(gold.key)
+
+
+def _totals(gold: GoldTable, frames: Inputs) -> Totals:
+    if gold.totals is None:
+        return Totals()
+    with _explained(gold, "totals", frames):
+        made = gold.totals(frames)
+        totals = made.collect() if isinstance(made, pl.LazyFrame) else made
+        return declared_totals(totals, frames, f"gold.{gold.name}")
+
+
+@contextmanager
+def _explained(gold: GoldTable, what: str, frames: Inputs) -> Iterator[None]:
+    """Say of which table a function is that raised, and what it had to work with."""
+    try:
+        yield
+    except HeadworksError:
+        raise
+    except Exception as problem:
+        if isinstance(problem, OSError | pl.exceptions.PolarsError) and heals(problem):
+            raise storage_error(problem, f"gold.{gold.name}") from problem
+        has = "; ".join(f"{name} has {', '.join(frame.collect_schema())}" for name, frame in frames.items())
+        # Polars appends the plan, which is long and says no more.
+        said = " ".join(str(problem).partition("\n\n")[0].split())[:300]
+        raise TransformFailed(
+            f"Its {what} raised {type(problem).__name__}: {said}.",
+            where=f"gold.{gold.name}",
+            do=f"correct {getattr(getattr(gold, what), '__qualname__', what)}; nothing was made. {has}.",
+        ) from problem
+
+
+def audit(
+    lake: Lake, gold: GoldTable, staged: Staged, run_id: str = "", clock: Clock = system_clock
+) -> GateReport | None:
+    """Check a staged candidate and decide about it; None where nothing new was staged.
+
+    With a ``run_id`` the candidate's profile is kept; a dry run gives none.
+    """
+    if not staged.fresh:
+        return None
+    scope = f"gold.{gold.name}"
+    candidate = read_staged(lake, gold.name, staged.staging_id)
+    uri = staged_uri(lake, gold.name, staged.staging_id)
+    checks = [
+        _check_key(scope, candidate, gold.key),
+        _check_types(scope, lake.must_open("gold", gold.name, staged.base_version), candidate, gold.retyped),
+        *check_totals(
+            scope, candidate, Totals(values=staged.totals, rounded=staged.rounded), gold.tolerances
+        ),
+    ]
+    checks += run_contract(gold.contract, Path(uri) if lake.settings.is_local else candidate, scope)
+    screened = screen_gold(lake, gold.name, candidate, gold.key, run_id, clock(), gold.anomalies)
+    gate = decide(scope, [*checks, *screened.checks], contract_required=True)
+    if run_id:
+        screened.keep(lake, gate)
+    return gate
+
+
+def curate(lake: Lake, staged: Staged, gate: GateReport | None) -> CurateReport:
+    """Commit an audited candidate; raises `GateClosed` where the gate did not open for it."""
+    if staged.fresh and (gate is None or not gate.open or gate.scope != f"gold.{staged.dataset}"):
+        raise GateClosed(
+            "The candidate was not let through.",
+            where=f"gold.{staged.dataset}",
+            do="read the gate's reasons; the table keeps its last good version.",
+        )
+    reference = commit_gold(lake, staged)
+    return CurateReport(table=reference, rows=staged.rows, changed=staged.changed, totals=staged.totals)
+
+
+def _rows(table: Table) -> pl.DataFrame | None:
+    """Return the rows of a gold table; None where its files are lost, for it can be made again from silver."""
+    try:
+        with reading(table.name):
+            return table.scan().collect()
+    except LakeUnusable:
+        return None
+
+
+def _holds(there: pl.DataFrame | None, candidate: pl.DataFrame, key: tuple[str, ...]) -> bool:
+    return there is not None and there.schema == candidate.schema and there.sort(key).equals(candidate)
+
+
+def _check_key(scope: str, candidate: pl.DataFrame, key: tuple[str, ...]) -> CheckReport:
+    """Check that every row has a key, and one of its own."""
+    duplicates = candidate.filter(pl.struct(key).is_duplicated()) if candidate.height else candidate
+    surplus = candidate.height - candidate.select(key).n_unique() if candidate.height else 0
+    nulls = candidate.filter(pl.any_horizontal(pl.col(name).is_null() for name in key))
+    told = [
+        f"{count} {what}, such as {key_shown(rows, key)}" if count else ""
+        for count, what, rows in (
+            (surplus, "duplicate keys", duplicates),
+            (nulls.height, "keys with a null", nulls),
+        )
+    ]
+    return CheckReport(
+        scope=scope,
+        name="key is unique",
+        kind="key",
+        outcome="failed" if surplus or nulls.height else "passed",
+        detail="; ".join(part for part in told if part),
+    )
+
+
+def key_shown(rows: pl.DataFrame, key: tuple[str, ...]) -> str:
+    """Return the keys of some rows as people read them."""
+    shown = rows.select(key).unique(maintain_order=True).head(_ROWS_SHOWN)
+    texts = (
+        "/".join(f"{name}={printable(value)}" for name, value in row.items())
+        for row in shown.iter_rows(named=True)
+    )
+    return ", ".join(texts)
+
+
+def printable(value: Any) -> str:
+    """Return a value as text without characters that a terminal or a log would take for its own."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(value))
+
+
+def _check_types(scope: str, there: Table, candidate: pl.DataFrame, retyped: tuple[str, ...]) -> CheckReport:
+    """Check that no column of the table is of a type that does not hold what its readers know it to hold."""
+    before = there.schema if there.transaction(CODE) else pl.Schema()
+    changed = [
+        f"{name} was {before[name]} and is {dtype}"
+        for name, dtype in candidate.schema.items()
+        if name in before and name not in retyped and not _follows(before[name], dtype)
+    ]
+    return CheckReport(
+        scope=scope,
+        name="columns keep their types",
+        kind="type",
+        outcome="failed" if changed else "passed",
+        detail=f"{'; '.join(changed)}: cast it back, give the column a new name, or name it in retyped"
+        if changed
+        else "",
+    )
+
+
+def _follows(before: pl.DataType, after: pl.DataType) -> bool:
+    """Tell whether a type holds whatever one of the same meaning did: the wider one, or one that is held by it."""
+    return wider(before, after) is not None

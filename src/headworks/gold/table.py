@@ -1,0 +1,173 @@
+"""Gold tables: a candidate is staged from pinned silver, audited there, and then replaces the table in one commit.
+
+What belongs here: staging and replacing. What does not: auditing, which happens in between, and transforms.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from pathlib import Path
+
+import polars as pl
+from pydantic import Field
+
+from headworks.bronze.consumed import id_number
+from headworks.names import OWN_IN_SILVER, check_dataset
+from headworks.reports import Report, TableRef
+from headworks.silver.quarantine import WRITER
+from headworks.silver.table import CHANGE, CHANGED_BY
+from headworks.storage.delta import AT, Table
+from headworks.storage.store import Lake
+from headworks.storage.translating import reading, refused_when_stale, translated
+
+CODE = "#code"
+
+
+class Pins(Report):
+    """The silver versions that all tables of one product are made from."""
+
+    tables: tuple[TableRef, ...]
+    changed_by: dict[str, int] = Field(
+        default_factory=dict,
+        description="By table, the random number of the commit that changed its rows last.",
+    )
+
+    def made_from(self, datasets: tuple[str, ...]) -> list[tuple[str, str, int, int]]:
+        """Return what names the rows of datasets: each table's id, its number of changes, who made the last one."""
+        pinned = [self.version_of(name) for name in sorted(datasets)]
+        return [(one.table, one.id, one.change, self.changed_by.get(one.table, 0)) for one in pinned]
+
+    def input_of(self, dataset: str) -> int:
+        """Return a number of 62 bits that names the rows of a dataset, and fits a transaction."""
+        return id_number(json.dumps(self.made_from((dataset,))))
+
+    def version_of(self, dataset: str) -> TableRef:
+        """Return the pinned version of a dataset."""
+        return next(table for table in self.tables if table.table == f"silver.{dataset}")
+
+
+class Staged(Report):
+    """A gold candidate: where it lies, what it was made from, and the version that it would replace."""
+
+    dataset: str
+    staging_id: str = Field(
+        description="Names the candidate by what it was made from: the same inputs, the same file."
+    )
+    base_version: int
+    inputs: dict[str, int]
+    code: int
+    rows: int
+    fresh: bool = False
+    """Made anew; otherwise the table is up to date and nothing was made."""
+    changed: bool = False
+    """Differs from what the table holds."""
+    totals: dict[str, str] = Field(default_factory=dict)
+    rounded: dict[str, float] = Field(
+        default_factory=dict, description="Of totals of floats: how far rounding alone may take them."
+    )
+
+
+def pin(lake: Lake, datasets: list[str]) -> Pins:
+    """Pin the newest silver version of each dataset."""
+    tables = [(name, lake.must_open("silver", name)) for name in datasets]
+    return Pins(
+        tables=tuple(
+            TableRef(
+                table=table.name,
+                version=table.version,
+                change=table.transaction(CHANGE),
+                uri=lake.uri("silver", name),
+                id=table.id,
+            )
+            for name, table in tables
+        ),
+        changed_by={table.name: table.transaction(CHANGED_BY) for _, table in tables},
+    )
+
+
+def pinned_inputs(lake: Lake, pins: Pins, datasets: tuple[str, ...]) -> dict[str, pl.LazyFrame]:
+    """Return the live rows of the pinned versions, without tombstones and provenance."""
+    frames = {}
+    for name in datasets:
+        table = lake.must_open("silver", name, pins.version_of(name).version)
+        business = [column for column in table.columns if column not in OWN_IN_SILVER]
+        frames[name] = table.scan().filter(~pl.col("_deleted")).select(business)
+    return frames
+
+
+def is_current(gold: Table | None, inputs: dict[str, int], code: int) -> bool:
+    """Tell whether a gold table was made from just these inputs by just this code, and holds what was made."""
+    if gold is None or gold.restored_since(gold.transaction(AT)) is not None:
+        return False
+    return gold.transaction(CODE) == code and all(
+        gold.transaction(input_id(name)) == change for name, change in inputs.items()
+    )
+
+
+def input_id(dataset: str) -> str:
+    """Name the transaction that carries which rows of an input a gold table was made from."""
+    return f"input:{dataset}"
+
+
+def staging_id(pins: Pins, datasets: tuple[str, ...], code: int, base_version: int) -> str:
+    """Name a candidate by what it is made from."""
+    made_from = json.dumps([pins.made_from(datasets), code, base_version])
+    return hashlib.blake2b(made_from.encode(), digest_size=10).hexdigest()
+
+
+def write_staged(lake: Lake, dataset: str, candidate: str, frame: pl.DataFrame) -> None:
+    """Write a candidate to the staging area, whole: a killed writer leaves no half of a file under its name."""
+    uri = staged_uri(lake, dataset, candidate)
+    with translated(uri):
+        if lake.settings.is_local:
+            Path(uri).parent.mkdir(parents=True, exist_ok=True)
+            partial = f"{uri}.{uuid.uuid4().hex}"
+            frame.write_parquet(partial)
+            Path(partial).replace(uri)
+        else:
+            frame.write_parquet(uri, storage_options=lake.settings.options())
+
+
+def read_staged(lake: Lake, dataset: str, candidate: str) -> pl.DataFrame:
+    """Read a candidate from the staging area."""
+    uri = staged_uri(lake, dataset, candidate)
+    with reading(uri):
+        return pl.read_parquet(uri, storage_options=lake.settings.options())
+
+
+def staged_uri(lake: Lake, dataset: str, candidate: str) -> str:
+    """Return where a candidate for a gold table lies."""
+    return f"{lake.settings.root}/_headworks/staging/{check_dataset(dataset)}/{candidate}.parquet"
+
+
+def commit_gold(lake: Lake, staged: Staged) -> TableRef:
+    """Replace a gold table by its audited candidate, or note that it is up to date with its inputs, in one commit.
+
+    Raises `CandidateStale` where anything was committed to the table since the candidate was staged.
+    """
+    table = lake.must_open("gold", staged.dataset, staged.base_version)
+    if not staged.fresh:
+        return gold_reference(lake, table, staged.dataset)
+    transactions = {input_id(name): change for name, change in staged.inputs.items()}
+    transactions[CODE] = staged.code
+    transactions[WRITER] = table.transaction(WRITER) + 1
+    transactions[CHANGE] = table.transaction(CHANGE) + (1 if staged.changed else 0)
+    with reading(table.name), refused_when_stale(table.name):
+        if staged.changed:
+            table.overwrite(read_staged(lake, staged.dataset, staged.staging_id), transactions)
+        else:
+            table.append(table.scan().head(0).collect(), transactions, retries=0)
+    return gold_reference(lake, table, staged.dataset)
+
+
+def gold_reference(lake: Lake, table: Table, dataset: str) -> TableRef:
+    """Name a version of a gold table."""
+    return TableRef(
+        table=table.name,
+        version=table.version,
+        change=table.transaction(CHANGE),
+        uri=lake.uri("gold", dataset),
+        id=table.id,
+    )

@@ -1,1 +1,0 @@
-"""What runs record about themselves: the report, the account, the ledger."""

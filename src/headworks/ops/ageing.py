@@ -1,0 +1,97 @@
+"""Which rows of a table are old enough to be deleted, and which must stay however old they are.
+
+What belongs here: that decision, for delta-rs and for Polars alike. What does not: deleting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from headworks.bronze.generations import ended_id
+from headworks.bronze.nested import taken_by_children
+from headworks.names import Layer
+from headworks.storage.delta import Table
+from headworks.storage.store import Lake
+
+_TIMES: dict[Layer, str] = {"bronze": "_ingested_at", "quarantine": "rejected_at"}
+_OPS_TIMES = ("finished_at", "checked_at", "at")
+
+AGEING: frozenset[Layer] = frozenset({*_TIMES, "ops"})
+"""The layers whose rows age; silver and gold say what is."""
+
+
+@dataclass(frozen=True)
+class Consumed:
+    """Rows of one bronze stream that silver has taken, less the batches that a rejected row came from."""
+
+    stream: str
+    upto: int
+    kept: tuple[int, ...]
+
+    def sql(self) -> str:
+        text = f"_stream = '{self.stream}' AND _sequence <= {self.upto}"
+        return (
+            f"({text} AND _sequence NOT IN ({', '.join(map(str, self.kept))}))" if self.kept else f"({text})"
+        )
+
+    def expression(self) -> pl.Expr:
+        taken = (pl.col("_stream") == self.stream) & (pl.col("_sequence") <= self.upto)
+        return taken & ~pl.col("_sequence").is_in(list(self.kept))
+
+
+@dataclass(frozen=True)
+class Expired:
+    """Rows that are old enough to go, as delta-rs and as Polars read it."""
+
+    column: str
+    before: datetime
+    consumed: tuple[Consumed, ...] | None = None
+
+    def sql(self) -> str:
+        old = f"{self.column} < '{self.before.isoformat()}'"
+        return (
+            old
+            if self.consumed is None
+            else f"{old} AND ({' OR '.join(each.sql() for each in self.consumed)})"
+        )
+
+    def expression(self) -> pl.Expr:
+        old = pl.col(self.column) < self.before
+        if self.consumed is None:
+            return old
+        return old & pl.any_horizontal(each.expression() for each in self.consumed)
+
+
+def expired_rows(lake: Lake, table: Table, layer: Layer, dataset: str, before: datetime) -> Expired | None:
+    """Return which rows are old enough to go; None where none may."""
+    if layer == "ops":
+        column = next((name for name in _OPS_TIMES if name in table.columns), None)
+        return Expired(column, before) if column else None
+    if layer == "quarantine":
+        return Expired(_TIMES[layer], before)
+    consumed = _consumed(lake, table, dataset)
+    return Expired(_TIMES[layer], before, consumed) if consumed else None
+
+
+def _consumed(lake: Lake, bronze: Table, dataset: str) -> tuple[Consumed, ...]:
+    silver = lake.open("silver", dataset)
+    if silver is None or silver.transaction(ended_id(dataset)) < bronze.transaction(ended_id(dataset)):
+        # A full read that silver has not taken yet looks for what it saw among all rows since it began.
+        return ()
+    kept: dict[str, list[int]] = {}
+    quarantine = lake.open("quarantine", dataset)
+    if quarantine is not None:
+        origins = (
+            quarantine.scan().select("_stream", "_sequence").unique().sort("_stream", "_sequence").collect()
+        )
+        for stream, sequence in origins.iter_rows():
+            kept.setdefault(stream, []).append(sequence)
+    children = taken_by_children(lake, dataset)
+
+    def upto(stream: str) -> int:
+        return min([silver.transaction(stream), *(taken.get(stream, 0) for taken in children)])
+
+    return tuple(Consumed(stream, upto(stream), tuple(kept.get(stream, ()))) for stream in bronze.streams())

@@ -1,0 +1,83 @@
+"""The run ledger: each run's report in ``ops.runs``, each check's outcome in ``ops.checks``.
+
+What belongs here: writing and reading those two tables. What does not: making reports.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+from pydantic import ValidationError
+
+from headworks.errors import LakeUnusable
+from headworks.reports import RunReport
+from headworks.storage.store import Lake
+
+RUNS = pl.Schema(
+    {
+        "run_id": pl.String(),
+        "flow": pl.String(),
+        "status": pl.String(),
+        "started_at": pl.Datetime("us", "UTC"),
+        "finished_at": pl.Datetime("us", "UTC"),
+        "report": pl.String(),
+    }
+)
+CHECKS = pl.Schema(
+    {
+        "run_id": pl.String(),
+        "checked_at": pl.Datetime("us", "UTC"),
+        "scope": pl.String(),
+        "name": pl.String(),
+        "kind": pl.String(),
+        "outcome": pl.String(),
+        "detail": pl.String(),
+        "severity": pl.String(),
+        "value": pl.Float64(),
+        "expected": pl.Float64(),
+    }
+)
+
+
+def record_run(lake: Lake, report: RunReport) -> None:
+    """Append a run's report and all of its checks; a second call for the same run is seen twice by readers."""
+    checks = [
+        {
+            "run_id": report.run_id,
+            "checked_at": report.finished_at,
+            **check.model_dump(),
+        }
+        for gate in report.gates
+        for check in gate.checks
+    ]
+    if checks:
+        lake.ensure("ops", "checks", CHECKS).append(pl.DataFrame(checks, schema=CHECKS), {})
+    row = {
+        "run_id": report.run_id,
+        "flow": report.flow,
+        "status": report.status,
+        "started_at": report.started_at,
+        "finished_at": report.finished_at,
+        "report": report.model_dump_json(),
+    }
+    lake.ensure("ops", "runs", RUNS).append(pl.DataFrame([row], schema=RUNS), {})
+
+
+def last_run(lake: Lake, flow: str) -> RunReport | None:
+    """Return the report of the flow's newest run; None where it never ran.
+
+    Raises `LakeUnusable` for a report that another version of headworks wrote and this one cannot read.
+    """
+    table = lake.open("ops", "runs")
+    if table is None:
+        return None
+    newest = table.scan().filter(pl.col("flow") == flow).sort("finished_at").tail(1).collect()
+    if not newest.height:
+        return None
+    try:
+        return RunReport.model_validate_json(newest.get_column("report").item())
+    except ValidationError as problem:
+        raise LakeUnusable(
+            f"The report of the newest run of {flow} cannot be read: another version of headworks wrote it.",
+            where=f"ops.runs, run {newest.get_column('run_id').item()}",
+            do="use the version here that runs the flow.",
+        ) from problem

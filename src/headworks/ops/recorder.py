@@ -1,0 +1,88 @@
+"""Collects what a run's steps report while the run goes on, so that a failed run is accounted for too.
+
+What belongs here: collecting. What does not: judging, rendering, storing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from headworks.names import Window
+from headworks.ports import Clock, system_clock
+from headworks.reports import (
+    CurateReport,
+    GateReport,
+    LandingReport,
+    PublishReport,
+    RefineReport,
+    ReplayReport,
+    RunReport,
+    RunStatus,
+)
+
+
+@dataclass
+class Recorder:
+    """The growing record of one run."""
+
+    run_id: str
+    flow: str
+    mode: str
+    lake: str
+    window: Window | None = None
+    clock: Clock = system_clock
+    landings: list[LandingReport] = field(default_factory=list)
+    refinements: list[RefineReport] = field(default_factory=list)
+    replays: list[ReplayReport] = field(default_factory=list)
+    gates: list[GateReport] = field(default_factory=list)
+    gold: list[CurateReport] = field(default_factory=list)
+    publications: list[PublishReport] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
+    started_at: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Note when the run began."""
+        self.started_at = self.clock()
+
+    def gate(self, gate: GateReport | None) -> None:
+        """Keep a gate's decision once, if one was made."""
+        if gate is not None and gate not in self.gates:
+            self.gates.append(gate)
+
+    def changed(self) -> bool:
+        """Tell whether anything that consumers see changed."""
+        return any(table.changed for table in self.gold) or any(p.changed for p in self.publications)
+
+    def landed(self) -> bool:
+        """Tell whether a run that makes no gold landed anything, or changed silver."""
+        grew = any(landing.landed + landing.refused for landing in self.landings)
+        return not self.gold and (grew or any(refined.changed for refined in self.refinements))
+
+    def has_silver(self) -> bool:
+        """Tell whether every refined dataset has a silver table, which a dry run on a new lake does not make."""
+        return all(refined.table.uri for refined in self.refinements)
+
+    def report(self, status: RunStatus, message: str = "") -> RunReport:
+        """Return the report of the run as it stands."""
+        window = self.window.model_dump(mode="json", exclude_none=True) if self.window else None
+        return RunReport.model_validate(
+            {
+                "run_id": self.run_id,
+                "flow": self.flow,
+                "mode": self.mode,
+                "status": status,
+                "message": message,
+                "started_at": self.started_at,
+                "finished_at": self.clock(),
+                "lake": self.lake,
+                "window": window,
+                "landings": tuple(self.landings),
+                "refinements": tuple(self.refinements),
+                "replays": tuple(self.replays),
+                "gates": tuple(self.gates),
+                "gold": tuple(self.gold),
+                "publications": tuple(self.publications),
+                "links": self.links,
+            }
+        )

@@ -1,0 +1,148 @@
+"""What the lake adds to alerts: examples of rejected rows, and what stopped no run but is to be seen.
+
+That is: tables that are not as usual, a quarantine that grows, an API that is left in peace.
+
+What belongs here: reading these for one run. What does not: the words of alerts (``headworks.ops.alerts``), and
+who is told how often (``incidents.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from headworks.bronze.resolutions import unresolved
+from headworks.ops.alerts import (
+    Alert,
+    Rejected,
+    breaker_alert,
+    breaker_incident,
+    quarantine_alert,
+    quarantine_incident,
+)
+from headworks.ops.breakers import LakeBreakers
+from headworks.ports import Clock, system_clock
+from headworks.reports import GateReport, RunReport
+from headworks.silver.quarantine import pending_rows, rejected_rows
+from headworks.sources.api.breaking import read_breaker
+from headworks.storage.store import Lake
+
+EXAMPLES = 3
+QUARANTINE_ROWS, QUARANTINE_SHARE = 100, 0.05
+"""More rejected rows than this, and than this share of silver's, are more than a few to be looked at some day."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a run shows beside its own end: what a person should be told of, and incidents that are over."""
+
+    alerts: tuple[Alert, ...]
+    over: tuple[str, ...]
+
+
+def seen(lake: Lake, report: RunReport, clock: Clock = system_clock) -> Seen:
+    """Return what a run shows of tables, quarantines and breakers."""
+    grown = [_quarantine(lake, one.dataset) for one in report.refinements]
+    breakers = [_breaker(LakeBreakers(lake), name, clock) for name in LakeBreakers(lake).names()]
+    both = [each for each in (*grown, *breakers) if each is not None]
+    return Seen(
+        (*warnings(lake, report), *(each for each in both if isinstance(each, Alert))),
+        (*quiet_tables(report), *(each for each in both if isinstance(each, str))),
+    )
+
+
+def rejected_examples(lake: Lake, report: RunReport) -> tuple[Rejected, ...]:
+    """Return up to three rows that a run rejected, of the dataset whose gate closed if one did."""
+    closed = {gate.scope for gate in report.gates if not gate.open}
+    refined = sorted(report.refinements, key=lambda one: f"silver.{one.dataset}" not in closed)
+    found: list[Rejected] = []
+    for one in refined:
+        if one.rejected and len(found) < EXAMPLES:
+            found += _rejected(lake, one.dataset, report.run_id)
+    return tuple(found[:EXAMPLES])
+
+
+def warnings(lake: Lake, report: RunReport) -> tuple[Alert, ...]:
+    """Return an alert for each table whose candidate was let through with warnings: one incident a table."""
+    return tuple(
+        _warning(lake, report, gate)
+        for gate in report.gates
+        if gate.open and any(check.outcome == "warned" for check in gate.checks)
+    )
+
+
+def quiet_tables(report: RunReport) -> tuple[str, ...]:
+    """Return the incidents of tables that a run checked without a warning: they are over, if they were open."""
+    return tuple(
+        incident_of(gate.scope)
+        for gate in report.gates
+        if gate.open and all(check.outcome != "warned" for check in gate.checks)
+    )
+
+
+def incident_of(scope: str) -> str:
+    """Name the incident of warnings about a table: whatever warns, it is one until a run passes without."""
+    return f"warnings of {scope}"
+
+
+def _quarantine(lake: Lake, dataset: str) -> Alert | str:
+    """Return the alert about a dataset's quarantine, or the incident's name where it is small enough."""
+    silver = lake.open("silver", dataset)
+    rejected = rejected_rows(lake, dataset, silver)
+    if silver is None or rejected is None or _count(rejected) <= QUARANTINE_ROWS:
+        return quarantine_incident(dataset)
+    waiting, rows = _count(unresolved(lake, dataset, rejected)), _count(silver.scan())
+    if waiting <= max(QUARANTINE_ROWS, QUARANTINE_SHARE * rows):
+        return quarantine_incident(dataset)
+    return quarantine_alert(dataset, waiting, rows)
+
+
+def _breaker(store: LakeBreakers, api: str, clock: Clock) -> Alert | str | None:
+    """Return the alert about an open breaker, the incident's name of a closed one, and nothing of one in between."""
+    found = read_breaker(store, api)
+    stands = found.stands(clock())
+    if stands == "closed":
+        return breaker_incident(api)
+    if stands == "open" and found.closed_until is not None:
+        return breaker_alert(api, f"{found.closed_until:%Y-%m-%d %H:%M:%S}", found.reason)
+    return None
+
+
+def _count(rows: pl.LazyFrame) -> int:
+    return int(rows.select(pl.len()).collect().item())
+
+
+def _warning(lake: Lake, report: RunReport, gate: GateReport) -> Alert:
+    warned = [check for check in gate.checks if check.outcome == "warned"]
+    layer, _, dataset = gate.scope.partition(".")
+    rejected = next((one.rejected for one in report.refinements if one.dataset == dataset), 0)
+    details = [f"{check.name}: {check.detail}" for check in warned]
+    if layer == "silver" and rejected:
+        details.append(f"{rejected:,} rows were rejected")
+    return Alert(
+        incident=incident_of(gate.scope),
+        kind="anomaly warned",
+        title=f"{report.flow}: {gate.scope} was let through, but is not as usual",
+        details=tuple(details),
+        examples=tuple(each.shown() for each in _rejected(lake, dataset, report.run_id))
+        if layer == "silver" and rejected
+        else (),
+        do=f"look at it. If it is known, say so: headworks anomaly accept {gate.scope} --check {warned[0].name!r} "
+        "--from DAY --to DAY --reason WHY --by YOU. If it is a fault, label it: headworks anomaly label.",
+        link=next(iter(report.links.values()), ""),
+    )
+
+
+def _rejected(lake: Lake, dataset: str, run_id: str) -> list[Rejected]:
+    """Return rows that a run rejected, whether silver named its try or not."""
+    silver = lake.open("silver", dataset)
+    found: list[Rejected] = []
+    for rows in (pending_rows(lake, dataset, silver), rejected_rows(lake, dataset, silver)):
+        if rows is not None:
+            mine = rows.filter(pl.col("run_id") == run_id).sort("_sequence", "_row").head(EXAMPLES).collect()
+            found += [
+                Rejected(dataset, tuple(row["reasons"]), row["record"] or "")
+                for row in mine.iter_rows(named=True)
+            ]
+    return found[:EXAMPLES]

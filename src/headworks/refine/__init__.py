@@ -1,1 +1,0 @@
-"""From bronze to silver and from silver to gold: parse, cast, judge, deduplicate, compare, merge, curate."""

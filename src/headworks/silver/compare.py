@@ -1,0 +1,273 @@
+"""Versions of a key: which is the newest, and what it means for what silver has.
+
+The newest version of a key has the largest (source cursor, arrival, read time, stream, sequence, row number), so the
+order in which versions are refined does not matter. A deletion that comes without a cursor, from the source or from a
+full read, ends all that arrived until then: what arrived earlier does not count, however large its cursor is. Pure
+functions from frames to frames.
+
+What belongs here: comparing one version of each key with what is there. What does not: histories (``history.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import reduce
+
+import polars as pl
+
+from headworks.silver.dataset import ARRIVAL, CURSOR, DELETED, PROVENANCE, VOID
+
+_BOUNDED = {pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64(), pl.Date(), pl.String()}
+
+STATE = "_state"
+INSERT, UPDATE, CLOSING, SAME, OLDER, RAISED = range(6)
+"""What a candidate means for silver: new, changed, the same read later, the same, older than what is there, older and
+with a deletion that silver's row outlives, but has to remember."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a range means for silver: rows to insert and to update, and how many change nothing.
+
+    ``closings`` are rows that keep their values: they were read again later, or the end of their time moved.
+    ``marked`` has all candidates, with a column ``_state`` for what each of them means. ``removed`` are rows of silver,
+    by their keys, that have to go, and ``added`` how many rows silver has then that it did not have, where that is not
+    the number of inserts.
+    """
+
+    inserts: pl.DataFrame
+    updates: pl.DataFrame
+    superseded: int
+    unchanged: int
+    closings: pl.DataFrame = field(default_factory=pl.DataFrame)
+    marked: pl.DataFrame = field(default_factory=pl.DataFrame)
+    removed: pl.DataFrame = field(default_factory=pl.DataFrame)
+    added: int | None = None
+
+    @property
+    def fresh(self) -> pl.DataFrame:
+        """The rows whose values silver does not have."""
+        return pl.concat([self.inserts, self.updates])
+
+    @property
+    def changes(self) -> pl.DataFrame:
+        """The rows that a merge has to carry."""
+        return pl.concat([self.inserts, self.updates, *([self.closings] if self.closings.height else [])])
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether silver stays as it is."""
+        return self.changes.is_empty() and self.removed.is_empty()
+
+    @property
+    def growth(self) -> int:
+        """How many rows silver has more when this was merged."""
+        return (self.inserts.height if self.added is None else self.added) - self.removed.height
+
+
+def newest(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
+    """Return the newest version of each key; one that arrived before a deletion without a cursor is a tombstone."""
+    marked = with_voids(rows)
+    found = marked.sort(list(PROVENANCE), nulls_last=False).unique(
+        subset=list(key), keep="last", maintain_order=True
+    )
+    voids = _voids(marked, key)
+    if voids.is_empty():
+        return found
+    ended = found.drop(VOID).join(voids, on=list(key), how="left", maintain_order="left")
+    return ended.with_columns(pl.col(DELETED) | _ended(ARRIVAL, VOID)).select(marked.columns)
+
+
+def first(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
+    """Return the version of each key that arrived first, since its last deletion if there was any."""
+    marked = with_voids(rows).with_columns(
+        pl.when(DELETED).then(pl.max_horizontal(ARRIVAL, VOID)).otherwise(VOID).alias(VOID)
+    )
+    ordered = marked.sort([name for name in PROVENANCE if name != CURSOR])
+    voids = _voids(marked, key)
+    if not voids.is_empty():
+        ordered = ordered.drop(VOID).join(voids, on=list(key), how="left", maintain_order="left")
+    alive = ordered.filter(~pl.col(DELETED) & ~_ended(ARRIVAL, VOID))
+    began = alive.unique(subset=list(key), keep="first", maintain_order=True)
+    gone = ordered.join(began, on=list(key), how="anti").unique(
+        subset=list(key), keep="last", maintain_order=True
+    )
+    found = pl.concat([began, gone.with_columns(pl.lit(True).alias(DELETED))])
+    return found.select(marked.columns)
+
+
+def with_voids(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows that know until when what arrived of their keys is void: a deletion without a cursor says so."""
+    missing = {DELETED: pl.lit(False), VOID: pl.lit(None, dtype=pl.Int64)}
+    marked = rows.with_columns(
+        value.alias(name) for name, value in missing.items() if name not in rows.columns
+    )
+    told = pl.when(floating()).then(pl.max_horizontal(ARRIVAL, VOID)).otherwise(VOID)
+    return marked.with_columns(told.alias(VOID))
+
+
+def floating() -> pl.Expr:
+    """Tell which rows are deletions without a cursor: they end what arrived until then."""
+    return pl.col(DELETED) & pl.col(CURSOR).is_null()
+
+
+def compare(
+    candidates: pl.DataFrame,
+    silver: pl.LazyFrame,
+    key: tuple[str, ...],
+    *,
+    keep_first: bool = False,
+    as_versions: bool = False,
+) -> Comparison:
+    """Compare candidates, one for each key, with silver's rows of the same keys.
+
+    Superseded: silver has a newer version, or knows of a deletion since. Unchanged: silver has the same values. Both
+    leave silver as it is. With ``keep_first`` a key that silver has is not changed again, but for its deletion and its
+    return. A tombstone takes over the values that silver has. ``as_versions`` compares for a history, whose tombstones
+    have no values. Rows that are the same and were read later are unchanged, and returned as ``closings`` too: where
+    something may yet come that lies between both readings, silver has to know of the later one, or the older would win.
+    """
+    candidates = with_voids(candidates)
+    order = list(candidates.columns)
+    values = [name for name in order if name not in PROVENANCE]
+    keys = candidates.lazy().select(key)
+    if VOID not in silver.collect_schema():
+        silver = silver.with_columns(pl.lit(None, dtype=pl.Int64).alias(VOID))
+    near = silver.filter(_within(candidates, key[0]))
+    there = near.join(keys, on=list(key), how="semi").select(*values, *PROVENANCE).collect()
+    joined = candidates.join(there, on=list(key), how="left", suffix=_THERE, maintain_order="left")
+    compared = [name for name in values if name not in {*key, DELETED, VOID}]
+    rules = _first_wins() if keep_first else _newest_wins(as_versions=as_versions)
+    judged = joined.with_columns(rules.known.alias("_known"), rules.wins.alias("_wins")).with_columns(
+        (pl.col("_known") & ~pl.col("_wins") & _further()).alias("_raises"),
+    )
+    # Where the candidate loses, but brings a deletion that silver does not know of, silver's row goes on with that.
+    stays = pl.col("_raises")
+    void = pl.max_horizontal(VOID, _there(VOID))
+    killed = stays & ~_there(DELETED) & _ended(_THERE_ARRIVAL, void)
+    taken = rules.taken | stays
+    made = judged.with_columns(
+        *(pl.when(taken).then(_there(name)).otherwise(pl.col(name)).alias(name) for name in compared),
+        *(
+            pl.when(stays).then(_there(name)).otherwise(pl.col(name)).alias(name)
+            for name in (CURSOR, ARRIVAL)
+        ),
+        *(
+            pl.when(stays & ~killed).then(_there(name)).otherwise(pl.col(name)).alias(name)
+            for name in PROVENANCE
+            if name not in {CURSOR, ARRIVAL}
+        ),
+        void.alias(VOID),
+        pl.when(stays)
+        .then(_there(DELETED) | killed)
+        .otherwise(pl.col(DELETED) | _ended(ARRIVAL, void))
+        .alias(DELETED),
+        killed.alias("_killed"),
+    )
+    equal = pl.all_horizontal(pl.col(name).eq_missing(_there(name)) for name in [*compared, DELETED])
+    provenance = pl.all_horizontal(pl.col(name).eq_missing(_there(name)) for name in (*PROVENANCE, VOID))
+    known, wins = pl.col("_known"), pl.col("_wins")
+    state = (
+        pl.when(~known)
+        .then(INSERT)
+        .when(pl.col("_killed"))
+        .then(UPDATE)
+        .when(pl.col("_raises"))
+        .then(RAISED)
+        .when(~wins)
+        .then(pl.when(equal & pl.lit(keep_first)).then(SAME).otherwise(OLDER))
+        .when(~equal)
+        .then(UPDATE)
+        .when(provenance)
+        .then(SAME)
+        .otherwise(CLOSING)
+    )
+    marked = made.select(*order, state.cast(pl.Int8).alias(STATE))
+    states = marked.get_column(STATE)
+
+    def those(*which: int) -> pl.DataFrame:
+        return marked.filter(states.is_in(which)).select(order)
+
+    return Comparison(
+        inserts=those(INSERT),
+        updates=those(UPDATE),
+        superseded=int(states.is_in([OLDER, RAISED]).sum()),
+        unchanged=int(states.is_in([SAME, CLOSING]).sum()),
+        closings=those(CLOSING, RAISED),
+        marked=marked,
+    )
+
+
+_THERE = "_there"
+_THERE_ARRIVAL = f"{ARRIVAL}{_THERE}"
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """Which candidates silver knows, which of them win over its row, and which take over its values."""
+
+    known: pl.Expr
+    wins: pl.Expr
+    taken: pl.Expr
+
+
+def _newest_wins(*, as_versions: bool) -> _Rules:
+    known = _there(DELETED).is_not_null()
+    void = _ended(ARRIVAL, _there(VOID)) & ~floating()
+    return _Rules(known, known & ~void & _not_older(), known & pl.col(DELETED) & pl.lit(not as_versions))
+
+
+def _first_wins() -> _Rules:
+    """A row that is there stays, until it is deleted; what arrives after that begins again.
+
+    Of a key that a full read did not show, and that is shown again, the first values stay: nobody changed them.
+    """
+    known, gone, dead = _there(DELETED).is_not_null(), _there(DELETED), pl.col(DELETED)
+    later = (pl.col(ARRIVAL) > _there(ARRIVAL)) & ~_ended(ARRIVAL, _there(VOID))
+    ended = _ended(_THERE_ARRIVAL, pl.col(VOID))
+    wins = known & later & pl.when(dead).then(~gone).otherwise(gone | ended)
+    inferred = gone & (_there("_sequence") == 0) & ~_ended(_THERE_ARRIVAL, pl.col(VOID))
+    return _Rules(known, wins, known & (dead | inferred))
+
+
+def _there(name: str) -> pl.Expr:
+    return pl.col(f"{name}{_THERE}")
+
+
+def _further() -> pl.Expr:
+    """Tell which candidates bring a deletion that lies after those that silver's row knows of."""
+    return (pl.col(VOID) > _there(VOID)).fill_null(value=False) | (
+        pl.col(VOID).is_not_null() & _there(VOID).is_null()
+    )
+
+
+def _ended(arrival: str, void: pl.Expr | str) -> pl.Expr:
+    """Tell which rows arrived before the deletion of their key."""
+    until = pl.col(void) if isinstance(void, str) else void
+    return (pl.col(arrival) <= until).fill_null(value=False)
+
+
+def _voids(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
+    told = rows.filter(pl.col(VOID).is_not_null())
+    return told.group_by(list(key)).agg(pl.col(VOID).max())
+
+
+def _within(candidates: pl.DataFrame, name: str) -> pl.Expr:
+    """Bound the rows of silver by the candidates' keys: files and parts of files without any of them are not read."""
+    values = candidates.get_column(name)
+    if values.is_empty() or values.dtype not in _BOUNDED:
+        return pl.lit(True)
+    return pl.col(name).is_between(
+        pl.lit(values.min(), dtype=values.dtype), pl.lit(values.max(), dtype=values.dtype)
+    )
+
+
+def _not_older() -> pl.Expr:
+    """Compare provenance lexicographically: true where the candidate is newer than, or as new as, silver's row."""
+
+    def step(rest: pl.Expr, name: str) -> pl.Expr:
+        here, there = pl.col(name), _there(name)
+        larger = (here > there).fill_null(value=False) | (here.is_not_null() & there.is_null())
+        return larger | (here.eq_missing(there) & rest)
+
+    return reduce(step, reversed(list(PROVENANCE)), pl.lit(True))

@@ -1,0 +1,176 @@
+"""Rows of bronze, judged: by rules, by references, and again where they waited for a parent.
+
+What belongs here: what is accepted, what is rejected and why, and what quarantine keeps of it. What does not: what
+accepted rows mean for silver.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from headworks.bronze.resolutions import unresolved
+from headworks.quality.rules import REASONS, Verdict, all_among, judge
+from headworks.silver.dataset import ORIGIN, Dataset
+from headworks.silver.parse import (
+    UNREADABLE,
+    key_text,
+    parse,
+    raw_records,
+    readable,
+    refused,
+    tombstones,
+    without_future,
+)
+from headworks.silver.quarantine import SCHEMA, rejected_rows
+from headworks.silver.references import parents_elsewhere, split_orphans
+from headworks.silver.table import Pending, read_range
+from headworks.silver.versions import compare_with, in_silver_types, latest_versions
+from headworks.silver.work import Refinement
+from headworks.sources.base import PLACE, REFUSED
+from headworks.storage.delta import Table
+
+_NOTED = (*ORIGIN, "key", "reasons")
+"""What is noted of a row that waits no longer."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A pending range, judged: its rows, newest accepted versions, rejected rows with reasons, and counts.
+
+    ``waits`` are the keys that still wait for a parent, and ``settled`` the rows of the quarantine that no longer do.
+    """
+
+    rows: pl.DataFrame
+    candidates: pl.DataFrame
+    rejected: pl.DataFrame
+    landed: int
+    good: int
+    warned: dict[str, int]
+    released: int
+    waits: pl.DataFrame
+    settled: pl.DataFrame
+    elsewhere: int
+
+    @property
+    def waiting(self) -> int:
+        """How many keys wait for the row that they refer to."""
+        return self.waits.height
+
+
+def judge_rows(work: Refinement, dataset: Dataset, rows: pl.DataFrame) -> tuple[Verdict, Verdict]:
+    """Judge bronze rows by the rules, and what passes by the references; tombstones pass with nothing but a key."""
+    parsed = without_future(parse(rows, dataset), dataset, latest_cursor(work, dataset))
+    gone = tombstones(parsed, dataset)
+    verdict = judge(parsed.filter(~gone), dataset.schema, UNREADABLE, dataset.warnings)
+    linked = split_orphans(work.lake, dataset, verdict.good)
+    return verdict, replace(linked, good=pl.concat([linked.good, parsed.filter(gone)]))
+
+
+def judge_range(
+    work: Refinement,
+    dataset: Dataset,
+    bronze: Table,
+    silver: Table,
+    todo: Pending,
+    *,
+    releases: bool = True,
+) -> Judged:
+    rows = read_range(bronze, todo)
+    verdict, linked = judge_rows(work, dataset, readable(rows.lazy()).collect())
+    again = _judged_again(work, dataset, bronze if releases else None, silver, verdict.good)
+    good = in_silver_types(pl.concat([linked.good, again.released]).drop(UNREADABLE), silver)
+    judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, *dataset.key, REASONS)
+    rejected = with_refused(judged, rows)
+    return Judged(
+        rows=rows,
+        candidates=latest_versions(good, dataset),
+        rejected=rejected,
+        landed=rows.height,
+        good=good.height,
+        warned=verdict.warned,
+        released=again.released.height,
+        waits=pl.concat([again.waiting, linked.rejected.select(dataset.key)]).unique(),
+        settled=again.settled,
+        elsewhere=parents_elsewhere(dataset, linked.rejected),
+    )
+
+
+def with_refused(rejected: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Add the records that their source refused: the reason is the source's, and the key is not known."""
+    told = refused(rows)
+    if told.is_empty():
+        return rejected
+    reasons = told.select(*ORIGIN, pl.concat_list(REFUSED).alias(REASONS))
+    return pl.concat([rejected, reasons], how="diagonal")
+
+
+@dataclass(frozen=True)
+class _Again:
+    """Rows that waited for a parent, judged again: those that silver can take now, and the keys that wait on.
+
+    ``settled`` are those that wait no longer: silver can take them, or has them or a newer version by now.
+    """
+
+    released: pl.DataFrame
+    waiting: pl.DataFrame
+    settled: pl.DataFrame
+
+
+def _judged_again(
+    work: Refinement, dataset: Dataset, bronze: Table | None, silver: Table, judged: pl.DataFrame
+) -> _Again:
+    """Judge again the rows that wait for a parent; without ``bronze`` none is looked for.
+
+    Whether a row was released is read off silver: what is noted about it comes after the commit, and may be missing.
+    """
+    none = judged.clear()
+    nothing = _Again(
+        none, none.select(dataset.key), pl.DataFrame(schema={name: SCHEMA[name] for name in _NOTED})
+    )
+    kept = rejected_rows(work.lake, dataset.name, silver) if dataset.references else None
+    if kept is None or bronze is None:
+        return nothing
+    is_waiting = all_among("reasons", dataset.waiting_reasons)
+    waiting = unresolved(work.lake, dataset.name, kept.filter(is_waiting)).select(_NOTED).collect()
+    if waiting.is_empty():
+        return nothing
+    rows = bronze.scan().join(waiting.lazy(), on=list(ORIGIN), how="semi").collect()
+    verdict = judge(parse(rows, dataset), dataset.schema, UNREADABLE, dataset.warnings)
+    newest = latest_versions(in_silver_types(verdict.good.drop(UNREADABLE), silver), dataset)
+    fresh = compare_with(silver, newest, dataset).fresh.select(ORIGIN)
+    linked = split_orphans(work.lake, dataset, verdict.good.join(fresh, on=list(ORIGIN), how="semi"))
+    known = newest.select(ORIGIN).join(fresh, on=list(ORIGIN), how="anti")
+    settled = pl.concat([known, linked.good.select(ORIGIN)])
+    return _Again(
+        linked.good,
+        linked.rejected.select(dataset.key),
+        waiting.join(settled, on=list(ORIGIN), how="semi"),
+    )
+
+
+def quarantined(work: Refinement, dataset: Dataset, judged: Judged) -> pl.DataFrame:
+    """Return rejected rows as quarantine keeps them, each with its raw record out of bronze."""
+    rejected = judged.rejected
+    raw = judged.rows.join(rejected.select(ORIGIN), on=list(ORIGIN), how="semi")
+    place = [
+        pl.col(name) if name in raw.columns else pl.lit(None, dtype=dtype).alias(name)
+        for name, dtype in PLACE.items()
+    ]
+    records = raw.select(*ORIGIN, "_ingested_at", *place).with_columns(
+        pl.Series("record", raw_records(raw, dataset), dtype=pl.String)
+    )
+    told = rejected.with_columns(
+        key_text(rejected, dataset.key),
+        pl.col(REASONS).alias("reasons"),
+        pl.lit(work.run_id).alias("run_id"),
+        pl.lit(work.clock(), dtype=pl.Datetime("us", "UTC")).alias("rejected_at"),
+    )
+    return told.join(records, on=list(ORIGIN), how="left", maintain_order="left")
+
+
+def latest_cursor(work: Refinement, dataset: Dataset) -> datetime:
+    """Return the latest moment that a cursor may have now."""
+    return work.clock() + timedelta(hours=dataset.anomalies.future_hours)

@@ -1,0 +1,137 @@
+"""The table of rejected rows, each with its raw record, its reasons and its origin.
+
+Rejected rows and the silver commit that they belong to are in two tables, so no single commit holds both. Each try
+to commit silver has a number (silver's writer number, plus one) and a random token. Its rejected rows are written
+first and carry both; silver's commit then names the token. Rows of a try that silver did not name do not count, and the
+next try takes them away. Every try commits here even when it rejects nothing, so that a try that slept through another
+one finds its snapshot stale.
+
+What belongs here: that protocol, and reading the rows that count. What does not: deciding what is rejected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from headworks.bronze.consumed import check_not_restored
+from headworks.errors import CandidateStale, LakeUnusable
+from headworks.sources.base import PLACE
+from headworks.storage.delta import Table
+from headworks.storage.store import Lake
+from headworks.storage.translating import reading, refused_when_stale
+
+SCHEMA = pl.Schema(
+    {
+        "_stream": pl.String(),
+        "_sequence": pl.Int64(),
+        "_row": pl.Int64(),
+        "_ingested_at": pl.Datetime("us", "UTC"),
+        **PLACE,
+        "key": pl.String(),
+        "reasons": pl.List(pl.String()),
+        "record": pl.String(),
+        "run_id": pl.String(),
+        "rejected_at": pl.Datetime("us", "UTC"),
+        "_writer": pl.Int64(),
+        "_try": pl.Int64(),
+    }
+)
+TRY = "#try"
+WRITER = "#writer"
+QUARANTINED = "#quarantined"
+"""In silver: the writer number of the quarantine that holds the rejected rows of the try that was committed."""
+
+
+@dataclass(frozen=True)
+class Try:
+    """One try to commit silver: the writer number that it would take, its token, and the last committed try.
+
+    ``quarantined`` is the quarantine's writer number once the rejected rows are there.
+    """
+
+    writer: int
+    token: int
+    last_token: int
+    quarantined: int = 0
+
+
+def next_try(silver: Table, token: int) -> Try:
+    """Return the try that would follow the commits of a silver table version."""
+    return Try(
+        writer=silver.transaction(WRITER) + 1,
+        token=token,
+        last_token=silver.transaction(TRY),
+    )
+
+
+def put_rejected(lake: Lake, dataset: str, attempt: Try, rows: pl.DataFrame | pl.LazyFrame) -> Try:
+    """Write the rejected rows of a try, take away those of earlier tries that silver never named, and return the try.
+
+    Raises `CandidateStale` where another run wrote to the quarantine since it was opened, or committed silver since it
+    was read; `LakeUnusable` where the quarantine lacks what was written for a try that silver named.
+    """
+    table = lake.ensure("quarantine", dataset, SCHEMA)
+    # Only now: who commits silver after this has written to the quarantine after it was opened here, or is named by it.
+    _check_last(lake.open("silver", dataset), table, attempt)
+    frame = rows.with_columns(
+        pl.lit(attempt.writer, dtype=pl.Int64).alias("_writer"),
+        pl.lit(attempt.token, dtype=pl.Int64).alias("_try"),
+    ).select(list(SCHEMA))
+    with reading(table.name), refused_when_stale(table.name):
+        _take_away_unnamed(table, attempt)
+        table.append(frame, {WRITER: table.transaction(WRITER) + 1}, retries=0)
+    return replace(attempt, quarantined=table.transaction(WRITER))
+
+
+def _check_last(silver: Table | None, quarantine: Table, attempt: Try) -> None:
+    if silver is not None and silver.transaction(WRITER) >= attempt.writer:
+        raise CandidateStale(
+            "Another run committed silver while this one judged its rows, so they were not kept.",
+            where=silver.name,
+            do="nothing: the step is repeated from the newest version.",
+        )
+    check_not_restored(quarantine)
+    if silver is not None and silver.transaction(QUARANTINED) > quarantine.transaction(WRITER):
+        raise LakeUnusable(
+            "The quarantine is older than silver, as after a partial restore: rejected rows that silver counts are not "
+            "in it.",
+            where=quarantine.name,
+            do="restore it from the moment of silver or a later one. If it is lost, move silver away too: both are "
+            "made again from bronze.",
+        )
+
+
+def rejected_rows(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame | None:
+    """Return the rejected rows that count for a silver table version; None where nothing was ever rejected."""
+    table = lake.open("quarantine", dataset)
+    if table is None:
+        return None
+    writer = silver.transaction(WRITER) if silver else 0
+    token = silver.transaction(TRY) if silver else 0
+    return table.scan().filter(
+        (pl.col("_writer") < writer) | ((pl.col("_writer") == writer) & (pl.col("_try") == token))
+    )
+
+
+def pending_rows(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame | None:
+    """Return the rejected rows of tries that silver has not named: after a closed gate, what it was closed for."""
+    table = lake.open("quarantine", dataset)
+    if table is None:
+        return None
+    unnamed = table.scan().filter(pl.col("_writer") > (silver.transaction(WRITER) if silver else 0))
+    return unnamed.sort("rejected_at").unique(
+        ["_stream", "_sequence", "_row"], keep="last", maintain_order=True
+    )
+
+
+def _take_away_unnamed(table: Table, attempt: Try) -> None:
+    last = attempt.writer - 1
+    unnamed = (pl.col("_writer") == last) & (pl.col("_try") != attempt.last_token)
+    if table.scan().filter(unnamed).head(1).collect().is_empty():
+        return
+    table.delete(
+        f"_writer = {last} AND _try <> {attempt.last_token}",
+        {WRITER: table.transaction(WRITER) + 1},
+    )

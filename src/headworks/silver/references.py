@@ -1,0 +1,114 @@
+"""References between datasets: rows whose parents are in silver and agree with them, and rows that have to wait.
+
+What belongs here: that division, and which rows wait for no fault of theirs. What does not: keeping the waiting rows,
+which quarantine does.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from headworks.errors import SettingsError
+from headworks.names import window_of
+from headworks.quality.rules import REASONS, Verdict, all_among
+from headworks.silver.dataset import CURRENT, DELETED, Dataset, Reference
+from headworks.storage.exact import exactly, same_kind
+from headworks.storage.store import Lake
+
+
+def split_orphans(lake: Lake, dataset: Dataset, rows: pl.DataFrame) -> Verdict:
+    """Divide ``rows`` into those whose parents are all in silver and agree, and those with the reasons why not.
+
+    Raises `SettingsError` where a row is to be held against a parent that its reference does not name alone.
+    """
+    if not dataset.references or rows.is_empty():
+        return Verdict(
+            rows,
+            rows.head(0).with_columns(pl.lit([], dtype=pl.List(pl.String)).alias(REASONS)),
+        )
+    marked = rows
+    for number, reference in enumerate(dataset.references):
+        parents = _in_types_of(rows, _live_parents(lake, dataset, reference), reference)
+        marked = marked.join(
+            parents.with_columns(pl.lit(True).alias(f"_parent{number}")),
+            on=list(reference.columns),
+            how="left",
+            maintain_order="left",
+        )
+    missing = [
+        pl.when(pl.col(f"_parent{number}").is_null() & ~_refers_to_nothing(dataset, reference)).then(
+            pl.lit(reference.reason)
+        )
+        for number, reference in enumerate(dataset.references)
+    ]
+    # Without its parent a row has nulls to be held against, which pass: it is told that the parent is missing, alone.
+    apart = [pl.when(~one.holds).then(pl.lit(one.reason)) for one in dataset.agreements]
+    told = marked.with_columns(pl.concat_list(*missing, *apart).list.drop_nulls().alias(REASONS)).select(
+        *rows.columns, REASONS
+    )
+    linked = pl.col(REASONS).list.len() == 0
+    return Verdict(told.filter(linked).drop(REASONS), told.filter(~linked))
+
+
+def _in_types_of(rows: pl.DataFrame, parents: pl.DataFrame, reference: Reference) -> pl.DataFrame:
+    """Return parents with keys in the types of the rows that refer to them; one that does not fit has no child."""
+    pairs = {name: (parents.schema[name], rows.schema[name]) for name in reference.columns}
+    if apart := [
+        f"{name} is {there} and its parent's key {here}"
+        for name, (here, there) in pairs.items()
+        if not same_kind(here, there)
+    ]:
+        raise SettingsError(
+            f"Rows cannot be compared with {reference.parent}: {'; '.join(apart)}.",
+            where="",
+            do="declare both in the same type.",
+        )
+    typed = parents.with_columns(exactly(pl.col(name), *both).alias(name) for name, both in pairs.items())
+    return typed.drop_nulls(reference.columns)
+
+
+def _refers_to_nothing(dataset: Dataset, reference: Reference) -> pl.Expr:
+    if not dataset.is_optional(reference):
+        return pl.lit(value=False)
+    return pl.any_horizontal(pl.col(name).is_null() for name in reference.columns)
+
+
+def parents_elsewhere(dataset: Dataset, rejected: pl.DataFrame) -> int:
+    """Count the rejected rows of windows that lack a parent and nothing else: it may lie in another window.
+
+    A window has what changed last in its time. Of an order placed in one and shipped in the next, the lines lie in the
+    first and the order in the second.
+    """
+    streams = rejected.get_column("_stream").unique()
+    windows = [stream for stream in streams if window_of(stream)]
+    lacks_parents = all_among(REASONS, dataset.missing_reasons)
+    return rejected.filter(pl.col("_stream").is_in(windows) & lacks_parents).height
+
+
+def _live_parents(lake: Lake, dataset: Dataset, reference: Reference) -> pl.DataFrame:
+    """Return the keys of a reference's parents as the row names them, with the columns that rows are held against."""
+    table = lake.must_open("silver", reference.parent)
+    pairs = zip(reference.parent_columns, reference.columns, strict=True)
+    keys = [pl.col(column).alias(name) for column, name in pairs]
+    live = table.scan().filter(~pl.col(DELETED))
+    compared = dataset.compared_columns(reference.parent)
+    if not compared:
+        return live.select(keys).unique().collect()
+    present = live.collect_schema().names()
+    if unknown := sorted({*compared} - {*present}):
+        raise SettingsError(
+            f"{reference.parent} has no column {', '.join(unknown)} to compare with.",
+            where=dataset.name,
+            do=f"name some of its columns: {', '.join(name for name in present if not name.startswith('_'))}.",
+        )
+    if CURRENT in present:
+        live = live.filter(pl.col(CURRENT))
+    named = [pl.col(name).alias(f"{reference.parent}.{name}") for name in compared]
+    parents = live.select(*keys, *named).collect()
+    if parents.select(reference.columns).is_duplicated().any():
+        raise SettingsError(
+            f"{', '.join(reference.parent_columns)} is no key of {reference.parent}: which row is meant?",
+            where=dataset.name,
+            do="refer to a key.",
+        )
+    return parents

@@ -1,0 +1,213 @@
+"""Replaying the quarantine: kept rows are judged again, and those that pass now become silver, exactly once.
+
+A row is judged again from bronze, by its origin, under the rules as they are now. What passes goes the way of every
+silver commit: a try, a gate, the merge, all from the compared snapshot. So a replay that is killed or repeated,
+or that runs beside another one, makes the same silver as a first run under the new rules would have made. Nothing is
+taken out of the quarantine: that a row was released is noted in ``ops.resolutions``.
+
+What belongs here: selecting, judging again, merging, noting. What does not: the protocol (``lake/``), rules.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+from pydantic import Field
+
+from headworks.bronze.resolutions import Resolver, note_passed, resolve, unresolved
+from headworks.errors import SettingsError
+from headworks.quality.contracts import run_contract
+from headworks.quality.gate import decide
+from headworks.quality.rules import REASONS
+from headworks.reports import CheckReport, GateReport, ReplayReport, Report
+from headworks.silver.dataset import ORIGIN, Dataset
+from headworks.silver.following import following
+from headworks.silver.judged import judge_rows, with_refused
+from headworks.silver.parse import UNREADABLE, readable
+from headworks.silver.quarantine import SCHEMA, next_try, pending_rows, put_rejected, rejected_rows
+from headworks.silver.refinement import commit_merge, live_rows, table_checks
+from headworks.silver.table import Pending
+from headworks.silver.versions import compare_with, in_silver_types, latest_versions
+from headworks.silver.work import Refinement, silver_reference
+from headworks.storage.delta import Table
+from headworks.storage.store import Lake
+
+_NOTHING = Pending((), 0)
+
+
+class Selection(Report):
+    """Which rejected rows are meant: those that satisfy all that is given; with nothing given, all of a dataset."""
+
+    reasons: tuple[str, ...] = Field(
+        default=(), description="Rows rejected for at least one of these reasons."
+    )
+    # Not `keys`: Prefect takes whatever has an attribute of that name for a mapping.
+    row_keys: tuple[str, ...] = Field(
+        default=(), description="Rows with these keys, as the quarantine shows them."
+    )
+    runs: tuple[str, ...] = Field(default=(), description="Rows rejected by these runs.")
+    since: datetime | None = Field(default=None, description="Rows rejected at or after this moment.")
+    before: datetime | None = Field(default=None, description="Rows rejected before this moment.")
+
+    def of(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Return the selected ones of rejected rows."""
+        if self.reasons:
+            rows = rows.filter(pl.col("reasons").list.eval(pl.element().is_in(list(self.reasons))).list.any())
+        if self.row_keys:
+            rows = rows.filter(pl.col("key").is_in(list(self.row_keys)))
+        if self.runs:
+            rows = rows.filter(pl.col("run_id").is_in(list(self.runs)))
+        if self.since is not None:
+            rows = rows.filter(pl.col("rejected_at") >= self.since)
+        return rows if self.before is None else rows.filter(pl.col("rejected_at") < self.before)
+
+
+class ReplayOutcome(Report):
+    """What a replay did, and what the gate said; with a closed gate silver is as it was."""
+
+    report: ReplayReport
+    gate: GateReport | None = None
+
+
+@dataclass(frozen=True)
+class _Again:
+    """Kept rows, judged again."""
+
+    kept: pl.DataFrame
+    passed: pl.DataFrame
+    rejected: pl.DataFrame
+
+
+def open_rejects(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame:
+    """Return the rejected rows that count and that nothing was decided about."""
+    rows = rejected_rows(lake, dataset, silver)
+    return unresolved(lake, dataset, pl.LazyFrame(schema=SCHEMA) if rows is None else rows)
+
+
+def closed_rejects(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame:
+    """Return the rejected rows of a try that silver did not commit: after a closed gate, what closed it.
+
+    They do not count and nothing can be decided about them: the next run judges their range again.
+    """
+    rows = pending_rows(lake, dataset, silver)
+    return pl.LazyFrame(schema=SCHEMA) if rows is None else rows
+
+
+def check_signed(by: str, note: str, where: str) -> None:
+    """Raise `SettingsError` unless a decision about rejected rows has a name and a reason."""
+    if not by.strip() or len(note.strip()) < 3:
+        raise SettingsError(
+            "Rows are released and discarded by somebody and for a reason.",
+            where=where,
+            do="give --by and --note, or the parameters by and note.",
+        )
+
+
+def rejects_by_reason(rows: pl.LazyFrame) -> list[tuple[str, int, datetime]]:
+    """Return each reason with its number of rows and when the oldest of them was rejected, the commonest first."""
+    counted = (
+        rows.select("reasons", "rejected_at")
+        .explode("reasons")
+        .group_by("reasons")
+        .agg(pl.len(), pl.col("rejected_at").min())
+        .sort(["len", "reasons"], descending=[True, False])
+        .collect()
+    )
+    return [(reason, count, oldest) for reason, count, oldest in counted.iter_rows()]
+
+
+def replay(
+    work: Refinement,
+    dataset: Dataset,
+    selection: Selection | None = None,
+    *,
+    by: str = "",
+    note: str = "",
+    dry_run: bool = False,
+) -> ReplayOutcome:
+    """Judge the selected rejected rows again, and merge those that pass; rows that do not stay as they are.
+
+    Raises `CandidateStale` where another run committed in between: the replay can then be repeated as it is.
+    """
+    silver, bronze = work.lake.must_open("silver", dataset.name), work.lake.must_open("bronze", dataset.name)
+    silver = following(work, dataset, silver, dry_run=dry_run)
+    again = _judge_again(work, dataset, bronze, silver, selection or Selection())
+    candidates = latest_versions(again.passed, dataset)
+    comparison = compare_with(silver, candidates, dataset)
+    report = ReplayReport(
+        dataset=dataset.name,
+        table=silver_reference(work.lake, silver),
+        judged=again.kept.height,
+        inserted=comparison.inserts.height,
+        updated=comparison.updates.height,
+        superseded=comparison.superseded + again.passed.height - candidates.height,
+        unchanged=comparison.unchanged,
+        still_rejected=again.rejected.height,
+        reasons=_counted(again.rejected),
+    )
+    if not again.passed.height:
+        return ReplayOutcome(report=report)
+    gate = _gate(dataset, report, candidates, table_checks(work, dataset, silver, comparison))
+    if dry_run or not gate.open:
+        return ReplayOutcome(report=report, gate=gate)
+    if not comparison.is_empty:
+        # As every silver commit is made, but that no range of bronze is consumed and nothing is rejected.
+        attempt = next_try(silver, work.token())
+        attempt = put_rejected(work.lake, dataset.name, attempt, pl.DataFrame(schema=SCHEMA))
+        commit_merge(work, dataset, silver, comparison, _NOTHING, attempt)
+        report = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
+    passed = again.kept.join(again.passed.select(ORIGIN), on=list(ORIGIN), how="semi")
+    note_passed(work.lake, dataset.name, passed, Resolver(work.run_id, by, note, work.clock()))
+    return ReplayOutcome(report=report, gate=gate)
+
+
+def discard(
+    work: Refinement, dataset: str, selection: Selection, *, by: str, note: str, dry_run: bool = False
+) -> int:
+    """Note that the selected rejected rows shall not be judged again; return how many there are.
+
+    The rows stay in the quarantine, with who discarded them and why. Raises `SettingsError` without a name or a reason.
+    """
+    check_signed(by, note, dataset)
+    rows = selection.of(open_rejects(work.lake, dataset, work.lake.open("silver", dataset))).collect()
+    if dry_run or rows.is_empty():
+        return rows.height
+    return resolve(work.lake, dataset, rows, "discarded", Resolver(work.run_id, by, note, work.clock()))
+
+
+def _judge_again(
+    work: Refinement, dataset: Dataset, bronze: Table, silver: Table, selection: Selection
+) -> _Again:
+    kept = selection.of(open_rejects(work.lake, dataset.name, silver)).collect().unique(list(ORIGIN))
+    rows = bronze.scan().join(kept.lazy().select(ORIGIN), on=list(ORIGIN), how="semi").collect()
+    verdict, linked = judge_rows(work, dataset, readable(rows.lazy()).collect())
+    judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, REASONS)
+    rejected = with_refused(judged, rows)
+    return _Again(kept, in_silver_types(linked.good.drop(UNREADABLE), silver), rejected)
+
+
+def _gate(
+    dataset: Dataset, report: ReplayReport, candidates: pl.DataFrame, of_table: list[CheckReport]
+) -> GateReport:
+    scope = f"silver.{dataset.name}"
+    went = report.released + report.superseded + report.unchanged + report.still_rejected
+    checks = [
+        CheckReport(
+            scope=scope,
+            name="every row accounted for",
+            kind="account",
+            outcome="passed" if went == report.judged else "failed",
+            detail=f"{report.judged} judged again, {went} went",
+        )
+    ]
+    checks += of_table
+    if dataset.contract is not None:
+        checks += run_contract(dataset.contract, live_rows(candidates), scope)
+    return decide(scope, checks, contract_required=dataset.contract is not None or bool(of_table))
+
+
+def _counted(rejected: pl.DataFrame) -> dict[str, int]:
+    return dict(sorted(Counter(reason for row in rejected.get_column(REASONS) for reason in row).items()))

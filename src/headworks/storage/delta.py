@@ -1,0 +1,786 @@
+"""One version of one Delta table, and the only ways in which headworks commits to it.
+
+Each commit goes through the table object whose transactions were read before: delta-rs then refuses it if one of
+its transaction ids was moved by somebody else since. A commit by path would start from a fresh snapshot, which accepts
+a sequence that is there already and doubles its rows. A call can fail after its commit happened, so each commit that
+is never rebased carries a random number, and the version that it would be says whether it happened. Of a commit to a
+stream its caller finds that out, by the stream's own transactions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.fs as pa_fs
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
+from deltalake.exceptions import (
+    CommitFailedError,
+    DeltaError,
+    SchemaMismatchError,
+    TableNotFoundError,
+)
+from deltalake.transaction import AddAction
+
+from headworks.errors import CommitUnclear, LakeUnusable
+from headworks.ports import random_token
+from headworks.storage.durable import outlast
+from headworks.storage.encoding import Layout
+from headworks.storage.exact import exactly, in_types, lazily_in_types
+from headworks.storage.objects import Objects
+from headworks.storage.parts import takes, widest, write_part
+from headworks.storage.statistics import as_property, bounded, from_property, writing
+from headworks.storage.translating import heals, is_foreign, storage_error, translated
+
+Transactions = Mapping[str, int]
+"""Transaction ids and their versions, committed together with the rows."""
+
+COMMIT = "#commit"
+"""The random number of the last commit that was not rebased."""
+
+AT = "#at"
+"""The version that the last commit that was not rebased made."""
+
+_FIRST_FORM = {f"#{name}": name for name in ("writer", "try", "change", "changed-by", "code")}
+"""Transactions of headworks' own as 0.1.0 named them: a dataset can bear the name of one."""
+_OVERWRITTEN = {"writer", "try", "change"}
+"""Streams whose sequence 0.1.0 overwrote in silver, by its own transaction of the same name."""
+
+# 32 parallel writers exceed the default of 15; an append of another stream is always safe to rebase.
+APPEND_RETRIES = 100
+
+# Rows that are in memory at once while a table is written anew.
+_REWRITE_ROWS = 100_000
+_NO_HOUSEKEEPING = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+_CARE = {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "CREATE TABLE"}
+_LOG_RETENTION = "delta.logRetentionDuration"
+_REPLACED_RETENTION = "delta.deletedFileRetentionDuration"
+_WEEK = 7
+"""So many days checkpoints remember which files were replaced, unless a table says otherwise."""
+_FILE_SIZE = "delta.targetFileSize"
+MERGED_FILE_MB = 8
+"""A merge writes each file anew that has one of its keys: in small files that is little."""
+
+_WRITTEN_AS_IT_IS = "nothing was written. Give the column the table's type where the rows are made."
+_GOES = "_goes"
+"""Marks the rows of a merge that say nothing but that their key has to go."""
+
+_REPLAYED = 1_000
+"""Entries of the log that are read one by one to get from one version to the next; over more the next is opened."""
+_FORBIDDEN = "delta.setTransactionRetentionDuration"
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One data file of a table version: its stream, if the table is partitioned by stream, and its rows."""
+
+    stream: str | None
+    rows: int
+
+
+class Placed(DeltaTable):
+    """A Delta table that knows by which address it was opened.
+
+    delta-rs writes a folder's address as a URI, and readers take the escapes in it (``%20``) for the folder's name.
+    """
+
+    def __init__(self, uri: str, options: dict[str, str] | None = None, version: int | None = None) -> None:
+        super().__init__(uri, version=version, storage_options=options)
+        self.uri, self.options = uri, options
+
+    def file_uris(self, *arguments: Any, **named: Any) -> list[str]:
+        """Return where the data files lie, below the address by which the table was opened."""
+        found: list[str] = super().file_uris(*arguments, **named)
+        root = self.table_uri.removeprefix("file://").rstrip("/")
+        return [
+            f"{self.uri.rstrip('/')}{file.removeprefix(root)}" if file.startswith(root) else file
+            for file in found
+        ]
+
+
+class Table:
+    """A Delta table at the version that was read, able to commit from exactly there."""
+
+    def __init__(self, delta: Placed, name: str) -> None:
+        self._delta = delta
+        self._overtaken = False
+        self._seen: dict[str, pl.Expr] | None = None
+        self.name = name
+
+    @property
+    def version(self) -> int:
+        """The Delta version that this object stands at."""
+        return int(self._delta.version())
+
+    @property
+    def id(self) -> str:
+        """The table's own id, given when it was made."""
+        return str(self._delta.metadata().id)
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the table's columns."""
+        return list(self.schema) if self._seen is not None else [f.name for f in self._delta.schema().fields]
+
+    @property
+    def schema(self) -> pl.Schema:
+        """The table's columns and their types."""
+        if self._seen is not None:
+            return self.scan().collect_schema()
+        # Straight from Rust to Rust: by way of pyarrow it costs half a second of imports.
+        return pl.Schema(self._delta.schema().to_arrow())
+
+    def transaction(self, app_id: str) -> int:
+        """Return the version committed under ``app_id``, or 0 where there is none.
+
+        Those of headworks' own begin with ``#``, which no name of a dataset does. In tables of 0.1.0 they do not, and a
+        sequence that was overwritten by one of them counts as not known, that is as 0: rows are read again.
+        """
+        found = int(self._delta.transaction_version(app_id) or 0)
+        if app_id in _FIRST_FORM:
+            first = _FIRST_FORM[app_id]
+            bears_it = self.name == f"silver.{first}" and not self._is_of_first_form()
+            return found or (0 if bears_it else int(self._delta.transaction_version(first) or 0))
+        overwritten = app_id in _OVERWRITTEN and self.name == f"silver.{app_id}"
+        return 0 if overwritten and self._is_of_first_form() else found
+
+    def _is_of_first_form(self) -> bool:
+        """Tell whether no commit to this silver table was made since 0.1.0."""
+        return not self._delta.transaction_version("#writer")
+
+    def scan(self) -> pl.LazyFrame:
+        """Return the rows of this version, lazily."""
+        with translated(self.name):
+            rows = pl.scan_delta(self._delta)
+        return rows if self._seen is None else rows.select(**self._seen)
+
+    def seen_as(self, columns: Mapping[str, pl.Expr]) -> Table:
+        """Return the same version with other columns, as `rewrite` would make them: to read, never to commit."""
+        seen = Table(self._delta, self.name)
+        seen._seen = dict(columns)
+        return seen
+
+    @property
+    def is_seen_otherwise(self) -> bool:
+        """Whether this object shows other columns than the table's files have."""
+        return self._seen is not None
+
+    def row_count(self) -> int:
+        """Return the number of rows of this version."""
+        return int(self.scan().select(pl.len()).collect().item())
+
+    def files(self) -> tuple[str, ...]:
+        """Return where the data files of this version lie."""
+        return tuple(str(uri) for uri in self._delta.file_uris())
+
+    def live_count(self) -> int:
+        """Return the number of rows of this version that are no tombstones."""
+        return int(self.scan().filter(~pl.col("_deleted")).select(pl.len()).collect().item())
+
+    def newest_version(self) -> int:
+        """Return the newest version that there is; this object keeps the one that was read, and commits from it."""
+        # A look at single names of the log costs less than opening the table, and mostly there is none to be seen.
+        with translated(self.name):
+            objects = Objects(self._delta.uri, self._delta.options)
+
+            def there(version: int) -> bool:
+                (found,) = objects.get_file_info([f"_delta_log/{version:020}.json"])
+                return bool(found.type != pa_fs.FileType.NotFound)
+
+            known, step = self.version, 1
+            while there(known + step):
+                known, step = known + step, 2 * step
+            while step > 1:
+                step //= 2
+                known += step if there(known + step) else 0
+            return known
+
+    def streams(self) -> list[str]:
+        """Return the streams that have rows in a table partitioned by ``_stream``, sorted."""
+        actions = pl.DataFrame(self._delta.get_add_actions(flatten=True))
+        if "partition._stream" not in actions.columns:
+            return []
+        return sorted(actions.get_column("partition._stream").drop_nulls().unique().to_list())
+
+    def rows_of(self, stream: str) -> int:
+        """Return the number of rows of a stream in a table partitioned by ``_stream``."""
+        actions = pl.DataFrame(self._delta.get_add_actions(flatten=True))
+        if "partition._stream" not in actions.columns:
+            return 0
+        return int(actions.filter(pl.col("partition._stream") == stream).get_column("num_records").sum() or 0)
+
+    def restored_since(self, version: int) -> int | None:
+        """Return to which version somebody restored the table since ``version`` was committed; None for nobody."""
+        later = self.version - version
+        if version <= 0 or later <= 0:
+            return None
+        for number in range(self.version, version, -1):
+            said = self._said_of(number)
+            if said is None:
+                # Its history was let go.
+                return None
+            if said.get("operation") == "RESTORE":
+                return int(said.get("operationParameters", {}).get("version") or 0)
+        return None
+
+    def _said_of(self, version: int) -> dict[str, Any] | None:
+        """Return what a commit says of itself in the log; None where its entry is gone."""
+        try:
+            entry = Objects(self._delta.uri, self._delta.options).read(f"_delta_log/{version:020}.json")
+        except OSError as problem:
+            if heals(problem):
+                raise storage_error(problem, self.name) from problem
+            return None
+        actions = (json.loads(line) for line in entry.splitlines() if line.strip())
+        return next((dict(each["commitInfo"]) for each in actions if "commitInfo" in each), {})
+
+    def append(
+        self,
+        frame: pl.DataFrame | pl.LazyFrame | pa.RecordBatchReader,
+        transactions: Transactions,
+        *,
+        retries: int = APPEND_RETRIES,
+    ) -> None:
+        """Append ``frame`` with its transactions in one commit; an empty frame carries the transactions alone.
+
+        A lazy frame is written as it is computed, a batch of rows at a time.
+        """
+        frame = self._in_own_types(frame)
+        if isinstance(frame, pl.LazyFrame):
+            frame = _as_stream(frame)
+        names = frame.columns if isinstance(frame, pl.DataFrame) else frame.schema.names
+        differ = set(names) ^ set(self.columns)
+        rows = frame
+
+        def act(properties: CommitProperties) -> None:
+            write_deltalake(
+                self._delta,
+                rows,
+                mode="append",
+                schema_mode="merge" if differ else None,
+                writer_properties=self._writer(names),
+                commit_properties=properties,
+                post_commithook_properties=_NO_HOUSEKEEPING,
+            )
+
+        if retries:
+            self._rebased(transactions, retries, act)
+        else:
+            self._once(transactions, act)
+
+    def append_part(
+        self, rows: pa.Table, partition: Mapping[str, str], transactions: Transactions, layout: Layout
+    ) -> None:
+        """Append rows of one partition with their transactions in one commit; ``rows`` lack the partition's columns.
+
+        Rows that do not have the table's columns and types, and tables that ask more of a writer than to add files,
+        are left to delta-rs.
+        """
+        if self._overtaken:
+            raise CommitFailedError("Somebody else moved the transactions after this object's last commit.")
+        if not takes(self._delta, rows.schema, list(partition)):
+            for name, value in partition.items():
+                constant = pl.repeat(value, rows.num_rows, dtype=pl.String, eager=True)
+                rows = rows.append_column(name, constant.to_arrow())
+            self.append(widest(rows).to_reader(), transactions)
+            return
+        added: list[AddAction] = []
+        if rows.num_rows:
+            objects = Objects(self._delta.uri, self._delta.options)
+            schema = pa.schema(self._delta.schema().to_arrow())
+            added.append(write_part(objects, schema, rows, partition, layout))
+        with translated(self.name):
+            commit_parts(self._delta, added, _properties(transactions, APPEND_RETRIES))
+        self._outlast()
+        # Unlike after a write, what the object sees then may hold more than this commit.
+        self._overtaken = any(self.transaction(name) != version for name, version in transactions.items())
+
+    def overwrite(
+        self,
+        frame: pl.DataFrame,
+        transactions: Transactions,
+        *,
+        predicate: str | None = None,
+    ) -> None:
+        """Replace all rows, or those that satisfy ``predicate``, in one commit that is never rebased."""
+        extra = set(frame.columns) - set(self.columns)
+        if predicate:
+            frame = in_types(frame, self.schema, self.name, _WRITTEN_AS_IT_IS)
+        rows = frame
+        self._once(
+            transactions,
+            lambda properties: write_deltalake(
+                self._delta,
+                rows,
+                mode="overwrite",
+                predicate=predicate,
+                schema_mode=("merge" if extra else None) if predicate else "overwrite",
+                writer_properties=self._writer(frame.columns),
+                commit_properties=properties,
+                post_commithook_properties=_NO_HOUSEKEEPING,
+            ),
+        )
+
+    def widen(self, types: Mapping[str, pl.DataType], transactions: Transactions) -> None:
+        """Give columns wider types: every row is written anew, a batch at a time, in one commit that is never rebased.
+
+        Delta's own widening is a table feature that delta-rs does not write, and a mix of types in the files of one
+        column is not read alike by all readers.
+        """
+        before = self.schema
+        wider = {name: exactly(pl.col(name), before[name], dtype) for name, dtype in types.items()}
+        self.rewrite({name: wider.get(name, pl.col(name)) for name in before}, transactions)
+
+    def rewrite(self, columns: Mapping[str, pl.Expr], transactions: Transactions) -> None:
+        """Write every row anew with other columns, a batch at a time, in one commit that is never rebased.
+
+        ``columns`` are expressions over the table's columns, by the names of the new ones.
+        """
+        rows = self.scan().select(value.alias(name) for name, value in columns.items())
+        self._once(
+            transactions,
+            lambda properties: write_deltalake(
+                self._delta,
+                _as_stream(rows),
+                mode="overwrite",
+                schema_mode="overwrite",
+                writer_properties=self._writer(list(columns)),
+                commit_properties=properties,
+                post_commithook_properties=_NO_HOUSEKEEPING,
+            ),
+        )
+
+    def delete(self, predicate: str, transactions: Transactions) -> None:
+        """Delete the rows that satisfy ``predicate`` in one commit that is never rebased."""
+        self._once(
+            transactions,
+            lambda properties: self._delta.delete(
+                predicate,
+                writer_properties=self._writer(self.columns),
+                commit_properties=properties,
+                post_commithook_properties=_NO_HOUSEKEEPING,
+            ),
+        )
+
+    def merge(
+        self,
+        frame: pl.DataFrame | pl.LazyFrame,
+        key: tuple[str, ...],
+        transactions: Transactions,
+        removed: pl.DataFrame | None = None,
+    ) -> None:
+        """Update the rows with a key of ``frame`` and insert the others, in one commit that is never rebased.
+
+        Rows with a key of ``removed`` are deleted by the same commit.
+        """
+        columns = list(frame.collect_schema())
+        frame = self._in_own_types(frame)
+        if removed is not None and removed.height:
+            kept = frame.lazy().collect().with_columns(pl.lit(value=False).alias(_GOES))
+            goes = removed.with_columns(pl.lit(value=True).alias(_GOES))
+            frame = pl.concat([kept, goes], how="diagonal")
+        extra = set(columns) - set(self.columns)
+        matched = " AND ".join(f'target."{column}" = source."{column}"' for column in key)
+
+        def act(properties: CommitProperties) -> None:
+            merger = self._delta.merge(
+                _as_stream(frame) if isinstance(frame, pl.LazyFrame) else frame,
+                matched,
+                source_alias="source",
+                target_alias="target",
+                merge_schema=bool(extra),
+                # Of rows that are there the keys' bounds are known, and files without such keys are left out.
+                streamed_exec=isinstance(frame, pl.LazyFrame),
+                writer_properties=self._writer(columns),
+                commit_properties=properties,
+                post_commithook_properties=_NO_HOUSEKEEPING,
+            )
+            if _GOES not in frame.collect_schema():
+                merger.when_matched_update_all().when_not_matched_insert_all().execute()
+                return
+            values = {f'"{name}"': f'source."{name}"' for name in columns}
+            merger.when_matched_delete(f'source."{_GOES}"').when_matched_update(
+                values
+            ).when_not_matched_insert(values).execute()
+
+        self._once(transactions, act)
+
+    def _writer(self, columns: Collection[str]) -> WriterProperties:
+        """Return how files of the table are written: with bounds of the columns alone that it keeps bounds of."""
+        said = from_property(self.properties)
+        return writing(bounded(self.schema) if said is None else said, columns)
+
+    def _once(self, transactions: Transactions, act: Callable[[CommitProperties], object]) -> None:
+        """Commit from exactly this version, or not at all; where the call fails, find out whether it happened.
+
+        Raises `CommitFailedError` where somebody else committed since this version, and `SchemaMismatchError`.
+        """
+        token, base = random_token(), self.version
+        try:
+            act(_properties({**transactions, COMMIT: token, AT: base + 1}, 0))
+        except BaseException as problem:
+            if not is_foreign(problem):
+                raise
+            happened = self._happened(base, token, problem)
+            if happened is not None:
+                self._delta = happened
+            elif isinstance(problem, CommitFailedError | SchemaMismatchError):
+                raise
+            else:
+                raise storage_error(problem, self.name) from problem
+        self._outlast()
+
+    def _outlast(self) -> None:
+        """Have what was committed last on the disk before anything is built on it."""
+        if "://" not in self._delta.uri:
+            with translated(self.name):
+                outlast(Path(self._delta.uri), self.version)
+
+    def _happened(self, base: int, token: int, problem: BaseException) -> Placed | None:
+        """Return the version after ``base`` if it is the commit with this number."""
+        newest = self._newest(problem)
+        if newest.version() > base + 1:
+            with translated(self.name):
+                newest = Placed(newest.uri, newest.options, base + 1)
+        return newest if newest.version() > base and newest.transaction_version(COMMIT) == token else None
+
+    def _newest(self, problem: BaseException) -> Placed:
+        try:
+            return Placed(self._delta.uri, self._delta.options)
+        except (DeltaError, OSError):
+            raise CommitUnclear(
+                f"A commit failed, and whether it happened could not be found out: {problem}",
+                where=self.name,
+                do="nothing: the step is repeated. If that does not help, check the lake's storage.",
+            ) from problem
+
+    def _rebased(
+        self, transactions: Transactions, retries: int, act: Callable[[CommitProperties], object]
+    ) -> None:
+        """Commit on top of whatever others commit meanwhile; a call that fails after its commit happened is none.
+
+        Raises `CommitFailedError` where one of the transactions was moved by somebody else.
+        """
+        token, base = str(random_token()), self.version
+        properties = _properties(transactions, retries)
+        properties.custom_metadata = {COMMIT: token}
+        try:
+            act(properties)
+        except BaseException as problem:
+            if not is_foreign(problem):
+                raise
+            newest = self._newest(problem)
+            since = newest.version() - base
+            if since > 0 and any(entry.get(COMMIT) == token for entry in newest.history(since)):
+                self._delta = newest
+            elif isinstance(problem, SchemaMismatchError) or (
+                transactions and isinstance(problem, CommitFailedError)
+            ):
+                raise
+            else:
+                raise storage_error(problem, self.name) from problem
+
+    def _in_own_types(
+        self, rows: pl.DataFrame | pl.LazyFrame | pa.RecordBatchReader
+    ) -> pl.DataFrame | pl.LazyFrame | pa.RecordBatchReader:
+        """Return rows in the table's types: delta-rs would cast them to these, and cut what does not fit.
+
+        A stream of Arrow batches has the table's types already, or it is refused.
+        """
+        if isinstance(rows, pl.DataFrame):
+            return in_types(rows, self.schema, self.name, _WRITTEN_AS_IT_IS)
+        if isinstance(rows, pl.LazyFrame):
+            return lazily_in_types(rows, self.schema, self.name)
+        lazily_in_types(pl.LazyFrame(schema=pl.Schema(rows.schema)), self.schema, self.name)
+        return rows
+
+    def file_count(self) -> int:
+        """Return the number of data files of this version."""
+        return len(self._delta.file_uris())
+
+    def most_files_in_a_partition(self) -> int:
+        """Return the number of data files in the partition that has the most."""
+        actions = pl.DataFrame(self._delta.get_add_actions(flatten=True))
+        partitions = [name for name in actions.columns if name.startswith("partition.")]
+        counts = actions.group_by(partitions).len() if partitions else actions.select(pl.len().alias("len"))
+        return int(counts.get_column("len").max() or 0)  # type: ignore[arg-type]
+
+    def committed_at(self, version: int) -> datetime:
+        """Return when a version was committed, by its entry in the log."""
+        entry = self._said_of(version)
+        if entry is None or "timestamp" not in entry:
+            with translated(self.name):
+                entry = Placed(self._delta.uri, self._delta.options, version).history(1)[0]
+        return datetime.fromtimestamp(entry["timestamp"] / 1000, tz=UTC)
+
+    def written_at(self) -> datetime | None:
+        """Return when somebody last wrote to the table, care for its files left out; None where nobody did."""
+        with translated(self.name):
+            for entry in self._delta.history():
+                if entry.get("operation") not in _CARE:
+                    return datetime.fromtimestamp(entry["timestamp"] / 1000, tz=UTC)
+        return None
+
+    def compact(self, target_size_mb: int) -> None:
+        """Join small data files of each partition; the rows stay the same, and so do the transactions.
+
+        A table that says how large its files are to be keeps to that.
+        """
+        own = self._delta.metadata().configuration.get(_FILE_SIZE)
+        with translated(self.name):
+            self._delta.optimize.compact(
+                target_size=int(own) if own else target_size_mb * 1024 * 1024,
+                writer_properties=self._writer(self.columns),
+                commit_properties=CommitProperties(max_commit_retries=0),
+                post_commithook_properties=_NO_HOUSEKEEPING,
+            )
+
+    def replaced(self, older_than_h: float) -> set[str]:
+        """Return the files, by name, that were replaced at least so long ago, as far as the log still knows of them."""
+        with translated(self.name):
+            found = self._delta.vacuum(
+                int(older_than_h), dry_run=True, enforce_retention_duration=False, full=False
+            )
+        return {path.rpartition("/")[2] for path in found}
+
+    def files_by_version(self, versions: Iterable[int]) -> set[str]:
+        """Return the files, by name, of this version and of others that are older, read off the log.
+
+        Versions that cannot be opened any more are passed over: nobody can open them either.
+        """
+        needed = _names(self._delta.file_uris())
+        wanted = sorted(each for each in set(versions) if 0 <= each < self.version)
+        live: set[str] | None = None
+        at = -1
+        for version in wanted:
+            if live is None or version - at > _REPLAYED:
+                live = self._files_at(version)
+            else:
+                for number in range(at + 1, version + 1):
+                    live = live and self._after_entry(live, number)
+                if live is None:
+                    live = self._files_at(version)
+            at = version
+            needed |= live or set()
+        return needed
+
+    def _files_at(self, version: int) -> set[str] | None:
+        try:
+            return _names(Placed(self._delta.uri, self._delta.options, version).file_uris())
+        except (DeltaError, OSError) as problem:
+            if heals(problem):
+                raise storage_error(problem, self.name) from problem
+            return None
+
+    def _after_entry(self, live: set[str], version: int) -> set[str] | None:
+        """Return the files after one more entry of the log; None where the entry is gone."""
+        try:
+            entry = Objects(self._delta.uri, self._delta.options).read(f"_delta_log/{version:020}.json")
+        except OSError as problem:
+            if heals(problem):
+                raise storage_error(problem, self.name) from problem
+            return None
+        actions = [json.loads(line) for line in entry.splitlines() if line.strip()]
+        gone = {each["remove"]["path"].rpartition("/")[2] for each in actions if "remove" in each}
+        came = {each["add"]["path"].rpartition("/")[2] for each in actions if "add" in each}
+        return (live - gone) | came
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """The table's properties."""
+        return dict(self._delta.metadata().configuration)
+
+    def set_properties(self, properties: Mapping[str, str]) -> None:
+        """Set the properties of the table that it has otherwise, in a commit of its own; none is made for none."""
+        there = self.properties
+        fresh = {name: value for name, value in properties.items() if there.get(name) != value}
+        if fresh:
+            with translated(self.name):
+                self._delta.alter.set_table_properties(
+                    fresh,
+                    raise_if_not_exists=False,
+                    commit_properties=CommitProperties(max_commit_retries=0),
+                    post_commithook_properties=_NO_HOUSEKEEPING,
+                )
+
+    def forget_statistics(self) -> int:
+        """Take bounds of columns that shall have none out of the log's newest state, and return of how many files.
+
+        The entries before are history, and go with it.
+        """
+        kept = from_property(self.properties)
+        if kept is None:
+            return 0
+        actions = pl.DataFrame(self._delta.get_add_actions(flatten=True))
+        shown = {
+            name
+            for name in actions.columns
+            for kind in ("min.", "max.")
+            if name.startswith(kind) and name.removeprefix(kind) not in kept
+        }
+        speaking = (
+            actions.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in shown)) if shown else None
+        )
+        if speaking is None or speaking.is_empty():
+            return 0
+        silent = [_without_bounds(row, kept) for row in speaking.iter_rows(named=True)]
+        with translated(self.name):
+            commit_parts(self._delta, silent, CommitProperties(max_commit_retries=0))
+        return len(silent)
+
+    def clean_log(self, retention_days: int, replaced_days: int) -> None:
+        """Let the history go that is older than ``retention_days``; a checkpoint keeps what this version knows.
+
+        What was replaced is remembered for ``replaced_days``, so that its files are not younger than they seem.
+        """
+        self.set_properties(
+            {
+                _LOG_RETENTION: f"interval {retention_days} days",
+                **({_REPLACED_RETENTION: f"interval {replaced_days} days"} if replaced_days > _WEEK else {}),
+            }
+        )
+        with translated(self.name):
+            self._delta.create_checkpoint()
+            self._delta.cleanup_metadata()
+
+    def remembers_replaced(self, days: int) -> bool:
+        """Tell whether the log remembers for so many days which files were replaced."""
+        return days <= _WEEK or self.properties.get(_REPLACED_RETENTION) == f"interval {days} days"
+
+
+def _names(uris: Iterable[str]) -> set[str]:
+    return {uri.rpartition("/")[2] for uri in uris}
+
+
+def _without_bounds(row: Mapping[str, Any], kept: Collection[str]) -> AddAction:
+    """Return the entry of a file that is there, with bounds of the kept columns alone."""
+
+    def of(kind: str) -> dict[str, Any]:
+        found = {name: row.get(f"{kind}.{name}") for name in kept}
+        return {name: _told(value) for name, value in found.items() if value is not None}
+
+    statistics = {
+        "numRecords": row["num_records"],
+        "minValues": of("min"),
+        "maxValues": of("max"),
+        "nullCount": of("null_count"),
+    }
+    partition = {
+        name.removeprefix("partition."): value for name, value in row.items() if name.startswith("partition.")
+    }
+    # The log's path is escaped once more than the file's name, and delta-rs escapes it again.
+    path, modified = unquote(str(row["path"])), int(row["modification_time"])
+    return AddAction(path, int(row["size_bytes"]), partition, modified, False, json.dumps(statistics))
+
+
+def _told(value: Any) -> Any:
+    return f"{value:%Y-%m-%dT%H:%M:%S.%f}Z" if isinstance(value, datetime) else value
+
+
+def commit_parts(delta: DeltaTable, added: Sequence[AddAction], properties: CommitProperties) -> None:
+    """Commit files that are written already, and let the table object see them."""
+    delta.create_write_transaction(
+        list(added),
+        "append",
+        delta.schema(),
+        delta.metadata().partition_columns,
+        commit_properties=properties,
+        post_commithook_properties=_NO_HOUSEKEEPING,
+    )
+    delta.update_incremental()
+
+
+def open_table(
+    uri: str, name: str, options: dict[str, str] | None, version: int | None = None
+) -> Table | None:
+    """Open a table at its newest or a given version; None where there is no table.
+
+    Raises `LakeUnusable` for a table that forgets transactions, since progress in it would be forgotten too.
+    """
+    with translated(name):
+        try:
+            delta = Placed(uri, options, version)
+        except TableNotFoundError:
+            return None
+        if _FORBIDDEN in delta.metadata().configuration:
+            raise LakeUnusable(
+                f"The table forgets transactions after a while ({_FORBIDDEN} is set), and with them its progress.",
+                where=name,
+                do=f"unset {_FORBIDDEN} on the table.",
+            )
+        return Table(delta, name)
+
+
+def create_table(
+    uri: str,
+    name: str,
+    options: dict[str, str] | None,
+    schema: pl.Schema,
+    partition_by: str | None,
+    *,
+    file_size_mb: int | None = None,
+    bounds: Collection[str] = (),
+) -> Table:
+    """Make the table unless it is there; of several makers at once one wins and the others open what it made.
+
+    ``file_size_mb`` is how large its files are to be, in megabytes, and ``bounds`` are the columns that the log may
+    keep bounds of, for whoever writes it.
+    """
+    arrow = pl.DataFrame(schema=schema).to_arrow().schema
+    with translated(name):
+        try:
+            DeltaTable.create(
+                uri,
+                arrow,
+                mode="ignore",
+                partition_by=partition_by,
+                storage_options=options,
+                configuration={
+                    **as_property(bounds),
+                    **({_FILE_SIZE: str(file_size_mb * 1024 * 1024)} if file_size_mb else {}),
+                },
+                # Else the makers that come second make it anew, as a version on top of what was written meanwhile.
+                commit_properties=CommitProperties(max_commit_retries=0),
+            )
+        except (CommitFailedError, DeltaError):
+            # Most makers at once fail like this, and the table is there all the same.
+            if open_table(uri, name, options) is None:
+                raise
+    table = open_table(uri, name, options)
+    if table is None:
+        raise LakeUnusable(
+            "The table was made and is not there.",
+            where=name,
+            do="check the lake's location.",
+        )
+    return table
+
+
+def _properties(transactions: Transactions, retries: int) -> CommitProperties:
+    pairs = [Transaction(app_id, version) for app_id, version in transactions.items()]
+    return CommitProperties(app_transactions=pairs, max_commit_retries=retries)
+
+
+def _as_stream(frame: pl.LazyFrame) -> pa.RecordBatchReader:
+    """Return rows that are computed as they are asked for."""
+    schema = pl.DataFrame(schema=frame.collect_schema()).to_arrow().schema
+    batches = (
+        batch
+        for part in frame.collect_batches(chunk_size=_REWRITE_ROWS, maintain_order=True)
+        for batch in part.to_arrow().cast(schema).to_batches()
+    )
+    return pa.RecordBatchReader.from_batches(schema, batches)
