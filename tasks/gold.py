@@ -41,8 +41,9 @@ def _staged_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | No
     table = run.open_lake().open("gold", gold.name)
     if table is None:
         return None
-    # The table's own id is in the key, so that a lake made anew in the same place finds nothing of the old one.
-    return f"headworks-stage-{table.id}-{staging_id(pins, gold.inputs, gold.code(), table.version)}"
+    # The table's own id is in the key, so that a lake made again in the same place finds nothing of the old one; the
+    # module too, since the result is kept as JSON that names its class, and another version may have moved it.
+    return f"headworks-stage-{Staged.__module__}-{table.id}-{staging_id(pins, gold.inputs, gold.code(), table.version)}"
 
 
 def _audit_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None:
@@ -54,7 +55,7 @@ def _audit_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | Non
         return None
     contract = hashlib.blake2b(gold.contract.read_bytes(), digest_size=8).hexdigest()
     said = len(judgements(lake, f"gold.{gold.name}"))
-    return f"headworks-audit-{table.id}-{staged.staging_id}-{contract}-{said}"
+    return f"headworks-audit-{GateReport.__module__}-{table.id}-{staged.staging_id}-{contract}-{said}"
 
 
 @task(
