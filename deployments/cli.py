@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from deployments.commands import anomaly, breaker, probe, product, quarantine, stream
+from deployments.commands import anomaly, api, breaker, probe, product, quarantine, stream
 from deployments.commands.shared import NothingWritten, add_lake, look_at_lake
 from headworks.errors import HeadworksError, SettingsError
 from headworks.ops.account import account_text
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("deploy", help="make a Prefect server as the checkout says")
 
-    for group in (product, stream, breaker, probe, quarantine, anomaly):
+    for group in (product, stream, breaker, api, probe, quarantine, anomaly):
         group.add(commands)
 
     stack = commands.add_parser("stack", help="the local stack of the demo")

@@ -1,0 +1,131 @@
+"""Descriptions of real APIs: one data file for each, held against `ApiSettings` and `Resource` when it is read.
+
+The facts are those of the vendors' public documentation, which each file names. ``<name>`` in a text is a place to be
+filled, and ``fill`` says with what.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from headworks.errors import SettingsError
+from headworks.settings import Settings
+from headworks.sources.api.resource import Resource
+from headworks.sources.api.settings import ApiSettings
+
+_PLACE = re.compile(r"<([a-z_]+)>")
+_ENDING = ".yml"
+_ABOUT = "about"
+
+
+class Recipe(Settings):
+    """One API as its vendor documents it: how it is reached, its usual resources, and what cannot be known."""
+
+    name: str = Field(description="Name of the recipe, such as stripe.")
+    title: str = Field(description="The API's name.")
+    dated: str = Field(pattern=r"^\d{4}-\d\d$", description="Year and month of the documentation followed.")
+    source: tuple[str, ...] = Field(min_length=1, description="Pages of the vendor's documentation.")
+    settings: dict[str, Any] = Field(description="How the API is reached, as `ApiSettings`.")
+    fill: dict[str, str] = Field(description="What the places in <> are filled with.")
+    rate_limit: str = Field(description="How many requests the API takes.")
+    deletions: str = Field(description="What becomes of deleted records.")
+    unknown: tuple[str, ...] = Field(min_length=1, description="What a reading cannot know.")
+    every: dict[str, Any] = Field(default_factory=dict, description="What all resources have in common.")
+    resources: dict[str, dict[str, Any]] = Field(min_length=1, description="The resources by name.")
+
+    @field_validator("resources")
+    @classmethod
+    def _have_a_word(cls, resources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, resource in resources.items():
+            if not resource.get(_ABOUT):
+                raise ValueError(f"{name} has no {_ABOUT}")
+        return resources
+
+    @model_validator(mode="after")
+    def _holds(self) -> Recipe:
+        ApiSettings.model_validate(self.settings)
+        for name in self.resources:
+            self.resource(name)
+        used = set(_PLACE.findall("\n".join(_texts([self.settings, self.every, self.resources]))))
+        if used != set(self.fill):
+            raise ValueError(f"the places {sorted(used)} are not those of fill, {sorted(self.fill)}")
+        return self
+
+    def about(self, resource: str) -> str:
+        """Return what a resource holds, in a few words."""
+        return str(self.resources[resource][_ABOUT])
+
+    def content(self, resource: str, filled: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Return a resource as JSON; raises `SettingsError` where the recipe has none of that name."""
+        if resource not in self.resources:
+            raise SettingsError(
+                f"The recipe {self.name} has no resource {resource}.{_near(resource, self.resources)}",
+                where=self.name,
+                do=f"choose one of {', '.join(self.resources)}.",
+            )
+        own = {name: value for name, value in self.resources[resource].items() if name != _ABOUT}
+        found: dict[str, Any] = _filled({**self.every, **own}, filled or {})
+        return found
+
+    def resource(self, name: str, filled: Mapping[str, str] | None = None) -> Resource:
+        """Return a resource; raises `SettingsError` where the recipe has none of that name."""
+        return Resource.model_validate(self.content(name, filled))
+
+    def api(self, filled: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Return how the API is reached, as JSON of `ApiSettings`."""
+        found: dict[str, Any] = _filled(self.settings, filled or {})
+        return found
+
+
+def recipe_names() -> list[str]:
+    """Return the names of all recipes."""
+    return sorted(
+        one.name.removesuffix(_ENDING) for one in files(__name__).iterdir() if one.name.endswith(_ENDING)
+    )
+
+
+@cache
+def recipe(name: str) -> Recipe:
+    """Return a recipe by its name; raises `SettingsError` where there is none."""
+    if name not in recipe_names():
+        raise SettingsError(
+            f"There is no recipe {name}.{_near(name, recipe_names())}",
+            where="headworks api recipes",
+            do="choose one that is listed there, or let headworks probe propose a description.",
+        )
+    content = yaml.safe_load((files(__name__) / f"{name}{_ENDING}").read_text(encoding="utf-8"))
+    return Recipe.model_validate({"name": name, **content})
+
+
+def _near(name: str, names: Any) -> str:
+    found = get_close_matches(name.lower(), list(names), 1, 0.5)
+    return f" Did you mean {found[0]}?" if found else ""
+
+
+def _filled(value: Any, filled: Mapping[str, str]) -> Any:
+    """Return a copy of a value in which the places that are known are filled."""
+    if isinstance(value, dict):
+        return {name: _filled(inner, filled) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_filled(inner, filled) for inner in value]
+    if isinstance(value, str):
+        return _PLACE.sub(lambda found: filled.get(found[1], found[0]), value)
+    return value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, str):
+        yield value

@@ -1,0 +1,112 @@
+"""Reading a vendor's server by its recipe, batch by batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from headworks.sources.api.client import ApiClient
+from headworks.sources.api.recipes import recipe
+from headworks.sources.api.resource import Resource
+from headworks.sources.api.settings import ApiSettings, Limits
+from headworks.sources.api.source import DELETED, ApiSource
+from headworks.sources.base import Batch, Position
+from tests.recipes.families import SIZE, World
+from tests.recipes.vendors import Vendor
+from tests.support.clients import NOW, no_wait
+from tests.support.served import Answer, Asked, served
+
+_TOKEN = b'{"access_token":"filled","token_type":"Bearer","expires_in":3600}'
+
+
+@dataclass
+class Playing:
+    """A vendor's server that is running. ``most``: after so many pages it refuses all others."""
+
+    vendor: Vendor
+    world: World
+    url: str = ""
+    pages: int = 0
+    most: int | None = None
+    asked: list[Asked] = field(default_factory=list)
+
+    def answer(self, asked: Asked) -> Answer:
+        """Answer a request, or one for a token."""
+        self.asked.append(asked)
+        if asked.path.endswith("/token"):
+            return Answer(_TOKEN, headers={"Content-Type": "application/json"})
+        self.pages += 1
+        if self.most is not None and self.pages > self.most:
+            return Answer(b'{"message":"not now"}', status=403)
+        return self.vendor.answer(self.world, asked)
+
+    def source(self) -> ApiSource:
+        """Return the recipe as a source, with all of its places filled, in pages of ten records."""
+        found = recipe(self.vendor.recipe)
+        filled = dict.fromkeys(found.fill, "filled")
+        settings = found.api(filled)
+        settings |= {"base_url": self.url + urlsplit(settings["base_url"]).path, "limits": Limits(attempts=1, in_flight=2)}
+        if "token_url" in settings.get("auth", {}):
+            settings["auth"] = {**settings["auth"], "token_url": f"{self.url}/oauth/token"}
+        client = ApiClient(ApiSettings.model_validate(settings), clock=lambda: NOW, sleep=no_wait, chance=lambda: 1.0)
+        return ApiSource(client, sized(found.resource(self.vendor.resource, filled)), unlanded_pages=2)
+
+
+def sized(resource: Resource) -> Resource:
+    """Return a resource with small pages."""
+    if not hasattr(resource.pagination, "size"):
+        return resource
+    return resource.model_copy(update={"pagination": resource.pagination.model_copy(update={"size": SIZE})})
+
+
+@contextmanager
+def playing(vendor: Vendor, rows: int) -> Iterator[Playing]:
+    """Serve a vendor as long as the block runs."""
+    world = World()
+    world.grow(rows)
+    played = Playing(vendor, world)
+    with served(played.answer) as upstream:
+        played.url = upstream.url
+        yield played
+
+
+@dataclass
+class Stream:
+    """What readings of a vendor have given, batch after batch, with the position after the last one."""
+
+    played: Playing
+    position: Position | None = None
+    held: list[tuple[Any, bool]] = field(default_factory=list)
+
+    def read(self) -> Read:
+        """Read from the position to the end of the pass, and keep what came before a stop as a landing does."""
+        self.played.pages, found = 0, Read()
+        for batch in self.played.source().read(self.position, None):
+            rows = batch.frame
+            marks = rows[DELETED].to_list() if DELETED in rows.columns else [False] * rows.height
+            pairs = zip(rows["record"].to_list(), marks, strict=True)
+            self.held += [(json.loads(record), bool(mark)) for record, mark in pairs]
+            self.position = json.loads(json.dumps(batch.position))
+            found.add(batch)
+        return found
+
+
+@dataclass
+class Read:
+    """What one reading gave."""
+
+    landed: int = 0
+    repeated: int = 0
+    remarks: tuple[str, ...] = ()
+    shown: bool | None = None
+
+    def add(self, batch: Batch) -> None:
+        """Add a batch."""
+        self.landed += batch.frame.height
+        self.repeated += batch.repeated
+        self.remarks += batch.remarks
+        self.shown = batch.shown if batch.shown is not None else self.shown
