@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,19 @@ _AUTH = {
     },
 }
 """The block's fields for the fields of each kind of credentials."""
+_PAGE = """# Recipes
+
+Descriptions of {count} APIs, ready to paste: `headworks api recipes` lists them, and
+
+    headworks api like stripe --resource charges
+
+prints the block and the resource; `--json` gives the resource alone, for `--param resource=@charges.json`, and
+`--set shop=acme` fills a place such as `<shop>`. They are data files in `headworks/sources/api/recipes`, follow the
+vendors' documentation of the month in the last column, and are each read in the tests from a server of that shape. No
+vendor's server was asked: check a description against your account, which `headworks probe` does.
+
+This page is written by `headworks api recipes --markdown`.
+"""
 _LIMITS = {"requests_per_s", "in_flight", "timeout_s", "attempts", "longest_wait_s"}
 
 
@@ -39,17 +52,27 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     api = commands.add_parser("api", help="descriptions of well-known APIs")
     actions = api.add_subparsers(required=True, metavar="ACTION")
     listed = actions.add_parser("recipes", help="list the APIs that are described")
-    listed.add_argument("--json", action="store_true", help="as JSON")
+    form = listed.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as JSON")
+    form.add_argument("--markdown", action="store_true", help="as the page of the docs")
     listed.set_defaults(command=_recipes)
     like = actions.add_parser("like", help="print a description to paste: the block, and a resource")
     like.add_argument("recipe", metavar="NAME", help="one of: headworks api recipes")
     like.add_argument("--resource", metavar="NAME", help="one resource of it; without it all are listed")
-    like.add_argument("--block", metavar="NAME", help="name of the block (default: the recipe's name and -api)")
     like.add_argument(
-        "--set", action="append", default=[], metavar="PLACE=VALUE", help="fill a place such as <shop>; again for more"
+        "--block", metavar="NAME", help="name of the block (default: the recipe's name and -api)"
+    )
+    like.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PLACE=VALUE",
+        help="fill a place such as <shop>; again for more",
     )
     form = like.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="the resource alone, as JSON, for --param resource=@file")
+    form.add_argument(
+        "--json", action="store_true", help="the resource alone, as JSON, for --param resource=@file"
+    )
     form.add_argument("--python", action="store_true", help="the resource alone, as Python")
     like.set_defaults(command=_like)
 
@@ -69,13 +92,48 @@ def _recipes(options: argparse.Namespace) -> int:
     from headworks.sources.api.recipes import recipe, recipe_names
 
     found = [recipe(name) for name in recipe_names()]
-    if options.json:
-        show_json(
-            [{"name": one.name, "title": one.title, "resources": list(one.resources)} for one in found]
-        )
+    if options.markdown:
+        print(markdown(found), end="")
+    elif options.json:
+        show_json([{"name": one.name, "title": one.title, "resources": list(one.resources)} for one in found])
     else:
-        tell(("recipe", "API", "resources"), [(one.name, one.title, ", ".join(one.resources)) for one in found])
+        tell(
+            ("recipe", "API", "resources"), [(one.name, one.title, ", ".join(one.resources)) for one in found]
+        )
     return 0
+
+
+def markdown(recipes: Sequence[Recipe]) -> str:
+    """Return the page of the docs that lists all recipes."""
+    rows = [
+        (
+            f"`{one.name}`",
+            "; ".join(_in_short(one, name) for name in one.resources),
+            one.rate_limit,
+            one.deletions,
+            " ".join(one.unknown),
+            ", ".join(f"[{number}]({page})" for number, page in enumerate(one.source, 1))
+            + f" of {one.dated}",
+        )
+        for one in recipes
+    ]
+    header = (
+        "API",
+        "resources: pages, mark",
+        "requests",
+        "deleted records",
+        "a reading cannot know",
+        "documentation",
+    )
+    lines = [" | ".join(row) for row in (header, ("---",) * len(header), *rows)]
+    return f"{_PAGE.format(count=len(recipes))}\n" + "\n".join(f"| {line} |" for line in lines) + "\n"
+
+
+def _in_short(recipe: Recipe, name: str) -> str:
+    resource = recipe.resource(name)
+    mark = f", `{resource.incremental.parameter}`" if resource.incremental else ""
+    gone = ", tombstones" if resource.tombstone else ""
+    return f"{name} ({resource.pagination.kind}{mark}{gone})"
 
 
 def _like(options: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """Small servers in the shapes of real APIs: a world of rows, and the ways in which vendors cut it into pages.
 
-A vendor's names are given to a family as the vendor documents them, with ``/`` between the steps of a path, and not read
-from the recipe: a wrong recipe is found because the two do not agree.
+A vendor's names are given to a family as the vendor documents them, with ``/`` between the steps of a path, and not
+read from the recipe: a wrong recipe is found because the two do not agree.
 """
 
 from __future__ import annotations
@@ -137,7 +137,8 @@ def page(records: str, part: list[tuple[str, dict[str, Any]]], around: Mapping[s
 
 def ended(path: str, end: End) -> dict[str, Any]:
     """Return what a vendor puts in the place of the way on where there is none."""
-    return {"absent": {}, "null": {path: None}, "empty": {path: ""}}[end]
+    held: dict[str, dict[str, Any]] = {"absent": {}, "null": {path: None}, "empty": {path: ""}}
+    return held[end]
 
 
 def opaque(key: str) -> str:
@@ -196,7 +197,9 @@ def tokens(
     return paging
 
 
-def links(*, by: Literal["page", "token"], size: str = "per_page", most: int = 100, records: str = "") -> Paging:
+def links(
+    *, by: Literal["page", "token"], size: str = "per_page", most: int = 100, records: str = ""
+) -> Paging:
     """A Link header has the next page's address, with its number or with a token."""
 
     def paging(call: Call) -> Answer:
@@ -204,7 +207,8 @@ def links(*, by: Literal["page", "token"], size: str = "per_page", most: int = 1
         if by == "page":
             number = call.asked.number("page", 1)
             part = call.rows[(number - 1) * limit : number * limit]
-            onward, following = number * limit < len(call.rows), {"page": number + 1}
+            onward = number * limit < len(call.rows)
+            following: dict[str, Any] = {"page": number + 1}
         else:
             rest = call.after(unwrapped(call.asked.query.get("page_info")))
             part, onward = rest[:limit], len(rest) > limit

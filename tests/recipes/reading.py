@@ -16,7 +16,7 @@ from headworks.sources.api.settings import ApiSettings, Limits
 from headworks.sources.api.source import DELETED, ApiSource
 from headworks.sources.base import Batch, Position
 from tests.recipes.families import SIZE, World
-from tests.recipes.vendors import Vendor
+from tests.recipes.vendor import Vendor
 from tests.support.clients import NOW, no_wait
 from tests.support.served import Answer, Asked, served
 
@@ -49,10 +49,15 @@ class Playing:
         found = recipe(self.vendor.recipe)
         filled = dict.fromkeys(found.fill, "filled")
         settings = found.api(filled)
-        settings |= {"base_url": self.url + urlsplit(settings["base_url"]).path, "limits": Limits(attempts=1, in_flight=2)}
+        settings |= {
+            "base_url": self.url + urlsplit(settings["base_url"]).path,
+            "limits": Limits(attempts=1, in_flight=2),
+        }
         if "token_url" in settings.get("auth", {}):
             settings["auth"] = {**settings["auth"], "token_url": f"{self.url}/oauth/token"}
-        client = ApiClient(ApiSettings.model_validate(settings), clock=lambda: NOW, sleep=no_wait, chance=lambda: 1.0)
+        client = ApiClient(
+            ApiSettings.model_validate(settings), clock=lambda: NOW, sleep=no_wait, chance=lambda: 1.0
+        )
         return ApiSource(client, sized(found.resource(self.vendor.resource, filled)), unlanded_pages=2)
 
 

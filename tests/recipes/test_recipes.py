@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from blocks.api import ApiCredentials
+from deployments.cli import main as headworks
+from deployments.commands.api import block_fields, markdown
 from headworks.errors import CredentialsRefused
 from headworks.sources.api.recipes import recipe, recipe_names
 from headworks.sources.api.resource import Resource
+from headworks.sources.api.settings import ApiSettings
 from tests.recipes.reading import Playing, Stream, playing
-from tests.recipes.vendors import VENDORS, Vendor
+from tests.recipes.vendor import Vendor
+from tests.recipes.vendors import VENDORS
+from tests.support.pools import CHECKOUT
 
 ROWS = 47
 
@@ -86,15 +91,57 @@ def test_a_recipe_reads_exactly_and_again_and_after_changes_and_after_a_stop(ven
 
 
 def test_every_recipe_has_a_server_of_its_shape() -> None:
-    shapes = {name: set() for name in recipe_names()}
-    assert {vendor.recipe for vendor in VENDORS} == set(shapes)
-    for name in shapes:
+    assert {vendor.recipe for vendor in VENDORS} == set(recipe_names())
+    for name in recipe_names():
         found = recipe(name)
-        played = {_shape(found.resource(vendor.resource)) for vendor in VENDORS if vendor.recipe == name}
-        for resource in found.resources:
-            shapes[name].add(_shape(found.resource(resource)))
-        assert {shape[0] for shape in shapes[name]} <= {shape[0] for shape in played}, name
+        played = {found.resource(one.resource).pagination.kind for one in VENDORS if one.recipe == name}
+        assert {found.resource(resource).pagination.kind for resource in found.resources} == played, name
 
 
-def _shape(resource: Resource) -> tuple[str, str]:
-    return resource.pagination.kind, json.dumps(resource.pagination.model_dump(mode="json"), sort_keys=True)
+def test_the_page_of_the_docs_lists_the_recipes_as_they_are() -> None:
+    page = (CHECKOUT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    assert page == markdown([recipe(name) for name in recipe_names()]), (
+        "headworks api recipes --markdown > docs/recipes.md"
+    )
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_says_the_same_as_settings_and_as_a_block(name: str) -> None:
+    found = recipe(name)
+    block = ApiCredentials(**block_fields(found.settings)).to_settings()
+    assert block.model_dump(include={"base_url", "auth", "headers"}) == ApiSettings.model_validate(
+        found.settings
+    ).model_dump(include={"base_url", "auth", "headers"})
+    for resource in found.resources:
+        assert Resource.model_validate(found.content(resource)) == found.resource(resource)
+
+
+def test_a_description_is_printed_to_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert headworks(["api", "recipes"]) == 0
+    assert "microsoft-graph" in capsys.readouterr().out
+    assert headworks(["api", "like", "shopify", "--resource", "orders", "--set", "shop=acme"]) == 0
+    printed = capsys.readouterr().out
+    assert "export HEADWORKS_SHOPIFY_API_BASE_URL='https://acme.myshopify.com/admin/api/2025-04'" in printed
+    assert "<access_token>: the Admin API token" in printed
+    assert headworks(["api", "like", "stripe", "--resource", "charges", "--json"]) == 0
+    assert Resource.model_validate_json(capsys.readouterr().out).pagination.kind == "keyset"
+    assert headworks(["api", "like", "stripe", "--resource", "charges", "--python"]) == 0
+    assert "'key_parameter': 'starting_after'," in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["shopfy"], "Did you mean shopify?"),
+        (["stripe", "--resource", "charge"], "Did you mean charges?"),
+        (["stripe", "--json"], "none was named"),
+        (["stripe", "--set", "shop=acme"], "has no place shop"),
+        (["shopify", "--set", "shop"], "shop has no value"),
+    ],
+    ids=str,
+)
+def test_what_no_recipe_has_is_refused_by_name(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert headworks(["api", "like", *arguments]) == 1
+    assert said in capsys.readouterr().err
