@@ -25,6 +25,7 @@ class Asked:
     query: Mapping[str, str]
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = b""
+    method: str = "GET"
 
     def number(self, name: str, default: int) -> int:
         """Return a query parameter that is a number."""
@@ -130,7 +131,7 @@ def _handler(upstream: Upstream, answering: Answering) -> type[BaseHTTPRequestHa
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", 0)))
-            asked = Asked(parts.path, dict(parse_qsl(parts.query)), headers, body)
+            asked = Asked(parts.path, dict(parse_qsl(parts.query)), headers, body, self.command)
             upstream.asked.append(asked)
             answer = answering(asked)
             if answer.hold is not None:

@@ -141,7 +141,7 @@ class Session:
             # Raised out here, so that nothing which may hold a secret is chained to it.
             if isinstance(problem, RateLimited):
                 limited = await self._put_off(problem, limited)
-            elif self._is_asked_again(problem, attempt, rules):
+            elif not request.once and self._is_asked_again(problem, attempt, rules):
                 await self._api.sleep(backoff_s(self._limits.backoff_s, attempt, self._api.chance()))
                 attempt += 1
             else:

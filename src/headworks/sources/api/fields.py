@@ -48,6 +48,8 @@ class RecordFields:
         tombstone = self._resource.tombstone
         if self._tombstone is None or tombstone is None:
             return None
+        if tombstone.when_present:
+            return [raw is not None for raw in self._tombstone.columns(records)[0]]
         said = [value_of(value) for (value,) in self._tombstone.read(records)]
         return [any(value == one and type(value) is type(one) for one in tombstone.values) for value in said]
 

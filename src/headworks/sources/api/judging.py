@@ -86,6 +86,7 @@ class Rules:
     expired: frozenset[int] = frozenset({410})
     capped: frozenset[int] = frozenset()
     first: bool = True
+    past_end: frozenset[int] = frozenset({404, 410})
 
     @classmethod
     def of(cls, resource: Resource, *, first: bool) -> Rules:
@@ -95,6 +96,7 @@ class Rules:
             frozenset(resource.expired_statuses),
             frozenset(resource.cap.statuses if resource.cap else ()),
             first,
+            frozenset(getattr(resource.pagination, "past_end_statuses", (404, 410))),
         )
 
     def retries(self, problem: RetryError) -> bool:
@@ -104,7 +106,7 @@ class Rules:
 
 def is_empty(reply: Reply, request: Request, rules: Rules) -> bool:
     """Tell whether an answer says that there is no such page, or nothing on it."""
-    return reply.status in rules.empty or (request.may_be_missing and reply.status in (404, 410))
+    return reply.status in rules.empty or (request.may_be_missing and reply.status in rules.past_end)
 
 
 def judge(reply: Reply, request: Request, rules: Rules) -> HeadworksError | None:

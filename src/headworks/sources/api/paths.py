@@ -1,7 +1,8 @@
 """The small language of paths into JSON: ``data.items``, ``edges[].node``, ``"@odata.nextLink"``, empty for all.
 
 A path is names joined by dots; a name that holds a dot, a bracket or a quote is put in double quotes. ``[]``
-after a name stands for each element of the array there, ``{}`` for each value of the object.
+after a name stands for each element of the array there, ``{}`` for each value of the object, and ``[rel=next]`` for the
+element of the array whose ``rel`` is ``next``.
 
 What belongs here: reading paths, and following them in values that are decoded already. What does not: raw JSON, which
 ``records.py`` takes apart.
@@ -18,7 +19,24 @@ from pydantic import AfterValidator
 
 EACH, EACH_VALUE = "[]", "{}"
 
-_PART = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^.\[\]{}"]+))?((?:\[\]|\{\})*)(\.|$)')
+_PART = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^.\[\]{}"]+))?((?:\[\]|\{\}|\[[^\[\]=]+=[^\[\]]*\])*)(\.|$)')
+_SUFFIX = re.compile(r"\[\]|\{\}|\[([^\[\]=]+)=([^\[\]]*)\]")
+
+
+class Chosen(str):
+    """A step to the element of an array one of whose fields has a value."""
+
+    def of(self, elements: Sequence[Any]) -> Any:
+        """Return the element, `MISSING` where there is none."""
+        name, _, value = self[1:-1].partition("=")
+        for element in elements:
+            if isinstance(element, Mapping) and name in element and str(element[name]) == value:
+                return element
+        return MISSING
+
+
+MISSING: Any = object()
+"""What is at a path where nothing is, not even a null."""
 
 
 @cache
@@ -33,7 +51,7 @@ def parts(path: str) -> tuple[str, ...]:
         name = re.sub(r"\\(.)", r"\1", found[1]) if found[1] is not None else found[2]
         if name is not None:
             steps.append(name.strip() if found[1] is None else name)
-        steps += [found[3][i : i + 2] for i in range(0, len(found[3]), 2)]
+        steps += [Chosen(suffix[0]) if suffix[1] else suffix[0] for suffix in _SUFFIX.finditer(found[3])]
         at = found.end()
         if found[4] and at == len(path):
             raise ValueError(f"{path!r} ends with a dot")
@@ -42,24 +60,45 @@ def parts(path: str) -> tuple[str, ...]:
 
 def find(value: Any, path: str) -> Any:
     """Return what is at a path of a decoded value, or None where nothing is."""
-    for step in parts(path):
-        if isinstance(value, Mapping):
-            value = value.get(step)
-        elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and step.isdigit():
-            value = value[int(step)] if int(step) < len(value) else None
-        else:
+    found = followed(value, parts(path))
+    return None if found is MISSING else found
+
+
+def followed(value: Any, steps: Sequence[str]) -> Any:
+    """Return what is below a decoded value, `MISSING` where nothing is; a null on the way counts as one at its end."""
+    for step in steps:
+        if value is None:
             return None
+        if isinstance(step, Chosen):
+            value = step.of(value) if isinstance(value, list) else MISSING
+        elif isinstance(value, Mapping):
+            value = value.get(step, MISSING)
+        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return MISSING
+        if value is MISSING:
+            return MISSING
     return value
 
 
 def placed(value: Any, path: str, new: Any) -> Any:
-    """Return a copy of a decoded value with ``new`` at a path; objects on the way are made where there are none."""
+    """Return a copy of a decoded value with ``new`` at a path; objects on the way are made where there are none.
+
+    A number is the place in an array that is there, such as ``filters.0.value``.
+    """
     return _placed(value, parts(path), new)
 
 
 def _placed(value: Any, steps: Sequence[str], new: Any) -> Any:
     if not steps:
         return new
+    if isinstance(value, list) and steps[0].isdigit():
+        at = int(steps[0])
+        if at > len(value):
+            raise ValueError(f"there is no place {at} in an array of {len(value)}")
+        below = value[at] if at < len(value) else None
+        return [*value[:at], _placed(below, steps[1:], new), *value[at + 1 :]]
     held = dict(value) if isinstance(value, Mapping) else {}
     held[steps[0]] = _placed(held.get(steps[0]), steps[1:], new)
     return held

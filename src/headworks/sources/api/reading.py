@@ -16,14 +16,17 @@ from datetime import datetime
 from typing import Any
 
 from headworks.errors import (
+    BreakerOpen,
     HeadworksError,
     PageUnreadable,
     ReadIncomplete,
     ReadShort,
+    RetryError,
     ScanExpired,
     SourceUnavailable,
     WindowTooLarge,
 )
+from headworks.sources.api.addresses import joined
 from headworks.sources.api.ahead import Ahead
 from headworks.sources.api.client import ApiClient, Session
 from headworks.sources.api.failing import failure_of
@@ -32,8 +35,10 @@ from headworks.sources.api.judging import Reply, Rules, is_empty
 from headworks.sources.api.loops import LoopGuard
 from headworks.sources.api.memory import Memory, Recognised
 from headworks.sources.api.noticing import Described, probably
-from headworks.sources.api.paginate import Ask, Page, Paginator, Step
-from headworks.sources.api.paginate.base import put, together
+from headworks.sources.api.paginate import Ask, Page, Paginator, Single, Step
+from headworks.sources.api.paginate.base import as_text, put, together
+from headworks.sources.api.paginate.tokens import is_end
+from headworks.sources.api.paths import find
 from headworks.sources.api.records import Body, Envelope, outline, split
 from headworks.sources.api.request import Composer, Request, conditional_headers
 from headworks.sources.api.resource import Resource
@@ -98,7 +103,16 @@ class Reading:
         self._fields = RecordFields(resource)
         self._envelope = Envelope(
             resource.records,
-            tuple(filter(None, (*self._paginator.fields, resource.completeness.total_field))),
+            tuple(
+                filter(
+                    None,
+                    (
+                        *self._paginator.fields,
+                        resource.completeness.total_field,
+                        resource.delta.token_field if resource.delta else None,
+                    ),
+                )
+            ),
             resource.error_fields,
             lone=resource.pagination.kind == "single",
         )
@@ -110,6 +124,10 @@ class Reading:
         self._described = Described(resource, standing.known)
         self._remark = standing.remark
         self._rules = {first: Rules.of(resource, first=first) for first in (True, False)}
+        self._changes = self._rules[False]
+        if resource.delta is not None:
+            expired = self._changes.expired | frozenset(resource.delta.expired_statuses)
+            self._changes = replace(self._changes, expired=expired)
         self._number = 0
         self._validators: dict[str, str] = {}
         self.session: Session
@@ -126,6 +144,10 @@ class Reading:
                             yield landed
                 except ScanExpired as problem:
                     restarts += 1
+                    if self._standing.token is not None and (self._standing.state is None or restarts > 1):
+                        self._standing, restarts = self._standing.all_again(), 0
+                        self._memory.begin_scan()
+                        continue
                     if restarts > _MOST_RESTARTS:
                         raise ReadIncomplete(
                             f"The API gave up the scan {restarts} times: {problem.what}",
@@ -140,7 +162,7 @@ class Reading:
     async def _scan(self) -> AsyncGenerator[Landed, None]:
         """Yield the pages of the first span until it has ended, or has to be scanned once more."""
         standing, span = self._standing, self._standing.spans[0]
-        state = standing.state if standing.state is not None else self._paginator.begin()
+        state = standing.state if standing.state is not None else await self._begun()
         guard = LoopGuard(standing.anchors, identical_pages=self._resource.identical_pages)
         first = standing.state is None
 
@@ -176,6 +198,34 @@ class Reading:
                 state, first = step.state, False
         finally:
             await ahead.drop()
+
+    async def _begun(self) -> dict[str, object]:
+        """Return the state of the first page, whose token may have to be got elsewhere."""
+        state, source = self._paginator.begin(), getattr(self._paginator, "first_from", None)
+        if source is None or self._standing.token is not None:
+            return state
+        own = Resource(
+            path=source.path,
+            method=source.method,
+            parameters=source.parameters,
+            body=source.body,
+            headers=self._resource.headers,
+            pagination=Single(),
+        )
+        request = Composer(self._api.settings, own).compose(Ask())
+
+        def accept(reply: Reply) -> Any:
+            token = find(outline(reply.text()), source.field)
+            if is_end(token):
+                raise PageUnreadable(
+                    f"The answer has no {source.field}, which the description names as the first token."
+                    f"{probably(source.field, outline(reply.text()))}",
+                    do="correct first_from of the resource's pagination.",
+                )
+            return token
+
+        token = await self.session.fetch(request, self._rules[True], accept)
+        return {**state, "cursor": token, "first": True}
 
     async def _turn(self, turn: _Turn, fetched: Fetched) -> tuple[Fetched, Recognised, Step]:
         """Look at a page, ask for it once more where it is in doubt, and find what follows it."""
@@ -221,7 +271,8 @@ class Reading:
         if page.records == 0 or (page.total is not None and count >= page.total):
             return step
         name, size = " and ".join(step.absent), getattr(self._paginator, "size", 0)
-        counts = getattr(self._paginator, "size_parameter", None) is not None
+        sized = getattr(self._paginator, "size_parameter", getattr(self._paginator, "limit_parameter", None))
+        counts = sized is not None and not self._compose.compose(self._paginator.ask(turn.state)).once
         if counts and page.records == 1 and size > 1:
             return step
         doubt = (
@@ -231,11 +282,11 @@ class Reading:
         if not counts or page.records < 2:
             return replace(step, doubt=doubt)
         smaller = self._resource.pagination.model_copy(update={"size": page.records - 1})
-        ask = together(smaller.ask(turn.state), *self._bounds(turn.span))
+        ask = self._with_bounds(smaller.ask(turn.state), turn.state, turn.span)
         again = await self._fetch(self._compose.compose(ask), first=False)
         following = smaller.after(turn.state, self._page(turn, again))
         self._described.known.update(following.seen)
-        if following.seen:
+        if set(step.absent).intersection(following.seen):
             return step
         if len(again.body.records) < page.records:
             raise ReadIncomplete(
@@ -254,6 +305,8 @@ class Reading:
             return why
         if turn.guard.is_last(fetched.body.records) and self._paginator.ends_on_repeat:
             return ""
+        if turn.request.once:
+            return ""
         if self._paginator.guessable:
             return self._circle(turn, fetched, Step(None))
         try:
@@ -265,14 +318,14 @@ class Reading:
         """Say what shows that the scan goes round in circles; empty where nothing does."""
         if not self._paginator.repeats and turn.guard.was_got(fetched.body.records):
             return "a page holds the same records as one before it"
-        if step.state is not None and not self._paginator.guessable:
+        if step.state is not None and not self._paginator.guessable and not self._paginator.stateful:
             following = self._request(step.state, turn.span)
             if following == turn.request or turn.guard.was_asked(following):
                 return "a page leads back to one that was read before it"
         return ""
 
     def _leads_back(self, turn: _Turn, step: Step) -> bool:
-        if step.state is None or self._paginator.guessable:
+        if step.state is None or self._paginator.guessable or self._paginator.stateful:
             return False
         return turn.guard.was_anchored(self._request(step.state, turn.span))
 
@@ -330,6 +383,7 @@ class Reading:
                 where=turn.request.shown,
                 do="raise most_pages of the resource, if it really is so long.",
             )
+        following = self._following(turn, fetched)
         goes_back = step.state is not None and self._paginator.rewind(step.state) is not step.state
         return replace(
             before,
@@ -341,7 +395,19 @@ class Reading:
             overlap=tuple(records) if goes_back else (),
             anchors=tuple(turn.guard.anchors),
             known=tuple(sorted(self._described.known)),
+            following=before.following if following is None else following,
         )
+
+    def _following(self, turn: _Turn, fetched: Fetched) -> str | int | None:
+        """Return the token that a page gives for the next run, None where it gives none."""
+        delta = self._resource.delta
+        token = fetched.body.fields.get(delta.token_field) if delta else None
+        if delta is None or token is None or token == "" or isinstance(token, bool):
+            return None
+        self._described.known.add(delta.token_field)
+        if delta.parameter is None:
+            return self._compose.clean(joined(turn.request.url, str(token)))
+        return token if isinstance(token, int) else as_text(token)
 
     def _landed(
         self, turn: _Turn, fetched: Fetched, known: Recognised, step: Step, standing: Standing
@@ -367,6 +433,9 @@ class Reading:
             remark = " ".join(filter(None, (remark, end.remark, said, lacking)))
             # Where no record has what identifies it, these may not be the records that are meant.
             shown = end.shown and not lacking
+            if self._resource.delta is not None and not end.again and not end.short:
+                standing, lacking = self._with_token(standing, step)
+                remark, shown = " ".join(filter(None, (remark, lacking))), shown and not lacking
             if end.short:
                 problem = ReadShort(
                     f"The API announced {self._verdict.total} records and gave {standing.count}, twice.",
@@ -401,6 +470,25 @@ class Reading:
             agree=resource.incremental is not None and bool(resource.key) and standing.pages > 1,
             about=resource.completeness.about,
         )
+
+    def _with_token(self, standing: Standing, step: Step) -> tuple[Standing, str]:
+        """Return the position with the token for the next run, and what speaks against the reading being complete."""
+        delta = self._resource.delta
+        assert delta is not None, "asked for a resource with a token alone"
+        if standing.following is None:
+            return standing, (
+                f"The scan ended and no page had {delta.token_field}, the token for the next run: this reading is not "
+                "shown to be complete, and the next one begins where this one began."
+            )
+        if step.doubt:
+            return standing, ""
+        lapsed = (
+            "The API no longer knew the token of the last run, so all was read again. What was deleted since then "
+            "is not known: run it once with mode full."
+            if standing.lapsed
+            else ""
+        )
+        return replace(standing, token=standing.following, lapsed=False), lapsed
 
     def _unread(self) -> str:
         return self._watermark.remark() if self._watermark else ""
@@ -441,7 +529,7 @@ class Reading:
         return replace(standing.restarted(), spans=(*halves, *standing.spans[1:]))
 
     async def _fetch(self, request: Request, *, first: bool) -> Fetched:
-        rules = self._rules[first]
+        rules = self._changes if self._standing.token is not None else self._rules[first]
         vacant: list[str] = []
 
         def accept(reply: Reply) -> Fetched:
@@ -453,11 +541,20 @@ class Reading:
             text = reply.text()
             body = self._body(text, reply.status)
             if body.vacant:
-                self._accept_vacant(body, text, vacant)
+                self._accept_vacant(body, text, vacant, once=request.once)
             looked = outline(text) if first and self._looks_around(body) else {}
             return Fetched(body, headers, outline=looked)
 
-        return await self.session.fetch(request, rules, accept)
+        try:
+            return await self.session.fetch(request, rules, accept)
+        except BreakerOpen:
+            raise
+        except RetryError as problem:
+            if not request.once:
+                raise
+            raise ScanExpired(
+                f"A page is lost that the API gives only once: {problem.what}", where=problem.where
+            ) from problem
 
     def _body(self, text: bytes, status: int) -> Body:
         """Take a body apart; raises what an answer without records says that went wrong."""
@@ -482,7 +579,7 @@ class Reading:
             self._described.known.add(_RECORDS)
         return body
 
-    def _accept_vacant(self, body: Body, text: bytes, before: list[str]) -> None:
+    def _accept_vacant(self, body: Body, text: bytes, before: list[str], *, once: bool) -> None:
         """Accept that nothing is where the records should be; raises `PageUnreadable` where that may be a fault.
 
         An empty page is one that says so twice, and has what leads on or is the first.
@@ -500,7 +597,7 @@ class Reading:
             return
         before.append(body.vacant)
         lacks = not any(name in body.fields for name in self._paginator.fields)
-        if len(before) < _TWICE or (
+        if (len(before) < _TWICE and not once) or (
             lacks and self._number and self._paginator.fields and not self._paginator.guessable
         ):
             raise PageUnreadable(
@@ -514,10 +611,29 @@ class Reading:
         return not all(name in body.fields for name in self._paginator.fields)
 
     def _request(self, state: dict[str, object], span: Span, *, first: bool = False) -> Request:
-        asks = [self._paginator.ask(state), *self._bounds(span)]
+        ask = self._with_bounds(self._paginator.ask(state), state, span)
         if first and self._resource.conditional and self._standing.validators:
-            asks.append(Ask(headers=conditional_headers(self._standing.validators)))
-        return self._compose.compose(together(*asks))
+            ask = together(ask, Ask(headers=conditional_headers(self._standing.validators)))
+        return self._compose.compose(ask)
+
+    def _with_bounds(self, ask: Ask, state: dict[str, object], span: Span) -> Ask:
+        """Return a page's part of the request with the span's; a token that is sent alone goes without it.
+
+        Where both have the same parameter, as where a page's end is the next one's beginning, the page's counts.
+        """
+        delta, token = self._resource.delta, self._standing.token
+        if delta is None or token is None:
+            return ask if ask.alone and ask.url is None else together(*self._bounds(span), ask)
+        if delta.parameter is None:
+            return ask if ask.url is not None or ask.alone else together(Ask(url=str(token), alone=True), ask)
+        elsewhere = Ask(at=delta.path, method=delta.method)
+        if ask.alone:
+            return together(elsewhere, ask) if ask.url is None else ask
+        kept = put(delta.send_in, delta.parameter, token, alone=delta.alone)
+        if state == self._paginator.begin():
+            # In place of a first token of the paginator's own.
+            return together(elsewhere, ask, kept) if not delta.alone else together(elsewhere, kept)
+        return together(elsewhere, kept, ask)
 
     def _bounds(self, span: Span) -> list[Ask]:
         spec = self._resource.incremental

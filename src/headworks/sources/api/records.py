@@ -18,7 +18,7 @@ from headworks.errors import PageUnreadable
 from headworks.redaction import excerpt
 from headworks.sources.api import splitting
 from headworks.sources.api.failing import says_error
-from headworks.sources.api.paths import EACH, EACH_VALUE, parts
+from headworks.sources.api.paths import EACH, EACH_VALUE, MISSING, Chosen, followed, parts
 from headworks.sources.api.splitting import Unbalanced
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -143,11 +143,14 @@ class _Quick:
         self._envelope = envelope
         self._wanted = (*envelope.fields, *envelope.errors)
         tree: dict[str, Any] = {}
-        for path in dict.fromkeys((*self._wanted, envelope.records)):
-            self._grow(tree, parts(path), list[msgspec.Raw] if path == envelope.records else Any)
+        plain = {path: _plain(parts(path)) for path in self._wanted}
+        for steps in dict.fromkeys((*plain.values(), parts(envelope.records))):
+            self._grow(tree, steps, list[msgspec.Raw] if steps == parts(envelope.records) else Any)
         self._decoder = msgspec.json.Decoder(_struct(tree))
         self._records = self._way(tree, parts(envelope.records))
-        self._ways = {path: self._way(tree, parts(path)) for path in self._wanted}
+        self._ways = {path: self._way(tree, steps) for path, steps in plain.items()}
+        self._rest = {path: parts(path)[len(plain[path]) :] for path in self._wanted}
+        self._deep = any(self._rest.values())
 
     def split(self, body: bytes) -> Body:
         """Take a body apart; raises what msgspec raises, and `_NotThere`."""
@@ -156,6 +159,8 @@ class _Quick:
         if records is None or records is msgspec.UNSET:
             raise _NotThere
         found = ((path, _walk(top, way)) for path, way in self._ways.items())
+        if self._deep:
+            found = ((path, _further(value, self._rest[path])) for path, value in found)
         fields = {path: value for path, value in found if value is not msgspec.UNSET}
         if any(fields.get(path) for path in self._envelope.errors):
             raise _NotThere
@@ -176,6 +181,19 @@ class _Quick:
             way.append(f"f{list(tree).index(step)}")
             tree = tree[step]
         return tuple(way)
+
+
+def _plain(steps: Sequence[str]) -> tuple[str, ...]:
+    """Return a path as far as it leads through objects alone."""
+    deep = (place for place, step in enumerate(steps) if isinstance(step, Chosen) or step.isdigit())
+    return tuple(steps[: next(deep, len(steps))])
+
+
+def _further(value: Any, steps: Sequence[str]) -> Any:
+    if not steps or value is msgspec.UNSET:
+        return value
+    found = followed(value, steps)
+    return msgspec.UNSET if found is MISSING else found
 
 
 def _struct(tree: dict[str, Any]) -> Any:
@@ -250,17 +268,7 @@ def _field(top: dict[str, msgspec.Raw], path: str) -> Any:
     first, *rest = parts(path)
     if first not in top:
         return msgspec.UNSET
-    value = _decoded(top[first])
-    for step in rest:
-        if value is None:
-            return None
-        if isinstance(value, dict) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return msgspec.UNSET
-    return value
+    return _further(_decoded(top[first]), rest)
 
 
 def _decoded(raw: msgspec.Raw) -> Any:

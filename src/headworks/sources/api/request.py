@@ -38,6 +38,7 @@ class Request:
     content: bytes | None = None
     shown: str = field(default="", compare=False)
     may_be_missing: bool = field(default=False, compare=False)
+    once: bool = field(default=False, compare=False)
 
 
 class Composer:
@@ -61,17 +62,22 @@ class Composer:
     def compose(self, ask: Ask) -> Request:
         """Return the request for a page; raises `AddressRefused` where it would leave the API's own origin."""
         headers = {**self._headers, **ask.headers}
-        content = self._content(ask)
+        method = ask.method or self._resource.method
+        content = self._content(ask, method)
         if content is not None:
-            headers.setdefault("Content-Type", "application/json")
+            form = self._resource.body_format == "form"
+            headers.setdefault(
+                "Content-Type", "application/x-www-form-urlencoded" if form else "application/json"
+            )
         url = self._url(ask) if ask.url is None else self._given(ask.url)
         return Request(
-            self._resource.method,
+            method,
             url,
             tuple(headers.items()),
             content,
             shown=self._shown(url, given=ask.url is not None),
             may_be_missing=ask.may_be_missing,
+            once=ask.once,
         )
 
     def _shown(self, url: str, *, given: bool) -> str:
@@ -128,7 +134,7 @@ class Composer:
         )
 
     def _url(self, ask: Ask) -> str:
-        path = self._resource.path
+        path = self._resource.path if ask.at is None else ask.at
         for name, value in ask.path.items():
             path = path.replace("{" + name + "}", quote(value, safe=""))
         if "{" in path and "}" in path:
@@ -137,19 +143,39 @@ class Composer:
                 where=path,
                 do="name it as the cursor_parameter with send_in path, or give the cursor a first value.",
             )
-        query = dict(ask.query) if ask.alone else {**self._fixed, **ask.query}
+        fixed = self._fixed
+        if ask.text:
+            fixed = {name: filled(value, ask.text) for name, value in fixed.items()}
+        query = dict(ask.query) if ask.alone else {**fixed, **ask.query}
         address = f"{self._settings.base_url}/{path.lstrip('/')}" if path else self._settings.base_url
         if not query:
             return address
-        return f"{address}{'&' if '?' in path else '?'}{urlencode(query)}"
+        return f"{address}{'&' if '?' in path else '?'}{urlencode(query, quote_via=quote, safe='')}"
 
-    def _content(self, ask: Ask) -> bytes | None:
-        if self._resource.method == "GET" and not ask.body:
+    def _content(self, ask: Ask, method: str) -> bytes | None:
+        if method == "GET" and not ask.body:
             return None
         body: Any = {} if ask.alone and ask.body else dict(self._resource.body or {})
+        if ask.text:
+            body = filled(body, ask.text)
         for path, value in ask.body.items():
             body = placed(body, path, value)
+        if self._resource.body_format == "form":
+            return urlencode({name: as_text(value) for name, value in body.items()}).encode()
         return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def filled(value: Any, texts: Mapping[str, str]) -> Any:
+    """Return a decoded value with ``{name}`` in its texts replaced by what is called so."""
+    if isinstance(value, str):
+        for name, text in texts.items():
+            value = value.replace("{" + name + "}", text)
+        return value
+    if isinstance(value, Mapping):
+        return {name: filled(inner, texts) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [filled(inner, texts) for inner in value]
+    return value
 
 
 def _shown(url: str) -> str:

@@ -6,6 +6,7 @@ What does not: reading.
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -13,12 +14,18 @@ from pydantic import Field, model_validator
 
 from headworks.settings import Settings
 from headworks.sources.api.paginate import Pagination
+from headworks.sources.api.paginate.base import Where
 from headworks.sources.api.paths import FieldPath, RecordsPath
 
-Format = Literal["iso", "date", "epoch", "epoch_ms", "own", "number", "text"]
-"""How a cursor's values are written. Numbers and texts are compared as what they are, all others are moments."""
+Format = Literal[
+    "iso", "iso_s", "iso_ms", "date", "epoch", "epoch_ms", "epoch_us", "dotnet", "own", "number", "text"
+]
+"""How a cursor's values are written. Numbers and texts are compared as what they are, all others are moments: ISO with
+microseconds, seconds or milliseconds, a day, seconds, milliseconds or microseconds since 1970, ``/Date(ms)/``, a
+pattern.
+"""
 
-MOMENTS = frozenset({"iso", "date", "epoch", "epoch_ms", "own"})
+MOMENTS = frozenset({"iso", "iso_s", "iso_ms", "date", "epoch", "epoch_ms", "epoch_us", "dotnet", "own"})
 
 
 class Incremental(Settings):
@@ -30,8 +37,8 @@ class Incremental(Settings):
 
     parameter: str = Field(description="Parameter with the first value to read, such as since.")
     field: FieldPath = Field(description="Field of a record that it is compared with, such as updated_at.")
-    send_in: Literal["query", "body", "header"] = Field(
-        default="query", description="Whether it goes to query, body or header."
+    send_in: Literal["query", "body", "header", "path", "text"] = Field(
+        default="query", description="Whether it goes to query, body, header, path or a text."
     )
     format: Format = Field(default="iso", description="How the field's values are written.")
     parameter_format: Format | None = Field(
@@ -90,6 +97,46 @@ class Tombstone(Settings):
     values: tuple[bool | int | str, ...] = Field(
         default=(True,), description="Values of the field that mean deleted."
     )
+    when_present: bool = Field(
+        default=False,
+        description="The field is there in deleted records alone, whatever its value, such as @removed.",
+    )
+
+
+class Delta(Settings):
+    """A token that the API gives at the end of a reading, with which the next one gets what has changed since.
+
+    Where the API no longer knows the token, all is read again.
+    """
+
+    token_field: FieldPath = Field(
+        description='Path of the token or the address for the next run, such as nextSyncToken or "@odata.deltaLink".'
+    )
+    parameter: str | None = Field(
+        default=None,
+        description="Where the token is sent; none: it is an address that is asked for as it is.",
+    )
+    send_in: Where = Field(
+        default="query", description="Whether the token goes to query, body, header or path."
+    )
+    alone: bool = Field(default=False, description="The token is sent without the other parameters.")
+    path: str | None = Field(
+        default=None, description="Path that changes are asked for at; none: that of the resource."
+    )
+    method: Literal["GET", "POST"] | None = Field(
+        default=None, description="Method that changes are asked for with; none: that of the resource."
+    )
+    expired_statuses: tuple[int, ...] = Field(
+        default=(410,), description="Statuses that say that the API no longer knows the token."
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Delta:
+        if self.parameter is None and (self.alone or self.path or self.send_in != "query"):
+            raise ValueError(
+                "a token that is an address is asked for as it is: name a parameter, or leave the rest out"
+            )
+        return self
 
 
 class Completeness(Settings):
@@ -120,7 +167,10 @@ class Resource(Settings):
     parameters: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="Query parameters of every request."
     )
-    body: dict[str, Any] | None = Field(default=None, description="JSON body of every request, with POST.")
+    body: dict[str, Any] | None = Field(default=None, description="Body of every request, with POST.")
+    body_format: Literal["json", "form"] = Field(
+        default="json", description="Whether bodies are sent as JSON or as a form."
+    )
     headers: dict[str, str] = Field(default_factory=dict, description="Headers of every request; no secrets.")
     records: RecordsPath = Field(
         default="",
@@ -129,6 +179,9 @@ class Resource(Settings):
     pagination: Pagination = Field(description="How pages follow each other.")
     incremental: Incremental | None = Field(
         default=None, description="How the API is asked for what is new; none: every reading reads all."
+    )
+    delta: Delta | None = Field(
+        default=None, description="A token that is kept from run to run, for what has changed since."
     )
     key: tuple[FieldPath, ...] = Field(
         default=(), description="Fields that identify a record; what comes twice is then landed once."
@@ -168,6 +221,48 @@ class Resource(Settings):
     def _fits(self) -> Resource:
         if self.body is not None and self.method == "GET":
             raise ValueError("a body needs the method POST")
+        if self.body_format == "form" and any(
+            isinstance(one, (dict, list)) for one in (self.body or {}).values()
+        ):
+            raise ValueError("a form has names and texts, and nothing in its values that holds others")
+        if self.delta is not None and self.incremental is not None:
+            raise ValueError("delta and incremental both say where the next run begins: name one of them")
+        if self.delta is not None and self.conditional:
+            raise ValueError(
+                "conditional asks whether anything has changed, and so does delta: name one of them"
+            )
+        self._check_texts()
         if self.cap and not (self.incremental and self.incremental.until_parameter):
             raise ValueError("a cap needs incremental with an until_parameter, or no window can be split")
         return self
+
+    def _check_texts(self) -> None:
+        """Raise where a value is to be written into texts of the request, and none has its place."""
+        texts = json.dumps([self.parameters, self.body, self.path], ensure_ascii=False)
+        for name in _in_texts(self.pagination, self.incremental):
+            if "{" + name + "}" not in texts:
+                raise ValueError(
+                    f"send_in text puts {name} where {{{name}}} is in a parameter or in the body, and it is nowhere"
+                )
+
+
+def _in_texts(pagination: Any, incremental: Incremental | None) -> list[str]:
+    """Return what is written into the texts of a request."""
+    names = []
+    for one in getattr(pagination, "cursors", (pagination,)):
+        if getattr(one, "send_in", None) == "text":
+            called = ("page_parameter", "offset_parameter", "cursor_parameter", "key_parameter")
+            names += [str(getattr(one, name)) for name in called if getattr(one, name, None)]
+            if hasattr(one, "limit_parameter") or one.kind == "page_numbers":
+                names += [
+                    str(name)
+                    for name in (getattr(one, "limit_parameter", None), getattr(one, "size_parameter", None))
+                    if name
+                ]
+            elif getattr(one, "first", None) is None:
+                raise ValueError("send_in text needs a first value, or the first request has an empty place")
+    if incremental is not None and incremental.send_in == "text":
+        if incremental.start is None:
+            raise ValueError("send_in text needs a start, or the first request has an empty place")
+        names += [name for name in (incremental.parameter, incremental.until_parameter) if name]
+    return names

@@ -44,7 +44,9 @@ class Standing:
     records. ``mark`` is the watermark that this pass began with, ``high`` the largest value that it saw,
     ``expected`` digests of records that will come again, ``anchors`` stand for requests made long ago. ``done``:
     the pass has ended. ``known`` names the described fields that a page or a record has had; ``described`` stands for
-    what is asked for and for how pages follow each other, and ``remark`` says that these have changed.
+    what is asked for and for how pages follow each other, and ``remark`` says that these have changed. ``token`` is
+    that of an earlier pass with which this one asks for what has changed since, ``following`` that for the next one;
+    ``lapsed``: the API no longer knew the token, and this pass reads all.
     """
 
     spans: tuple[Span, ...] = (Span(),)
@@ -61,6 +63,9 @@ class Standing:
     known: tuple[str, ...] = ()
     described: tuple[str, str] = ("", "")
     remark: str = ""
+    token: str | int | None = None
+    following: str | int | None = None
+    lapsed: bool = False
 
     def to_position(self) -> Position:
         """Return it as JSON."""
@@ -72,6 +77,11 @@ class Standing:
             position["validators"] = dict(self.validators)
         if self.known:
             position["known"] = list(self.known)
+        for name in ("token", "following"):
+            if getattr(self, name) is not None:
+                position[name] = getattr(self, name)
+        if self.lapsed:
+            position["lapsed"] = True
         position["described"] = list(self.described)
         if not self.done:
             position |= {
@@ -93,6 +103,7 @@ class Standing:
             done=True,
             known=self.known,
             described=self.described,
+            token=self.token,
         )
 
     def at_next_span(self) -> Standing:
@@ -101,7 +112,11 @@ class Standing:
 
     def restarted(self) -> Standing:
         """Return it at the beginning of its scan."""
-        return replace(self, state=None, count=0, pages=0, overlap=(), anchors=())
+        return replace(self, state=None, count=0, pages=0, overlap=(), anchors=(), following=None)
+
+    def all_again(self) -> Standing:
+        """Return it at the beginning of a scan of everything, since the API no longer knows its token."""
+        return replace(self.restarted(), token=None, lapsed=True)
 
 
 def begin(
@@ -135,9 +150,11 @@ def begin(
     known = tuple(position.get("known", ()))
     mark = restored(position["mark"])
     expected, validators = tuple(position.get("expected", ())), position.get("validators", {})
+    token = position.get("token") if resource.delta is not None else None
     if position["done"]:
         return replace(
             first,
+            token=token,
             spans=(_span(resource, mark, now, window, until),),
             mark=mark,
             expected=expected,
@@ -152,6 +169,8 @@ def begin(
         validators=validators,
         known=known,
         described=described,
+        token=token,
+        lapsed=bool(position.get("lapsed")),
     )
     if paged != described[1]:
         return replace(
@@ -165,6 +184,9 @@ def begin(
 
 def _resumed(standing: Standing, position: Position, paginator: Paginator) -> Standing:
     state, count = position["state"], position["count"]
+    if paginator.stateful:
+        # What the API gave and nobody kept cannot be asked for again.
+        return standing
     try:
         rewound = None if state is None else paginator.rewind(state)
         # What is read again is counted again.
@@ -178,19 +200,30 @@ def _resumed(standing: Standing, position: Position, paginator: Paginator) -> St
         count=max(0, count),
         pages=position["pages"],
         anchors=tuple(position["anchors"]),
+        following=position.get("following"),
     )
 
 
 def _described(resource: Resource, base_url: str) -> tuple[str, str]:
     """Return what stands for what a resource asks for, and for how its pages follow each other and where."""
-    asked = resource.model_dump(mode="json", include={"path", "method", "parameters", "body"})
+    # Fields that a description leaves as they are do not count, so that one which is added changes nothing.
+    asked = resource.model_dump(
+        mode="json",
+        include={"path", "method", "parameters", "body", "body_format", "delta"},
+        exclude_defaults=True,
+    )
     incremental = resource.incremental
     if incremental is not None:
         asked["incremental"] = incremental.model_dump(
             mode="json",
             exclude={"lookback_s", "clamp_future", "until_parameter", "until_inclusive", "inclusive"},
+            exclude_defaults=True,
         )
-    paged = [base_url, resource.records, resource.pagination.model_dump(mode="json")]
+    paging = {
+        **resource.pagination.model_dump(mode="json", exclude_defaults=True),
+        "kind": resource.pagination.kind,
+    }
+    paged = [base_url, resource.records, paging]
     return _fingerprint(asked), _fingerprint(paged)
 
 

@@ -28,6 +28,7 @@ _DOTNET = re.compile(r"\\?/Date\((-?\d{1,15})(?:[+-]\d{4})?\)\\?/")
 _NUMBER = re.compile(r"\d{9,19}(?:\.\d+)?")
 _LEAST_SECONDS = 100_000_000
 _UNITS: dict[str, int] = {"iso": 1, "date": 86_400 * SECOND, "epoch": SECOND, "epoch_ms": 1000}
+_UNITS |= {"iso_s": SECOND, "iso_ms": 1000, "epoch_us": 1, "dotnet": 1000}
 
 
 def moment_us(moment: datetime) -> int:
@@ -86,7 +87,7 @@ class Values:
         return SECOND if "%S" in pattern or "%s" in pattern or "%T" in pattern else _UNITS["date"]
 
     def _read(self, kind: Format, value: Any) -> Value:
-        if kind in ("iso", "date"):
+        if kind in ("iso", "date", "iso_s", "iso_ms", "dotnet"):
             return moment_us(_moment(str(value).strip()))
         if kind == "own":
             return moment_us(datetime.strptime(str(value), self._spec.pattern))
@@ -97,17 +98,20 @@ class Values:
             raise ValueError(value)
         if kind == "number":
             return number
-        return int((number * (SECOND if kind == "epoch" else 1000)).to_integral_value("ROUND_FLOOR"))
+        return int((number * _UNITS[kind]).to_integral_value("ROUND_FLOOR"))
 
     def _written(self, us: int) -> str:
-        if self._out in ("epoch", "epoch_ms"):
+        if self._out in ("epoch", "epoch_ms", "epoch_us"):
             return str(us // _UNITS[self._out])
+        if self._out == "dotnet":
+            return f"/Date({us // 1000})/"
         moment = _EPOCH + timedelta(microseconds=us)
         if self._out == "date":
             return moment.date().isoformat()
         if self._out == "own":
             return moment.strftime(self._spec.pattern)
-        return moment.replace(tzinfo=None).isoformat() + "Z"
+        precision = {"iso_s": "seconds", "iso_ms": "milliseconds"}.get(self._out, "auto")
+        return moment.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
 
 def _moment(text: str) -> datetime:

@@ -10,14 +10,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, Self
+
+from pydantic import Field, model_validator
+
+from headworks.settings import Settings
+from headworks.sources.api.paths import FieldPath
 
 State = dict[str, Any]
 """Where a scan stands: JSON, opaque to everything but its paginator."""
 
-Where = Literal["query", "body", "header", "path"]
-"""Where a value is put: a query parameter, a path in the JSON body, a header, or ``{name}`` in the resource's path."""
+Where = Literal["query", "body", "header", "path", "text"]
+"""Where a value is put: a query parameter, a path in the body, a header, ``{name}`` in the resource's path, or
+``{name}`` in the texts of its parameters and its body, such as a query in a language of its own."""
 
 Evidence = Literal["proven", "consistent", "none"]
 """What shows that a scan was whole: the API said that it ended; its own counts agree throughout; nothing does."""
@@ -25,9 +31,11 @@ Evidence = Literal["proven", "consistent", "none"]
 
 @dataclass(frozen=True)
 class Ask:
-    """What the request for a page has beside what the resource says.
+    """What the request for a page has in addition to what the resource says.
 
     ``alone``: and nothing else but this. ``may_be_missing``: the answer 404 is no error, but says that no such page is.
+    ``at`` and ``method`` take the place of the resource's own path and method. ``once``: the request moves the API on,
+    so that it is never sent a second time.
     """
 
     query: Mapping[str, str] = field(default_factory=dict)
@@ -37,6 +45,10 @@ class Ask:
     url: str | None = None
     alone: bool = False
     may_be_missing: bool = False
+    text: Mapping[str, str] = field(default_factory=dict)
+    at: str | None = None
+    method: str | None = None
+    once: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,11 @@ class Paginator(Protocol):
         """Tell whether the last page again means the end."""
         ...
 
+    @property
+    def stateful(self) -> bool:
+        """Tell whether the API itself keeps the place: the same request brings the next page each time."""
+        ...
+
     def begin(self) -> State:
         """Return the state of the first page."""
         ...
@@ -161,23 +178,93 @@ def put_all(
         return Ask(headers=texts, alone=alone, may_be_missing=may_be_missing)
     if where == "path":
         return Ask(path=texts, alone=alone, may_be_missing=may_be_missing)
+    if where == "text":
+        return Ask(text=texts, alone=alone, may_be_missing=may_be_missing)
     return Ask(query=texts, alone=alone, may_be_missing=may_be_missing)
 
 
 def together(*asks: Ask) -> Ask:
-    """Return several parts of a request as one."""
+    """Return several parts of a request as one; of two that say the same the later one counts."""
     if len(asks) == 1:
         return asks[0]
     query: dict[str, str] = {}
     body: dict[str, Any] = {}
     headers: dict[str, str] = {}
     path: dict[str, str] = {}
-    url, alone, may_be_missing = None, False, False
+    text: dict[str, str] = {}
+    made = Ask()
     for ask in asks:
         query.update(ask.query)
         body.update(ask.body)
         headers.update(ask.headers)
         path.update(ask.path)
-        url, alone = url or ask.url, alone or ask.alone
-        may_be_missing = may_be_missing or ask.may_be_missing
-    return Ask(query, body, headers, path, url, alone, may_be_missing)
+        text.update(ask.text)
+        made = Ask(
+            url=ask.url or made.url,
+            alone=ask.alone or made.alone,
+            may_be_missing=ask.may_be_missing or made.may_be_missing,
+            at=ask.at or made.at,
+            method=ask.method or made.method,
+            once=ask.once or made.once,
+        )
+    return replace(made, query=query, body=body, headers=headers, path=path, text=text)
+
+
+class Flagged(Settings):
+    """What kinds have in common that may have a flag beside their way on.
+
+    A flag is believed that it means the end once it was seen to say the opposite too: described the wrong way round,
+    or found by chance, it would end every scan after its first page.
+    """
+
+    more_field: FieldPath | None = Field(
+        default=None, description="Path of a flag that says whether more follows."
+    )
+    end_field: FieldPath | None = Field(
+        default=None, description="Path of a flag that says that this page is the last, such as isLast."
+    )
+
+    @model_validator(mode="after")
+    def _one_flag(self) -> Self:
+        if self.more_field and self.end_field:
+            raise ValueError("more_field and end_field say the same: name the one that the API has")
+        return self
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The paths of the flags."""
+        return tuple(filter(None, (self.more_field, self.end_field)))
+
+    def _follows(self, page: Page) -> bool | None:
+        """Tell what a page's flag says: that more follows, that nothing does, None where it says nothing.
+
+        A flag of more that earlier pages had, and this one has not, says that nothing follows.
+        """
+        name = self.more_field or self.end_field
+        if name is None:
+            return None
+        if name in page.fields:
+            return _is_set(page.fields[name]) is bool(self.more_field)
+        known = name in page.known or page.records == 0
+        return False if self.more_field and known else None
+
+    def _flags_seen(self, page: Page) -> tuple[str, ...]:
+        """Return the flags that a page has, and that one of them says that more follows."""
+        there = tuple(name for name in self.flags if name in page.fields)
+        return (*there, self._marker) if there and self._follows(page) else there
+
+    def _unproven(self, page: Page) -> tuple[str, ...]:
+        """Return what is lacking for believing a flag that means the end."""
+        return () if page.records == 0 else (self._marker,)
+
+    @property
+    def _marker(self) -> str:
+        return f"{self.more_field or self.end_field} {SAYS_MORE}"
+
+
+SAYS_MORE = "saying that more follows"
+_NOT_SET = frozenset({"", "0", "false", "no", "n", "none", "null"})
+
+
+def _is_set(flag: Any) -> bool:
+    return flag.strip().lower() not in _NOT_SET if isinstance(flag, str) else bool(flag)

@@ -16,24 +16,35 @@ from typing import Literal
 from pydantic import Field
 
 from headworks.errors import ReadIncomplete
-from headworks.settings import Settings
-from headworks.sources.api.paginate.base import Ask, Evidence, Page, State, Step, put_all
+from headworks.sources.api.paginate.base import Ask, Evidence, Flagged, Page, State, Step, put_all
 from headworks.sources.api.paths import FieldPath
 
 _EMPTY_PAGES = 2
+_MOST_EMPTY = 100
 
 
-class _Counting(Settings):
+class _Counting(Flagged):
     """What both kinds have in common: their state counts what was seen, and compares it with what was announced."""
 
     size: int = Field(default=100, ge=1, description="Records asked for in a page.")
-    send_in: Literal["query", "body"] = Field(
-        default="query", description="Whether numbers are sent in the query or in the JSON body."
+    send_in: Literal["query", "body", "path", "text"] = Field(
+        default="query",
+        description="Whether numbers are sent in the query, in the body, as {name} in the path, or as {name} in the "
+        "texts of parameters and body.",
     )
     short_page_ends: bool = Field(
         default=False,
         description="A page with fewer records than the largest one is the last: the API promises so.",
     )
+    past_end_statuses: tuple[int, ...] = Field(
+        default=(404, 410),
+        description="Statuses that say that there is no such page, where the API answers so past the last one.",
+    )
+
+    @property
+    def stateful(self) -> bool:
+        """No."""
+        return False
 
     @property
     def record_fields(self) -> tuple[str, ...]:
@@ -84,6 +95,16 @@ class _Counting(Settings):
         elif state["pages"] == 1 and state["empty"] == 0:
             evidence = "proven"
         return Step(None, evidence)
+
+    def _may_be_past(self, state: State) -> bool:
+        """Tell whether a status may say that the pages have ended; 400 on the first page is an error."""
+        return state["pages"] > 0 or set(self.past_end_statuses) <= {404, 410}
+
+    def _by_flag(self, state: State, page: Page) -> Step | None:
+        """End where a flag says that nothing follows; None where it says that more does, or nothing."""
+        if self._follows(page) is not False or page.missing:
+            return None
+        return replace(self._end(state), seen=self._flags_seen(page), absent=self._unproven(page))
 
     def _is_whole(self, state: State) -> bool:
         return state["total"] is not None and state["seen"] >= state["total"]
@@ -141,7 +162,7 @@ class PageNumbers(_Counting):
     @property
     def fields(self) -> tuple[str, ...]:
         """The paths of the envelope's fields that it looks at."""
-        return tuple(field for field in (self.pages_field, self.next_field) if field)
+        return tuple(field for field in (self.pages_field, self.next_field, *self.flags) if field)
 
     @property
     def ends_on_repeat(self) -> bool:
@@ -166,7 +187,7 @@ class PageNumbers(_Counting):
 
     def ask(self, state: State) -> Ask:
         """Ask for the page's number and size."""
-        missing = self.past_end == "missing" or bool(state.get("past"))
+        missing = bool(state.get("past")) or (self.past_end == "missing" and self._may_be_past(state))
         values = {self.page_parameter: state["page"]}
         if self.size_parameter:
             values[self.size_parameter] = self.size
@@ -181,6 +202,15 @@ class PageNumbers(_Counting):
         if self.next_field:
             return self._by_next(state, counted, page)
         onward = {**counted, "page": state["page"] + 1}
+        ended = self._by_flag(counted, page)
+        if ended is not None:
+            return ended
+        if self._follows(page):
+            if counted["empty"] >= _MOST_EMPTY:
+                raise ReadIncomplete(
+                    f"The API says that more follows, and gave {_MOST_EMPTY} pages of nothing."
+                )
+            return Step(onward, remark=self._remark(state, counted), seen=self._flags_seen(page))
         if isinstance(pages, int) and not isinstance(pages, bool):
             onward["announced"] = self.first - 1 + pages
             if index < pages:
@@ -200,6 +230,8 @@ class PageNumbers(_Counting):
     def doubt(self, state: State, page: Page) -> str:
         """Doubt an empty page where more was announced, or where nothing is."""
         if page.records or self.next_field or (page.missing and state["total"] is None):
+            return ""
+        if self._follows(page) is not None and not page.missing:
             return ""
         pages = page.fields.get(self.pages_field or "")
         if isinstance(pages, int):
@@ -264,8 +296,8 @@ class Offset(_Counting):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """None."""
-        return ()
+        """The flags."""
+        return self.flags
 
     def begin(self) -> State:
         """Return the first page."""
@@ -286,6 +318,7 @@ class Offset(_Counting):
     def ask(self, state: State) -> Ask:
         """Ask for the offset and the page's size."""
         past = state["total"] is not None and state["offset"] - self.first >= state["total"]
+        past = past or (self.past_end_statuses != (404, 410) and state["pages"] > 0)
         values = {self.offset_parameter: state["offset"]}
         if self.limit_parameter:
             values[self.limit_parameter] = self.size
@@ -294,18 +327,25 @@ class Offset(_Counting):
     def after(self, state: State, page: Page) -> Step:
         """Go on after the records that came, or end."""
         counted = self._seen(state, page)
-        if page.missing or page.records == 0 or self._is_end(counted, page) or self._is_short(counted, page):
+        ended, follows = self._by_flag(counted, page), self._follows(page)
+        if ended is not None:
+            return ended
+        if follows and not page.records:
+            raise ReadIncomplete("The API says that more follows, and gave no record.")
+        if page.missing or page.records == 0:
+            return self._end(counted)
+        if not follows and (self._is_end(counted, page) or self._is_short(counted, page)):
             return self._end(counted)
         # A page may hold more than was asked for, such as rows that are pinned to its top: they take no place.
         step = min(page.records, self.size) if self.limit_parameter else page.records
         onward = {**counted, "offset": state["offset"] + step, "step": step}
-        return Step(onward, remark=self._remark(state, counted))
+        return Step(onward, remark=self._remark(state, counted), seen=self._flags_seen(page))
 
     def doubt(self, state: State, page: Page) -> str:
         """Doubt an empty page unless all that was announced has come."""
         if page.records or page.missing or self._is_whole(self._seen(state, page)):
             return ""
-        return "it is empty"
+        return "" if self._follows(page) is False and self.flags[0] in page.fields else "it is empty"
 
     def ahead(self, state: State, steps: int) -> State | None:
         """Guess the offset after so many steps of the largest page seen, up to what was announced."""

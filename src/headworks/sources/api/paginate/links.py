@@ -15,7 +15,7 @@ from pydantic import Field
 
 from headworks.errors import ReadIncomplete
 from headworks.sources.api.addresses import joined
-from headworks.sources.api.paginate.base import Ask, Page, State, Step, put, together
+from headworks.sources.api.paginate.base import Ask, Flagged, Page, State, Step, put, together
 from headworks.sources.api.paginate.shifting import Shifting, tally
 from headworks.sources.api.paginate.tokens import _Onward, is_end
 from headworks.sources.api.paths import FieldPath
@@ -34,18 +34,21 @@ def next_link(header: str) -> str | None:
     return None
 
 
-class _Followed(_Onward, Shifting):
+class _Followed(_Onward, Shifting, Flagged):
     """What the kinds have in common: the first page is asked for with a size, each further one by its address."""
 
     size_parameter: str | None = Field(
         default=None, description="Query parameter of the first page with the page's size, if any."
     )
     size: int = Field(default=100, ge=1, description="Records asked for in a page.")
+    next_method: Literal["GET", "POST"] | None = Field(
+        default=None, description="Method that addresses are asked for with; none: the first page's."
+    )
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """None."""
-        return ()
+        """The flags."""
+        return self.flags
 
     def begin(self) -> State:
         """Return the first page."""
@@ -54,15 +57,21 @@ class _Followed(_Onward, Shifting):
     def ask(self, state: State) -> Ask:
         """Ask for the address, or for the first page."""
         if state["url"] is not None:
-            return Ask(url=state["url"], alone=True)
+            return Ask(url=state["url"], alone=True, method=self.next_method)
         return put("query", self.size_parameter, self.size) if self.size_parameter else Ask()
 
     def _onward(self, state: State, page: Page, url: str, seen: tuple[str, ...]) -> Step:
-        """Go on to an address, or to a token of a header."""
+        """Go on to an address, or to a token of a header, unless a flag says that this page is the last."""
+        seen = (*seen, *self._flags_seen(page))
+        if self._follows(page) is False:
+            return Step(None, self._evidence(state, page), seen=seen, absent=self._unproven(page))
         return Step({**tally(state, page), "url": url, **self._numbered(state, url)}, seen=seen)
 
     def _end(self, state: State, page: Page, seen: tuple[str, ...], name: str) -> Step:
         """End, since nothing leads on; ``name`` is what would."""
+        if self._follows(page):
+            raise ReadIncomplete(f"The API says that more follows, and has nothing at {name} to follow.")
+        seen = (*seen, *self._flags_seen(page))
         return Step(None, self._evidence(state, page), seen=seen, absent=() if seen else (name,))
 
 
@@ -74,8 +83,8 @@ class NextUrl(_Followed):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The path of the address."""
-        return (self.url_field,)
+        """The path of the address, and the flags."""
+        return (self.url_field, *self.flags)
 
     def after(self, state: State, page: Page) -> Step:
         """Go on to the address, or end."""

@@ -6,15 +6,16 @@ addresses (``links.py``).
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from headworks.errors import ReadIncomplete
 from headworks.settings import Settings
 from headworks.sources.api.paginate.base import (
     Ask,
     Evidence,
+    Flagged,
     Page,
     State,
     Step,
@@ -57,6 +58,11 @@ class _Onward(Settings):
         """No."""
         return False
 
+    @property
+    def stateful(self) -> bool:
+        """No."""
+        return False
+
     def rewind(self, state: State) -> State:
         """Go on at the state itself: a token stands where it stood."""
         return state
@@ -74,35 +80,89 @@ class _Onward(Settings):
         return False
 
 
-class Cursor(_Onward, Shifting):
-    """A token in the body names the next page; none, null, an empty one or a false flag ends the scan."""
+class FirstToken(Settings):
+    """Where the first token is got, for an API that gives it at an address of its own."""
+
+    path: str = Field(description="Path below the API's base URL, such as /changes/startPageToken.")
+    method: Literal["GET", "POST"] = Field(default="GET", description="How it is asked for.")
+    parameters: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="Query parameters of that request."
+    )
+    body: dict[str, Any] | None = Field(default=None, description="JSON body of that request, with POST.")
+    field: FieldPath = Field(description="Path of the token in the answer.")
+
+
+class Cursor(_Onward, Shifting, Flagged):
+    """A token in the body names the next page; none, null, an empty one or a flag ends the scan."""
 
     kind: Literal["cursor"] = "cursor"
     cursor_parameter: str = Field(
         default="cursor", description="Where the token is sent: a name, or a path in the body."
     )
-    cursor_field: FieldPath = Field(default="next_cursor", description="Path of the next token in the body.")
+    cursor_field: FieldPath = Field(
+        default="next_cursor", description="Path of the next token in the body, or the header's name."
+    )
+    cursor_from: Literal["body", "header"] = Field(
+        default="body", description="Whether the next token comes in the body or in a header."
+    )
     send_in: Where = Field(
-        default="query", description="Whether the token goes to query, body, header or path."
+        default="query", description="Whether the token goes to query, body, header, path or a text."
     )
     alone: bool = Field(default=False, description="The token is sent without the other parameters.")
+    next_path: str | None = Field(
+        default=None, description="Path that pages after the first are asked for at; none: the same one."
+    )
+    next_method: Literal["GET", "POST"] | None = Field(
+        default=None, description="Method that pages after the first are asked for with; none: the same one."
+    )
     first: Any = Field(
         default=None, description="Token of the first page; none: it is asked for without one."
     )
-    more_field: FieldPath | None = Field(
-        default=None, description="Path of a flag that says whether more follows."
+    first_from: FirstToken | None = Field(
+        default=None, description="Where the first token is got, where that is an address of its own."
     )
     same_ends: bool = Field(default=False, description="The same token again means the end.")
+    server_side: bool = Field(
+        default=False,
+        description="The API keeps the place: the same token brings the next page each time, up to an empty one. A "
+        "page that is lost then cannot be asked for again, and the scan begins again.",
+    )
     size_parameter: str | None = Field(default="limit", description="Parameter with the page's size, if any.")
     size: int = Field(default=100, ge=1, description="Records asked for in a page.")
     size_in: Literal["query", "body"] = Field(
         default="query", description="Whether the size goes to query or body."
     )
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.first_from is not None and self.first is not None:
+            raise ValueError("first and first_from both give the first token: name one of them")
+        if self.server_side and self.same_ends:
+            raise ValueError(
+                "with server_side the same token again is the next page, and with same_ends the end"
+            )
+        if self.next_path is not None and "{" in self.next_path and self.send_in != "path":
+            raise ValueError("a next_path with {} needs send_in path")
+        return self
+
     @property
     def fields(self) -> tuple[str, ...]:
         """The paths of the envelope's fields that it looks at."""
-        return (self.cursor_field, self.more_field) if self.more_field else (self.cursor_field,)
+        return (self.cursor_field, *self.flags) if self.cursor_from == "body" else self.flags
+
+    @property
+    def stateful(self) -> bool:
+        """Yes, where the API keeps the place."""
+        return self.server_side
+
+    @property
+    def _token(self) -> str:
+        """What the next token is called where people read it."""
+        return self.cursor_field if self.cursor_from == "body" else f"the header {self.cursor_field}"
+
+    def rewind(self, state: State) -> State:
+        """Go on at the state itself; where the API keeps the place, what it gave and nobody kept is gone: begin."""
+        return self.begin() if self.server_side else state
 
     def begin(self) -> State:
         """Return the first page."""
@@ -114,38 +174,42 @@ class Cursor(_Onward, Shifting):
         asks = [put(self.size_in, self.size_parameter, self.size)] if self.size_parameter else []
         if token is None:
             return together(*asks)
-        if self.alone and token != self.first:
-            return put(self.send_in, self.cursor_parameter, token, alone=True)
-        return together(*asks, put(self.send_in, self.cursor_parameter, token))
+        if token == self.first or state.get("first"):
+            return together(*asks, put(self.send_in, self.cursor_parameter, token))
+        later = Ask(at=self.next_path, method=self.next_method, once=self.server_side)
+        if self.alone:
+            return together(later, put(self.send_in, self.cursor_parameter, token, alone=True))
+        return together(*asks, later, put(self.send_in, self.cursor_parameter, token))
 
     def after(self, state: State, page: Page) -> Step:
         """Go on with the next token, or end."""
-        token = page.fields.get(self.cursor_field)
-        more = page.fields.get(self.more_field) if self.more_field else None
-        seen = tuple(name for name in self.fields if name in page.fields)
+        if self.cursor_from == "body":
+            token = page.fields.get(self.cursor_field)
+            there = self.cursor_field in page.fields
+        else:
+            token = page.headers.get(self.cursor_field.lower(), "").strip()
+            there = self.cursor_field.lower() in page.headers
+        follows, flags = self._follows(page), self._flags_seen(page)
+        seen = (self._token, *flags) if there else flags
+        if self.server_side and page.records and not there:
+            # Given with the first page alone.
+            token = None if state.get("first") else state["cursor"]
         if is_end(token):
-            if more is True:
+            if follows:
                 raise ReadIncomplete(
-                    f"The API says that more follows, and gives no token at {self.cursor_field} to follow with."
+                    f"The API says that more follows, and gives no token at {self._token} to follow with."
                 )
-            return Step(
-                None, self._evidence(state, page), seen=seen, absent=() if seen else (self.cursor_field,)
-            )
-        if self._says_end(page, more):
-            absent = () if self.more_field in page.fields else (str(self.more_field),)
-            return Step(None, self._evidence(state, page), seen=seen, absent=absent)
+            return Step(None, self._evidence(state, page), seen=seen, absent=() if seen else (self._token,))
+        if follows is False:
+            return Step(None, self._evidence(state, page), seen=seen, absent=self._unproven(page))
+        if self.server_side and page.records == 0 and not follows:
+            return Step(None, self._evidence(state, page), seen=seen)
         if self.same_ends and token == state["cursor"]:
             return Step(None, self._evidence(state, page), seen=seen)
         return Step({**tally(state, page), "cursor": token, **self._numbered(state, token)}, seen=seen)
 
-    def _says_end(self, page: Page, more: Any) -> bool:
-        """Tell whether the flag says that nothing follows; one that no page had so far says nothing beside a token."""
-        if not self.more_field or not is_end(more):
-            return False
-        return self.more_field in page.fields or self.more_field in page.known or page.records == 0
 
-
-class Keyset(_Onward):
+class Keyset(_Onward, Flagged):
     """The next page begins after the last record's key; an empty page or a false flag ends the scan.
 
     Where the API counts the key itself in (``inclusive``), what the page before held already is left out, and a page
@@ -156,13 +220,10 @@ class Keyset(_Onward):
     key_parameter: str = Field(description="Parameter with the last key, such as starting_after.")
     key_field: FieldPath = Field(default="id", description="Path of the key in a record.")
     send_in: Where = Field(
-        default="query", description="Whether the key goes to query, body, header or path."
+        default="query", description="Whether the key goes to query, body, header, path or a text."
     )
     first: Any = Field(default=None, description="Key of the first page; none: it is asked for without one.")
     inclusive: bool = Field(default=False, description="The API gives the record with the key again.")
-    more_field: FieldPath | None = Field(
-        default=None, description="Path of a flag that says whether more follows."
-    )
     short_page_ends: bool = Field(
         default=False, description="A page with fewer records than the largest one is the last."
     )
@@ -175,7 +236,7 @@ class Keyset(_Onward):
     @property
     def fields(self) -> tuple[str, ...]:
         """The paths of the envelope's fields that it looks at."""
-        return (self.more_field,) if self.more_field else ()
+        return self.flags
 
     @property
     def record_fields(self) -> tuple[str, ...]:
@@ -200,15 +261,14 @@ class Keyset(_Onward):
 
     def after(self, state: State, page: Page) -> Step:
         """Go on after the last record's key, or end."""
-        more = page.fields.get(self.more_field) if self.more_field else None
-        seen = tuple(name for name in self.fields if name in page.fields)
+        # A flag that no page had so far says nothing: the page after the last one will be empty.
+        follows, seen = self._follows(page), self._flags_seen(page)
         if page.records == 0:
-            if more is True:
+            if follows:
                 raise ReadIncomplete("The API says that more follows, and gave no record to follow from.")
             return Step(None, "proven", seen=seen)
-        # A flag that no page had so far says nothing: the page after the last one will be empty.
-        if self.more_field and is_end(more) and (seen or self.more_field in page.known):
-            return Step(None, "proven", seen=seen)
+        if follows is False:
+            return Step(None, "proven", seen=seen, absent=self._unproven(page))
         if self.short_page_ends and page.records < state["largest"]:
             return Step(None, "proven")
         key = page.last.get(self.key_field)
@@ -220,7 +280,7 @@ class Keyset(_Onward):
 
     def doubt(self, state: State, page: Page) -> str:
         """Doubt an empty page, unless a flag says that it is the last."""
-        return "it is empty" if page.records == 0 and not self.more_field else ""
+        return "it is empty" if page.records == 0 and not self.flags else ""
 
     def _stuck(self, page: Page) -> Step:
         if self.inclusive and page.fresh == 0 and page.records < self.size:

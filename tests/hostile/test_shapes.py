@@ -1,0 +1,228 @@
+"""APIs of every shape are read exactly, and no description that is slightly off reads a part and calls it complete."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from headworks.bronze.landing import Landing, land
+from headworks.errors import HeadworksError
+from headworks.settings import LakeSettings
+from headworks.sources.api.resource import Resource
+from headworks.sources.api.source import ApiSource
+from headworks.sources.base import Batch, Position
+from headworks.storage.store import Lake
+from tests.hostile.misdescribed import _changed, _leaves, _with
+from tests.hostile.shapes import SHAPES, Shape, Things
+from tests.support.clients import api_client
+from tests.support.served import served
+
+NAMES = sorted(SHAPES)
+
+
+@dataclass
+class Came:
+    """What readings brought: the records in their order, which of them say deleted, and where the last one ended."""
+
+    records: list[dict[str, Any]]
+    deleted: set[int]
+    position: Position | None = None
+    shown: bool | None = None
+    warnings: tuple[str, ...] = ()
+
+    def take(self, batch: Batch) -> None:
+        """Add a batch, in the order in which it came."""
+        frame = batch.frame
+        assert isinstance(frame, pl.DataFrame)
+        marks = frame["_deleted"] if "_deleted" in frame.columns else [False] * frame.height
+        for raw, gone in zip(frame["record"], marks, strict=True):
+            record = json.loads(raw)
+            self.records.append(record)
+            (self.deleted.add if gone else self.deleted.discard)(int(record["id"]))
+        self.position, self.shown = batch.position, batch.shown
+        self.warnings += batch.remarks
+
+    def newest(self) -> dict[int, dict[str, Any]]:
+        """Return the last record of each id that is not deleted."""
+        found = {int(record["id"]): record for record in self.records}
+        return {number: record for number, record in found.items() if number not in self.deleted}
+
+
+def source(url: str, described: Mapping[str, Any], pages: int = 400) -> ApiSource:
+    """Make the source of a shape."""
+    resource = Resource.model_validate({"key": ["id"], **described})
+    return ApiSource(api_client(url), resource, unlanded_pages=pages)
+
+
+def read(reading: ApiSource, came: Came, *, batches: int | None = None) -> Came:
+    """Read from where the last reading ended; ``batches``: and stop after so many, as one that is killed."""
+    for number, batch in enumerate(reading.read(came.position, None), start=1):
+        came.take(batch)
+        if number == batches:
+            break
+    return came
+
+
+def nothing() -> Came:
+    """Return that nothing came so far."""
+    return Came([], set())
+
+
+def held(shape: Shape, api: Things, came: Came) -> None:
+    """Check that what came is what the API has."""
+    newest = came.newest()
+    if not shape.deletes:
+        newest = {number: record for number, record in newest.items() if number in api.rows}
+    assert sorted(newest) == sorted(api.rows)
+    assert {number: record["n"] for number, record in newest.items()} == {
+        number: row["n"] for number, row in api.rows.items()
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_shape_is_read_exactly_again_and_after_changes(name: str, tmp_path: Path) -> None:
+    shape, api, lake = SHAPES[name], Things(), Lake(LakeSettings(root=str(tmp_path / "lake")))
+    with served(api.answer) as upstream:
+        reading = source(upstream.url, shape.described)
+        landing = Landing(lake, "t.t", "t.t", "run")
+        came = nothing()
+        for changes in range(3):
+            first = land(landing, reading)
+            _compare(lake, shape, api, came)
+            assert first.shown is not False or shape.unshown, first.warnings
+            before = came.records
+            again = land(landing, reading)
+            _compare(lake, shape, api, came)
+            if shape.new:
+                assert len(came.records) == len(before), f"again: {again.landed}"
+            if changes < 2:
+                api.change()
+                api.put(5)
+
+
+def _compare(lake: Lake, shape: Shape, api: Things, came: Came) -> None:
+    table = lake.must_open("bronze", "t.t").scan().collect().sort("_sequence", "_row")
+    came.records, came.deleted = [], set()
+    came.take(Batch(table, {}, read=table.height))
+    held(shape, api, came)
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 18])
+@pytest.mark.parametrize("name", NAMES)
+def test_each_shape_is_read_exactly_whatever_its_number_of_records(name: str, count: int) -> None:
+    shape, api = SHAPES[name], Things(count)
+    with served(api.answer) as upstream:
+        reading = source(upstream.url, shape.described)
+        came = read(reading, nothing())
+        held(shape, api, came)
+        assert len(came.records) == count
+        for number in range(200, 203):
+            api.put(number)
+        held(shape, api, read(reading, came))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_kill_after_any_batch_loses_nothing_and_brings_nothing_twice(name: str) -> None:
+    shape = SHAPES[name]
+    for batches in range(1, 9):
+        for more in (0, 1):
+            api = Things()
+            with served(api.answer) as upstream:
+                reading = source(upstream.url, shape.described, pages=2)
+                came = nothing()
+                if more:
+                    read(reading, came)
+                    before = len(came.records)
+                    api.change()
+                    for number in range(201, 212):
+                        api.put(number)
+                read(reading, came, batches=batches)
+                if shape.new or not (came.position or {})["done"]:
+                    came = read(reading, came)
+                held(shape, api, came)
+                if not shape.again and (shape.new or not more):
+                    counted = Counter(json.dumps(record, sort_keys=True) for record in came.records)
+                    assert max(counted.values()) == 1, counted.most_common(1)
+                assert not more or len(came.records) > before
+
+
+def wrong(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield descriptions of a shape that are slightly off."""
+    right = {"key": ["id"], **json.loads(json.dumps(SHAPES[name].described))}
+    for path, value in _leaves(right):
+        if path in {("path",), ("pagination", "kind")}:
+            continue
+        for done, new in _changed(path, value, right):
+            yield f"{'.'.join(path)} {done}", _with(right, path, new)
+    pagination = right["pagination"]
+    for one, other in (("more_field", "end_field"), ("end_field", "more_field")):
+        if one in pagination:
+            changed = {name: value for name, value in pagination.items() if name != one}
+            yield f"{one} as {other}", {**right, "pagination": {**changed, other: pagination[one]}}
+    for added in ("server_side", "same_ends", "alone", "short_page_ends"):
+        if not pagination.get(added):
+            yield f"{added} added", {**right, "pagination": {**pagination, added: True}}
+
+
+ALL_WRONG = [(name, done, described) for name in NAMES for done, described in wrong(name)]
+
+
+def lie(name: str, described: Mapping[str, Any], count: int) -> str:
+    """Read by a description, twice, and return in what way it lied; empty where it did not."""
+    api = Things(count)
+    with served(api.answer) as upstream:
+        try:
+            reading = source(upstream.url, described)
+        except ValidationError:
+            return ""
+        came = nothing()
+        for turn in ("first", "second"):
+            came.shown = None
+            try:
+                read(reading, came)
+            except HeadworksError:
+                return ""
+            came_ids = {record.get("id") for record in came.records}
+            lost = set(api.rows) - {number for number in came_ids if isinstance(number, int)}
+            if lost and came.shown is not False:
+                return f"{turn}: {len(lost)} of {len(api.rows)} lost, shown={came.shown}, {came.warnings}"
+            for number in (301, 302, 303):
+                api.put(number)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("name", "done", "described"),
+    [pytest.param(*one, id=f"{one[0]}: {one[1]}") for one in Random(19).sample(ALL_WRONG, 80)],
+)
+def test_what_is_described_wrongly_is_refused_or_whole_or_not_called_complete(
+    name: str, done: str, described: Mapping[str, Any]
+) -> None:
+    for count in (3, 4, 18):
+        assert not lie(name, described, count), done
+
+
+def main() -> int:
+    """Play every description that is slightly off: ``python -m tests.hostile.test_shapes``."""
+    lies = 0
+    for name, done, described in ALL_WRONG:
+        for count in (3, 4, 18):
+            said = lie(name, described, count)
+            if said:
+                lies += 1
+                print(f"LIES {name}: {done} ({count}): {said}", flush=True)
+    print(f"{len(ALL_WRONG)} descriptions x 3 sizes, {lies} lies", flush=True)
+    return 1 if lies else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
