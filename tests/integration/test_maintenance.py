@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,8 @@ from pydantic import ValidationError
 
 from headworks.bronze.generations import begin_generation, complete_generation, keys_path, window_reading
 from headworks.bronze.landing import Landing, land
+from headworks.bronze.streams import reset_stream
+from headworks.errors import AccountMismatch
 from headworks.gold.products import open_product, publish_product, roll_back
 from headworks.gold.table import gold_reference
 from headworks.names import Window
@@ -180,6 +183,32 @@ def test_old_rows_of_bronze_go_only_when_silver_has_them_and_nothing_of_their_ba
     assert rejected(lake) == ["5"]
     assert refine_items(lake).inserted == 2
     assert silver(lake).items() > before.items()
+
+
+@pytest.mark.parametrize("way", ["stream reset", "full read"])
+def test_a_silver_made_again_from_a_bronze_that_aged_is_refused_until_its_rows_are_read_again(
+    lake: Lake, way: str
+) -> None:
+    """Both ways that the message names make silver whole, and the runs after it change what they must alone."""
+    land_items(lake, items(1, 4))
+    refine_items(lake)
+    care_for(lake, keep_days={"bronze": 1})
+    for layer in ("silver", "quarantine"):
+        shutil.rmtree(Path(lake.settings.root) / layer)
+    land_items(lake, items(1, 5))
+    with pytest.raises(AccountMismatch, match=f"5 rows were landed in stream {NAME} .* 1 are there.*{way}"):
+        refine_items(lake)
+    landing = Landing(lake, NAME, NAME, "run")
+    if way == "stream reset":
+        reset_stream(landing)
+    else:
+        generation = begin_generation(landing, ITEMS)
+        land(replace(landing, stream=generation.stream), Numbered(items(1, 5), 2))
+        complete_generation(landing, generation)
+    for last in (6, 7, 8):
+        land_items(lake, items(1, last))
+        refine_items(lake)
+        assert silver(lake) == {n: (n * 10, 1) for n in range(1, last + 1)}
 
 
 def test_bronze_that_silver_never_consumed_does_not_age(lake: Lake) -> None:
