@@ -23,6 +23,7 @@ from headworks.errors import LakeUnusable
 from headworks.names import AGED, OWN_IN_BRONZE, dataset_folder
 from headworks.reports import LandingReport
 from headworks.sources.base import REFUSAL, REFUSED, Batch, Position
+from headworks.sources.repeated import REPEATED, conflicting, outermost
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
 
@@ -134,10 +135,13 @@ class Elements:
         rows = self.bronze.scan().filter((pl.col("_stream") == stream) & (pl.col("_sequence") == sequence))
         if REFUSED in rows.collect_schema():
             rows = rows.filter(pl.col(REFUSED).is_null())
-        for parent in _parents(rows.sort("_row").collect()):
+        for text, parent in _parents(rows.sort("_row").collect()):
             given = {
                 name: parent.get(source, msgspec.Raw(b"null")) for name, source in self.nested.given.items()
             }
+            if text is not None and self._is_in_doubt(text, parent):
+                yield None, REPEATED, text
+                continue
             elements = _array_in(parent.get(self.nested.field))
             if elements is None:
                 # As much of the parent as says whose lines these are, and what stands in their place.
@@ -147,8 +151,21 @@ class Elements:
             for place, element in enumerate(elements):
                 own = _object_in(element)
                 index = {self.nested.index: msgspec.Raw(str(place).encode())}
+                if own is not None and conflicting(bytes(element), own):
+                    # As it is, for the child's own rules to reject. What is given comes last, where it counts.
+                    yield _with_both(bytes(element), _encoder.encode({**given, **index})), None, None
+                    continue
                 record = {**(own if own is not None else {"value": element}), **given, **index}
                 yield _encoder.encode(record), None, None
+
+    def _is_in_doubt(self, text: bytes, parent: Fields) -> bool:
+        """Tell whether a parent says twice, and differently, whose its elements are, or which."""
+        unknown = conflicting(text, parent)
+        if not unknown:
+            return False
+        # An element that says something twice is in doubt itself, and no reason against the others.
+        given = set(self.nested.given.values()) - {self.nested.field}
+        return not given.isdisjoint(unknown) or self.nested.field in outermost(text)
 
 
 def take_nested(lake: Lake, dataset: str, nested: Nested, run_id: str, **ports: Any) -> LandingReport:
@@ -180,15 +197,23 @@ def _folder(parent: str) -> str:
     return f"_headworks/nested/{dataset_folder(parent)}"
 
 
-def _parents(rows: pl.DataFrame) -> Iterator[Fields]:
-    """Yield each row's fields as JSON; what cannot be read has none, and is its own dataset's to reject."""
+def _with_both(element: bytes, given: bytes) -> bytes:
+    """Return an object's text with the members of another one after its own."""
+    return element.rstrip()[:-1] + b"," + given[1:]
+
+
+def _parents(rows: pl.DataFrame) -> Iterator[tuple[bytes | None, Fields]]:
+    """Yield each row's record, where it is one, with its fields as JSON.
+
+    What cannot be read has none, and is its own dataset's to reject.
+    """
     if "record" in rows.columns and rows.schema["record"] == pl.Binary:
         for record in rows.get_column("record"):
-            yield _object_in(record) or {}
+            yield record, _object_in(record) or {}
         return
     names = [name for name in rows.columns if name not in OWN_IN_BRONZE]
     for row in rows.select(names).iter_rows(named=True):
-        yield {name: _as_json(value) for name, value in row.items()}
+        yield None, {name: _as_json(value) for name, value in row.items()}
 
 
 def _as_json(value: Any) -> msgspec.Raw:

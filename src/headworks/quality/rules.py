@@ -163,7 +163,8 @@ def _readable_first(unreadable: str) -> pl.Expr:
     null_because_unreadable = pl.col(unreadable).list.eval(
         pl.element().str.replace(r"\|unreadable$", "|nullability")
     )
-    whole_record = pl.col(unreadable).list.contains("record|unreadable")
+    # Of a record that could not be read as a whole, no rule says anything.
+    whole_record = pl.col(unreadable).list.eval(pl.element().str.starts_with("record|")).list.any()
     rest = (
         pl.when(whole_record)
         .then(rules.list.head(0))

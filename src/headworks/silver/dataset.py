@@ -18,6 +18,7 @@ from headworks.errors import SettingsError
 from headworks.names import check_dataset
 from headworks.quality.limits import AnomalyLimits
 from headworks.settings import RejectLimits
+from headworks.sources.repeated import REPEATED
 from headworks.storage.drift import stored
 
 CURSOR, ARRIVAL = "_cursor", "_arrival"
@@ -60,7 +61,7 @@ Keeping = Literal["newest", "first", "history"]
 """What silver keeps of the versions of a key: the newest one, the first one that came, or every one with its time."""
 
 
-_OWN_REASONS = ("record|unreadable", "cursor|future")
+_OWN_REASONS = ("record|unreadable", REPEATED, "cursor|future")
 """Reasons that no rule of a schema gives."""
 
 
@@ -119,6 +120,9 @@ class Dataset:
 
     Silver follows a declaration that changes: new columns are empty in the rows that are there, and types grow. What
     would change a value is refused. ``dropped`` names columns that silver had and that are taken out of it for good.
+
+    A JSON record that gives a name twice with different values, at any depth, is rejected, unless ``repeated_names``
+    is ``last``: then the last value counts, as in most parsers.
     """
 
     name: str
@@ -140,6 +144,7 @@ class Dataset:
     told: Mapping[str, str] = field(default_factory=dict)
     nested: Nested | None = None
     dropped: tuple[str, ...] = ()
+    repeated_names: Literal["refuse", "last"] = "refuse"
 
     def __post_init__(self) -> None:
         """Check the declaration against itself, so that a slip shows at import and not in the night."""

@@ -6,6 +6,7 @@ What belongs here: taking records apart and casting. What does not: rules about 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from headworks.errors import SettingsError, SourceMissing
 from headworks.names import OWN_IN_BRONZE
 from headworks.silver.dataset import ARRIVAL, BATCH, CURSOR, DELETED, PROVENANCE, Dataset
 from headworks.sources.base import RAW, REFUSED
+from headworks.sources.repeated import REPEATED, conflicts
 from headworks.storage.drift import stored
 from headworks.storage.exact import exactly, fits, same_kind
 
@@ -25,6 +27,8 @@ RECORD_UNREADABLE = "record|unreadable"
 CURSOR_IN_FUTURE = "cursor|future"
 
 _MALFORMED = "_malformed"
+_PIECE = 200
+"""How many records are taken apart at once."""
 _PLACE_NAME = "_place"
 _PLACE = pl.int_range(pl.len()).alias(_PLACE_NAME)
 """Stands beside expressions that may all be constants, and would else give one row."""
@@ -38,7 +42,7 @@ _string = msgspec.json.Decoder(str)
 def parse(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     """Return the typed columns of ``rows`` with provenance and a list of what could not be read in each row."""
     # A source's fields may have any name, those of our own columns among them: these are looked at apart.
-    raw, malformed = _fields(rows, dataset.fields) if dataset.fields else (rows, [False] * rows.height)
+    raw, malformed = _fields(rows, dataset) if dataset.fields else (rows, [None] * rows.height)
     made = _exact(raw, dataset)
     typed = [expression.alias(name) for name, expression in made.items()]
     gone = _gone(raw, rows, dataset)
@@ -48,7 +52,7 @@ def parse(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
             raw.select(*typed, _PLACE).drop(_PLACE_NAME),
             ours,
             gone.to_frame(),
-            pl.DataFrame({_MALFORMED: pl.Series(malformed, dtype=pl.Boolean)}),
+            pl.DataFrame({_MALFORMED: pl.Series(malformed, dtype=pl.String)}),
         ],
         how="horizontal",
     )
@@ -61,7 +65,7 @@ def parse(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
         ).then(pl.lit(f"{name}|unreadable"))
         for name in dataset.columns
     ]
-    whole = pl.when(_MALFORMED).then(pl.lit(RECORD_UNREADABLE))
+    whole = pl.when(pl.col(_MALFORMED).is_not_null()).then(pl.col(_MALFORMED))
     missing = [_missing(name, dataset, present) for name in _identifying(dataset)]
     unreadable = pl.concat_list(whole, *broken, *missing).list.drop_nulls().alias(UNREADABLE)
     return parsed.with_columns(unreadable, _cursor(dataset)).select(
@@ -79,7 +83,7 @@ def _identifying(dataset: Dataset) -> list[str]:
 def _missing(name: str, dataset: Dataset, present: pl.DataFrame) -> pl.Expr:
     """Return the reason of a row that lacks a part of its key, or of the beginning of its time."""
     needed = pl.lit(name in dataset.key) | ~pl.col(DELETED)
-    lacks = pl.col(name).is_null() & ~present.get_column(name) & ~pl.col(_MALFORMED) & needed
+    lacks = pl.col(name).is_null() & ~present.get_column(name) & pl.col(_MALFORMED).is_null() & needed
     return pl.when(lacks).then(pl.lit(f"{name}|nullability"))
 
 
@@ -219,31 +223,38 @@ def _present(expression: pl.Expr) -> pl.Expr:
     return pl.all_horizontal(pl.col(name).is_not_null() for name in roots) if roots else pl.lit(False)
 
 
-def _fields(rows: pl.DataFrame, names: tuple[str, ...]) -> tuple[pl.DataFrame, list[bool]]:
+def _fields(rows: pl.DataFrame, dataset: Dataset) -> tuple[pl.DataFrame, list[str | None]]:
     """Take each JSON record apart into columns of text: strings without quotes, all else exactly as written.
 
-    With it comes which records are no objects.
+    With it comes why a record cannot be read, None where it can.
     """
-    columns: dict[str, list[str | None]] = {name: [] for name in names}
-    malformed: list[bool] = []
-    for record in rows.get_column("record"):
-        values = _texts(record, names)
-        malformed.append(values is None)
-        for column, value in zip(columns.values(), values or [None] * len(names), strict=True):
-            column.append(value)
+    columns: dict[str, list[str | None]] = {name: [] for name in dataset.fields}
+    malformed: list[str | None] = []
+    for piece in rows.select("record").iter_slices(_PIECE):
+        records = piece.to_series().to_list()
+        objects = [_object_of(record) for record in records]
+        repeated = {} if dataset.repeated_names == "last" else conflicts(records, objects)
+        for place, values in enumerate(objects):
+            texts, reason = _texts(values, dataset.fields, repeated.get(place, ()))
+            malformed.append(reason)
+            for column, value in zip(columns.values(), texts, strict=True):
+                column.append(value)
     fields = [pl.Series(name, column, dtype=pl.String) for name, column in columns.items()]
     return rows.drop("record").with_columns(fields), malformed
 
 
-def _texts(record: bytes | None, names: tuple[str, ...]) -> list[str | None] | None:
-    """Return the texts of a record's fields, or None where it is no object or a text in it cannot be read."""
-    values = _object_of(record)
+def _texts(
+    values: Mapping[str, msgspec.Raw] | None, names: tuple[str, ...], unknown: Collection[str]
+) -> tuple[list[str | None], str | None]:
+    """Return the texts of a record's fields, and why the record cannot be read; ``unknown`` fields have no text."""
     if values is None:
-        return None
+        return [None] * len(names), RECORD_UNREADABLE
     try:
-        return [_text(values.get(name)) for name in names]
+        if unknown:
+            values = {name: raw for name, raw in values.items() if name not in unknown}
+        return [_text(values.get(name)) for name in names], REPEATED if unknown else None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+        return [None] * len(names), RECORD_UNREADABLE
 
 
 def _refused_records(rows: pl.DataFrame) -> list[bytes | None]:

@@ -29,6 +29,7 @@ from headworks.silver.dataset import (
 from headworks.silver.history import inferred
 from headworks.silver.parse import RECORD_UNREADABLE, UNREADABLE, parse, raw_records, readable, refused
 from headworks.silver.quarantine import rejected_rows
+from headworks.sources.repeated import REPEATED
 from headworks.storage.delta import Table
 from headworks.storage.exact import exactly
 from headworks.storage.store import Lake
@@ -167,7 +168,10 @@ def _unidentified(
     if generation.keys is not None:
         return 0
     unread = [pl.col(UNREADABLE).list.contains(f"{name}|unreadable") for name in dataset.key]
-    damaged = pl.any_horizontal(*unread, pl.col(UNREADABLE).list.contains(RECORD_UNREADABLE))
+    keyless = pl.any_horizontal(pl.col(name).is_null() for name in dataset.key)
+    # Of a record that gives a name twice the key may be known all the same.
+    twice = pl.col(UNREADABLE).list.contains(REPEATED) & keyless
+    damaged = pl.any_horizontal(*unread, pl.col(UNREADABLE).list.contains(RECORD_UNREADABLE), twice)
     origins = pl.concat([read.filter(damaged).select(ORIGIN), refused(landed).select(ORIGIN)])
     rows = landed.filter(pl.col("_stream") == generation.stream).join(origins, on=list(ORIGIN), how="semi")
     kept = rejected_rows(lake, dataset.name, silver) if rows.height else None
