@@ -172,7 +172,7 @@ def test_a_record_with_a_name_twice_is_rejected_alone_and_kept_and_can_be_taken(
     assert _silver(lake)[3] == 9
 
 
-@pytest.mark.parametrize(("same", "way"), zip(SAME, WAYS, strict=True))
+@pytest.mark.parametrize(("same", "way"), list(zip(SAME, WAYS, strict=True)))
 def test_a_name_that_comes_twice_with_the_same_value_lands(
     tmp_path: Path, lake: Lake, way: str, same: str
 ) -> None:
