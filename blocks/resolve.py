@@ -35,6 +35,7 @@ from blocks.lake import LakeLocation
 from blocks.profiles import Profile
 from headworks.errors import CredentialsRefused, HeadworksError, ServerUnavailable, SettingsError
 from headworks.ops.channels import Mail, Slack, Webhook
+from headworks.project import BlockKind
 from headworks.settings import DatabaseSettings, FilesSettings, LakeSettings
 from headworks.sources.api.settings import ApiSettings
 
@@ -123,20 +124,29 @@ def prefix(name: str) -> str:
     return f"HEADWORKS_{name.upper().replace('-', '_')}_"
 
 
-def from_variables(name: str, found: Mapping[str, str]) -> Block | None:
-    """Make a block from variables by the ending of its name: -api, -database, -files, alerts, or else a lake."""
-    maker: Callable[[str, Mapping[str, str]], Block | None]
-    if name.endswith("-api"):
-        maker = _api_from
-    elif name.endswith("-database"):
-        maker = _database_from
-    elif name.endswith("alerts"):
-        maker = _alerts_from
-    elif name.endswith("-files"):
-        maker = _files_from
-    else:
-        maker = _lake_from
-    return maker(name, found)
+def from_variables(name: str, kind: BlockKind, found: Mapping[str, str]) -> Block | None:
+    """Make the block ``name`` of a kind from variables; None where they describe none."""
+    return _MAKERS[kind](name, found)
+
+
+def kind_of(name: str, found: Mapping[str, str], declared: Mapping[str, BlockKind]) -> BlockKind | None:
+    """Return the kind of a block: what the project declares, or else the only one whose variables are there.
+
+    ``name`` and those of ``declared`` are as on the server. None where nothing describes the block. Raises
+    `SettingsError` for a root that may be a lake's or that of files.
+    """
+    if name in declared:
+        return declared[name]
+    for variable, kind in _TELLING.items():
+        if found.get(f"{prefix(name)}{variable}"):
+            return kind
+    if found.get(f"{prefix(name)}ROOT"):
+        raise SettingsError(
+            f"{prefix(name)}ROOT may be the root of a lake or of files, and the project does not name {name}.",
+            where=f"block {name}",
+            do=f"write {name}=lake or {name}=files, or declare it in the project.",
+        )
+    return None
 
 
 def content(block: Block) -> dict[str, Any]:
@@ -363,3 +373,14 @@ def _wrong_block(problem: ValidationError, name: str) -> SettingsError:
         f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problem.errors(include_input=False)
     )
     return SettingsError(f"The block holds something wrong: {faults}.", where=f"block {name}")
+
+
+_MAKERS: Mapping[BlockKind, Callable[[str, Mapping[str, str]], Block | None]] = {
+    "lake": _lake_from,
+    "api": _api_from,
+    "database": _database_from,
+    "files": _files_from,
+    "alerts": _alerts_from,
+}
+_TELLING: Mapping[str, BlockKind] = {"BASE_URL": "api", "URL": "database", "KIND": "alerts"}
+"""The variables that one kind of block alone has."""

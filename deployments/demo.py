@@ -18,13 +18,12 @@ from pathlib import Path
 import psycopg
 
 from deployments.local.stack import Stack
-from deployments.register_blocks import NAMES
 from headworks.errors import HeadworksError
+from headworks.project import this_project
 from headworks.reports import RUN_LINK
 from shop.errors import ShopError
 
 ROOT = Path(".headworks")
-_BLOCKS = (*NAMES, "receipts-files")
 _CHOICES_OF_OTHERS = ("PREFECT_API_KEY", "PREFECT_PROFILE", "PREFECT_API_AUTH_STRING")
 
 
@@ -42,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (HeadworksError, ShopError, psycopg.Error) as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 1
-    code = _run("deployments.register_blocks", *_BLOCKS, **stack.environment(), **stack.variables())
+    code = _run(
+        "deployments.register_blocks", *this_project().blocks(), **stack.environment(), **stack.variables()
+    )
     if code == 0:
         code = _run("flows.sales", **stack.environment())
     if code == 0:

@@ -26,15 +26,15 @@ from deployments.deploying.image import REGISTRY, bring_image, image_name
 from deployments.deploying.limits import bring_limits
 from deployments.deploying.outcomes import Became, Outcome, summary
 from deployments.deploying.pools import bring_pool
-from deployments.register_blocks import NAMES, register
+from deployments.register_blocks import register
 from flows.console import check_server
 from headworks.errors import HeadworksError, SettingsError
+from headworks.project import BlockKind, this_project
 
 NETWORKS = "HEADWORKS_DOCKER_NETWORKS"
 """The Docker networks that runs join, separated by commas."""
 
 _POOL = "headworks-docker"
-_BLOCK_PARAMETERS = ("lake", "shop_database", "shop_api", "analytics_database", "database", "api", "location")
 _OF_BLOCKS: Mapping[str, Became] = {
     "registered": "created",
     "updated": "updated",
@@ -98,16 +98,18 @@ def _blocks(
     *,
     dry_run: bool,
 ) -> Iterator[Outcome]:
-    """Write the blocks that variables describe; of the others tell whether the server has them."""
+    """Write the blocks that variables describe; of the others report whether the server has them."""
+    here = this_project()
     named = {
         value
         for one in declared
-        for parameter, value in one.parameters.items()
-        if parameter in _BLOCK_PARAMETERS and isinstance(value, str)
+        for value in one.parameters.values()
+        if isinstance(value, str) and value in here.other_blocks
     }
-    for plain in [*NAMES, ALERTS, *sorted(named - {*NAMES, ALERTS})]:
+    kinds: dict[str, BlockKind] = {**here.blocks(), ALERTS: "alerts"}
+    for plain in [*here.used_blocks(), ALERTS, *sorted(named)]:
         name = profile.name(plain)
-        became = register(name, given, dry_run=dry_run)
+        became = register(name, given, kinds[plain], dry_run=dry_run)
         if became is not None:
             yield Outcome("block", name, _OF_BLOCKS[became])
         elif _has_block(client, name):

@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from prefect.blocks.core import Block
 from prefect.settings import get_current_settings
@@ -18,19 +18,30 @@ from prefect.settings import get_current_settings
 from blocks.files import FileLocation
 from blocks.lake import LakeLocation
 from blocks.profiles import Profile
-from blocks.resolve import content, from_variables, prefix, saved_block, variables
+from blocks.resolve import content, from_variables, kind_of, prefix, saved_block, variables
 from flows.console import check_server, local_stack
 from headworks.errors import HeadworksError, SettingsError
-
-NAMES = ("lake", "shop-api", "shop-database", "analytics-database")
-"""The blocks that the flows use by default."""
+from headworks.project import BlockKind, project, this_project
 
 Outcome = Literal["registered", "updated", "unchanged"]
 
 
-def register(name: str, found: Mapping[str, str], *, dry_run: bool = False) -> Outcome | None:
-    """Save the block that the variables describe, unless the saved one is the same; None where they describe none."""
-    made = from_variables(name, found)
+def declared_blocks(profile: Profile | None = None) -> dict[str, BlockKind]:
+    """Return the blocks of the project with their kinds, by their names on the server; none without a project."""
+    here = project()
+    named = (profile or Profile()).name
+    return {} if here is None else {named(name): kind for name, kind in here.blocks().items()}
+
+
+def register(
+    name: str, found: Mapping[str, str], kind: BlockKind | None = None, *, dry_run: bool = False
+) -> Outcome | None:
+    """Save the block that the variables describe, unless the saved one is the same; None where they describe none.
+
+    Without ``kind`` it is what the project declares, or else what the variables can only mean.
+    """
+    kind = kind or kind_of(name, found, declared_blocks(Profile.of(found)))
+    made = None if kind is None else from_variables(name, kind, found)
     if made is None:
         return None
     _check_root(made, name)
@@ -52,8 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with local_stack():
             _check_chosen()
             check_server()
-            for name in map(profile.name, options.names or NAMES):
-                outcome = register(name, found)
+            for given in options.names or this_project().used_blocks():
+                name, kind = _named(given, profile)
+                outcome = register(name, found, kind)
                 if outcome is None:
                     raise SettingsError(
                         f"Nothing says what the block {name} should hold.",
@@ -65,6 +77,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(problem, file=sys.stderr)
         return 1
     return 0
+
+
+def _named(given: str, profile: Profile) -> tuple[str, BlockKind | None]:
+    """Return a block's name on the server and its kind, from ``NAME`` or ``NAME=KIND``."""
+    plain, _, kind = given.partition("=")
+    if kind and kind not in get_args(BlockKind):
+        raise SettingsError(
+            f"There is no kind of block {kind!r}.",
+            where=given,
+            do=f"use one of {', '.join(get_args(BlockKind))}.",
+        )
+    return profile.name(plain), cast(BlockKind, kind) if kind else None
 
 
 def _check_chosen() -> None:
@@ -95,7 +119,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m deployments.register_blocks",
         description="Write the flows' blocks to the Prefect server, from HEADWORKS_<NAME>_<FIELD> variables.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"blocks (default: {' '.join(NAMES)})")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="blocks (default: those of the project); NAME=KIND for one that the project does not name: "
+        f"{', '.join(get_args(BlockKind))}",
+    )
     parser.add_argument(
         "--file", type=Path, help="take variables from this file too; the environment goes first"
     )

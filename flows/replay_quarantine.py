@@ -11,9 +11,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.console import run_as_program
-from flows.datasets import DATASETS, dataset_named
 from flows.running import THREADS, OnConflict, Story, begin, tell
 from flows.sales import curate, publish
+from headworks.project import this_project
 from headworks.reports import RunReport
 from headworks.silver.replay import Selection, check_signed
 from tasks.replay import replay_dataset
@@ -52,7 +52,8 @@ def replay_quarantine(
     """
     if not dry_run:
         check_signed(by, note, "replay_quarantine")
-    chosen = [dataset_named(dataset)] if dataset else list(DATASETS.values())
+    project = this_project()
+    chosen = [project.dataset(dataset)] if dataset else list(project.datasets)
     selection = Selection(reasons=tuple(reasons or ()), row_keys=tuple(keys or ()))
 
     def story(told: Story) -> None:

@@ -18,6 +18,7 @@ from headworks.errors import ConcurrentRun, SettingsError
 from headworks.names import Window
 from headworks.ops.backfills import PlannedWindow, plan, remember
 from headworks.ports import system_clock
+from headworks.project import this_project
 from headworks.reports import RunReport
 from tasks import stopping
 from tasks.extract import Run
@@ -120,13 +121,16 @@ class _Progress:
 
 
 def _flow_of(name: str) -> Flow[..., Any]:
-    """Return the flow of a name, if it takes windows; raises `SettingsError` for any other."""
-    try:
-        found = getattr(importlib.import_module(f"flows.{name}"), name)
-    except (ImportError, AttributeError) as problem:
+    """Return the flow of a name, as the project declares it, if it takes windows; raises `SettingsError` for others."""
+    flows = this_project().flows
+    if name not in flows:
         raise SettingsError(
-            f"There is no flow {name!r}.", where="backfill", do="name a module of flows, such as sales."
-        ) from problem
+            f"There is no flow {name!r}.",
+            where="backfill",
+            do=f"use one of {', '.join(flows)}, or add it to the flows of the project.",
+        )
+    module, _, attribute = flows[name].partition(":")
+    found = getattr(importlib.import_module(module), attribute)
     if not isinstance(found, Flow) or "window" not in found.parameters.properties:
         raise SettingsError(
             f"The flow {name!r} takes no window.",

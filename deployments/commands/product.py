@@ -96,16 +96,18 @@ def _publish(options: argparse.Namespace, product: str) -> None:
     """Show the newest publication in Postgres too, for a product that is published there."""
     from blocks import load_database
     from flows.console import local_stack
-    from flows.products import PUBLISHED
     from headworks.gold.products import read_product
+    from headworks.project import project
     from headworks.publish.postgres import publish_postgres
 
-    target, lake = PUBLISHED.get(product), open_lake(options)
+    here, lake = project(), open_lake(options)
+    declared = {} if here is None else {one.name: one.publish for one in here.products}
+    target = declared.get(product)
     version = read_product(lake, product)
     if target is None or version is None:
         print(f"{product} is not published to any database.")
         return
     with local_stack():
-        database = load_database(options.database or target.database, postgres=True)
+        database = load_database(options.database or target.block, postgres=True)
     report = publish_postgres(lake, database, target.schema, version, target.tables)
     print(f"{report.target} shows it.")

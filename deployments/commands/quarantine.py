@@ -77,13 +77,12 @@ def _deciding(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from flows.datasets import DATASETS
     from headworks.silver.replay import closed_rejects, open_rejects, rejects_by_reason
 
-    lake, rows = look_at_lake(options), []
-    for name in [*DATASETS, *(other for other in lake.datasets("quarantine") if other not in DATASETS)]:
+    lake, rows, declared = look_at_lake(options), [], _declared()
+    for name in [*declared, *(other for other in lake.datasets("quarantine") if other not in declared)]:
         silver = lake.open("silver", name)
-        waiting = DATASETS[name].waiting_reasons if name in DATASETS else ()
+        waiting = declared[name].waiting_reasons if name in declared else ()
         for reason, count, oldest in rejects_by_reason(open_rejects(lake, name, silver)):
             rows.append((name, reason, count, oldest, _WAITS if reason in waiting else ""))
         for reason, count, oldest in rejects_by_reason(closed_rejects(lake, name, silver)):
@@ -184,11 +183,18 @@ def _discard(options: argparse.Namespace) -> int:
     return 0
 
 
+def _declared() -> dict[str, Dataset]:
+    """Return the project's datasets by name; none where no project is named, since a lake can be looked at without."""
+    from headworks.project import project
+
+    here = project()
+    return {} if here is None else {dataset.name: dataset for dataset in here.datasets}
+
+
 def _name_in(lake: Lake, name: str) -> str:
     """Return a dataset's name, if it is declared or the lake has a quarantine of it."""
-    from flows.datasets import DATASETS
-
-    known = [*DATASETS, *(other for other in lake.datasets("quarantine") if other not in DATASETS)]
+    declared = _declared()
+    known = [*declared, *(other for other in lake.datasets("quarantine") if other not in declared)]
     if name not in known:
         raise SettingsError(f"There is no dataset {name!r}.", do=f"use one of {', '.join(known)}.")
     return name
@@ -196,16 +202,14 @@ def _name_in(lake: Lake, name: str) -> str:
 
 def _dataset(options: argparse.Namespace, lake: Lake) -> Dataset:
     """Return a dataset's declaration; a mirrored table has none, and so no rules that could be judged by again."""
-    from flows.datasets import DATASETS
-
-    name = _name_in(lake, options.dataset)
-    if name not in DATASETS:
+    name, declared = _name_in(lake, options.dataset), _declared()
+    if name not in declared:
         raise SettingsError(
             f"{name} is a mirror of a table and has no rules, so its rows cannot be judged again.",
             where=f"quarantine.{name}",
             do="correct the rows in the source, and the next run takes their new version; or discard them here.",
         )
-    return DATASETS[name]
+    return declared[name]
 
 
 def _selection(options: argparse.Namespace) -> Selection:

@@ -38,7 +38,7 @@ def test_the_server_goes_before_the_environment_and_that_before_the_file(
     assert lake_settings("ordered-lake").root == "/from/the/file"
     monkeypatch.setenv("HEADWORKS_ORDERED_LAKE_ROOT", "/from/the/environment")
     assert lake_settings("ordered-lake").root == "/from/the/environment"
-    register("ordered-lake", {"HEADWORKS_ORDERED_LAKE_ROOT": "/from/the/server"})
+    register("ordered-lake", {"HEADWORKS_ORDERED_LAKE_ROOT": "/from/the/server"}, "lake")
     assert lake_settings("ordered-lake").root == "/from/the/server"
 
 
@@ -54,7 +54,8 @@ def test_each_kind_of_block_comes_back_from_the_server_as_it_was_written(
         "HEADWORKS_KEPT_API_TOKEN": CANARY,
         "HEADWORKS_KEPT_DATABASE_URL": f"postgresql://u:{CANARY}@h:5432/d",
     }
-    for name in ("kept-lake", "kept-api", "kept-database"):
+    register("kept-lake", found, "lake")
+    for name in ("kept-api", "kept-database"):
         register(name, found)
     assert lake_settings("kept-lake").options() == {"AWS_SECRET_ACCESS_KEY": CANARY}
     auth = api_settings("kept-api").auth

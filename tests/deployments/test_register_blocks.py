@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from blocks import api_settings, files_settings, lake_settings, load_database
+from blocks.resolve import kind_of
 from deployments.register_blocks import main, register
+from headworks.errors import SettingsError
+from headworks.project import BlockKind
 from headworks.sources.api.auth import BearerAuth
 from tests.deployments.conftest import Demo
 
@@ -20,7 +23,12 @@ _FOUND = {
     "HEADWORKS_SPARE_API_TOKEN": "very-secret",
     "HEADWORKS_SPARE_DATABASE_URL": "postgresql://reader:p%40ss@db.example.com:5432/shop",
 }
-_NAMES = ("spare-lake", "spare-api", "spare-database", "spare-files")
+_KINDS: dict[str, BlockKind] = {
+    "spare-lake": "lake",
+    "spare-api": "api",
+    "spare-database": "database",
+    "spare-files": "files",
+}
 
 
 @pytest.fixture
@@ -34,10 +42,15 @@ def server(demo: Demo) -> object:
 
 @pytest.mark.usefixtures("server")
 def test_blocks_are_registered_once_and_updated_only_by_a_change() -> None:
-    assert [register(name, _FOUND) for name in _NAMES] == ["registered"] * 4
-    assert [register(name, _FOUND) for name in _NAMES] == ["unchanged"] * 4
+    assert [register(name, _FOUND, kind) for name, kind in _KINDS.items()] == ["registered"] * 4
+    assert [register(name, _FOUND, kind) for name, kind in _KINDS.items()] == ["unchanged"] * 4
     rotated = {**_FOUND, "HEADWORKS_SPARE_API_TOKEN": "another-secret"}
-    assert [register(name, rotated) for name in _NAMES] == ["unchanged", "updated", "unchanged", "unchanged"]
+    assert [register(name, rotated, kind) for name, kind in _KINDS.items()] == [
+        "unchanged",
+        "updated",
+        "unchanged",
+        "unchanged",
+    ]
     auth = api_settings("spare-api").auth
     assert isinstance(auth, BearerAuth)
     token = auth.token
@@ -60,3 +73,21 @@ def test_a_block_that_nothing_describes_is_refused_with_the_names_of_its_variabl
     told = capsys.readouterr().err
     assert "missing-lake" in told
     assert "HEADWORKS_MISSING_LAKE_" in told
+
+
+def test_the_kind_of_a_block_is_what_the_project_says_or_its_variables_alone_can_mean() -> None:
+    """A root may be a lake's or that of files: nobody guesses by the name."""
+    declared: dict[str, BlockKind] = {"spare-lake": "files"}
+    assert kind_of("spare-lake", _FOUND, declared) == "files"
+    assert [kind_of(name, _FOUND, {}) for name in ("spare-api", "spare-database")] == ["api", "database"]
+    assert kind_of("nothing-lake", _FOUND, {}) is None
+    for name in ("spare-lake", "spare-files"):
+        with pytest.raises(SettingsError, match=f"{name}=lake or {name}=files"):
+            kind_of(name, _FOUND, {})
+
+
+def test_a_kind_that_there_is_not_is_refused_with_those_that_there_are(
+    server: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["spare-lake=folder"]) == 1
+    assert "lake, api, database, files, alerts" in capsys.readouterr().err

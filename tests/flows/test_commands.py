@@ -231,7 +231,7 @@ def test_of_a_block_and_a_variable_that_differ_the_block_wins_and_that_is_report
     caplog: pytest.LogCaptureFixture,
     command: str,
 ) -> None:
-    register("both-lake", {"HEADWORKS_BOTH_LAKE_ROOT": str(published_place.root)})
+    register("both-lake", {"HEADWORKS_BOTH_LAKE_ROOT": str(published_place.root)}, "lake")
     other = tmp_path / "other"
     with caplog.at_level(logging.WARNING):
         said = run(*LOOKING[command], "--lake", "both-lake", HEADWORKS_BOTH_LAKE_ROOT=str(other))
@@ -246,15 +246,14 @@ def test_of_a_block_and_a_variable_that_differ_the_block_wins_and_that_is_report
 
 def test_blocks_are_written_to_a_chosen_server_alone(run: Callable[..., Said]) -> None:
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
-        message = one_message(run("register-blocks", "lost-lake", HEADWORKS_LOST_LAKE_ROOT="/lake"))
+        message = one_message(run("register-blocks", "lost-lake=lake", HEADWORKS_LOST_LAKE_ROOT="/lake"))
     assert "nothing was written" in message
-    assert run("register-blocks", "lost-lake").out == "lost-lake: registered\n"
+    assert run("register-blocks", "lost-lake=lake").out == "lost-lake: registered\n"
 
 
-@pytest.mark.parametrize("name", ["way-lake", "way-files"])
-def test_a_relative_folder_is_no_block(run: Callable[..., Said], name: str) -> None:
-    variable = f"HEADWORKS_{name.upper().replace('-', '_')}_ROOT"
-    assert "relative" in one_message(run("register-blocks", name, **{variable: "here/lake"}))
+@pytest.mark.parametrize("kind", ["lake", "files"])
+def test_a_relative_folder_is_no_block(run: Callable[..., Said], kind: str) -> None:
+    assert "relative" in one_message(run("register-blocks", f"way={kind}", HEADWORKS_WAY_ROOT="here/lake"))
 
 
 WRONG_ACCEPTS = {

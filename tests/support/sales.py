@@ -60,12 +60,12 @@ class Place:
             "HEADWORKS_ANALYTICS_DATABASE_URL": self.analytics,
         }
 
-    def run(self, **parameters: Any) -> RunReport:
-        """Run the flow here; raises what it raises."""
+    def run(self, flow: Callable[..., Any] = sales, **parameters: Any) -> RunReport:
+        """Run a flow here; raises what it raises."""
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.variables().items():
                 patch.setenv(name, value)
-            report: RunReport = sales(**parameters)
+            report: RunReport = flow(**parameters)
             return report
 
     def copy(self, root: Path, new_database: Callable[[str], str]) -> Place:
@@ -119,9 +119,9 @@ class Place:
                 )
                 assert set(connection.execute(query).fetchall()) == wanted
 
-    def last_run(self) -> RunReport:
+    def last_run(self, flow: str = "sales") -> RunReport:
         """Return the newest run of the ledger."""
-        report = last_run(self.lake, "sales")
+        report = last_run(self.lake, flow)
         assert report is not None
         return report
 
