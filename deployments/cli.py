@@ -6,6 +6,7 @@ What belongs here: arguments and messages. What does not: the work, which is in 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from deployments.deploy import main as deploy
 
         return deploy(given[1:])
+    if given[:1] == ["run"]:
+        return _run(given[1:])
     options = _parser().parse_args(given)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
@@ -40,6 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HeadworksError as problem:
         print(printable(str(redacted_error(problem))), file=sys.stderr)
         return 1
+
+
+def _run(given: Sequence[str]) -> int:
+    """Run a product: the first argument names it, all others are those of the flow ``pipeline``."""
+    # It has a parser of its own too, and imports Prefect.
+    from flows.console import run_as_program
+    from flows.pipeline import pipeline
+
+    named = [] if not given or given[0].startswith("-") else ["--param", f"product={json.dumps(given[0])}"]
+    return run_as_program(pipeline, [*named, *given[len(named) // 2 :]])
 
 
 def _account(options: argparse.Namespace) -> int:
@@ -92,6 +105,9 @@ def _parser() -> argparse.ArgumentParser:
     blocks.set_defaults(command=_register_blocks)
 
     commands.add_parser("deploy", help="make a Prefect server as the checkout says")
+    commands.add_parser(
+        "run", help="run a product of the project: headworks run PRODUCT, then options of a flow"
+    )
 
     for group in (product, stream, breaker, api, probe, quarantine, anomaly):
         group.add(commands)

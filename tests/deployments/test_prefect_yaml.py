@@ -159,6 +159,7 @@ FLOWS = {
     "sales-daily": "sales",
     "ingest-shop-rates": "ingest-api",
     "replay-quarantine": "replay-quarantine",
+    "pipeline": "pipeline",
     "orders-hourly": "ingest-database",
     "orders-keys-nightly": "ingest-database",
     "receipts": "ingest-files",
@@ -169,7 +170,7 @@ FLOWS = {
 }
 """The deployments of the process pool; each has a twin on the Docker pool."""
 
-BY_HAND = {"ingest-shop-rates", "receipts", "backfill-sales", "replay-quarantine"}
+BY_HAND = {"pipeline", "ingest-shop-rates", "receipts", "backfill-sales", "replay-quarantine"}
 """Patterns, and what a person starts: they have no schedule."""
 
 BY_EVENT = {"alert", "freshness-hourly"}
@@ -198,7 +199,7 @@ def test_each_deployment_is_judged_here() -> None:
 def test_every_flow_of_the_package_has_a_deployment() -> None:
     modules = {path.stem for path in (CHECKOUT / "flows").glob("*.py")}
     entrypoints = {each["entrypoint"].split(".")[1] for each in _deployments().values()}
-    helpers = {"__init__", "console", "running", "datasets", "products"}
+    helpers = {"__init__", "console", "running"}
     assert entrypoints == modules - helpers
 
 

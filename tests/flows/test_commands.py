@@ -293,3 +293,9 @@ def test_nobody_decides_without_a_name_and_a_reason(
         HEADWORKS_SPOT_LAKE_ROOT=str(published_place.root),
     )  # fmt: skip
     assert "by somebody and for a reason" in one_message(said)
+
+
+def test_a_product_is_run_by_its_name_alone(run: Callable[..., Said]) -> None:
+    said = run("run", "seals", "--dry-run")
+    assert said.code == 1
+    assert "use one of sales" in one_message(said)
