@@ -34,6 +34,8 @@ LOOKING: dict[str, tuple[str, ...]] = {
     "quarantine list": ("quarantine", "list"),
     "quarantine show": ("quarantine", "show", "shop.orders"),
     "anomaly list": ("anomaly", "list"),
+    "sql": ("sql", "SELECT count(*) AS orders FROM shop.orders"),
+    "show": ("show", "shop.orders"),
 }
 WORKING: dict[str, tuple[str, ...]] = {
     "product release": ("product", "release", "sales"),

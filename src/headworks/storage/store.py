@@ -21,8 +21,9 @@ import pyarrow as pa
 from deltalake.exceptions import CommitFailedError
 from pyarrow import fs as arrow_fs
 from pyarrow import parquet
+from pydantic import ValidationError
 
-from headworks.errors import LakeUnusable
+from headworks.errors import LakeUnusable, SettingsError
 from headworks.names import Layer, is_word, table_path
 from headworks.settings import LakeSettings
 from headworks.storage.delta import MERGED_FILE_MB, Table, create_table, open_table
@@ -258,3 +259,31 @@ def _write_rows(target: IO[bytes] | ObjectWriter, schema: pa.Schema, tables: Ite
             writer.write_table(table)
             count += table.num_rows
     return count
+
+
+def open_lake(root: str | os.PathLike[str], **options: str) -> Lake:
+    """Open the lake below a root, for a notebook or a program without Prefect; nothing is made.
+
+    ``root`` is a folder or the URI of an object store, ``options`` are those of the store, such as
+    ``AWS_ENDPOINT_URL``. Raises `LakeUnusable` where nothing was ever written to it, and `SettingsError` for a root
+    that no lake can have.
+
+    Example:
+        >>> open_lake("there/is/no/lake")
+        Traceback (most recent call last):
+        headworks.errors.LakeUnusable: ...
+    """
+    from headworks.storage.presence import is_written
+
+    try:
+        lake = Lake(LakeSettings.model_validate({"root": os.fspath(root), "storage_options": options}))
+    except ValidationError as problem:
+        said = "; ".join(str(each["msg"]) for each in problem.errors(include_input=False))
+        raise SettingsError(f"This is no place of a lake: {said}.", where=os.fspath(root)) from None
+    if not is_written(lake, "open_lake"):
+        raise LakeUnusable(
+            "Nothing was written to this lake yet.",
+            where=os.fspath(root),
+            do="run a flow first, or correct the root.",
+        )
+    return lake

@@ -1,0 +1,212 @@
+"""SQL over the lake as it is now: the newest silver, gold as it was published, and the rejected rows that count.
+
+A query names tables as people do: ``silver.shop.orders``, ``gold.sales.daily``, ``quarantine.shop.orders``, or a
+dataset alone, which means gold where there is such a table and silver where not. DuckDB reads it and runs it; only the
+tables that it names are opened. Tombstones and the columns that silver keeps for itself are left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import duckdb
+import polars as pl
+
+from headworks.errors import LakeUnusable, SettingsError
+from headworks.gold.products import publications
+from headworks.names import OWN_IN_SILVER
+from headworks.silver.quarantine import rejected_rows
+from headworks.storage.delta import Table
+from headworks.storage.store import Lake
+from headworks.storage.translating import reading
+
+Shown = Literal["gold", "silver", "quarantine", "bronze"]
+"""The layers that a query can name, in the order in which a dataset alone is looked for; bronze only by its name."""
+
+_FOUND_BY_DATASET: tuple[Shown, ...] = ("gold", "silver")
+_DELETED = "_deleted"
+
+
+@dataclass(frozen=True)
+class Named:
+    """A table that a query names: how the query writes it, and what it is."""
+
+    path: tuple[str, ...]
+    layer: Shown
+    dataset: str
+
+
+def query(lake: Lake, sql: str) -> pl.DataFrame:
+    """Return the rows of a SELECT over the lake's tables.
+
+    Raises `SettingsError` for what is no SELECT, for a table that there is not, with those that there are, and for what
+    DuckDB says of the query.
+
+    Example:
+        query(open_lake("lake"), "SELECT country, sum(revenue_eur) FROM gold.sales.daily GROUP BY country")
+    """
+    written = list(dict.fromkeys(_paths(sql)))
+    connection = duckdb.connect()
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        for named in _resolved(lake, written):
+            _show(connection, lake, named)
+        try:
+            rows = connection.sql(sql).to_arrow_table()
+        except duckdb.Error as problem:
+            raise SettingsError(
+                f"The query cannot be run: {str(problem).splitlines()[0]}", where="query", do="correct it."
+            ) from problem
+        return pl.DataFrame(rows)
+    finally:
+        connection.close()
+
+
+def tables(lake: Lake) -> list[str]:
+    """Return the tables that a query can name, by layer."""
+    return [f"{layer}.{dataset}" for layer in get_args(Shown) for dataset in lake.datasets(layer)]
+
+
+def _paths(sql: str) -> Iterator[tuple[str, ...]]:
+    """Yield the tables that a SELECT names, each as its parts; raises `SettingsError` for anything else."""
+    with duckdb.connect() as connection:
+        found: Any = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+    tree = json.loads(found[0])
+    if tree.get("error"):
+        message = str(tree.get("error_message", ""))
+        what = (
+            "Only a SELECT can be run" if "Only SELECT" in message else f"The query cannot be read: {message}"
+        )
+        raise SettingsError(
+            f"{what.rstrip('.')}.",
+            where="query",
+            do='write one SELECT; a dataset of three words goes in quotes, as in silver."a.b.c".',
+        )
+    if len(tree["statements"]) != 1:
+        raise SettingsError("Several statements were given.", where="query", do="write one SELECT.")
+    yield from _walk(tree, frozenset())
+
+
+def _walk(node: Any, own: frozenset[str]) -> Iterator[tuple[str, ...]]:
+    if isinstance(node, list):
+        for each in node:
+            yield from _walk(each, own)
+    if not isinstance(node, Mapping):
+        return
+    ctes = node.get("cte_map")
+    if isinstance(ctes, Mapping):
+        own = own | {str(each["key"]) for each in ctes.get("map", [])}
+    if node.get("type") == "BASE_TABLE":
+        parts = (node.get("catalog_name"), node.get("schema_name"), node.get("table_name"))
+        path = tuple(str(part) for part in parts if part)
+        if not (len(path) == 1 and path[0] in own):
+            yield path
+    for each in node.values():
+        yield from _walk(each, own)
+
+
+def _resolved(lake: Lake, paths: list[tuple[str, ...]]) -> Iterator[Named]:
+    there = {layer: lake.datasets(layer) for layer in get_args(Shown)} if paths else {}
+    for path in paths:
+        written = ".".join(path).lower()
+        first, *rest = written.split(".")
+        layers: tuple[Shown, ...] = (first,) if first in there and rest else _FOUND_BY_DATASET  # type: ignore[assignment]
+        wanted = ".".join(rest) if len(layers) == 1 else written
+        found = [(layer, name) for layer in layers for name in there[layer] if _means(wanted, name)]
+        if not found:
+            known = ", ".join(f"{layer}.{name}" for layer, names in there.items() for name in names)
+            raise SettingsError(
+                f"There is no table {'.'.join(path)}.", where="query", do=f"use one of {known or 'none'}."
+            )
+        exact = [each for each in found if each[1] == wanted] or found
+        if len({name for _, name in exact}) > 1:
+            raise SettingsError(
+                f"{'.'.join(path)} may be {' or '.join(name for _, name in exact)}.",
+                where="query",
+                do="write its dots, in quotes where it has more than two words.",
+            )
+        yield Named(path, *exact[0])
+
+
+def _means(written: str, name: str) -> bool:
+    """Tell whether a name as it is written is that of a dataset, with its dots or with underscores in their place."""
+    return written == name or written == name.replace(".", "_")
+
+
+def _show(connection: duckdb.DuckDBPyConnection, lake: Lake, named: Named) -> None:
+    """Make a view where the query looks for a table."""
+    target = _place(connection, named)
+    rows = _rows(lake, named)
+    if isinstance(rows, tuple):
+        listed = ", ".join(_text(file) for file in rows)
+        source = f"read_parquet([{listed}], union_by_name = true)"
+        with reading(f"{named.layer}.{named.dataset}"):
+            columns = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
+        own = OWN_IN_SILVER if named.layer == "silver" else frozenset()
+        chosen = ", ".join(_name(column) for column in columns if column not in own)
+        alive = f" WHERE NOT {_DELETED}" if named.layer == "silver" else ""
+        connection.execute(f"CREATE VIEW {target} AS SELECT {chosen} FROM {source}{alive}")
+        return
+    connection.register("rows_of_a_table", rows.to_arrow())
+    connection.execute(f"CREATE TABLE {target} AS SELECT * FROM rows_of_a_table")
+    connection.unregister("rows_of_a_table")
+
+
+def _place(connection: duckdb.DuckDBPyConnection, named: Named) -> str:
+    """Return where the query looks for a table, made so that it can be there."""
+    *above, table = named.path
+    if above and above[0].lower() == named.layer:
+        # A layer is a catalog of DuckDB's, so that both silver.shop.orders and silver.shop_orders have a place in it.
+        catalog, *schema = above
+        connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {_name(catalog)}")
+        above = [catalog, *(schema or ["main"])]
+    if above:
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {'.'.join(map(_name, above))}")
+    return ".".join(map(_name, (*above, table)))
+
+
+def _rows(lake: Lake, named: Named) -> tuple[str, ...] | pl.DataFrame:
+    """Return the rows of a table: its files where DuckDB reaches them and each is a part of it, or else a frame."""
+    label = f"{named.layer}.{named.dataset}"
+    if named.layer == "quarantine":
+        rejected = rejected_rows(lake, named.dataset, lake.open("silver", named.dataset))
+        with reading(label):
+            return pl.DataFrame() if rejected is None else rejected.collect()
+    table = (
+        _published(lake, named.dataset)
+        if named.layer == "gold"
+        else lake.must_open(named.layer, named.dataset)
+    )
+    if table is None:
+        table = lake.must_open(named.layer, named.dataset)
+    if lake.settings.is_local and named.layer != "bronze" and table.files():
+        return table.files()
+    with reading(label):
+        rows = table.scan()
+        if named.layer == "silver":
+            kept = [name for name in rows.collect_schema().names() if name not in OWN_IN_SILVER]
+            rows = rows.filter(~pl.col(_DELETED)).select(kept)
+        return rows.collect()
+
+
+def _published(lake: Lake, dataset: str) -> Table | None:
+    """Return a gold table at the version that its product names; None where no product names it."""
+    for version in publications(lake):
+        for reference in version.tables:
+            if reference.table == f"gold.{dataset}":
+                try:
+                    return lake.open("gold", dataset, reference.version)
+                except LakeUnusable:
+                    return None
+    return None
+
+
+def _name(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
