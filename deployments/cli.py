@@ -75,11 +75,16 @@ def _register_blocks(options: argparse.Namespace) -> int:
 
 
 def _stack(options: argparse.Namespace) -> int:
+    from deployments.demo import bring
     from deployments.local.stack import Stack
 
     stack = Stack(STACK_ROOT)
     if options.action == "up":
         stack.up()
+        code = bring(stack)
+        if code != 0:
+            return code
+        stack.wait_served()
     if options.action == "down" and not stack.down():
         print("nothing was running")
     if options.action != "down":

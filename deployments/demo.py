@@ -1,4 +1,4 @@
-"""The demo: the local stack, the blocks, and one run of the sales flow as plain Python, ending with its account.
+"""The demo: the local stack, the deployments, and one run of the sales flow as plain Python, ending with its account.
 
 What belongs here: the order of these, and what is told at the end. What does not: any of the parts.
 """
@@ -17,13 +17,15 @@ from pathlib import Path
 
 import psycopg
 
-from deployments.local.stack import Stack
+from blocks.profiles import VARIABLE
+from deployments.local.stack import POOL, Stack
 from headworks.errors import HeadworksError
-from headworks.project import this_project
 from headworks.reports import RUN_LINK
 from shop.errors import ShopError
 
 ROOT = Path(".headworks")
+_PREFECT_FILE = Path(__file__).parents[1] / "prefect.yaml"
+_DEPLOYMENT = "sales/sales-daily"
 _CHOICES_OF_OTHERS = ("PREFECT_API_KEY", "PREFECT_PROFILE", "PREFECT_API_AUTH_STRING")
 
 
@@ -34,28 +36,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # At once, so that a log has the lines in their order.
     stack = Stack(ROOT, say=partial(print, flush=True))
     try:
-        print("Starting the local stack: Postgres, the shop's API, a Prefect server.", flush=True)
+        print("Starting the local stack: Postgres, the shop's API, a Prefect server, a worker.", flush=True)
         stack.up()
         if days:
             print(stack.live(days), flush=True)
+        code = bring(stack)
+        if code == 0:
+            code = _run("flows.sales", **stack.environment())
+        if code == 0:
+            stack.wait_served()
+            _tell(stack, time.monotonic() - began)
     except (HeadworksError, ShopError, psycopg.Error) as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 1
-    code = _run(
-        "deployments.register_blocks", *this_project().blocks(), **stack.environment(), **stack.variables()
-    )
+    return code
+
+
+def bring(stack: Stack) -> int:
+    """Deploy the flows to a stack's own server, with their blocks, and start the worker that runs them; the exit code.
+
+    Nothing of it starts by itself: the demo's account and the shop's days are a person's.
+    """
+    print("Deploying the flows, for runs by hand: ", end="", flush=True)
+    chosen = ("--pool", POOL, "--by-hand", "--summary", "--prefect-file", str(_PREFECT_FILE))
+    code = _run("deployments.deploy", *chosen, **stack.environment(), **stack.variables())
     if code == 0:
-        code = _run("flows.sales", **stack.environment())
-    if code == 0:
-        _tell(stack, time.monotonic() - began)
+        stack.serve()
     return code
 
 
 def _run(module: str, *arguments: str, **chosen: str) -> int:
-    """Run a module as a person would by hand, but with the stack's server, whatever else is configured here."""
+    """Run a module as a person would by hand, but with the stack's server and no profile, whatever is set here."""
     kept = {name: value for name, value in os.environ.items() if name not in _CHOICES_OF_OTHERS}
     return subprocess.run(
-        [sys.executable, "-m", module, *arguments], env={**kept, **chosen}, check=False
+        [sys.executable, "-m", module, *arguments], env={**kept, VARIABLE: "", **chosen}, check=False
     ).returncode
 
 
@@ -66,6 +80,7 @@ def _tell(stack: Stack, seconds: float) -> None:
     print(f"\nDone in {seconds:.0f} s. What next:")
     for what, how in (
         ("this run in the Prefect UI", account["links"].get(RUN_LINK, stack.ui_url)),
+        (f"run {_DEPLOYMENT} there", f"{stack.ui_url}/deployments, then Run"),
         ("the dashboard", "make dashboard"),
         ("let the shop live three more days", "make demo DAYS=3"),
         ("run the flow by hand", ". .venv/bin/activate && python -m flows.sales --help"),

@@ -55,8 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PrefectHTTPStatusError as problem:
         print(f"\nThe Prefect server refused: {problem.response.text}", file=sys.stderr)
         return 1
-    tell(("what", "name", "became", ""), [(one.kind, one.name, one.became, one.note) for one in outcomes])
-    print(f"\n{summary(outcomes, dry_run=options.dry_run)}")
+    if not options.summary:
+        tell(("what", "name", "became", ""), [(one.kind, one.name, one.became, one.note) for one in outcomes])
+        print()
+    print(summary(outcomes, dry_run=options.dry_run))
     return 0
 
 
@@ -82,12 +84,20 @@ def deploy(options: argparse.Namespace, profile: Profile, given: Mapping[str, st
                 template = template_of(pool, profile, networks)
                 yield from bring_pool(client, pool, template, dry_run=options.dry_run)
         yield from bring_limits(client, server, dry_run=options.dry_run)
-        yield from _blocks(client, declared, profile, given, dry_run=options.dry_run)
-        yield from bring_notifier(profile, dry_run=options.dry_run)
-        for automation in server.automations:
-            yield bring_automation(client, automation, profile, dry_run=options.dry_run)
+        blocks = _blocks(client, declared, profile, given, dry_run=options.dry_run)
+        # Nobody has to be alerted where a person looks on.
+        alerts = profile.name(ALERTS)
+        yield from (
+            one for one in blocks if not (options.by_hand and one.name == alerts and one.became == "missing")
+        )
+        if not options.by_hand:
+            yield from bring_notifier(profile, dry_run=options.dry_run)
+            for automation in server.automations:
+                yield bring_automation(client, automation, profile, dry_run=options.dry_run)
         for one in declared:
-            yield from bring_deployment(client, _with_image(one, registry), dry_run=options.dry_run)
+            yield from bring_deployment(
+                client, _with_image(one, registry), dry_run=options.dry_run, by_hand=options.by_hand
+            )
 
 
 def _blocks(
@@ -174,6 +184,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--file", type=Path, help="take variables of blocks from this file too")
     parser.add_argument("--dry-run", action="store_true", help="tell what would change, and change nothing")
+    parser.add_argument(
+        "--by-hand",
+        action="store_true",
+        help="let nothing start by itself: new schedules begin paused, and no automation is made",
+    )
+    parser.add_argument("--summary", action="store_true", help="print one line alone")
     parser.add_argument("--no-image", action="store_true", help="build no image: it is there already")
     parser.add_argument("--prefect-file", type=Path, default=Path("prefect.yaml"), help=argparse.SUPPRESS)
     parser.add_argument(

@@ -111,6 +111,8 @@ def tell(
             stopping.stop()
             _drain()
             raise
+        finally:
+            run.forget_rehearsal()
 
 
 def _told(

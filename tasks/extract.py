@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from pathlib import Path
+
 from prefect import get_run_logger, task
 
 from blocks import api_settings, files_settings, lake_settings, load_database
@@ -35,8 +39,18 @@ class Run(Report):
     dry_run: bool = False
 
     def open_lake(self) -> Lake:
-        """Open the lake that the run's block describes."""
-        return Lake(lake_settings(self.lake))
+        """Open the lake that the run's block describes; a dry run reads it, and writes to a folder of its own."""
+        return Lake(lake_settings(self.lake), self.rehearsal if self.dry_run else None)
+
+    @property
+    def rehearsal(self) -> Path:
+        """The folder of a dry run, of this machine."""
+        return Path(tempfile.gettempdir()) / f"headworks-dry-{self.run_id}"
+
+    def forget_rehearsal(self) -> None:
+        """Remove what a dry run has made, on this machine."""
+        if self.dry_run:
+            shutil.rmtree(self.rehearsal, ignore_errors=True)
 
 
 @task(name="extract-table", task_run_name="extract {dataset}", **EFFECT)

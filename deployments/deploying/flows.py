@@ -33,13 +33,21 @@ from deployments.deploying.outcomes import Became, Outcome
 _trigger: TypeAdapter[Any] = TypeAdapter(DeploymentTriggerTypes)
 
 
-def bring_deployment(client: SyncPrefectClient, declared: Declared, *, dry_run: bool) -> Iterator[Outcome]:
-    """Make a deployment as it is declared, with its schedules and triggers."""
+def bring_deployment(
+    client: SyncPrefectClient, declared: Declared, *, dry_run: bool, by_hand: bool = False
+) -> Iterator[Outcome]:
+    """Make a deployment as it is declared, with its schedules and triggers.
+
+    ``by_hand``: a new schedule begins paused, and triggers are made only where the server has some of this deployment.
+    """
     made = _made(declared)
     schedules = [_schedule(one) for one in declared.schedules]
-    try:
-        found = client.read_deployment_by_name(made.full_name)
-    except ObjectNotFound:
+    found = _find(client, made.full_name)
+    if by_hand and (found is None or not _related(client, found.id, declared)):
+        declared = declared.model_copy(update={"triggers": ()})
+    if found is None:
+        if by_hand:
+            schedules = [{**one, "active": False} for one in schedules]
         if not dry_run:
             made.apply(schedules=schedules, version_info=_version(made))
             _bring_triggers(client, client.read_deployment_by_name(made.full_name).id, declared)
@@ -54,8 +62,21 @@ def bring_deployment(client: SyncPrefectClient, declared: Declared, *, dry_run: 
         _remove_schedules(client, found, declared)
     if not dry_run and (not same or any(one.became != "unchanged" for one in triggers)):
         _bring_triggers(client, found.id, declared)
-    yield Outcome("deployment", made.full_name, "unchanged" if same else "updated")
+    yield Outcome("deployment", made.full_name, "unchanged" if same else "updated", _paused(found))
     yield from triggers
+
+
+def _find(client: SyncPrefectClient, full_name: str) -> DeploymentResponse | None:
+    try:
+        return client.read_deployment_by_name(full_name)
+    except ObjectNotFound:
+        return None
+
+
+def _paused(found: DeploymentResponse) -> str:
+    """Say which schedules stay paused, since nothing else would say why nothing runs."""
+    paused = sorted(one.slug or "a schedule" for one in found.schedules if not one.active)
+    return f"paused, and stays so: {', '.join(paused)}" if paused else ""
 
 
 def _made(declared: Declared) -> RunnerDeployment:
@@ -147,9 +168,7 @@ def _remove_schedules(client: SyncPrefectClient, found: DeploymentResponse, decl
 
 def _compared(client: SyncPrefectClient, deployment_id: UUID, declared: Declared) -> list[Outcome]:
     """Compare the automations that start a deployment with those that are declared."""
-    mine = _trigger_name(declared, {"name": ""})
-    related = client.read_resource_related_automations(_owner(deployment_id))
-    found = [one for one in related if one.name.startswith(mine)]
+    found = _related(client, deployment_id, declared)
     wanted = _automations(deployment_id, declared)
     names = {one.name for one in wanted}
     old = [one.name for one in found if one.name not in names]
@@ -157,6 +176,13 @@ def _compared(client: SyncPrefectClient, deployment_id: UUID, declared: Declared
         *(Outcome("trigger", one.name, _became(one, found)) for one in wanted),
         *(Outcome("trigger", name, "removed") for name in old),
     ]
+
+
+def _related(client: SyncPrefectClient, deployment_id: UUID, declared: Declared) -> list[Automation]:
+    """Return the automations that were made of a deployment's triggers."""
+    mine = _trigger_name(declared, {"name": ""})
+    related = client.read_resource_related_automations(_owner(deployment_id))
+    return [one for one in related if one.name.startswith(mine)]
 
 
 def _bring_triggers(client: SyncPrefectClient, deployment_id: UUID, declared: Declared) -> None:

@@ -54,15 +54,23 @@ class Process(BaseModel):
         return False
 
 
-def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Process:
-    """Start a program in a session of its own, with its output in a log file."""
+def start(
+    command: Sequence[str], environment: Mapping[str, str], log: Path, *, without: tuple[str, ...] = ()
+) -> Process:
+    """Start a program in a session of its own, with its output in a log file.
+
+    It inherits this process's variables, except those whose name begins with one of ``without``.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     # Not subprocess: its objects warn when they are forgotten, and to be forgotten is what this process is for.
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     pid = os.posix_spawn(
         command[0],
         list(command),
-        {**os.environ, **environment},
+        {
+            **{name: value for name, value in os.environ.items() if not name.startswith(without)},
+            **environment,
+        },
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600),

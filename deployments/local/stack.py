@@ -1,4 +1,4 @@
-"""The stack as a whole: up, down, and what is running.
+"""The stack as a whole: up, serving, down, and what is running.
 
 All of it lies in one folder: data, logs, ports, processes, and the passwords it made up for itself. What belongs here:
 the order of things, and the state file. What does not: how a single part is started.
@@ -30,11 +30,19 @@ from shop.database import live as live_on
 from shop.receipts import put_receipts
 from shop.world import World
 
-POSTGRES, API, PREFECT = "postgres", "shop-api", "prefect-server"
+POSTGRES, API, PREFECT, WORKER = "postgres", "shop-api", "prefect-server", "worker"
+POOL = "headworks-local"
+"""The work pool that the stack's worker serves."""
+
 _PREFERRED_PORTS = {POSTGRES: 5433, API: 8420, PREFECT: 4200}
 # Long, since a busy machine is no failure; a process that ends is noticed at once.
 _START_S = 300
 _HTTP_S = 2
+# Somebody who presses a button waits for it; a server on this machine bears the question.
+_ASK_S = "2"
+_SERVING = "started!"
+# A worker that is ended waits for its runs.
+_RUNS_S = 60
 
 
 class Secrets(BaseModel):
@@ -56,7 +64,7 @@ class State(BaseModel):
 
 
 class Stack:
-    """A Postgres, the shop's API and a Prefect server on this machine, all kept below one folder."""
+    """A Postgres, the shop's API, a Prefect server and a worker on this machine, all kept below one folder."""
 
     def __init__(self, root: Path, say: Callable[[str], None] = print, world: World | None = None) -> None:
         self.root = root.absolute()
@@ -88,6 +96,41 @@ class Stack:
                     raise problem
             self._write_environment()
 
+    def serve(self) -> None:
+        """Start a worker that runs what is asked for in the pool, unless it runs; `wait_served` waits for it.
+
+        The pool has to be there. Where the flows find things is in their blocks, whatever this shell's variables say.
+        """
+        with self._locked():
+            state = self._state()
+            if self._runs(state, WORKER):
+                return
+            self._worker_log.unlink(missing_ok=True)
+            command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL]
+            process = start(
+                [*command, "--install-policy", "never"],
+                {
+                    **self.environment(),
+                    "HEADWORKS_PYTHON": sys.executable,
+                    "PREFECT_WORKER_QUERY_SECONDS": _ASK_S,
+                },
+                self._worker_log,
+                without=("HEADWORKS", "PREFECT"),
+            )
+            self._started(state, WORKER, process)
+
+    def wait_served(self) -> None:
+        """Wait until the worker takes runs; raises `SettingsError` with the end of its log where it ended."""
+        process = self._state().processes[WORKER]
+        wait_until(self._worker_is_ready, process, "The worker", self._worker_log, _START_S)
+
+    @property
+    def _worker_log(self) -> Path:
+        return self.root / "logs" / "worker.log"
+
+    def _worker_is_ready(self) -> bool:
+        return self._worker_log.exists() and _SERVING in self._worker_log.read_text(errors="replace")
+
     def down(self) -> bool:
         """Stop everything that was started, in the opposite order; tell whether anything ran."""
         if not self.root.exists():
@@ -95,9 +138,10 @@ class Stack:
         with self._locked():
             state = self._state()
             running = [name for name, process in state.processes.items() if process.is_running()]
-            for name in (PREFECT, API):
+            # The worker first: what it has to end is noted by a server that still runs.
+            for name in (WORKER, PREFECT, API):
                 if name in running:
-                    stop(state.processes[name])
+                    stop(state.processes[name], patience_s=_RUNS_S if name == WORKER else None)
             if POSTGRES in running:
                 Postgres.stop(state.processes[POSTGRES])
             self._save(State(ports=state.ports))
@@ -107,12 +151,11 @@ class Stack:
         return bool(running)
 
     def status(self) -> dict[str, str]:
-        """Return, for each part, where it listens or that it does not run."""
+        """Return, for each part, where it listens or what it serves, or that it does not run."""
         state = self._state()
-        return {
-            name: f"127.0.0.1:{state.ports[name]}" if self._runs(state, name) else "not running"
-            for name in (POSTGRES, API, PREFECT)
-        }
+        places = {name: f"127.0.0.1:{state.ports.get(name)}" for name in (POSTGRES, API, PREFECT)}
+        places[WORKER] = f"serves the pool {POOL}"
+        return {name: where if self._runs(state, name) else "not running" for name, where in places.items()}
 
     def live(self, days: int) -> str:
         """Let the shop live on for some days; returns what it lived through, in words."""

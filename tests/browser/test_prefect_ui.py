@@ -21,18 +21,14 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
-_POOL = "headworks-local"
 _PRESSES = 10
 _NOTICED_MS = 15_000
 
 
 @pytest.fixture(scope="module")
 def operator(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Operator:
-    """An operator who has deployed the flow to a process pool."""
-    operator = Operator(demo.stack, tmp_path_factory.mktemp("operator"))
-    operator.prefect("work-pool", "create", _POOL, "--type", "process")
-    operator.prefect("--no-prompt", "deploy", "--name", "sales-daily")
-    return operator
+    """Somebody who looks at the demo's server, and starts nothing: the demo has deployed the flows, and serves them."""
+    return Operator(demo.stack, tmp_path_factory.mktemp("operator"))
 
 
 def test_the_accounts_link_leads_to_a_run_that_the_ui_shows_completed(
@@ -62,6 +58,28 @@ def test_the_account_is_readable_as_an_artifact(demo: Demo, page: Page, screen: 
     screen(page, "prefect-account")
 
 
+def test_quick_run_on_the_page_that_the_demo_names_completes(
+    demo: Demo, operator: Operator, page: Page, screen: Screen
+) -> None:
+    """A new user's first press of a button: no field, no second terminal, no worker to start."""
+    deployment = operator.read("deployments/name/sales/sales-daily")
+    asked = {"deployments": {"id": {"any_": [deployment["id"]]}}}
+    known = {run["id"] for run in operator.post("flow_runs/filter", asked)}
+    (line,) = [line for line in demo.first.out.splitlines() if "sales/sales-daily" in line]
+    page.goto(next(word for word in line.split() if word.startswith("http")).rstrip(","))
+    page.get_by_role("link", name="sales-daily").click()
+    screen(page, "prefect-deployment")
+    for _ in range(_PRESSES):
+        page.get_by_role("button", name="Run", exact=True).click()
+        with page.expect_response(lambda answer: answer.url.endswith("/create_flow_run")) as made:
+            page.get_by_role("menuitem", name="Quick run").click()
+        if made.value.status != HTTPStatus.SERVICE_UNAVAILABLE:
+            break
+    (new,) = [run for run in operator.post("flow_runs/filter", asked) if run["id"] not in known]
+    operator.watch(new["id"], "COMPLETED")
+    assert_published_equals_truth(demo.stack)
+
+
 def test_a_run_started_from_the_form_with_another_mode_completes_in_a_worker(
     demo: Demo, operator: Operator, page: Page, screen: Screen
 ) -> None:
@@ -84,8 +102,7 @@ def test_a_run_started_from_the_form_with_another_mode_completes_in_a_worker(
         for run in operator.post("flow_runs/filter", {"deployments": {"id": {"any_": [deployment["id"]]}}})
         if run["parameters"].get("mode") == "full"
     ]
-    log = operator.work_once(_POOL)
-    run = operator.assert_completed(waiting["id"], log)
+    run = operator.watch(waiting["id"], "COMPLETED")
     assert run["name"] == "sales full"
     assert_published_equals_truth(demo.stack)
     page.goto(f"{demo.stack.ui_url}/v2/runs/flow-run/{run['id']}")
@@ -115,7 +132,6 @@ def test_an_api_is_taken_in_from_the_form_with_another_dataset_and_a_wrong_one_i
     """What the pattern forbids is said at the field and starts nothing; what is fixed there completes in a worker."""
     from playwright.sync_api import TimeoutError
 
-    operator.prefect("--no-prompt", "deploy", "--name", "ingest-shop-rates")
     deployment = operator.read("deployments/name/ingest-api/ingest-shop-rates")
     asked = {"deployments": {"id": {"any_": [deployment["id"]]}}}
     page.set_viewport_size({"width": 1366, "height": 2600})
@@ -138,8 +154,7 @@ def test_an_api_is_taken_in_from_the_form_with_another_dataset_and_a_wrong_one_i
     refusal.wait_for(state="hidden")
     _submit(page)
     (waiting,) = operator.post("flow_runs/filter", asked)
-    log = operator.work_once(_POOL)
-    run = operator.assert_completed(waiting["id"], log)
+    run = operator.watch(waiting["id"], "COMPLETED")
     assert run["parameters"]["dataset"] == "raw.rates_from_the_form"
     page.goto(f"{demo.stack.ui_url}/v2/runs/flow-run/{run['id']}")
     page.get_by_text("ingest raw.rates_from_the_form").first.wait_for()

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import stat
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,14 +14,18 @@ import polars as pl
 import psutil
 import psycopg
 import pytest
+import yaml
 
 from deployments.local.postgres import ANALYTICS, SHOP, Postgres
+from deployments.local.stack import POOL, WORKER
 from headworks.gold.products import open_product
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from shop import gold
 from shop.truth import Truth, truth
 from tests.deployments.conftest import Demo
+from tests.support.held import Operated
+from tests.support.pools import CHECKOUT, Operator
 
 pytestmark = pytest.mark.server
 
@@ -34,6 +39,13 @@ def _account(demo: Demo) -> dict[str, Any]:
 
 def _postgres(demo: Demo) -> Postgres:
     return demo.stack._postgres(demo.stack._state())
+
+
+def _held(demo: Demo) -> dict[str, dict[str, str]]:
+    """Return what was deployed, but for the queues: each look of a worker writes them."""
+    held = Operated(demo.stack.api_url).holdings()
+    del held["queues"]
+    return held
 
 
 def _truth(demo: Demo) -> Truth:
@@ -87,6 +99,31 @@ def test_the_account_links_to_the_run_in_the_prefect_ui(demo: Demo) -> None:
     assert (run["state_name"], run["name"]) == ("Completed", "sales incremental")
 
 
+def test_the_demo_deploys_all_that_is_for_processes_and_starts_nothing_by_itself(demo: Demo) -> None:
+    """The words of the README: sales/sales-daily is there, and waits for a person."""
+    document = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text())
+    wanted = {one["name"] for one in document["deployments"] if one["work_pool"]["name"] == POOL}
+    held = Operated(demo.stack.api_url)
+    deployed = held.post("deployments/filter", {})
+    assert {one["name"] for one in deployed} == wanted
+    schedules = [schedule for one in deployed for schedule in one["schedules"]]
+    assert [one["active"] for one in schedules] == [False] * len(schedules) != []
+    assert held.post("automations/filter", {}) == []
+    assert held.post("flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}) == []
+
+
+def test_a_run_that_is_asked_for_in_the_ui_completes_in_the_demos_own_worker(
+    demo: Demo, tmp_path: Path
+) -> None:
+    """What Quick run sends; with nobody but the demo to serve it."""
+    operator = Operator(demo.stack, tmp_path)
+    deployment = operator.read("deployments/name/sales/sales-daily")
+    asked = operator.post(f"deployments/{deployment['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})
+    run = operator.watch(asked["id"], "COMPLETED")
+    assert run["work_pool_name"] == POOL
+    _assert_true_to_the_cent(demo)
+
+
 def test_no_secret_is_printed_or_written_where_others_can_read_it(demo: Demo) -> None:
     secrets_file = demo.stack.root / "secrets.json"
     assert stat.S_IMODE(secrets_file.stat().st_mode) == 0o600
@@ -101,6 +138,7 @@ def test_no_secret_is_printed_or_written_where_others_can_read_it(demo: Demo) ->
 def test_a_second_demo_changes_no_table_and_says_so(demo: Demo) -> None:
     lake = _lake(demo)
     before, shown = _versions_with_rows(lake), _published_daily(demo)
+    held, worker = _held(demo), demo.stack._state().processes[WORKER]
     second = demo.run("deployments.demo")
     assert second.code == 0, second.err
     assert "Nothing new was found" in second.out
@@ -109,9 +147,11 @@ def test_a_second_demo_changes_no_table_and_says_so(demo: Demo) -> None:
     assert sum(refined["unchanged"] for refined in account["refinements"]) > 400
     assert _versions_with_rows(lake) == before
     assert _published_daily(demo) == shown, "Postgres' rows were written again"
-    assert re.findall(r"^\S+: (\w+)$", second.out, re.M)[:4] == ["unchanged"] * 4, (
-        "the blocks were written again"
+    assert re.search(r"^Deploying .*Nothing to change: \d+ unchanged\.$", second.out, re.M), (
+        "blocks or deployments were written again"
     )
+    assert _held(demo) == held
+    assert demo.stack._state().processes[WORKER] == worker, "another worker was started"
 
 
 def test_three_more_days_take_in_just_what_is_new(demo: Demo) -> None:
@@ -159,6 +199,7 @@ def test_down_stops_everything_and_up_finds_its_data_again_on_other_ports(demo: 
     assert up.code == 0, up.err
     assert up.out.count("is busy, so") == len(ports)
     assert set(demo.stack._state().ports.values()).isdisjoint(ports.values())
+    assert demo.stack._state().processes[WORKER].is_running()
     assert _truth(demo) == days
     again = demo.run("deployments.demo")
     assert again.code == 0, again.err

@@ -72,6 +72,7 @@ def told(capsys: pytest.CaptureFixture[str], spoilt: Any) -> Any:
         return {
             **{cell[1]: cell[2] for cell in cells if len(cell) > 2},
             "": (lines or [""])[-1],
+            "lines": captured.out,
             "error": captured.err,
         }
 
@@ -121,8 +122,30 @@ def test_deploying_makes_everything_once_and_again_changes_nothing(server: Opera
     for pool in ("headworks-docker", "headworks-local"):
         outcome = told(*ALL, "--pool", pool)
         assert outcome[""].startswith("Nothing to change")
-        assert set(outcome.values()) - {outcome[""], ""} == {"unchanged", "missing"}
+        assert set(outcome.values()) - {outcome[""], outcome["lines"], ""} == {"unchanged", "missing"}
     assert server.holdings() == first, "something was written again"
+
+
+def test_by_hand_nothing_starts_by_itself_until_the_same_is_deployed_without(
+    server: Operated, told: Any
+) -> None:
+    """The demo's way: schedules begin paused; deploying in full later makes triggers, and says what stays paused."""
+    pool = ("--profile", "byhand")
+    trigger = "byhand-freshness-hourly-docker: freshness-after-publication"
+    assert trigger not in told(*pool, "--by-hand")
+    ours = [one for one in server.post("deployments/filter", {}) if one["name"].startswith("byhand-")]
+    schedules = [schedule for one in ours for schedule in one["schedules"]]
+    assert [one["active"] for one in schedules] == [False] * len(schedules) != []
+    first = server.holdings()
+    assert told(*pool, "--by-hand", "--summary")["lines"].count("\n") == 1
+    assert server.holdings() == first
+    in_full = told(*pool)
+    assert in_full[trigger] == "created"
+    assert "paused, and stays so: every-morning" in in_full["lines"]
+    assert server.automation(trigger)
+    whole = server.holdings()
+    assert told(*pool, "--by-hand")[""].startswith("Nothing to change"), "a trigger was taken away again"
+    assert server.holdings() == whole
 
 
 def test_another_commit_with_the_same_flows_changes_nothing(

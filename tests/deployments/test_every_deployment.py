@@ -61,7 +61,7 @@ def deployed(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         PREFECT_LOCAL_STORAGE_PATH: home / "results",
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
     }
-    with temporary_settings(chosen), get_client(sync_client=True) as client:
+    with demo.unserved(), temporary_settings(chosen), get_client(sync_client=True) as client:
         (pool,) = [one for one in read_server(Profile()).work_pools if one.name == POOL]
         list(bring_pool(client, pool, template_of(pool, Profile()), dry_run=False))
         for one in read_deployments(Profile(), CHECKOUT / "prefect.yaml"):

@@ -14,13 +14,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from deployments.local.stack import API, POSTGRES, PREFECT, Stack
+from deployments.local.processes import stop
+from deployments.local.stack import API, POSTGRES, PREFECT, WORKER, Stack
 
 PARTS = (POSTGRES, API, PREFECT)
 
@@ -45,6 +46,15 @@ class Demo:
     def run(self, *module_and_arguments: str, **environment: str) -> Command:
         """Run a module in the demo's folder, as a person would."""
         return run_in(self.folder, *module_and_arguments, **environment)
+
+    @contextmanager
+    def unserved(self) -> Iterator[None]:
+        """Stop the demo's worker for as long as the block lasts: runs are for the test to do."""
+        stop(self.stack._state().processes[WORKER])
+        try:
+            yield
+        finally:
+            self.stack.serve()
 
     def secrets(self) -> list[str]:
         """Return what must be seen nowhere: the passwords and the token that the stack made up."""

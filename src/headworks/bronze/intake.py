@@ -26,6 +26,7 @@ from headworks.ports import Clock, TokenMaker, random_token, system_clock
 from headworks.reports import LandingReport, TableRef
 from headworks.sources.base import Source, knowing
 from headworks.storage.drift import Policy, wider
+from headworks.storage.rehearsal import note_unknown
 from headworks.storage.store import Lake
 
 Mode = Literal["incremental", "full"]
@@ -141,4 +142,6 @@ def _preview(landing: Landing, source: Source) -> LandingReport:
         counts = {"read": read, "repeated": repeated, "refused": refused}
         counts["would_land"] = read - repeated - refused
         report = report.model_copy(update={**counts, **told(report, batch)})
+    if report.would_land:
+        note_unknown(landing.lake, landing.dataset)
     return report

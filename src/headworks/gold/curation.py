@@ -40,6 +40,7 @@ from headworks.silver.screening import screen_gold
 from headworks.storage.delta import Table
 from headworks.storage.drift import storable, wider
 from headworks.storage.exact import exactly, fits
+from headworks.storage.rehearsal import has_changes
 from headworks.storage.store import Lake
 from headworks.storage.translating import heals, reading, storage_error
 
@@ -100,7 +101,8 @@ def stage(lake: Lake, gold: GoldTable, pins: Pins) -> Staged:
     inputs = {name: pins.input_of(name) for name in gold.inputs}
     code = gold.code()
     table = lake.open("gold", gold.name)
-    there = _rows(table) if table is not None and is_current(table, inputs, code) else None
+    changes = any(has_changes(lake, name) for name in gold.inputs)
+    there = _rows(table) if table is not None and not changes and is_current(table, inputs, code) else None
     if table is not None and there is not None:
         return Staged(
             dataset=gold.name,
@@ -219,7 +221,7 @@ def audit(
             scope, candidate, Totals(values=staged.totals, rounded=staged.rounded), gold.tolerances
         ),
     ]
-    checks += run_contract(gold.contract, Path(uri) if lake.settings.is_local else candidate, scope)
+    checks += run_contract(gold.contract, Path(uri) if lake.drafts.settings.is_local else candidate, scope)
     screened = screen_gold(lake, gold.name, candidate, gold.key, run_id, clock(), gold.anomalies)
     gate = decide(scope, [*checks, *screened.checks], contract_required=True)
     if run_id:

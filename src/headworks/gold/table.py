@@ -19,6 +19,7 @@ from headworks.reports import Report, TableRef
 from headworks.silver.quarantine import WRITER
 from headworks.silver.table import CHANGE, CHANGED_BY
 from headworks.storage.delta import AT, Table
+from headworks.storage.rehearsal import with_changes
 from headworks.storage.store import Lake
 from headworks.storage.translating import reading, refused_when_stale, translated
 
@@ -92,8 +93,9 @@ def pinned_inputs(lake: Lake, pins: Pins, datasets: tuple[str, ...]) -> dict[str
     frames = {}
     for name in datasets:
         table = lake.must_open("silver", name, pins.version_of(name).version)
-        business = [column for column in table.columns if column not in OWN_IN_SILVER]
-        frames[name] = table.scan().filter(~pl.col("_deleted")).select(business)
+        rows = with_changes(lake, name, table.scan())
+        business = [column for column in rows.collect_schema().names() if column not in OWN_IN_SILVER]
+        frames[name] = rows.filter(~pl.col("_deleted")).select(business)
     return frames
 
 
@@ -121,7 +123,7 @@ def write_staged(lake: Lake, dataset: str, candidate: str, frame: pl.DataFrame) 
     """Write a candidate to the staging area, whole: a killed writer leaves no half of a file under its name."""
     uri = staged_uri(lake, dataset, candidate)
     with translated(uri):
-        if lake.settings.is_local:
+        if lake.drafts.settings.is_local:
             Path(uri).parent.mkdir(parents=True, exist_ok=True)
             partial = f"{uri}.{uuid.uuid4().hex}"
             frame.write_parquet(partial)
@@ -134,12 +136,12 @@ def read_staged(lake: Lake, dataset: str, candidate: str) -> pl.DataFrame:
     """Read a candidate from the staging area."""
     uri = staged_uri(lake, dataset, candidate)
     with reading(uri):
-        return pl.read_parquet(uri, storage_options=lake.settings.options())
+        return pl.read_parquet(uri, storage_options=lake.drafts.settings.options())
 
 
 def staged_uri(lake: Lake, dataset: str, candidate: str) -> str:
     """Return where a candidate for a gold table lies."""
-    return f"{lake.settings.root}/_headworks/staging/{check_dataset(dataset)}/{candidate}.parquet"
+    return f"{lake.drafts.settings.root}/_headworks/staging/{check_dataset(dataset)}/{candidate}.parquet"
 
 
 def commit_gold(lake: Lake, staged: Staged) -> TableRef:

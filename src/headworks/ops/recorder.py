@@ -60,8 +60,9 @@ class Recorder:
         return not self.gold and (grew or any(refined.changed for refined in self.refinements))
 
     def has_silver(self) -> bool:
-        """Tell whether every refined dataset has a silver table, which a dry run on a new lake does not make."""
-        return all(refined.table.uri for refined in self.refinements)
+        """Tell whether every dataset of the run has rows to refine or a silver table, as not on a new lake."""
+        there = [one.table.uri for one in self.refinements] + [one.table.uri for one in self.replays]
+        return all(there)
 
     def report(self, status: RunStatus, message: str = "") -> RunReport:
         """Return the report of the run as it stands."""

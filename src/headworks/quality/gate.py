@@ -42,18 +42,29 @@ _FEW = 10
 
 
 def check_rejects(
-    scope: str, rejected: int, rows: int, limits: RejectLimits, *, elsewhere: int = 0, waiting: int = 0
+    scope: str,
+    rejected: int,
+    rows: int,
+    limits: RejectLimits,
+    *,
+    elsewhere: int = 0,
+    waiting: int = 0,
+    dry_run: bool = False,
 ) -> CheckReport:
     """Check the number and the share of rejected rows against the dataset's limits.
 
     Of a few rows the share says nothing, unless none of them is good: ``waiting`` rows may be, once their parents come.
-    ``elsewhere`` of the rejected rows wait for a row that may lie in another window: they are told, and no objection.
+    ``elsewhere`` of the rejected rows wait for a row that may lie in another window, or among what a dry run reads and
+    does not land: they are reported, and no objection.
     """
     rejected -= elsewhere
     none_good = _FEW <= rows == rejected - min(waiting, rejected) and limits.share < 1
     share = rejected / rows if rows else 0.0
     too_many = none_good or rejected > limits.rows or (rows >= limits.from_rows and share > limits.share)
-    wait = f"; {elsewhere} more wait for rows of other windows" if elsewhere else ""
+    unknown = (
+        "may refer to rows that this dry run does not land" if dry_run else "wait for rows of other windows"
+    )
+    wait = f"; {elsewhere} more {unknown}" if elsewhere else ""
     return CheckReport(
         scope=scope,
         name="rejected rows within limits",

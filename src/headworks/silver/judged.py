@@ -94,7 +94,7 @@ def judge_range(
         released=again.released.height,
         waits=pl.concat([again.waiting, linked.rejected.select(dataset.key)]).unique(),
         settled=again.settled,
-        elsewhere=parents_elsewhere(dataset, linked.rejected),
+        elsewhere=parents_elsewhere(work.lake, dataset, linked.rejected),
     )
 
 

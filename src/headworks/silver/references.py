@@ -13,6 +13,7 @@ from headworks.names import window_of
 from headworks.quality.rules import REASONS, Verdict, all_among
 from headworks.silver.dataset import CURRENT, DELETED, Dataset, Reference
 from headworks.storage.exact import exactly, same_kind
+from headworks.storage.rehearsal import has_unknown, with_changes
 from headworks.storage.store import Lake
 
 
@@ -28,7 +29,7 @@ def split_orphans(lake: Lake, dataset: Dataset, rows: pl.DataFrame) -> Verdict:
         )
     marked = rows
     for number, reference in enumerate(dataset.references):
-        parents = _in_types_of(rows, _live_parents(lake, dataset, reference), reference)
+        parents = _in_types_of(rows, _live_parents(lake, dataset, reference, rows), reference)
         marked = marked.join(
             parents.with_columns(pl.lit(True).alias(f"_parent{number}")),
             on=list(reference.columns),
@@ -73,25 +74,38 @@ def _refers_to_nothing(dataset: Dataset, reference: Reference) -> pl.Expr:
     return pl.any_horizontal(pl.col(name).is_null() for name in reference.columns)
 
 
-def parents_elsewhere(dataset: Dataset, rejected: pl.DataFrame) -> int:
-    """Count the rejected rows of windows that lack a parent and nothing else: it may lie in another window.
+def parents_elsewhere(lake: Lake, dataset: Dataset, rejected: pl.DataFrame) -> int:
+    """Count the rejected rows that lack a parent and nothing else, where it may lie in another window or batch.
 
     A window has what changed last in its time. Of an order placed in one and shipped in the next, the lines lie in the
-    first and the order in the second.
+    first and the order in the second. A dry run reads parents that it does not land.
     """
     streams = rejected.get_column("_stream").unique()
     windows = [stream for stream in streams if window_of(stream)]
-    lacks_parents = all_among(REASONS, dataset.missing_reasons)
-    return rejected.filter(pl.col("_stream").is_in(windows) & lacks_parents).height
+    in_windows = pl.col("_stream").is_in(windows) & all_among(REASONS, dataset.missing_reasons)
+    unjudged = [one.reason for one in dataset.references if has_unknown(lake, one.parent)]
+    in_batches = all_among(REASONS, unjudged) if unjudged else pl.lit(value=False)
+    return rejected.filter(in_windows | in_batches).height
 
 
-def _live_parents(lake: Lake, dataset: Dataset, reference: Reference) -> pl.DataFrame:
+def _no_parents(rows: pl.DataFrame, dataset: Dataset, reference: Reference) -> pl.DataFrame:
+    """Return the parents of a dry run that reads the first of them and lands none."""
+    compared = {
+        f"{reference.parent}.{name}": pl.Null() for name in dataset.compared_columns(reference.parent)
+    }
+    return pl.DataFrame(schema={**rows.select(reference.columns).schema, **compared})
+
+
+def _live_parents(lake: Lake, dataset: Dataset, reference: Reference, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the keys of a reference's parents as the row names them, with the columns that rows are held against."""
-    table = lake.must_open("silver", reference.parent)
+    compared = dataset.compared_columns(reference.parent)
+    table = lake.open("silver", reference.parent)
+    if table is None and lake.rehearsal is not None:
+        return _no_parents(rows, dataset, reference)
+    table = table or lake.must_open("silver", reference.parent)
     pairs = zip(reference.parent_columns, reference.columns, strict=True)
     keys = [pl.col(column).alias(name) for column, name in pairs]
-    live = table.scan().filter(~pl.col(DELETED))
-    compared = dataset.compared_columns(reference.parent)
+    live = with_changes(lake, reference.parent, table.scan()).filter(~pl.col(DELETED))
     if not compared:
         return live.select(keys).unique().collect()
     present = live.collect_schema().names()

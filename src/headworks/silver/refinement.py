@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 
@@ -43,6 +45,8 @@ from headworks.silver.vanishing import Vanished, check_vanished, find_vanished
 from headworks.silver.versions import compare_with, latest_versions, rows_of
 from headworks.silver.work import PART_ROWS, Refinement, RefineOutcome, silver_reference
 from headworks.storage.delta import Table
+from headworks.storage.rehearsal import keep_changes, note_unknown
+from headworks.storage.store import Lake
 from headworks.storage.translating import reading
 
 __all__ = ["PART_ROWS", "RefineOutcome", "Refinement", "commit_merge", "live_rows", "refine", "table_checks"]
@@ -94,8 +98,8 @@ class _Came:
     """What a range came to, in whichever way it was taken in, before anything of it is kept.
 
     ``alive`` are the candidates that are no tombstones, None where there are none; ``merge`` is what silver gets
-    of them, where that is in memory. ``commit`` merges them into silver; ``settled`` are the rows of the quarantine
-    that then wait no longer.
+    of them, where that is in memory, and ``changes`` are its rows wherever they are. ``commit`` merges them into
+    silver; ``settled`` are the rows of the quarantine that then wait no longer.
     """
 
     taken: Range
@@ -103,6 +107,7 @@ class _Came:
     quarantined: Callable[[], pl.DataFrame | pl.LazyFrame]
     alive: Candidate | None
     merge: Comparison | None
+    changes: Callable[[], pl.DataFrame | pl.LazyFrame]
     commit: Callable[[Try], None]
     settled: pl.DataFrame
 
@@ -112,11 +117,15 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
 
     Nothing new gives a report with ``committed`` false and no gate. Raises `CandidateStale` where another run committed
     in between: the refinement can then be repeated as it is. What the lake's storage answers is raised as an error of
-    ours: `LakeUnavailable` for what heals.
+    ours: `LakeUnavailable` for what heals. A dry run writes nothing to the lake.
     """
     with reading(f"silver.{dataset.name}"):
         silver = work.lake.open("silver", dataset.name) if work.counts_on and not dry_run else None
         before = account_of(work.lake, dataset.name, silver, work.run_id) if silver is not None else None
+        if dry_run and work.lake.rehearsal is None:
+            with TemporaryDirectory(prefix="headworks-dry-") as folder:
+                rehearsing = replace(work, lake=Lake(work.lake.settings, Path(folder)))
+                return _refine(rehearsing, dataset, dry_run=True)
         outcome = _refine(work, dataset, dry_run=dry_run)
         return outcome if before is None else _with_earlier(before, outcome)
 
@@ -206,6 +215,7 @@ def _refine_at_once(
         quarantined=lambda: quarantined(work, dataset, judged),
         alive=alive if alive.height else None,
         merge=merge,
+        changes=lambda: merge.changes,
         commit=commit,
         settled=judged.settled,
     )
@@ -244,14 +254,18 @@ def _refine_in_parts(
         report = parts.account(_report(work, dataset, silver)).model_copy(update=gone.counts)
         rows, sample = pl.concat(parts.received), pl.concat(parts.sample)
 
+        def merged() -> pl.LazyFrame:
+            if vanished.is_empty():
+                return changes
+            kept = changes.join(vanished.lazy(), on=list(dataset.key), how="anti")
+            return pl.concat([kept.select(list(dataset.silver_schema())), vanished.lazy()])
+
         def commit(attempt: Try) -> None:
-            merge, growth = changes, report.inserted
+            growth = report.inserted
             if not vanished.is_empty():
-                kept = changes.join(vanished.lazy(), on=list(dataset.key), how="anti")
-                merge = pl.concat([kept.select(list(dataset.silver_schema())), vanished.lazy()])
                 growth += _unknown(gone.after, gone.vanished.kept_out, dataset).height
             only_inserts = parts.only_inserts and vanished.is_empty()
-            _commit(work, dataset, silver, merge, whole, attempt, growth, only_inserts)
+            _commit(work, dataset, silver, merged(), whole, attempt, growth, only_inserts)
 
         came = _Came(
             taken=Range(whole, rows, sample.filter(~pl.col(DELETED)), report, gone.limited, parts.candidates),
@@ -259,6 +273,7 @@ def _refine_in_parts(
             quarantined=lambda: parts.quarantined(SCHEMA),
             alive=parts.live_rows() if parts.candidates else None,
             merge=None,
+            changes=merged,
             commit=commit,
             settled=pl.concat(parts.settled),
         )
@@ -279,10 +294,14 @@ def _conclude(
     changes = came.merge is not None and not came.merge.is_empty
     if came.merge is not None:
         checks += table_checks(work, dataset, silver, came.merge)
-    gate = _gate(dataset, came.alive, report, checks, changes)
+    gate = _gate(dataset, came.alive, report, checks, changes, dry_run=dry_run)
+    if dry_run and report.elsewhere:
+        note_unknown(work.lake, dataset.name)
     if dry_run or not gate.open:
         if not dry_run:
             screened.keep(work.lake, gate)
+        elif gate.open:
+            keep_changes(work.lake, dataset.name, dataset.row_key, came.changes())
         return RefineOutcome(report=report, gate=gate)
     keep_account(work.lake, dataset.name, attempt, Account(run_id=work.run_id, report=report, gate=gate))
     came.commit(attempt)
@@ -459,6 +478,8 @@ def _gate(
     report: RefineReport,
     made: Sequence[CheckReport],
     changes: bool,
+    *,
+    dry_run: bool,
 ) -> GateReport:
     """Decide about the candidates; ``alive`` are those that are no tombstones, None where there are none."""
     scope = f"silver.{dataset.name}"
@@ -471,6 +492,7 @@ def _gate(
             dataset.limits,
             elsewhere=report.elsewhere,
             waiting=report.waiting,
+            dry_run=dry_run,
         ),
         *made,
     ]

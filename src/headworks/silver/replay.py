@@ -22,7 +22,7 @@ from headworks.errors import SettingsError
 from headworks.quality.contracts import run_contract
 from headworks.quality.gate import decide
 from headworks.quality.rules import REASONS
-from headworks.reports import CheckReport, GateReport, ReplayReport, Report
+from headworks.reports import CheckReport, GateReport, ReplayReport, Report, TableRef
 from headworks.silver.dataset import ORIGIN, Dataset
 from headworks.silver.following import following
 from headworks.silver.judged import judge_rows, with_refused
@@ -33,6 +33,7 @@ from headworks.silver.table import Pending
 from headworks.silver.versions import compare_with, in_silver_types, latest_versions
 from headworks.silver.work import Refinement, silver_reference
 from headworks.storage.delta import Table
+from headworks.storage.rehearsal import keep_changes
 from headworks.storage.store import Lake
 
 _NOTHING = Pending((), 0)
@@ -132,7 +133,12 @@ def replay(
 
     Raises `CandidateStale` where another run committed in between: the replay can then be repeated as it is.
     """
-    silver, bronze = work.lake.must_open("silver", dataset.name), work.lake.must_open("bronze", dataset.name)
+    there = work.lake.open("silver", dataset.name)
+    if there is None:
+        # Nothing was refined yet, so nothing was rejected.
+        nowhere = TableRef(table=f"silver.{dataset.name}", version=0)
+        return ReplayOutcome(report=ReplayReport(dataset=dataset.name, table=nowhere))
+    silver, bronze = there, work.lake.must_open("bronze", dataset.name)
     silver = following(work, dataset, silver, dry_run=dry_run)
     again = _judge_again(work, dataset, bronze, silver, selection or Selection())
     candidates = latest_versions(again.passed, dataset)
@@ -152,6 +158,9 @@ def replay(
         return ReplayOutcome(report=report)
     gate = _gate(dataset, report, candidates, table_checks(work, dataset, silver, comparison))
     if dry_run or not gate.open:
+        if gate.open:
+            # So that a dry run of the next dataset finds the parents that this one would release.
+            keep_changes(work.lake, dataset.name, dataset.row_key, comparison.changes)
         return ReplayOutcome(report=report, gate=gate)
     if not comparison.is_empty:
         # As every silver commit is made, but that no range of bronze is consumed and nothing is rejected.

@@ -44,11 +44,21 @@ class StoredObject:
 
 
 class Lake:
-    """Tables and objects below one root, on a local disk or in an object store."""
+    """Tables and objects below one root, on a local disk or in an object store.
 
-    def __init__(self, settings: LakeSettings) -> None:
+    With a ``rehearsal``, a folder of a dry run's own, the lake is only read: tables and objects that a run would make
+    are made there, and what is not in the lake is looked for there.
+    """
+
+    def __init__(self, settings: LakeSettings, rehearsal: Path | None = None) -> None:
         self.settings = settings
+        self.rehearsal = rehearsal
         self._options = settings.options()
+
+    @property
+    def drafts(self) -> Lake:
+        """Where drafts are written that are nobody's yet: the lake itself, or in a dry run its own folder."""
+        return self if self.rehearsal is None else Lake(LakeSettings(root=str(self.rehearsal)))
 
     def uri(self, layer: Layer, dataset: str) -> str:
         """Return the URI of a table, made by the grammar of names."""
@@ -56,7 +66,10 @@ class Lake:
 
     def open(self, layer: Layer, dataset: str, version: int | None = None) -> Table | None:
         """Open a table at its newest or a given version; None where there is none yet."""
-        return open_table(self.uri(layer, dataset), f"{layer}.{dataset}", self._options, version)
+        found = open_table(self.uri(layer, dataset), f"{layer}.{dataset}", self._options, version)
+        if found is None and self.rehearsal is not None:
+            return self.drafts.open(layer, dataset, version)
+        return found
 
     def must_open(self, layer: Layer, dataset: str, version: int | None = None) -> Table:
         """Open a table that has to be there; raise `LakeUnusable` where it is not."""
@@ -81,6 +94,8 @@ class Lake:
         """Open a table, making it first where there is none; of a silver table's ``key`` bounds are kept."""
         bounds = bounded(schema, key)
         table = self.open(layer, dataset)
+        if self.rehearsal is not None:
+            return table or self.drafts.ensure(layer, dataset, schema, partition_by=partition_by, key=key)
         if table is not None:
             if from_property(table.properties) is None:
                 # Made by 0.1.0: Delta keeps bounds of most columns until the table says otherwise.
@@ -103,12 +118,16 @@ class Lake:
 
     def ensure_products(self, schema: pl.Schema) -> Table:
         """Open the table of products, making it first where there is none."""
+        if self.rehearsal is not None:
+            return self.open_products() or self.drafts.ensure_products(schema)
         found = self.open_products()
         uri = f"{self.settings.root}/products"
         return found or create_table(uri, "products", self._options, schema, None, bounds=bounded(schema))
 
     def put_object(self, path: str, content: Json) -> None:
         """Write a small JSON object whole: a reader sees all of it or nothing."""
+        if self.rehearsal is not None:
+            return self.drafts.put_object(path, content)
         data = json.dumps(content, sort_keys=True).encode()
         if not self.settings.is_local:
             with translated(path):
@@ -129,6 +148,8 @@ class Lake:
 
         Returns whether it was this one.
         """
+        if self.rehearsal is not None:
+            return self.drafts.create_object(path, content)
         data = json.dumps(content, sort_keys=True).encode()
         with translated(path):
             if not self.settings.is_local:
@@ -147,6 +168,8 @@ class Lake:
 
     def get_object(self, path: str) -> Json:
         """Read a small JSON object; raise `LakeUnusable` where it is not there or not JSON."""
+        if self.rehearsal is not None and (self.rehearsal / path).exists():
+            return self.drafts.get_object(path)
         with translated(path):
             if self.settings.is_local:
                 data = (Path(self.settings.root) / path).read_bytes()
@@ -188,6 +211,8 @@ class Lake:
 
     def remove_object(self, path: str) -> None:
         """Remove an object; one that is gone already is no error."""
+        if self.rehearsal is not None:
+            return self.drafts.remove_object(path)
         with translated(path):
             try:
                 self._files().delete_file(self._located(path))
@@ -196,6 +221,8 @@ class Lake:
 
     def put_rows(self, path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
         """Write rows as one Parquet object, and return their number; a reader sees all of it or nothing."""
+        if self.rehearsal is not None:
+            return self.drafts.put_rows(path, schema, tables)
         target = Path(self.settings.root) / path
         with translated(path):
             if not self.settings.is_local:
@@ -212,6 +239,8 @@ class Lake:
 
     def get_rows(self, path: str) -> pl.LazyFrame:
         """Return the rows of a Parquet object; raise `LakeUnusable` where it is not there."""
+        if self.rehearsal is not None and (self.rehearsal / path).exists():
+            return self.drafts.get_rows(path)
         with translated(path):
             if self.settings.is_local:
                 return pl.scan_parquet(Path(self.settings.root) / path)
