@@ -16,6 +16,8 @@ _DAYS_HEIGHT, _BAR_STEP = 260, 26
 _LABEL_PX = 110
 """So much of a narrow page the names of bars may take; without a bound nothing is left for the bars."""
 _AVERAGED_DAYS = 7
+_APART_UP_TO = 120
+"""So many days have a gap between their bars. Streamlit's own of 4 px leaves nothing of a bar on a phone."""
 _SHOWN = alt.Tooltip("shown:N", title="Revenue")
 _UNITS = alt.Tooltip("units:Q", title="Units", format=",")
 _DAY = alt.Tooltip("day:T", title="Day", format="%a %-d %b %Y")
@@ -34,7 +36,9 @@ Layers = alt.LayerChart | alt.FacetChart
 def days(by_day: pl.DataFrame) -> Layers:
     """Draw revenue per day as bars, with its mean over the seven days up to each as a line."""
     base = alt.Chart(view.drawn(by_day)).encode(x=_ON_DAYS)
-    bars = base.mark_bar(opacity=0.85).encode(y=_PER_DAY, tooltip=[_DAY, _SHOWN, _UNITS])
+    bars = base.mark_bar(opacity=0.85, binSpacing=_gap(by_day.height)).encode(
+        y=_PER_DAY, tooltip=[_DAY, _SHOWN, _UNITS]
+    )
     mean = (
         base.transform_window(mean="mean(length)", frame=[1 - _AVERAGED_DAYS, 0], sort=[{"field": "day"}])
         .mark_line(color=_GREY, strokeWidth=2, interpolate="monotone")
@@ -43,13 +47,18 @@ def days(by_day: pl.DataFrame) -> Layers:
     return alt.layer(bars, mean).properties(height=_DAYS_HEIGHT)
 
 
+def _gap(number: int) -> int:
+    """Return how many pixels lie between the bars of so many days."""
+    return 1 if number <= _APART_UP_TO else 0
+
+
 def days_split(by_day_and: pl.DataFrame, split: Split, order: list[str]) -> alt.Chart:
     """Draw revenue per day as bars stacked by country or category, the biggest at the bottom."""
     ranks = pl.DataFrame({split: order, "rank": list(range(len(order)))}, schema_overrides={split: pl.String})
     rows = view.drawn(by_day_and).join(ranks, on=split)
     drawn: alt.Chart = (
         alt.Chart(rows)
-        .mark_bar()
+        .mark_bar(binSpacing=_gap(rows.get_column("day").n_unique()))
         .encode(
             x=_ON_DAYS,
             y=_PER_DAY,

@@ -10,6 +10,9 @@ from html import escape
 
 from dashboard.banner import Advice, Banner
 
+_FIT_A_PHONE = 4
+"""So many columns are read side by side on a phone."""
+
 STYLE = """
 <style>
 .block-container {max-width: 1180px; padding-top: 2.2rem; padding-bottom: 4rem}
@@ -29,9 +32,22 @@ STYLE = """
 .hw-table {width: 100%; border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums}
 .hw-table th {text-align: left; font-weight: 600; font-size: .8rem; opacity: .65;
   border-bottom: 1px solid rgba(128,128,128,.45); padding: .3rem .6rem; white-space: nowrap}
-.hw-table td {padding: .3rem .6rem; border-bottom: 1px solid rgba(128,128,128,.18)}
+.hw-table td {padding: .3rem .6rem; border-bottom: 1px solid rgba(128,128,128,.18); white-space: nowrap}
 .hw-table .hw-right {text-align: right; white-space: nowrap}
 .hw-table tfoot td {font-weight: 600; border-bottom: none}
+@media (max-width: 1000px) {
+  [data-testid=stMetricValue], [data-testid=stMetricValue] * {font-size: 1.4rem}
+  .hw-table {font-size: .78rem} .hw-table th {font-size: .7rem}
+  .hw-table th, .hw-table td {padding: .25rem .3rem}
+}
+@media (max-width: 640px) {
+  .hw-state {min-width: 12rem}
+  .hw-many thead {display: none}
+  .hw-many tr {display: grid; grid-template-columns: 1fr 1fr; padding: .4rem 0;
+    border-bottom: 1px solid rgba(128,128,128,.35)}
+  .hw-many td, .hw-many .hw-right {display: flex; justify-content: space-between; gap: .6rem; border: none}
+  .hw-many td::before {content: attr(data-name); opacity: .65}
+}
 </style>
 """
 
@@ -63,18 +79,26 @@ def table_html(
     texts: int = 1,
     foot: Sequence[str] = (),
 ) -> str:
-    """Return a table; its first ``texts`` columns are texts, those after them numbers, set to the right."""
+    """Return a table; its first ``texts`` columns are texts, those after them numbers, set to the right.
+
+    On a phone a row of many columns becomes a block of names and values, or the last columns would be cut.
+    """
+    many = len(header) > _FIT_A_PHONE
+
+    def marks(place: int, tag: str) -> str:
+        name = f' data-name="{escape(header[place])}"' if many and tag == "td" else ""
+        return name if place < texts else f"{name} class=hw-right"
 
     def line(cells: Sequence[str], tag: str) -> str:
         return "".join(
-            f"<{tag}{'' if place < texts else ' class=hw-right'}>{escape(cell)}</{tag}>"
-            for place, cell in enumerate(cells)
+            f"<{tag}{marks(place, tag)}>{escape(cell)}</{tag}>" for place, cell in enumerate(cells)
         )
 
     body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
     end = f"<tfoot><tr>{line(foot, 'td')}</tr></tfoot>" if foot else ""
     head = f"<thead><tr>{line(header, 'th')}</tr></thead>"
-    table = f'<table class="hw-table" id="{escape(name)}">{head}<tbody>{body}</tbody>{end}</table>'
+    kind = "hw-table hw-many" if many else "hw-table"
+    table = f'<table class="{kind}" id="{escape(name)}">{head}<tbody>{body}</tbody>{end}</table>'
     return f'<div class="hw-scroll">{table}</div>'
 
 

@@ -179,3 +179,74 @@ def test_a_server_that_does_not_answer_is_told_with_what_to_do(page: Page, tmp_p
         said = page.locator("#advice").inner_text()
     assert "The Prefect server does not answer" in said
     assert "make demo" in said
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_at_every_width_each_figure_each_column_and_each_bar_is_seen(
+    dashboard: Dashboard, page: Page, screen: Screen, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    _open(page, dashboard)
+    assert page.evaluate(_BAR_COLUMNS) >= 40, "the bars of the days have no width"
+    page.get_by_text("The numbers behind the charts").click()
+    page.locator("#by-day").wait_for()
+    screen(page, f"dashboard-{width}")
+    assert page.evaluate(_CUT) == []
+
+
+def test_a_fall_is_shown_as_a_fall(dashboard: Dashboard, page: Page, screen: Screen) -> None:
+    """The arrow and the sign agree, in red or in green."""
+    _open(page, dashboard)
+    seen = set()
+    for period in ("Last 7 days", "Last 30 days"):
+        _choose(page, "Period", period)
+        for category in ("books", "garden", "kitchen", "music"):
+            _choose(page, "Categories", category)
+            page.locator("[data-testid=stMetricDelta]").wait_for()
+            settled(page)
+            said = page.locator("[data-testid=stMetricDelta]").inner_text()
+            falls = page.locator("[data-testid=stMetricDeltaIcon-Down]").count() == 1
+            assert falls == said.strip().startswith(("-", "−")), said
+            seen.add(falls)
+            _choose(page, "Categories", category)
+        screen(page, f"dashboard-change-{period[5:7].strip()}")
+    assert True in seen, "no category fell, so nothing was shown"
+
+
+_CUT = """() => {
+  const cut = [];
+  for (const box of document.querySelectorAll('.hw-scroll')) {
+    const seen = box.getBoundingClientRect();
+    for (const cell of box.querySelectorAll('th, td')) {
+      const place = cell.getBoundingClientRect();
+      if (place.width && (place.right > seen.right + 1 || cell.scrollWidth > cell.clientWidth + 1))
+        cut.push(`${box.querySelector('table').id}: ${cell.textContent}`);
+      if (place.width && cell.tagName === 'TD' && place.height > 60)
+        cut.push(`${box.querySelector('table').id}: ${cell.textContent} is broken over lines`);
+    }
+  }
+  for (const value of document.querySelectorAll('[data-testid=stMetricValue] *'))
+    if (value.scrollWidth > value.clientWidth + 1 && getComputedStyle(value).overflow !== 'visible')
+      cut.push(`figure: ${value.textContent}`);
+  if (document.documentElement.scrollWidth > innerWidth) cut.push('the page scrolls sideways');
+  return cut;
+}"""
+"""What of the tables and figures lies outside of what a reader sees without scrolling sideways."""
+
+_BAR_COLUMNS = """() => {
+  const canvas = document.querySelector('[data-testid=stVegaLiteChart] canvas');
+  const context = canvas.getContext('2d'), {width, height} = canvas;
+  const data = context.getImageData(0, 0, width, height).data;
+  let columns = 0, inside = false;
+  for (let x = 0; x < width; x++) {
+    let coloured = 0;
+    for (let y = 0; y < height; y++) {
+      const at = 4 * (y * width + x);
+      if (data[at + 3] > 150 && Math.max(data[at], data[at + 1], data[at + 2])
+          - Math.min(data[at], data[at + 1], data[at + 2]) > 50) coloured++;
+    }
+    if (coloured > 3) columns++;
+  }
+  return columns;
+}"""
+"""So many of the first chart's columns of pixels are coloured, as bars are and lines and axes are not."""
