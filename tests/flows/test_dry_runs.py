@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from headworks.observe.report import RunReport
 from prefect import Flow
 
 import flows
@@ -27,6 +26,7 @@ from flows.maintenance import maintenance
 from flows.replay_quarantine import replay_quarantine
 from flows.sales import sales
 from headworks.errors import RunStopped
+from headworks.reports import RunReport
 from shop import datasets
 from tests.flows.conftest import WORLD
 from tests.support.sales import Place

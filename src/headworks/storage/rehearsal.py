@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from headworks.lake.store import Lake
+from headworks.storage.store import Lake
 
 
 def keep_changes(
