@@ -23,6 +23,7 @@ from flows.ingest_api import ingest_api
 from flows.ingest_database import ingest_database
 from flows.ingest_files import ingest_files
 from flows.maintenance import maintenance
+from flows.pipeline import pipeline
 from flows.replay_quarantine import replay_quarantine
 from flows.sales import sales
 from headworks.errors import RunStopped
@@ -44,6 +45,7 @@ WAYS: dict[str, tuple[Flow[..., Any], dict[str, Any]]] = {
     "sales": (sales, {}),
     "sales in full": (sales, {"mode": "full"}),
     "sales of a window": (sales, {"window": WINDOW}),
+    "a product": (pipeline, {"product": "sales"}),
     "replay": (replay_quarantine, {}),
     "maintenance": (maintenance, {}),
     "backfill": (backfill, {"name": "days", "start": "2025-01-06", "end": "2025-01-08"}),
