@@ -6,12 +6,13 @@ way (``test_shapes.py``): read, read again, changed, read again, killed after ea
 
 from __future__ import annotations
 
+import gzip
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from tests.support.served import Answer, Asked
 
@@ -359,6 +360,102 @@ class Things:
         after, size = int(form.get("cursor", 0)), int(form.get("limit", SIZE))
         rows = [row for row in self.by_id() if row["id"] > after]
         return {"rows": rows[:size], "next_cursor": rows[size - 1]["id"] if len(rows) > size else None}
+
+    # Parents and children.
+
+    def at_groups(self, asked: Asked) -> Any:
+        """Groups, and the things of each at a path of its own; a group's name wants to be quoted."""
+        names = asked.path.split("/")[2:]
+        if not names:
+            groups = [
+                {"id": f"g {number}/x", "place": number} for number in sorted({n % 5 for n in self.rows})
+            ]
+            at = int(asked.query.get("cursor", 0))
+            return {"groups": groups[at : at + 2], "next_cursor": at + 2 if at + 2 < len(groups) else None}
+        number = int(unquote(names[0])[2:-2])
+        part, following = _after([row for row in self.by_id() if row["id"] % 5 == number], asked, size="size")
+        return {"things": part, **({"next": following} if following else {})}
+
+    def at_refs(self, asked: Asked) -> Any:
+        """A list that has ids alone, and the detail of each at a path of its own; some are gone by then."""
+        least = asked.query.get("since", "")[:19]
+        rows = [{"ref": row["id"], "at": _iso(row["n"])} for row in self.since() if _iso(row["n"]) >= least]
+        if not least and rows:
+            rows.insert(1, {"ref": 999, "at": rows[0]["at"]})
+        at = int(asked.query.get("offset", 0))
+        return {"refs": rows[at : at + SIZE], "total": len(rows)}
+
+    def at_ref(self, asked: Asked) -> Any:
+        """One record."""
+        number = int(asked.path.split("/")[2])
+        if number not in self.rows:
+            raise Refused(404, "gone")
+        return self.rows[number]
+
+    # Pages of other forms.
+
+    def at_plaid(self, asked: Asked) -> Any:
+        """Plaid: added, modified and removed in arrays of their own, and a token that is kept."""
+        least = int((json.loads(asked.body).get("cursor") or "p0")[1:])
+        log = self.log(least) if least else self.since()
+        part = log[:SIZE]
+        return {
+            "added": [row for row in part if "again" not in row and "gone" not in row],
+            "modified": [row for row in part if "again" in row],
+            "removed": [{"id": row["id"]} for row in part if "gone" in row],
+            "next_cursor": f"p{part[-1]['n'] if part else least}",
+            "has_more": len(log) > SIZE,
+        }
+
+    def at_columns(self, asked: Asked) -> Any:
+        """Records that are arrays, their columns in the page."""
+        part, following = _after(self.by_id(), asked)
+        rows = [[row["id"], row["name"], row["n"]] for row in part]
+        return {"columns": [{"name": name} for name in ("id", "name", "n")], "rows": rows, "next": following}
+
+    def at_sheet(self, asked: Asked) -> Any:
+        """Google Sheets: the names of the columns are the first record."""
+        rows = [[row["id"], row["name"], row["n"]] for row in self.by_id()]
+        return {"range": "A1:C999", "values": [["id", "name", "n"], *rows]}
+
+    def at_sideload(self, asked: Asked) -> Any:
+        """Zendesk: the authors of a page's records alongside."""
+        part, following = _after(self.by_id(), asked)
+        authors = sorted({row["id"] % 3 for row in part})
+        return {
+            "things": [{**row, "author_id": row["id"] % 3} for row in part],
+            "users": [{"id": author, "name": f"author {author}"} for author in authors],
+            "next": following,
+        }
+
+    def at_csv(self, asked: Asked) -> Any:
+        """CSV by numbers of pages, the total in a header."""
+        page, size = asked.number("page", 1), _size(asked, "per_page")
+        rows = self.by_id()
+        part = rows[(page - 1) * size : page * size]
+        lines = [f'{row["id"]};"{row["name"]}, ""so called""";{row["n"]}' for row in part]
+        text = "".join(f"{line}\r\n" for line in ["id;name;n", *lines])
+        return Answer(text.encode(), headers={"Content-Type": "text/csv", "X-Total": str(len(rows))})
+
+    def at_lines(self, asked: Asked) -> Any:
+        """NDJSON packed with gzip, the next address in a header."""
+        part, following = _after(self.by_id(), asked)
+        body = gzip.compress(b"".join(json.dumps(row).encode() + b"\n" for row in part))
+        link = {"Link": f'</lines?after={following}&limit={_size(asked)}>; rel="next"'} if following else {}
+        return Answer(body, headers={"Content-Type": "application/gzip", **link})
+
+    def at_atom(self, asked: Asked) -> Any:
+        """Atom: XML whose next address is one of several links."""
+        part, following = _after(self.by_id(), asked)
+        more = (
+            f'<link rel="next" href="/atom?after={following}&amp;limit={_size(asked)}"/>' if following else ""
+        )
+        entries = "".join(
+            f"<entry><id>{r['id']}</id><title>{r['name']}</title><n>{r['n']}</n></entry>" for r in part
+        )
+        about = f'<link rel="self" href="/atom"/>{more}<title>\xe9</title>'
+        text = f'<?xml version="1.0" encoding="iso-8859-1"?><feed>{about}{entries}</feed>'
+        return Answer(text.encode("latin-1"), headers={"Content-Type": "application/atom+xml"})
 
 
 def _unknown(asked: Asked) -> Answer:
@@ -739,6 +836,129 @@ SHAPES: dict[str, Shape] = {
             "pagination": {"kind": "cursor", "send_in": "body", "size_in": "body", "size": SIZE},
         },
     ),
+    "children of parents": Shape(
+        {
+            "path": "/groups/{group}/things",
+            "records": "things",
+            "pagination": {
+                "kind": "cursor",
+                "cursor_parameter": "after",
+                "cursor_field": "next",
+                "size_parameter": "size",
+                "size": 2,
+            },
+            "each": {
+                "of": {
+                    "path": "/groups",
+                    "records": "groups",
+                    "pagination": {"kind": "cursor", "size_parameter": None},
+                    "key": ["id"],
+                },
+                "fields": {"group": "id"},
+                "add": {"group": "id", "place": "place"},
+            },
+        },
+    ),
+    "the detail of each record of a list": Shape(
+        {
+            "path": "/ref/{number}",
+            "pagination": {"kind": "single", "whole": True},
+            "each": {
+                "of": {
+                    "path": "/refs",
+                    "records": "refs",
+                    "pagination": {"kind": "offset", "size": SIZE},
+                    "completeness": {"total_field": "total"},
+                    "incremental": {"parameter": "since", "field": "at"},
+                    "key": ["ref"],
+                },
+                "fields": {"number": "ref"},
+                "skip_statuses": [404],
+            },
+        },
+        new=True,
+    ),
+    "several arrays in a page, Plaid": Shape(
+        {
+            "path": "/plaid",
+            "method": "POST",
+            "body": {"client": "x"},
+            "records": "added",
+            "arrays": ["modified", "removed"],
+            "pagination": {
+                "kind": "cursor",
+                "cursor_field": "next_cursor",
+                "more_field": "has_more",
+                "send_in": "body",
+                "size_parameter": None,
+            },
+            "delta": {"token_field": "next_cursor", "parameter": "cursor", "send_in": "body"},
+            "tombstone": {"records": "removed"},
+        },
+        new=True,
+        deletes=True,
+    ),
+    "records that are arrays": Shape(
+        {
+            "path": "/columns",
+            "records": "rows",
+            "columns": "columns[].name",
+            "pagination": {
+                "kind": "cursor",
+                "cursor_parameter": "after",
+                "cursor_field": "next",
+                "size": SIZE,
+            },
+        },
+    ),
+    "a sheet": Shape(
+        {
+            "path": "/sheet",
+            "records": "values",
+            "header_row": True,
+            "pagination": {"kind": "single", "whole": True},
+        },
+    ),
+    "sideloads": Shape(
+        {
+            "path": "/sideload",
+            "records": "things",
+            "sideloads": {"author": {"records": "users", "field": "author_id"}},
+            "pagination": {
+                "kind": "cursor",
+                "cursor_parameter": "after",
+                "cursor_field": "next",
+                "size": SIZE,
+            },
+        },
+    ),
+    "CSV": Shape(
+        {
+            "path": "/csv",
+            "format": "csv",
+            "delimiter": ";",
+            "pagination": {"kind": "page_numbers", "size": SIZE},
+            "completeness": {"total_header": "X-Total"},
+        },
+    ),
+    "NDJSON, packed": Shape(
+        {
+            "path": "/lines",
+            "format": "ndjson",
+            "pagination": {"kind": "link_header", **_size_by("limit")},
+        },
+    ),
+    "XML": Shape(
+        {
+            "path": "/atom",
+            "format": "xml",
+            "records": "feed.entry",
+            "records_may_be_absent": True,
+            "pagination": {
+                "kind": "next_url",
+                "url_field": "feed.link[@rel=next].@href",
+                **_size_by("limit"),
+            },
+        },
+    ),
 }
-
-Change = Callable[[Things], None]

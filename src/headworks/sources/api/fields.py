@@ -10,7 +10,7 @@ from typing import Any
 
 from headworks.sources.api.memory import Key
 from headworks.sources.api.records import FieldReader, value_of
-from headworks.sources.api.resource import Resource
+from headworks.sources.api.resource import DELETED_FIELD, Resource, Tombstone
 
 
 class RecordFields:
@@ -22,6 +22,7 @@ class RecordFields:
         self._key = FieldReader(resource.key) if resource.key else None
         self._cursor = FieldReader((incremental.field,)) if incremental else None
         self._tombstone = FieldReader((tombstone.field,)) if tombstone else None
+        self._gone = FieldReader((DELETED_FIELD,)) if tombstone and tombstone.records is not None else None
         self._last = (
             FieldReader(resource.pagination.record_fields) if resource.pagination.record_fields else None
         )
@@ -48,9 +49,17 @@ class RecordFields:
         tombstone = self._resource.tombstone
         if self._tombstone is None or tombstone is None:
             return None
+        marks = self._said(tombstone, self._tombstone, records)
+        if self._gone is None:
+            return marks
+        in_array = self._gone.columns(records)[0]
+        return [mark or raw == b"true" for mark, raw in zip(marks, in_array, strict=True)]
+
+    def _said(self, tombstone: Tombstone, reader: FieldReader, records: Sequence[bytes]) -> list[bool]:
+        """Tell of each record whether its field says that it was deleted."""
         if tombstone.when_present:
-            return [raw is not None for raw in self._tombstone.columns(records)[0]]
-        said = [value_of(value) for (value,) in self._tombstone.read(records)]
+            return [raw is not None for raw in reader.columns(records)[0]]
+        said = [value_of(value) for (value,) in reader.read(records)]
         return [any(value == one and type(value) is type(one) for one in tombstone.values) for value in said]
 
     def last(self, records: Sequence[bytes]) -> dict[str, Any]:

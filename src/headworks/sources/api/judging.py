@@ -32,7 +32,7 @@ _WITHIN_ASCII = ("iso-2022-", "hz", "utf-7")
 _NO_CHARSETS = ("idna", "punycode", "unicode", "raw", "undefined", "rot")
 """Codecs of Python's that are no charsets, and whose time may grow with the square of the text."""
 _LOOKED_AT = 512 * 1024
-_JSON = ("json", "text/plain", "octet-stream", "javascript")
+_JSON = ("json", "text/plain", "octet-stream", "javascript", "gzip", "x-ndjson", "jsonl")
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ class Rules:
     capped: frozenset[int] = frozenset()
     first: bool = True
     past_end: frozenset[int] = frozenset({404, 410})
+    format: str = "json"
 
     @classmethod
     def of(cls, resource: Resource, *, first: bool) -> Rules:
@@ -97,6 +98,7 @@ class Rules:
             frozenset(resource.cap.statuses if resource.cap else ()),
             first,
             frozenset(getattr(resource.pagination, "past_end_statuses", (404, 410))),
+            resource.format,
         )
 
     def retries(self, problem: RetryError) -> bool:
@@ -113,7 +115,7 @@ def judge(reply: Reply, request: Request, rules: Rules) -> HeadworksError | None
     """Return what is wrong with an answer, or None where nothing is."""
     status = reply.status
     if status == 200 and status not in rules.capped and status not in rules.empty:
-        return _content(reply)
+        return _content(reply, rules.format)
     said = f"The API answered {status} {excerpt(reply.reason)}".rstrip() + _excerpt(reply)
     if status in rules.capped:
         return WindowTooLarge(said)
@@ -127,7 +129,7 @@ def judge(reply: Reply, request: Request, rules: Rules) -> HeadworksError | None
     if status in rules.expired and not rules.first:
         return ScanExpired(said)
     if 200 <= status < 300:
-        return _content(reply)
+        return _content(reply, rules.format)
     if status == 429 or (status in (403, 503) and _is_limit(reply)):
         return RateLimited(said, do="nothing, if it heals; else lower requests_per_s in the API's block.")
     if status in (401, 403):
@@ -150,9 +152,14 @@ def _is_limit(reply: Reply) -> bool:
     return "retry-after" in reply.headers or any(reply.headers.get(name, "").strip() == "0" for name in names)
 
 
-def _content(reply: Reply) -> PageUnreadable | None:
+def _content(reply: Reply, format: str = "json") -> PageUnreadable | None:
     """Say why a successful answer cannot be a page."""
     start = reply.body[:64].lstrip().lower()
+    if format == "xml" or (format == "csv" and not start.startswith(b"<")):
+        html = start.startswith((b"<!doctype html", b"<html")) or (format == "csv" and "html" in reply.type)
+        return (
+            PageUnreadable(f"The API answered with a page of HTML and not with {format}.") if html else None
+        )
     if start.startswith(b"<"):
         return PageUnreadable("The API answered with a page of HTML or XML and not with JSON.")
     if start.startswith((b"{", b"[")):

@@ -70,7 +70,9 @@ def followed(value: Any, steps: Sequence[str]) -> Any:
         if value is None:
             return None
         if isinstance(step, Chosen):
-            value = step.of(value) if isinstance(value, list) else MISSING
+            # Of XML, where one element is no array.
+            several = value if isinstance(value, list) else [value]
+            value = step.of(several)
         elif isinstance(value, Mapping):
             value = value.get(step, MISSING)
         elif isinstance(value, list) and step.isdigit() and int(step) < len(value):

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from headworks.errors import (
     BreakerOpen,
@@ -31,6 +31,7 @@ from headworks.sources.api.ahead import Ahead
 from headworks.sources.api.client import ApiClient, Session
 from headworks.sources.api.failing import failure_of
 from headworks.sources.api.fields import RecordFields
+from headworks.sources.api.formats import Format
 from headworks.sources.api.judging import Reply, Rules, is_empty
 from headworks.sources.api.loops import LoopGuard
 from headworks.sources.api.memory import Memory, Recognised
@@ -39,7 +40,7 @@ from headworks.sources.api.paginate import Ask, Page, Paginator, Single, Step
 from headworks.sources.api.paginate.base import as_text, put, together
 from headworks.sources.api.paginate.tokens import is_end
 from headworks.sources.api.paths import find
-from headworks.sources.api.records import Body, Envelope, outline, split
+from headworks.sources.api.records import Body, Envelope, outline
 from headworks.sources.api.request import Composer, Request, conditional_headers
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.standing import Span, Standing
@@ -47,9 +48,10 @@ from headworks.sources.api.unlanded import Unlanded
 from headworks.sources.api.values import Values
 from headworks.sources.api.verdict import End, Verdict, judge_end
 from headworks.sources.api.watermark import Watermark
+from headworks.sources.base import Position
 
 _MOST_RESTARTS = 3
-_ACCEPTED, _TWICE = 202, 2
+_ACCEPTED, _TWICE, _ERRORS = 202, 2, 400
 _RECORDS = "records"
 _NO_RECORDS = re.compile(r"(?i)(?:total|count|size|results?|hits|num|found|rows|items|length)")
 
@@ -71,6 +73,19 @@ class Fetched:
     outline: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Kept(Protocol):
+    """A position as it is kept."""
+
+    @property
+    def done(self) -> bool:
+        """Tell whether the pass has ended."""
+        ...
+
+    def to_position(self) -> Position:
+        """Return it as JSON."""
+        ...
+
+
 @dataclass(frozen=True)
 class Landed:
     """A page as it is to be landed: its new records, where the reading stands after it, and what to tell about it."""
@@ -80,7 +95,7 @@ class Landed:
     read: int
     number: int
     url: str
-    standing: Standing
+    standing: Kept
     remark: str = ""
     shown: bool | None = None
     expected: int | None = None
@@ -95,7 +110,13 @@ class Reading:
     """
 
     def __init__(
-        self, api: ApiClient, resource: Resource, standing: Standing, now: datetime, unlanded: Unlanded
+        self,
+        api: ApiClient,
+        resource: Resource,
+        standing: Standing,
+        now: datetime,
+        unlanded: Unlanded,
+        prefix: bytes = b"",
     ) -> None:
         self._api, self._resource, self._standing, self._unlanded = api, resource, standing, unlanded
         self._paginator: Paginator = resource.pagination
@@ -117,6 +138,8 @@ class Reading:
             lone=resource.pagination.kind == "single",
         )
         spec = resource.incremental
+        self._format = Format(resource, self._envelope, prefix)
+        self._unended = ""
         self._values = Values(spec) if spec else None
         self._watermark = Watermark(spec, standing.mark, standing.high, now) if spec else None
         self._memory = Memory(standing.expected)
@@ -129,35 +152,46 @@ class Reading:
             expired = self._changes.expired | frozenset(resource.delta.expired_statuses)
             self._changes = replace(self._changes, expired=expired)
         self._number = 0
+        self.missing: set[int] = set()
         self._validators: dict[str, str] = {}
         self.session: Session
 
-    async def pages(self) -> AsyncGenerator[Landed, None]:
-        """Yield page after page until the pass has ended."""
-        async with self._api.session() as self.session:
-            restarts = 0
-            while not self._standing.done:
-                try:
-                    async with aclosing(self._scan()) as scan:
-                        async for landed in scan:
-                            self._standing = landed.standing
-                            yield landed
-                except ScanExpired as problem:
-                    restarts += 1
-                    if self._standing.token is not None and (self._standing.state is None or restarts > 1):
-                        self._standing, restarts = self._standing.all_again(), 0
-                        self._memory.begin_scan()
-                        continue
-                    if restarts > _MOST_RESTARTS:
-                        raise ReadIncomplete(
-                            f"The API gave up the scan {restarts} times: {problem.what}",
-                            where=problem.where,
-                            do="ask for larger pages or smaller windows, so that a scan ends before it expires.",
-                        ) from problem
-                    self._standing = self._standing.restarted()
+    @property
+    def known(self) -> frozenset[str]:
+        """The described fields that some page or record has had."""
+        return frozenset(self._described.known)
+
+    async def pages(self, session: Session | None = None) -> AsyncGenerator[Landed, None]:
+        """Yield page after page until the pass has ended, in a session that others have opened or in one of its own."""
+        if session is None:
+            async with self._api.session() as own, aclosing(self.pages(own)) as pages:
+                async for landed in pages:
+                    yield landed
+            return
+        self.session, restarts = session, 0
+        while not self._standing.done:
+            try:
+                async with aclosing(self._scan()) as scan:
+                    async for landed in scan:
+                        assert isinstance(landed.standing, Standing), "a scan's own"
+                        self._standing = landed.standing
+                        yield landed
+            except ScanExpired as problem:
+                restarts += 1
+                if self._standing.token is not None and (self._standing.state is None or restarts > 1):
+                    self._standing, restarts = self._standing.all_again(), 0
                     self._memory.begin_scan()
-                except WindowTooLarge as problem:
-                    self._standing = self._split(problem)
+                    continue
+                if restarts > _MOST_RESTARTS:
+                    raise ReadIncomplete(
+                        f"The API gave up the scan {restarts} times: {problem.what}",
+                        where=problem.where,
+                        do="ask for larger pages or smaller windows, so that a scan ends before it expires.",
+                    ) from problem
+                self._standing = self._standing.restarted()
+                self._memory.begin_scan()
+            except WindowTooLarge as problem:
+                self._standing = self._split(problem)
 
     async def _scan(self) -> AsyncGenerator[Landed, None]:
         """Yield the pages of the first span until it has ended, or has to be scanned once more."""
@@ -240,6 +274,8 @@ class Reading:
             step = self._paginator.after(turn.state, replace(page, records=0, fresh=0, missing=True))
             return Fetched(Body([], fetched.body.fields), missing=True), Recognised([], 0), step
         step = self._located(turn, page)
+        if fetched.missing and step.state is None and not turn.request.may_be_missing:
+            step = self._away(turn, step)
         self._described.known.update(step.seen)
         if self._described.awaits:
             faults = fetched.body.faults
@@ -261,6 +297,18 @@ class Reading:
         if self._paginator.repeats:
             self._memory.expect_page(fetched.body.records)
         return fetched, known, step
+
+    def _away(self, turn: _Turn, step: Step) -> Step:
+        """Return the end of a scan that ends with an error which the description takes for an empty page."""
+        errors = sorted(status for status in self.missing if status >= _ERRORS)
+        if not errors or turn.standing.pages == 0:
+            return step
+        return replace(
+            step,
+            absent=(),
+            doubt=f"The API answered {errors[0]} in the middle of a scan, which counts as an empty page by the "
+            "description: this reading is not shown to be complete.",
+        )
 
     async def _settled(self, turn: _Turn, page: Page, fetched: Fetched, step: Step) -> Step:
         """Find out whether a scan has really ended whose page lacks a field that no page has had so far.
@@ -432,6 +480,8 @@ class Reading:
             said = "" if end.again else self._unread()
             remark = " ".join(filter(None, (remark, end.remark, said, lacking)))
             # Where no record has what identifies it, these may not be the records that are meant.
+            absent = "" if end.again else self._absent(standing)
+            remark, lacking = " ".join(filter(None, (remark, absent))), lacking or absent
             shown = end.shown and not lacking
             if self._resource.delta is not None and not end.again and not end.short:
                 standing, lacking = self._with_token(standing, step)
@@ -443,6 +493,10 @@ class Reading:
                     do="what came is landed. Check the resource's parameters and what the credentials may read; if the "
                     "announced number is only an estimate, set completeness.about.",
                 )
+            if not end.again:
+                # One span that is not shown to be complete is enough: the last one does not speak for all.
+                standing = replace(standing, doubted=standing.doubted or not shown)
+                shown = not standing.doubted
             standing = self._after_scan(standing, again=end.again or end.short, stays=end.stays)
         return Landed(
             records,
@@ -470,6 +524,16 @@ class Reading:
             agree=resource.incremental is not None and bool(resource.key) and standing.pages > 1,
             about=resource.completeness.about,
         )
+
+    def _absent(self, standing: Standing) -> str:
+        """Say which described arrays no page has had, and that a file may be cut; empty where nothing is lacking."""
+        unseen = [path for path in self._format.arrays() if f"array {path}" not in self._described.known]
+        total = self._verdict.total
+        cut = self._unended if total is None or standing.count < total else ""
+        if not unseen:
+            return cut
+        named = ", ".join(unseen)
+        return f"No page had {named}, which the description names: this reading is not shown to be complete."
 
     def _with_token(self, standing: Standing, step: Step) -> tuple[Standing, str]:
         """Return the position with the token for the next run, and what speaks against the reading being complete."""
@@ -537,9 +601,10 @@ class Reading:
             if reply.status == 304:
                 return Fetched(Body([], {}), headers, unchanged=True)
             if is_empty(reply, request, rules):
+                self.missing.add(reply.status)
                 return Fetched(Body([], {}), headers, missing=True)
             text = reply.text()
-            body = self._body(text, reply.status)
+            body = self._body(reply, text)
             if body.vacant:
                 self._accept_vacant(body, text, vacant, once=request.once)
             looked = outline(text) if first and self._looks_around(body) else {}
@@ -556,10 +621,10 @@ class Reading:
                 f"A page is lost that the API gives only once: {problem.what}", where=problem.where
             ) from problem
 
-    def _body(self, text: bytes, status: int) -> Body:
+    def _body(self, reply: Reply, text: bytes) -> Body:
         """Take a body apart; raises what an answer without records says that went wrong."""
         try:
-            body = split(text, self._envelope)
+            body, there = self._format.body(reply, text)
         except PageUnreadable:
             failure = failure_of(outline(text))
             if failure is None:
@@ -570,13 +635,15 @@ class Reading:
             failure = failure_of(outline(text), lone=lone)
             if failure is not None:
                 raise failure
-            if status == _ACCEPTED and not body.records:
+            if reply.status == _ACCEPTED and not body.records:
                 raise SourceUnavailable(
                     "The API answered 202: it has accepted the request and has no records yet.",
                     do="nothing, if it heals; else ask for the result where the API says that it will be.",
                 )
         if (body.records and not body.vacant) or (body.vacant and not body.absent):
             self._described.known.add(_RECORDS)
+        self._described.known.update(f"array {path}" for path in there)
+        self._unended = self._unended or body.doubt
         return body
 
     def _accept_vacant(self, body: Body, text: bytes, before: list[str], *, once: bool) -> None:

@@ -57,6 +57,7 @@ class Body:
 
     ``faults`` has, by the places of those records that nobody could read, why not. ``vacant`` says what is in the
     records' place where it is no array: null, an empty object; ``absent`` is true where nothing is there at all.
+    ``doubt`` says why there may have been more.
     """
 
     records: list[bytes]
@@ -64,6 +65,7 @@ class Body:
     faults: Mapping[int, str] = field(default_factory=dict)
     vacant: str = ""
     absent: bool = False
+    doubt: str = ""
 
 
 def split(body: bytes, envelope: Envelope) -> Body:
@@ -277,6 +279,16 @@ def _decoded(raw: msgspec.Raw) -> Any:
     except (msgspec.ValidationError, ValueError):
         # Such as a number that no machine holds: it is what is written there.
         return bytes(raw).decode("utf-8", "replace")
+
+
+def array_at(body: bytes, path: str) -> list[bytes] | None:
+    """Return the elements of another array of a body, None where there is none; raises `PageUnreadable`."""
+    try:
+        return _strict(body, parts(path), lone=False)
+    except _Vacant as vacant:
+        return None if vacant.absent else []
+    except (*_STRICT, _NotThere) as problem:
+        raise _damaged(f"{path}: {problem}", body) from problem
 
 
 def outline(body: bytes) -> dict[str, Any]:

@@ -165,6 +165,11 @@ class Composer:
         return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def quoted(text: str) -> str:
+    """Return a text as a path of an address holds it."""
+    return quote(text, safe="")
+
+
 def filled(value: Any, texts: Mapping[str, str]) -> Any:
     """Return a decoded value with ``{name}`` in its texts replaced by what is called so."""
     if isinstance(value, str):

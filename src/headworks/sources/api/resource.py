@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -90,10 +90,19 @@ class Incremental(Settings):
         return self.format in MOMENTS
 
 
+DELETED_FIELD = "_deleted"
+"""Field that records get which lie in an array of deleted ones."""
+
+
 class Tombstone(Settings):
     """How a record says that it was deleted; such a record deletes its key in silver."""
 
-    field: FieldPath = Field(description="Field of a record, such as deleted or status.")
+    field: FieldPath = Field(
+        default=DELETED_FIELD, description="Field of a record, such as deleted or status."
+    )
+    records: RecordsPath | None = Field(
+        default=None, description="Array of a page whose records are all deleted ones, such as removed."
+    )
     values: tuple[bool | int | str, ...] = Field(
         default=(True,), description="Values of the field that mean deleted."
     )
@@ -101,6 +110,14 @@ class Tombstone(Settings):
         default=False,
         description="The field is there in deleted records alone, whatever its value, such as @removed.",
     )
+
+
+class Sideload(Settings):
+    """What a page has alongside its records and belongs into them, such as the author of each."""
+
+    records: RecordsPath = Field(description="Path of the array in the page, such as users or included.")
+    field: FieldPath = Field(description="Field of a record that says which one it means, such as author_id.")
+    key: FieldPath = Field(default="id", description="Field that it is found by.")
 
 
 class Delta(Settings):
@@ -159,8 +176,8 @@ class ResultCap(Settings):
     statuses: tuple[int, ...] = Field(default=(), description="Statuses that say that a query has more.")
 
 
-class Resource(Settings):
-    """One resource of an API, such as ``/v1/orders``."""
+class Listing(Settings):
+    """One list of an API that is asked for by itself, such as ``/v1/orders``."""
 
     path: str = Field(description="Path below the API's base URL, such as /v1/products; {name} for a value.")
     method: Literal["GET", "POST"] = Field(default="GET", description="How it is asked for.")
@@ -175,6 +192,26 @@ class Resource(Settings):
     records: RecordsPath = Field(
         default="",
         description="Path of the records, such as data.items or edges[].node; empty for the body itself.",
+    )
+    format: Literal["json", "ndjson", "csv", "xml"] = Field(
+        default="json", description="What pages are written in; any of them may be packed with gzip."
+    )
+    delimiter: str = Field(
+        default=",", min_length=1, max_length=1, description="What separates values in CSV."
+    )
+    columns: RecordsPath | tuple[str, ...] = Field(
+        default="",
+        description="Names of the values of records that are arrays: the path of theirs in the page, or the names.",
+    )
+    header_row: bool = Field(
+        default=False, description="The first record of each page has the names of its columns."
+    )
+    arrays: tuple[RecordsPath, ...] = Field(
+        default=(), description="Further arrays of a page whose records belong to it too, such as modified."
+    )
+    sideloads: dict[str, Sideload] = Field(
+        default_factory=dict,
+        description="What a page has alongside its records, by the name of the field that they get with it.",
     )
     pagination: Pagination = Field(description="How pages follow each other.")
     incremental: Incremental | None = Field(
@@ -218,7 +255,7 @@ class Resource(Settings):
     most_pages: int = Field(default=100_000, ge=1, description="An endless reading is stopped here.")
 
     @model_validator(mode="after")
-    def _fits(self) -> Resource:
+    def _fits(self) -> Self:
         if self.body is not None and self.method == "GET":
             raise ValueError("a body needs the method POST")
         if self.body_format == "form" and any(
@@ -232,9 +269,40 @@ class Resource(Settings):
                 "conditional asks whether anything has changed, and so does delta: name one of them"
             )
         self._check_texts()
+        self._check_format()
         if self.cap and not (self.incremental and self.incremental.until_parameter):
             raise ValueError("a cap needs incremental with an until_parameter, or no window can be split")
         return self
+
+    def _check_format(self) -> None:
+        """Raise where pages are described in a way that their format has not."""
+        lines = self.format in ("csv", "ndjson")
+        if lines and (self.records or self.arrays or self.sideloads or self.header_row):
+            raise ValueError(
+                f"pages of {self.format} have no paths: leave out records, arrays, sideloads, header_row"
+            )
+        if lines and (self.pagination.fields or self.completeness.total_field or self.delta):
+            raise ValueError(
+                f"pages of {self.format} have no fields around their records: use a pagination by header, number, "
+                "offset or key, and total_header"
+            )
+        if self.format == "csv" and isinstance(self.columns, str) and self.columns:
+            raise ValueError("CSV has its columns in its first line: leave columns out, or give their names")
+        if self.header_row and self.columns:
+            raise ValueError("header_row and columns both name the columns: leave one of them out")
+        if self.format == "xml" and not self.records:
+            raise ValueError("pages of XML need the path of their records, such as feed.entry")
+        tombstone = self.tombstone
+        if tombstone and tombstone.records is None and "field" not in tombstone.model_fields_set:
+            raise ValueError("a tombstone needs the field that says so, or the array of deleted records")
+        if (
+            tombstone
+            and tombstone.records is not None
+            and tombstone.records not in (self.records, *self.arrays)
+        ):
+            raise ValueError(
+                f"the tombstone's records {tombstone.records!r} are not among records and arrays"
+            )
 
     def _check_texts(self) -> None:
         """Raise where a value is to be written into texts of the request, and none has its place."""
@@ -244,6 +312,50 @@ class Resource(Settings):
                 raise ValueError(
                     f"send_in text puts {name} where {{{name}}} is in a parameter or in the body, and it is nowhere"
                 )
+
+
+class Each(Settings):
+    """A resource is read once for each record of another one: the items of each order, the detail of each entry."""
+
+    of: Listing = Field(
+        description="The parents: how they are asked for and paged, and what is new among them."
+    )
+    fields: dict[str, FieldPath] = Field(
+        min_length=1,
+        description="Fields of a parent by the name that they have as {name} in the path, parameters or body.",
+    )
+    add: dict[str, FieldPath] = Field(
+        default_factory=dict,
+        description="Fields of the parent that are written into each of its children, by the name that they get there.",
+    )
+    skip_statuses: tuple[int, ...] = Field(
+        default=(),
+        description="Statuses that say that a parent's children are not to be had, such as 404 or 403.",
+    )
+
+
+class Resource(Listing):
+    """One resource of an API, such as ``/v1/orders``."""
+
+    each: Each | None = Field(
+        default=None, description="The parents for each of which the resource is read, if any."
+    )
+
+    @model_validator(mode="after")
+    def _each_fits(self) -> Resource:
+        if self.each is None:
+            return self
+        if self.incremental is not None or self.delta is not None or self.conditional:
+            raise ValueError(
+                "what is new is asked for among the parents: move incremental or delta to each.of"
+            )
+        texts = json.dumps([self.path, self.parameters, self.body], ensure_ascii=False)
+        for name in self.each.fields:
+            if "{" + name + "}" not in texts:
+                raise ValueError(
+                    f"each.fields has {name}, and {{{name}}} is neither in the path nor in what is sent"
+                )
+        return self
 
 
 def _in_texts(pagination: Any, incremental: Incremental | None) -> list[str]:

@@ -19,11 +19,12 @@ from headworks.errors import HeadworksError, ReadIncomplete, ReadShort, Settings
 from headworks.names import Window
 from headworks.redaction import redacted, redacted_error
 from headworks.sources.api.bridge import iterate
+from headworks.sources.api.children import FamilyReading, begin_family
 from headworks.sources.api.client import ApiClient
 from headworks.sources.api.reading import Landed, Reading
-from headworks.sources.api.resource import Resource
+from headworks.sources.api.resource import Incremental, Resource
 from headworks.sources.api.signing import know_secrets
-from headworks.sources.api.standing import Standing, begin
+from headworks.sources.api.standing import begin
 from headworks.sources.api.unlanded import Unlanded
 from headworks.sources.base import REFUSAL, Batch, Effort, Position
 
@@ -59,9 +60,15 @@ class ApiSource:
         A record that nobody could read has a reason and its bytes in their place."""
         return pl.Schema({**RECORDS, DELETED: pl.Boolean()}) if self.resource.tombstone else RECORDS
 
+    @property
+    def _incremental(self) -> Incremental | None:
+        """How the API is asked for what is new: of the parents, where there are any."""
+        each = self.resource.each
+        return each.of.incremental if each is not None else self.resource.incremental
+
     def within(self, window: Window) -> ApiSource:
         """Return the source bounded to a window; raises `SettingsError` where the API takes no end."""
-        incremental = self.resource.incremental
+        incremental = self._incremental
         if incremental is None or incremental.until_parameter is None:
             raise SettingsError(
                 "This resource cannot be read for a window, since it has no parameter for its end.",
@@ -76,24 +83,15 @@ class ApiSource:
         Raises `SettingsError` for an ``until`` that the API has no parameter for, and whatever stops the reading, after
         the pages that came before it; of a reading that goes round in circles nothing more is given.
         """
-        incremental = self.resource.incremental
+        incremental = self._incremental
         if until is not None and (incremental is None or incremental.until_parameter is None):
             self.within(Window(start=datetime.min, end=until))
         know_secrets(self.api.settings, self.api.tokens)
         now = self.api.clock()
-        paginator = self.resource.pagination
-        standing = begin(
-            position,
-            self.resource,
-            paginator,
-            now,
-            window=self.window,
-            until=until,
-            base_url=self.api.settings.base_url,
-        )
         unlanded = Unlanded(self.unlanded_pages)
+        reading = self._reading(position, now, until, unlanded)
         gathered = iterate(
-            lambda: self._gather(standing, now, unlanded),
+            lambda: self._gather(reading, unlanded),
             name=f"headworks {self.resource.path}",
             used=lambda chunk: unlanded.landed(len(chunk.pages)),
         )
@@ -108,9 +106,28 @@ class ApiSource:
         # Raised out here, so that nothing which may hold a secret is chained to it.
         raise problem
 
-    async def _gather(self, standing: Standing, now: datetime, unlanded: Unlanded) -> AsyncIterator[_Chunk]:
+    def _reading(
+        self, position: Position | None, now: datetime, until: datetime | None, unlanded: Unlanded
+    ) -> Reading | FamilyReading:
+        """Return the reading from a position on."""
+        if self.resource.each is not None:
+            family = begin_family(position, self.resource)
+            return FamilyReading(
+                self.api, self.resource, family, now, unlanded, window=self.window, until=until
+            )
+        standing = begin(
+            position,
+            self.resource,
+            self.resource.pagination,
+            now,
+            window=self.window,
+            until=until,
+            base_url=self.api.settings.base_url,
+        )
+        return Reading(self.api, self.resource, standing, now, unlanded)
+
+    async def _gather(self, reading: Reading | FamilyReading, unlanded: Unlanded) -> AsyncIterator[_Chunk]:
         """Gather pages until there are enough of them; a problem comes with the pages before it."""
-        reading = Reading(self.api, self.resource, standing, now, unlanded)
         chunk, since, traffic = _Chunk(), _seconds(), (0, 0)
         async with aclosing(reading.pages()) as pages:
             while True:

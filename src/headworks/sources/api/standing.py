@@ -46,7 +46,8 @@ class Standing:
     the pass has ended. ``known`` names the described fields that a page or a record has had; ``described`` stands for
     what is asked for and for how pages follow each other, and ``remark`` says that these have changed. ``token`` is
     that of an earlier pass with which this one asks for what has changed since, ``following`` that for the next one;
-    ``lapsed``: the API no longer knew the token, and this pass reads all.
+    ``lapsed``: the API no longer knew the token, and this pass reads all. ``doubted``: a scan of this pass was not
+    shown to be complete.
     """
 
     spans: tuple[Span, ...] = (Span(),)
@@ -66,6 +67,7 @@ class Standing:
     token: str | int | None = None
     following: str | int | None = None
     lapsed: bool = False
+    doubted: bool = False
 
     def to_position(self) -> Position:
         """Return it as JSON."""
@@ -80,8 +82,9 @@ class Standing:
         for name in ("token", "following"):
             if getattr(self, name) is not None:
                 position[name] = getattr(self, name)
-        if self.lapsed:
-            position["lapsed"] = True
+        for name in ("lapsed", "doubted"):
+            if getattr(self, name):
+                position[name] = True
         position["described"] = list(self.described)
         if not self.done:
             position |= {
@@ -135,7 +138,7 @@ def begin(
     that of a resource which was described as another one; where only the pages are described differently, a scan that
     was cut short is begun again from its beginning.
     """
-    described = _described(resource, base_url)
+    described = described_as(resource, base_url)
     first = Standing(spans=(_span(resource, None, now, window, until),), described=described)
     if position is None or position.get("v") != _VERSION:
         return first
@@ -171,6 +174,7 @@ def begin(
         described=described,
         token=token,
         lapsed=bool(position.get("lapsed")),
+        doubted=bool(position.get("doubted")),
     )
     if paged != described[1]:
         return replace(
@@ -204,7 +208,7 @@ def _resumed(standing: Standing, position: Position, paginator: Paginator) -> St
     )
 
 
-def _described(resource: Resource, base_url: str) -> tuple[str, str]:
+def described_as(resource: Resource, base_url: str) -> tuple[str, str]:
     """Return what stands for what a resource asks for, and for how its pages follow each other and where."""
     # Fields that a description leaves as they are do not count, so that one which is added changes nothing.
     asked = resource.model_dump(
@@ -223,7 +227,12 @@ def _described(resource: Resource, base_url: str) -> tuple[str, str]:
         **resource.pagination.model_dump(mode="json", exclude_defaults=True),
         "kind": resource.pagination.kind,
     }
-    paged = [base_url, resource.records, paging]
+    shaped = resource.model_dump(
+        mode="json",
+        include={"format", "delimiter", "columns", "header_row", "arrays", "sideloads"},
+        exclude_defaults=True,
+    )
+    paged = [base_url, resource.records, paging, *([shaped] if shaped else [])]
     return _fingerprint(asked), _fingerprint(paged)
 
 

@@ -135,6 +135,10 @@ class Cursor(_Onward, Shifting, Flagged):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.cursor_field in self.flags:
+            raise ValueError(
+                f"{self.cursor_field} is named as the token and as the flag, and can be one of them"
+            )
         if self.first_from is not None and self.first is not None:
             raise ValueError("first and first_from both give the first token: name one of them")
         if self.server_side and self.same_ends:
