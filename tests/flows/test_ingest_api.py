@@ -143,9 +143,8 @@ def test_probe_proposes_a_resource_with_reasons_and_tries_it(
     told = capsys.readouterr()
     reasons, _, proposed = told.out.partition("The resource, to be checked and pasted:")
     assert "- pagination: next_cursor looks like a token" in reasons
-    assert (
-        "- tried: 2 pages were read like this, with 20 and 20 records, 20 of the second page new" in reasons
-    )
+    assert "- tried: 3 pages were read like this, with 20, 20, 16 records, each of them new" in reasons
+    assert "- a second run: read 56 records to its end" in reasons
     resource = Resource.model_validate_json(proposed)
     assert (resource.records, resource.pagination.kind) == ("rates", "cursor")
     assert TOKEN not in told.out + told.err

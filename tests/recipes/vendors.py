@@ -339,7 +339,7 @@ VENDORS: tuple[Vendor, ...] = (
         "/3.0/lists/filled/members",
         offsets("members", size="count", most=1000, total="total_items"),
         text_key=True,
-        credential=basic("headworks"),
+        credential=basic("any"),
         mark=Mark("last_changed", "since_last_changed", written=lambda m: m.isoformat()),
     ),
     Vendor(

@@ -131,7 +131,8 @@ def _handler(upstream: Upstream, answering: Answering) -> type[BaseHTTPRequestHa
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", 0)))
-            asked = Asked(parts.path, dict(parse_qsl(parts.query)), headers, body, self.command)
+            query = dict(parse_qsl(parts.query, keep_blank_values=True))
+            asked = Asked(parts.path, query, headers, body, self.command)
             upstream.asked.append(asked)
             answer = answering(asked)
             if answer.hold is not None:

@@ -57,7 +57,8 @@ _WRAPPED = re.compile(
 )
 _PLACE = re.compile(r"(?i)last|after|before|_?id\b|key|cursor|since|stamp|sort|search|seek|marker")
 """What a token holds that stands for a place in an order, whatever it counts besides."""
-_FULL = frozenset({10, 20, 25, 30, 40, 50, 100, 200, 250, 300, 400, 500, 1000, 2000, 2500, 5000, 10_000})
+FULL = frozenset({10, 20, 25, 30, 40, 50, 100, 200, 250, 300, 400, 500, 1000, 2000, 2500, 5000, 10_000})
+"""Numbers of records that are a full page of most APIs."""
 _NEXT = re.compile(
     r"(?i)^(?:@odata\.)?(?:next.*|has_?(?:more|next).*|more.*|.*next_?(?:page|link|url|cursor|token).*)$"
 )
@@ -132,7 +133,7 @@ def more_than_one(page: Page) -> str:
             return f"its {name} is {value} where the page has {page.records} records"
         if _NEXT.match(plain) and value not in (None, "", 0, False, [], {}):
             return f"its {name} is {str(value)[:80]!r}"
-    if page.records in _FULL:
+    if page.records in FULL:
         return f"{page.records} records may be a full page of {page.records}"
     return ""
 
