@@ -105,9 +105,11 @@ def publish(told: Story, product: Product, other: dict[str, str]) -> None:
         check_publication(told.run, block, target.schema, product.name, target.tables, tuple(staged))
     if told.run.dry_run:
         return
-    for candidate, audited in zip(staged, audits, strict=True):
-        told.recorder.gold.append(commit_gold(told.run, candidate, audited))
-    version = name_product(told.run, product.name, tuple(table.table for table in told.recorder.gold))
+    made = [
+        commit_gold(told.run, candidate, audited) for candidate, audited in zip(staged, audits, strict=True)
+    ]
+    told.recorder.gold.extend(made)
+    version = name_product(told.run, product.name, tuple(table.table for table in made))
     if target is not None:
         published = publish_tables(told.run, block, target.schema, version, target.tables)
         for gate in published.gates:

@@ -11,8 +11,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.console import run_as_program
+from flows.pipeline import publish
 from flows.running import THREADS, OnConflict, Story, begin, tell
-from flows.sales import curate, publish
 from headworks.project import this_project
 from headworks.reports import RunReport
 from headworks.silver.replay import Selection, check_signed
@@ -35,7 +35,7 @@ def replay_quarantine(
     dry_run: bool = False,
     on_conflict: OnConflict = "refuse",
     lake: str = "lake",
-    analytics_database: str = "analytics-database",
+    blocks: dict[str, str] | None = None,
 ) -> RunReport | State[RunReport]:
     """Judge rejected rows again by the rules as they are now, merge those that pass, and publish.
 
@@ -48,7 +48,7 @@ def replay_quarantine(
         dry_run: Say what would become of the rows, but change nothing.
         on_conflict: When another run is at work, refuse ends this one, and wait tries again for some minutes.
         lake: Block of the lake that holds all tables.
-        analytics_database: Block of the database that the dashboard's tables are published to.
+        blocks: Other blocks in the place of those that the project names, such as {"analytics-database": "test"}.
     """
     if not dry_run:
         check_signed(by, note, "replay_quarantine")
@@ -62,8 +62,10 @@ def replay_quarantine(
             outcome = replay_dataset(told.run, each, selection, by, note)
             told.recorder.replays.append(outcome.report)
             told.require_open(outcome.gate)
-        curate(told, analytics_database)
-        publish(told, analytics_database)
+        touched = {product.name for each in chosen for product in project.products_of(each.name)}
+        for product in project.products:
+            if product.name in touched:
+                publish(told, product, blocks or {})
 
     return tell(
         "replay_quarantine",

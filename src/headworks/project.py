@@ -205,6 +205,14 @@ class Project:
         filled = {_filled_from(dataset, by_name) for dataset in chain.from_iterable(ranks)}
         return Needs(tuple(source for source in self.sources if source.into in filled), ranks)
 
+    def products_of(self, dataset: str) -> tuple[Product, ...]:
+        """Return the products that a change of a dataset may change: those made from it, or from what refers to it."""
+        return tuple(
+            product
+            for product in self.products
+            if any(each.name == dataset for rank in self.ranks(product.inputs) for each in rank)
+        )
+
     def used_blocks(self) -> dict[str, BlockKind]:
         """Return the kind of each block that the lake, a source or a product is described by, by its name."""
         published = {product.publish.block for product in self.products if product.publish is not None}

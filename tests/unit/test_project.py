@@ -129,6 +129,13 @@ def test_a_product_needs_its_inputs_and_what_these_refer_to_and_their_sources_al
     assert [source.into for source in needs.sources] == ["shop.customers", "shop.orders"]
 
 
+def test_a_change_of_a_dataset_touches_the_products_that_need_it() -> None:
+    rates = Product("rates", (replace(gold.DAILY, name="rates", inputs=("shop.rates",)),))
+    both = replace(SHOP, products=(SALES, rates))
+    assert [product.name for product in both.products_of("shop.rates")] == ["sales", "rates"]
+    assert [product.name for product in both.products_of("shop.customers")] == ["sales"]
+
+
 def test_names_that_there_are_not_are_refused_with_those_that_there_are() -> None:
     with pytest.raises(SettingsError, match="use one of sales"):
         SHOP.product("seals")
