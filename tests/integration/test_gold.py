@@ -157,6 +157,7 @@ def test_a_gold_commit_carries_the_writer_number(lake: Lake, each: GoldTable) ->
 def test_a_stale_replacement_is_refused_without_a_number_in_common_too_since_it_is_never_rebased(
     lake: Lake,
 ) -> None:
+    """Also after a commit that carries none of our transactions, as another program's."""
     frame = pl.DataFrame({"id": [1, 2]})
     lake.ensure("gold", "t.bare", frame.schema)
     first, second = lake.must_open("gold", "t.bare"), lake.must_open("gold", "t.bare")
@@ -164,6 +165,11 @@ def test_a_stale_replacement_is_refused_without_a_number_in_common_too_since_it_
     with pytest.raises(CommitFailedError):
         second.overwrite(frame, {"input:b": 1})
     assert rows(lake, "t.bare") == [1, 2]
+    third = lake.must_open("gold", "t.bare")
+    frame.write_delta(lake.uri("gold", "t.bare"), mode="append")
+    with pytest.raises(CommitFailedError):
+        third.overwrite(frame, {"input:c": 1})
+    assert rows(lake, "t.bare") == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize("fault", [crash_before(1), crash_after(1)])

@@ -18,7 +18,7 @@ from tests.rules import all_rules
 from tests.rules.base import Rule
 
 CHECKOUT = Path(__file__).parents[2]
-_COPIED = ("src", "flows", "tasks", "blocks", "deployments", "tests", "pyproject.toml")
+_COPIED = ("src", "flows", "tasks", "blocks", "deployments", "dashboard", "tests", "pyproject.toml")
 _LONGEST_S = 300
 
 

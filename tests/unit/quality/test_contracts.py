@@ -81,6 +81,16 @@ NEVER_EVALUATED = {
         "dataset: lake/silver/t_x\nfilter: v > 100\ncolumns:\n- name: v\n  checks:\n  - missing:\n",
         "dataset_rows_tested=0",
     ),
+    "a filter that leaves no row, and a count that wants none": (
+        "dataset: lake/silver/t_x\nfilter: v > 100\ncolumns:\n- name: v\nchecks:\n- row_count:\n"
+        "    threshold:\n      must_be: 0\n",
+        "dataset_rows_tested=0",
+    ),
+    "a filter of the whole contract that leaves no row, and a check whose own may": (
+        "dataset: lake/silver/t_x\nfilter: v > 100\ncolumns:\n- name: v\n  checks:\n  - missing:\n"
+        "      attributes:\n        may_test_no_row: true\n",
+        "dataset_rows_tested=0",
+    ),
     "two thresholds at once": (
         HEAD + "checks:\n- row_count:\n    threshold:\n      must_be: 5\n      must_be_greater_than: 1\n",
         "not evaluated",
@@ -245,6 +255,8 @@ def test_sodas_own_verdict_would_have_let_these_through(tmp_path: Path) -> None:
         "a threshold misspelled",
         "a figure of nothing but nulls",
         "a filter that leaves no row",
+        "a filter that leaves no row, and a count that wants none",
+        "a filter of the whole contract that leaves no row, and a check whose own may",
         "two thresholds at once",
     ]
 
