@@ -8,6 +8,7 @@ _F = "src/headworks/sources/files"
 _TYPES, _LEFT = "tests/integration/files/test_types.py", "tests/integration/files/test_left_out.py"
 _POISON, _OPTIONS = "tests/integration/files/test_poison.py", "tests/unit/sources/files/test_csv_options.py"
 _TRIPS = "tests/unit/sources/files/test_round_trips.py"
+_PIECES = "tests/unit/sources/files/test_piece_rows.py"
 _LATER = f"{_TYPES}::test_of_any_later_type_bronze_holds_what_was_there_or_the_file_is_refused"
 
 RULES = (
@@ -94,5 +95,33 @@ RULES = (
         'return "written again" if',
         'return "known" if',
         f"{_LEFT}::test_a_file_that_was_written_again_with_its_size_and_time_is_noticed",
+    ),
+    rule(
+        "a piece of CSV that Arrow reads has a bounded number of rows",
+        f"{_F}/delimited.py",
+        "    return len(data) if lines <= PIECE_ROWS else",
+        "    return len(data) if lines >= 0 else",
+        f"{_PIECES}::test_no_piece_has_more_rows_than_a_bounded_number",
+    ),
+    rule(
+        "a piece of CSV that is read record by record has a bounded number of rows",
+        f"{_F}/delimited.py",
+        "            if rows >= PIECE_ROWS:\n                return at, line, True\n",
+        "",
+        f"{_PIECES}::test_no_piece_has_more_rows_than_a_bounded_number",
+    ),
+    rule(
+        "a piece of JSON lines has a bounded number of rows",
+        f"{_F}/ndjson.py",
+        'text[head:].split(b"\\n", PIECE_ROWS)',
+        'text[head:].split(b"\\n")',
+        f"{_PIECES}::test_no_piece_has_more_rows_than_a_bounded_number",
+    ),
+    rule(
+        "an array that continues in the next piece is not broken",
+        f"{_F}/array.py",
+        "        elif last and scan.state == _IN and not more:\n",
+        "        elif last and scan.state == _IN:\n",
+        f"{_PIECES}::test_pieces_of_few_rows_come_to_the_same_rows",
     ),
 )

@@ -16,7 +16,7 @@ import polars as pl
 
 from headworks.sources.files.ndjson import BOM, RECORD, fault
 from headworks.sources.files.progress import Place
-from headworks.sources.files.text import LINE, LONGEST_RECORD, Parsed, refused_frame
+from headworks.sources.files.text import LINE, LONGEST_RECORD, PIECE_ROWS, Parsed, refused_frame
 
 BROKEN = "array|broken"
 _BETWEEN = re.compile(r"[\s,]*")
@@ -36,6 +36,11 @@ class _Scan:
     numbers: list[int]
     refusals: list[tuple[int, str, bytes]]
 
+    @property
+    def is_full(self) -> bool:
+        """Tell whether there are as many elements as a piece may have."""
+        return self.state != _GONE and len(self.records) + len(self.refusals) >= PIECE_ROWS
+
 
 @dataclass(frozen=True)
 class JsonArray:
@@ -49,19 +54,20 @@ class JsonArray:
         # One character for each byte, so that places in the text are places in the data.
         text = data.decode("latin-1")
         number = place.line
-        while scan.state != _GONE and self._step(scan, data, text, number, last=last):
+        while scan.state != _GONE and not scan.is_full and self._step(scan, data, text, number, last=last):
             number += 1
+        more = scan.is_full and scan.at < len(data)
         if scan.state == _GONE and scan.at < len(data):
             scan.refusals.append((number, BROKEN, data[scan.at :]))
             scan.at = len(data)
-        elif last and scan.state == _IN:
+        elif last and scan.state == _IN and not more:
             scan.refusals.append((number, BROKEN, b""))
         frame = pl.DataFrame(
             {"record": scan.records, LINE: scan.numbers}, schema={**RECORD, LINE: pl.Int64()}
         )
         if scan.refusals:
             frame = pl.concat([frame, refused_frame(scan.refusals)], how="diagonal")
-        return Parsed(frame, len(scan.refusals), scan.at, number - place.line, (scan.state,))
+        return Parsed(frame, len(scan.refusals), scan.at, number - place.line, (scan.state,), more)
 
     def _step(self, scan: _Scan, data: bytes, text: str, number: int, *, last: bool) -> bool:
         """Take the next element; False where there is none, or not yet a whole one."""

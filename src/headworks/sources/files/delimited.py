@@ -24,7 +24,7 @@ from headworks.sources.files.formats import CsvOptions, typed
 from headworks.sources.files.header import HEADER, check_names
 from headworks.sources.files.ndjson import BOM
 from headworks.sources.files.progress import Place
-from headworks.sources.files.text import LINE, REFUSED_LINES, Parsed, refused_frame
+from headworks.sources.files.text import LINE, PIECE_ROWS, REFUSED_LINES, Parsed, refused_frame
 from headworks.sources.files.tokens import Dialect, NotClosed, NotWhole, Record, TextAfterQuote, take
 
 _STEP = 64 * 1024
@@ -69,7 +69,7 @@ class Csv:
         swapped = self._parse(data.translate(_SWAPPED), place, state[1:], last=last)
         after = (_RETURNS, *swapped.state) if swapped.state else ()
         frame = _swapped_back(swapped.frame)
-        return Parsed(frame, swapped.refused, swapped.consumed, swapped.lines, after)
+        return Parsed(frame, swapped.refused, swapped.consumed, swapped.lines, after, swapped.more)
 
     def _parse(self, data: bytes, place: Place, state: tuple[str, ...], *, last: bool) -> Parsed:
         names, at, lines = list(state), 0, 0
@@ -88,10 +88,10 @@ class Csv:
                 at, lines = first.end, lines + first.lines
         frames: list[pl.DataFrame] = []
         line = place.line + lines
-        at, line = self._body(data, at, line, names, frames, last=last)
+        at, line, more = self._body(data, at, line, names, frames, last=last)
         frame = pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema=REFUSED_LINES)
         refused = frame.get_column("_refused").count() if "_refused" in frame.columns else 0
-        return Parsed(frame, refused, at, line - place.line, tuple(names))
+        return Parsed(frame, refused, at, line - place.line, tuple(names), more)
 
     def _head(self, data: bytes, place: Place, *, last: bool) -> tuple[int, int]:
         """Return where the first record begins, after what is none, and how many lines come before it."""
@@ -115,10 +115,14 @@ class Csv:
 
     def _body(
         self, data: bytes, at: int, line: int, names: list[str], frames: list[pl.DataFrame], *, last: bool
-    ) -> tuple[int, int]:
-        """Append the rows after ``at``, and return where they end and the number of the line there."""
-        step = len(data)
+    ) -> tuple[int, int, bool]:
+        """Append the rows after ``at``; return where they end, the line there, and whether others follow already."""
+        step, rows, counted = _first_step(data, at), 0, 0
         while at < len(data):
+            rows += sum(frame.height for frame in frames[counted:])
+            counted = len(frames)
+            if rows >= PIECE_ROWS:
+                return at, line, True
             cut = self._cut(data, at, min(at + step, len(data)), last=last)
             fast = self._fast(data[at:cut], line, names) if cut > at else None
             if fast is not None:
@@ -136,7 +140,7 @@ class Csv:
             at, line = self._slow(data, at, upto, line, names, frames, last=last)
             if at == before:
                 break
-        return at, line
+        return at, line, False
 
     def _cut(self, data: bytes, start: int, end: int, *, last: bool) -> int:
         """Return the end of the last record that seems to end before ``end``; ``start`` where none does."""
@@ -426,6 +430,12 @@ class Csv:
         # What is not divided by its bytes is handed on as UTF-8.
         encoding = self.options.encoding
         return encoding if is_plain(encoding) and encoding != "utf-8-sig" else "utf-8"
+
+
+def _first_step(data: bytes, at: int) -> int:
+    """Return how much is parsed at once: all of it, or so much that a piece does not have too many rows."""
+    lines = data.count(b"\n", at)
+    return len(data) if lines <= PIECE_ROWS else max(_STEP, (len(data) - at) * PIECE_ROWS // lines)
 
 
 def _places(data: npt.NDArray[np.uint8], byte: int) -> npt.NDArray[np.intp]:

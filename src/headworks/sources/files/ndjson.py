@@ -12,7 +12,7 @@ import polars as pl
 
 from headworks.sources.base import RAW, REFUSAL, REFUSED
 from headworks.sources.files.progress import Place
-from headworks.sources.files.text import LINE, Parsed
+from headworks.sources.files.text import LINE, PIECE_ROWS, Parsed
 
 RECORD = pl.Schema({"record": pl.Binary()})
 BOM = b"\xef\xbb\xbf"
@@ -37,8 +37,12 @@ class Ndjson:
         end = len(data) if last else data.rfind(b"\n") + 1
         text = data[:end]
         head = len(BOM) if place.offset == 0 and text.startswith(BOM) else 0
-        lines = text[head:].split(b"\n")
-        if not lines[-1]:
+        lines = text[head:].split(b"\n", PIECE_ROWS)
+        more = len(lines) > PIECE_ROWS and bool(lines[-1])
+        if more:
+            end -= len(lines.pop())
+            text = text[:end]
+        elif not lines[-1]:
             lines.pop()
         faults = {} if _all_fine(text, lines) else _faults(lines)
         frame = pl.DataFrame(
@@ -48,7 +52,7 @@ class Ndjson:
         if faults:
             frame = _with_faults(frame, faults)
         refused = sum(reason is not None for reason in faults.values())
-        return Parsed(frame, refused, end, len(lines))
+        return Parsed(frame, refused, end, len(lines), more=more)
 
 
 def _all_fine(text: bytes, lines: list[bytes]) -> bool:

@@ -13,19 +13,25 @@ from headworks.sources.files.content import FileDamaged
 from headworks.sources.files.progress import Place
 
 LONGEST_RECORD = 64 * 1024 * 1024
+PIECE_ROWS = 250_000
+"""So many rows in a piece at most: 8 MiB hold four million lines of one digit, and a row takes some 200 bytes."""
 LINE = "_line"
 REFUSED_LINES = pl.Schema({LINE: pl.Int64(), REFUSED: pl.String(), RAW: pl.Binary()})
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a format made of the beginning of some text: rows with `_line`, and how much of the text they took."""
+    """What a format made of the beginning of some text: rows with `_line`, and how much of the text they took.
+
+    ``more`` says that it stopped because the rows were enough: the rest of the same text may have further ones.
+    """
 
     frame: pl.DataFrame
     refused: int
     consumed: int
     lines: int
     state: tuple[str, ...] = ()
+    more: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,8 @@ class TextFormat(Protocol):
     def parse(self, data: bytes, place: Place, *, last: bool) -> Parsed:
         """Return the whole records at the beginning of ``data``; ``last`` tells that nothing comes after it.
 
-        With ``last`` all of ``data`` is consumed; without, what may be the beginning of a record is left.
+        With ``last`` all of ``data`` is consumed; without, what may be the beginning of a record is left. Where there
+        are more than `PIECE_ROWS`, the result says so, and the rest is parsed by the next call.
         """
         ...
 
@@ -66,14 +73,15 @@ def pieces(blocks: Iterator[bytes], place: Place, form: TextFormat) -> Iterator[
             piece, data = _skipped(data, place)
             place = piece.place
             yield piece
-        parsed = form.parse(data, place, last=last) if not place.skipping else None
-        if parsed is not None:
+        rest, more = data, not place.skipping
+        while more:
+            parsed = form.parse(rest, place, last=last)
             place = Place(
                 place.offset + parsed.consumed, place.line + parsed.lines, state=parsed.state or place.state
             )
             yield Piece(parsed.frame, parsed.refused, place)
-            rest = data[parsed.consumed :]
-        else:
+            rest, more = rest[parsed.consumed :], parsed.more
+        if place.skipping:
             rest = b""
         if len(rest) > LONGEST_RECORD:
             place = replace(place, offset=place.offset + len(rest), skipping=True)

@@ -64,6 +64,12 @@ class Dialect:
         return re.compile(rb"(?:%s(?:[\s\S]|\Z)|(?!%s)[^\n%s])*+" % (escape, delimiter, escape))
 
     @cached_property
+    def doubled(self) -> re.Pattern[bytes]:
+        """Matches what a quoted field holds, with doubled quotes."""
+        quote = re.escape(self.quote)
+        return re.compile(rb"(?:[^%s]++|%s%s)*+" % (quote, quote, quote))
+
+    @cached_property
     def quoted(self) -> re.Pattern[bytes]:
         """Matches what a quoted field holds, with escaped and doubled quotes."""
         escape, quote = re.escape(self.escape), re.escape(self.quote)
@@ -161,22 +167,20 @@ class _Fields:
         raise TextAfterQuote(min(line_end + 1, len(data)))
 
     def _without_escapes(self) -> bytes:
-        data, quote = self._data, self._dialect.quote
-        parts, start = [], self._at + 1
-        at = start
-        while True:
-            end = data.find(quote, at, start + LONGEST_QUOTED)
-            if end < 0:
-                self._not_closed(start)
-            if end + 1 >= len(data) and not self._last:
-                # The next byte says whether the quote is doubled.
-                raise NotWhole
-            if not data.startswith(quote, end + 1):
-                parts.append(data[at:end])
-                self._at = end + 1
-                return b"".join(parts)
-            parts.append(data[at : end + 1])
-            at = end + 2
+        data, quote, start = self._data, self._dialect.quote, self._at + 1
+        limit = start + LONGEST_QUOTED
+        found = self._dialect.doubled.match(data, start, min(len(data), limit))
+        end = found.end() if found else start
+        if end >= limit or not data.startswith(quote, end):
+            self._not_closed(start)
+        if end + 1 >= len(data) and not self._last:
+            # The next byte says whether the quote is doubled.
+            raise NotWhole
+        if data.startswith(quote, end + 1):
+            # Two that stand for one, the second of which lies beyond the limit.
+            self._not_closed(start)
+        self._at = end + 1
+        return data[start:end].replace(quote + quote, quote)
 
     def _with_escapes(self) -> bytes:
         dialect, start = self._dialect, self._at + 1
