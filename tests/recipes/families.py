@@ -48,7 +48,7 @@ class World:
     def grow(self, count: int) -> None:
         """Add rows, each a quarter of an hour after the one before it."""
         for number in range(len(self.rows) + 1, len(self.rows) + count + 1):
-            made = T0 + timedelta(minutes=15 * number)
+            made = max([T0, *(row.updated for row in self.rows)]) + timedelta(minutes=15)
             self.rows.append(Row(number, made, made))
 
     def change(self, *numbers: int) -> None:
@@ -81,7 +81,8 @@ class Call:
             return self.asked.query.get(name)
         held: Any = self.content
         for step in name.split("/"):
-            held = held.get(step) if isinstance(held, dict) else None
+            here = dict(enumerate(held)) if isinstance(held, list) else held
+            held = here.get(int(step) if here is not held else step) if isinstance(here, dict) else None
         return held
 
     def size(self, name: str | None, most: int, where: str = "query") -> int:
@@ -179,6 +180,7 @@ def tokens(
     end: End = "null",
     where: str = "query",
     total: str | None = None,
+    last: str | None = None,
     also: Mapping[str, Any] | None = None,
     none: str | None = None,
 ) -> Paging:
@@ -192,6 +194,7 @@ def tokens(
         around |= {token: opaque(part[-1][0])} if onward else ended(none or token, end)
         around |= {more: onward} if more else {}
         around |= {total: len(call.rows)} if total else {}
+        around |= {last: not onward} if last else {}
         return page(records, part, around)
 
     return paging
@@ -264,16 +267,18 @@ def numbers(
     total: str | None = None,
     header: str | None = None,
     status_past: int = 200,
+    last: str | None = None,
 ) -> Paging:
     """Pages are counted; their number or that of the records may be announced."""
 
     def paging(call: Call) -> Answer:
         number, limit = int(call.parameter(parameter) or first) - first, call.size(size, most)
         part = call.rows[number * limit : (number + 1) * limit]
-        if not part and status_past != 200:
+        if not part and status_past != 200 and (number or status_past == 204):
             return Answer(status=status_past)
         around: dict[str, Any] = {pages: -(-len(call.rows) // limit)} if pages else {}
         around |= {total: len(call.rows)} if total else {}
+        around |= {last: (number + 1) * limit >= len(call.rows)} if last else {}
         found = page(records, part, around)
         announced = {header: str(len(call.rows))} if header else {}
         return Answer(found.body, headers={**found.headers, **announced})
@@ -299,6 +304,41 @@ def offsets(
         found = page(records, call.rows[skipped : skipped + limit], around)
         announced = {header: str(len(call.rows))} if header else {}
         return Answer(found.body, headers={**found.headers, **announced})
+
+    return paging
+
+
+def changes(
+    records: str,
+    parameter: str,
+    token: str,
+    delta: str,
+    *,
+    more: str | None = None,
+    where: str = "query",
+    size: str | None = None,
+    most: int = 2000,
+    url: bool = False,
+    last: str | None = None,
+    begins_now: bool = False,
+) -> Paging:
+    """Rows in the order of their last change; the last page has a token for what changes after it.
+
+    ``url``: tokens come in addresses. ``begins_now``: a first token is given elsewhere, and the rows before it never.
+    """
+
+    def paging(call: Call) -> Answer:
+        given = call.parameter(parameter, where)
+        if begins_now and given is None:
+            raise Refused(f"{parameter} is missing")
+        key, limit = unwrapped(given), call.size(size, most)
+        rest = [row for row in call.rows if key is None or row[0] > key]
+        part, onward = rest[:limit], len(rest) > limit
+        reached = opaque(part[-1][0] if part else key or "")
+        way: Any = call.address(**{parameter: reached}) if url else reached
+        around: dict[str, Any] = {more: onward} if more else {}
+        around |= {last: not onward} if last else {}
+        return page(records, part, {**around, (token if onward else delta): way})
 
     return paging
 

@@ -51,7 +51,7 @@ class Playing:
         settings = found.api(filled)
         settings |= {
             "base_url": self.url + urlsplit(settings["base_url"]).path,
-            "limits": Limits(attempts=1, in_flight=2),
+            "limits": Limits(attempts=2, in_flight=2),
         }
         if "token_url" in settings.get("auth", {}):
             settings["auth"] = {**settings["auth"], "token_url": f"{self.url}/oauth/token"}

@@ -59,11 +59,15 @@ def test_a_recipe_reads_exactly_and_again_and_after_changes_and_after_a_stop(ven
             played.world.delete(*range(3, ROWS))
         stream = Stream(played)
         first = stream.read()
+        if vendor.first_at is not None:
+            # What was there before the first run is not among the changes: let all of it change.
+            played.world.change(*range(1, ROWS + 1))
+            first = stream.read()
         assert len(stream.held) == len(vendor.shown(played.world))
         exactly(played, stream.held)
         again = stream.read()
         exactly(played, stream.held)
-        if vendor.mark is not None:
+        if vendor.mark is not None or vendor.by_change:
             assert again.landed == 0, again
         played.world.grow(5)
         if vendor.mark is None or vendor.mark.of == "updated":
@@ -73,6 +77,8 @@ def test_a_recipe_reads_exactly_and_again_and_after_changes_and_after_a_stop(ven
         exactly(played, stream.held)
         stream.read()
         exactly(played, stream.held)
+        if vendor.first_at is not None:
+            return
         full = Stream(played)
         full.read()
         exactly(played, full.held)

@@ -15,6 +15,7 @@ from tests.recipes.families import (
     Refused,
     Row,
     World,
+    opaque,
     place,
 )
 from tests.support.served import Answer, Asked
@@ -89,7 +90,11 @@ class Mark:
     inclusive: bool = True
     of: Literal["updated", "created"] = "updated"
     needed: bool = False
-    whole_s: int = 1
+    until: str | None = None
+
+    def before(self, text: Any) -> datetime | None:
+        """Return the end that is asked for; raises `Refused` where the text is none."""
+        return None if text is None else self.read(str(text))
 
     def since(self, call_text: Any) -> datetime | None:
         """Return the moment that is asked for; raises `Refused` where the text is none that the vendor understands."""
@@ -129,6 +134,9 @@ class Vendor:
     needs: tuple[tuple[str, str], ...] = ()
     only_deleted: bool = False
     array: bool = False
+    by_change: bool = False
+    later_path: str | None = None
+    first_at: tuple[str, str] | None = None
 
     def __str__(self) -> str:
         return f"{self.recipe} {self.resource}"
@@ -153,7 +161,8 @@ class Vendor:
             )
         if self.tombstone is not None:
             field, live, deleted = self.tombstone
-            place(content, field, deleted if row.deleted else live)
+            if row.deleted or live is not ...:
+                place(content, field, deleted if row.deleted else live)
         return content
 
     def shown(self, world: World) -> list[Row]:
@@ -162,12 +171,20 @@ class Vendor:
             return [row for row in world.rows if row.deleted]
         return world.rows if self.tombstone else [row for row in world.rows if not row.deleted]
 
+    def changed(self, row: Row) -> str:
+        """Return a row's place in the order of the changes."""
+        return f"{row.updated.isoformat()}#{row.number:05d}"
+
     def answer(self, world: World, asked: Asked) -> Answer:
         """Answer a request."""
         name, value = self.credential
         if asked.headers.get(name) != value:
             return Answer(b'{"message":"who are you?"}', status=401)
-        if asked.path != self.path or bool(asked.body) != (self.method == "POST"):
+        if self.first_at is not None and asked.path == self.first_at[0]:
+            last = max(world.rows, key=self.changed) if world.rows else None
+            token = opaque(self.changed(last) if last else "")
+            return Answer(json.dumps({self.first_at[1]: token}).encode())
+        if asked.path not in (self.path, self.later_path) or bool(asked.body) != (self.method == "POST"):
             return Answer(b'{"message":"nothing is here"}', status=404)
         try:
             return self._page(world, asked)
@@ -185,8 +202,14 @@ class Vendor:
             at = {"query": asked.query, "header": asked.headers}.get(mark.where, {}).get(mark.parameter)
             since = mark.since(call.parameter(mark.parameter, "body") if mark.where == "body" else at)
             rows = [row for row in rows if mark.passes(row, since)]
+            if mark.until is not None:
+                until = mark.before(call.parameter(mark.until, mark.where))
+                rows = [row for row in rows if until is None or row.updated < until]
             if since is not None and mark.of == "updated":
                 rows = sorted(rows, key=lambda row: (row.updated, row.number))
+        if self.by_change:
+            placed = [(self.changed(row), self.record(row)) for row in sorted(rows, key=self.changed)]
+            return self.paging(Call(asked, content, placed))
         rows = rows[::-1] if self.newest_first else rows
         return self.paging(Call(asked, content, [(str(self.key_of(row)), self.record(row)) for row in rows]))
 

@@ -5,10 +5,25 @@ Written from the documentation that the recipes name, and not from the recipes.
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from tests.recipes.families import Paging, addresses, after_key, links, numbers, offsets, tokens, whole
+from tests.recipes.families import (
+    Call,
+    Paging,
+    Refused,
+    addresses,
+    after_key,
+    changes,
+    links,
+    numbers,
+    offsets,
+    page,
+    tokens,
+    whole,
+)
 from tests.recipes.vendor import (
     Mark,
     Vendor,
@@ -23,6 +38,7 @@ from tests.recipes.vendor import (
     read_epoch_ms,
     written,
 )
+from tests.support.served import Answer
 
 _RFC2822: Written = format_datetime
 _SECONDS = "%Y-%m-%dT%H:%M:%SZ"
@@ -44,6 +60,31 @@ def _connection(at: str, most: int, nodes: str = "nodes") -> Paging:
 _CREATED = Mark("created", "created[gte]", written=epoch, read=read_epoch, of="created")
 _STRIPE = after_key("data", "starting_after", more="has_more", size="limit")
 _HUBSPOT = tokens("results", "after", "paging/next/after", size="limit", end="absent")
+
+_QBO = (
+    r"select \* from Invoice where MetaData.LastUpdatedTime >= '(\S+)' orderby MetaData.LastUpdatedTime "
+    r"startposition \d+ maxresults \d+"
+)
+
+
+def _query(call: Call) -> Answer:
+    """Count rows from 1 inside of a query, and leave all out where there is none."""
+    found = re.search(r"startposition (\d+) maxresults (\d+)$", str(call.parameter("query")))
+    if found is None or int(found[2]) > 1000:
+        raise Refused("no such query")
+    begin = int(found[1]) - 1
+    part = call.rows[begin : begin + int(found[2])]
+    return page("QueryResponse/Invoice", part, {}) if part else Answer(b'{"QueryResponse":{}}')
+
+
+def _sync(call: Call) -> Answer:
+    """Take the token of the last run and the one of a page under two names."""
+    token = call.parameter("pageToken") or call.parameter("syncToken")
+    asked = replace(call.asked, query={**call.asked.query, **({"token": token} if token else {})})
+    return _SYNC(replace(call, asked=asked))
+
+
+_SYNC = changes("items", "token", "nextPageToken", "nextSyncToken", size="maxResults", most=2500)
 
 VENDORS: tuple[Vendor, ...] = (
     Vendor(
@@ -525,7 +566,7 @@ VENDORS: tuple[Vendor, ...] = (
         "clickup",
         "tasks",
         "/api/v2/team/filled/task",
-        numbers("tasks", size=None, first=0),
+        numbers("tasks", size=None, first=0, last="last_page"),
         text_key=True,
         credential=("authorization", "filled"),
         mark=Mark("date_updated", "date_updated_gt", written=epoch_ms, read=read_epoch_ms, inclusive=False),
@@ -700,6 +741,117 @@ VENDORS: tuple[Vendor, ...] = (
             total="total_records",
         ),
         text_key=True,
+    ),
+    Vendor(
+        "dropbox",
+        "files",
+        "/2/files/list_folder",
+        changes("entries", "cursor", "cursor", "cursor", more="has_more", where="body"),
+        key="path_lower",
+        text_key=True,
+        method="POST",
+        by_change=True,
+        later_path="/2/files/list_folder/continue",
+        tombstone=(".tag", "file", "deleted"),
+    ),
+    Vendor(
+        "microsoft-graph",
+        "users_delta",
+        "/v1.0/users/delta",
+        changes(
+            "value", "$skiptoken", "@odata.nextLink", "@odata.deltaLink", size="$top", most=999, url=True
+        ),
+        text_key=True,
+        by_change=True,
+        tombstone=("@removed", ..., {"reason": "deleted"}),
+    ),
+    Vendor(
+        "google-calendar",
+        "events_sync",
+        "/calendar/v3/calendars/filled/events",
+        _sync,
+        text_key=True,
+        by_change=True,
+        tombstone=("status", "confirmed", "cancelled"),
+    ),
+    Vendor(
+        "google-drive",
+        "changes",
+        "/drive/v3/changes",
+        changes(
+            "changes",
+            "pageToken",
+            "nextPageToken",
+            "newStartPageToken",
+            size="pageSize",
+            most=1000,
+            begins_now=True,
+        ),
+        key="fileId",
+        text_key=True,
+        by_change=True,
+        tombstone=("removed", False, True),
+        first_at=("/drive/v3/changes/startPageToken", "startPageToken"),
+    ),
+    Vendor(
+        "hubspot",
+        "contacts_changed",
+        "/crm/v3/objects/contacts/search",
+        tokens(
+            "results",
+            "after",
+            "paging/next/after",
+            size="limit",
+            most=200,
+            end="absent",
+            where="body",
+            total="total",
+        ),
+        text_key=True,
+        method="POST",
+        mark=Mark(
+            "properties/lastmodifieddate",
+            "filterGroups/0/filters/0/value",
+            where="body",
+            read=read_epoch_ms,
+            needed=True,
+            until="filterGroups/0/filters/1/value",
+        ),
+    ),
+    Vendor(
+        "zendesk",
+        "tickets_changed",
+        "/api/v2/incremental/tickets/cursor.json",
+        changes(
+            "tickets",
+            "cursor",
+            "after_cursor",
+            "after_cursor",
+            size="per_page",
+            most=1000,
+            last="end_of_stream",
+        ),
+        by_change=True,
+        credential=basic("filled/token"),
+        mark=Mark("generated_timestamp", "start_time", written=epoch, read=read_epoch),
+        tombstone=("status", "open", "deleted"),
+    ),
+    Vendor(
+        "quickbooks",
+        "invoices",
+        "/v3/company/filled/query",
+        _query,
+        key="Id",
+        text_key=True,
+        mark=Mark("MetaData/LastUpdatedTime", "query", _QBO, written=lambda m: m.isoformat(), needed=True),
+    ),
+    Vendor(
+        "wordpress",
+        "posts",
+        "/wp-json/wp/v2/posts",
+        numbers("", size="per_page", header="X-WP-Total", status_past=400),
+        credential=basic(),
+        mark=Mark("modified_gmt", "modified_after", written=written("%Y-%m-%dT%H:%M:%S"), inclusive=False),
     ),
 )
 """A resource of each recipe in each of the recipe's shapes."""
