@@ -53,6 +53,7 @@ class Things:
     scrolls: dict[str, int] = field(default_factory=dict)
     jobs: dict[str, list[Row]] = field(default_factory=dict)
     polls: dict[str, int] = field(default_factory=dict)
+    fails: int = 0
 
     def __post_init__(self) -> None:
         for number in range(1, self.count + 1):
@@ -392,6 +393,59 @@ class Things:
             raise Refused(404, "gone")
         return self.rows[number]
 
+    # Exports, windows and caps.
+
+    def at_export(self, asked: Asked) -> Any:
+        """A job that is submitted, asked about, and whose result is two packed files, or pages of CSV by a locator."""
+        names = asked.path.split("/")[2:]
+        if not names:
+            wanted = json.loads(asked.body)
+            if asked.method != "POST" or wanted.get("what") != "things":
+                raise Refused(405, "POST what")
+            least = str(wanted.get("since", ""))[:19]
+            rows = [{**row, "at": _iso(row["n"])} for row in self.since() if _iso(row["n"])[:19] >= least]
+            job = f"j {len(self.jobs)}"
+            self.jobs[job], self.polls[job] = rows, 0
+            return {"id": job, "state": "queued"}
+        job = unquote(names[0])
+        rows, half = self.jobs[job], len(self.jobs[job]) // 2
+        if len(names) == 1:
+            self.polls[job] += 1
+            state = "running" if self.polls[job] % 3 else "ready"
+            if self.fails:
+                self.fails, state = self.fails - 1, "failed"
+            url = f"http://{asked.headers['host']}{asked.path}"
+            return {
+                "state": state,
+                "rows": len(rows),
+                "files": [{"url": f"{url}/file/{n}?sig=x"} for n in (0, 1)],
+            }
+        if names[1] == "file":
+            part = rows[:half] if names[2] == "0" else rows[half:]
+            return Answer(gzip.compress(b"".join(json.dumps(row).encode() + b"\n" for row in part)))
+        at = int(asked.query.get("locator", 0))
+        lines = "".join(f"{row['id']},{row['n']},{row['at']}\n" for row in rows[at : at + SIZE])
+        locator = str(at + SIZE) if at + SIZE < len(rows) else "null"
+        headers = {"Content-Type": "text/csv", "Locator": locator, "Rows": str(len(rows))}
+        return Answer(f"id,n,at\n{lines}".encode(), headers=headers)
+
+    def at_window(self, asked: Asked) -> Any:
+        """Queries span no more than five hours."""
+        since, until = (datetime.fromisoformat(asked.query[name]) for name in ("from", "to"))
+        if until - since > timedelta(hours=5):
+            raise Refused(400, "no more than five hours")
+        return self._between(asked, since, until)
+
+    def at_capped(self, asked: Asked) -> Any:
+        """Queries give no more than six records."""
+        since, until = (datetime.fromisoformat(asked.query[name]) for name in ("from", "to"))
+        return self._between(asked, since, until, most=6)
+
+    def _between(self, asked: Asked, since: datetime, until: datetime, most: int = 1000) -> Any:
+        rows = [row for row in self.since() if since <= _moment(row["n"]) < until][:most]
+        part, following = _after(rows, asked, token="cursor", by="n")
+        return {"rows": [{**row, "at": _iso(row["n"])} for row in part], "next_cursor": following}
+
     # Pages of other forms.
 
     def at_plaid(self, asked: Asked) -> Any:
@@ -483,15 +537,13 @@ def _after(
 class Shape:
     """One shape: how it is described, and what can be expected of it.
 
-    ``new``: each run brings what has changed alone; else all comes again. ``deletes``: deletions are seen.
-    ``again``: a killed scan begins again, so that what was landed comes once more. ``unshown``: nothing shows that a
-    reading was complete.
+    ``new``: each run lands what has changed alone; else all lands again. ``deletes``: deletions are seen. ``unshown``:
+    nothing shows that a reading was complete.
     """
 
     described: Mapping[str, Any]
-    new: bool = False
+    new: bool = True
     deletes: bool = False
-    again: bool = False
     unshown: bool = False
 
 
@@ -513,7 +565,6 @@ SHAPES: dict[str, Shape] = {
                 "parameter_format": "iso_s",
             },
         },
-        new=True,
     ),
     "link by relation, STAC": Shape(
         {
@@ -568,7 +619,6 @@ SHAPES: dict[str, Shape] = {
             },
             "incremental": {"parameter": "start_time", "field": "updated", "format": "epoch", "start": "0"},
         },
-        new=True,
     ),
     "mark and token in one parameter": Shape(
         {
@@ -583,7 +633,6 @@ SHAPES: dict[str, Shape] = {
             },
             "incremental": {"parameter": "start_time", "field": "updated", "format": "epoch", "start": "0"},
         },
-        new=True,
     ),
     "a refusal past the end": Shape(
         {
@@ -609,7 +658,6 @@ SHAPES: dict[str, Shape] = {
                 "size_parameter": None,
             },
         },
-        again=True,
     ),
     "the next page elsewhere, Elasticsearch": Shape(
         {
@@ -629,7 +677,6 @@ SHAPES: dict[str, Shape] = {
             },
             "completeness": {"total_field": "hits.total.value"},
         },
-        again=True,
     ),
     "a token that is kept, Dropbox": Shape(
         {
@@ -656,7 +703,6 @@ SHAPES: dict[str, Shape] = {
             },
             "tombstone": {"field": '".tag"', "values": ["deleted"]},
         },
-        new=True,
         deletes=True,
     ),
     "a token that is kept, Google": Shape(
@@ -672,7 +718,6 @@ SHAPES: dict[str, Shape] = {
             "delta": {"token_field": "nextSyncToken", "parameter": "syncToken"},
             "tombstone": {"field": "status", "values": ["cancelled"]},
         },
-        new=True,
         deletes=True,
     ),
     "an address that is kept, Graph": Shape(
@@ -683,7 +728,6 @@ SHAPES: dict[str, Shape] = {
             "delta": {"token_field": '"@odata.deltaLink"'},
             "tombstone": {"field": '"@removed"', "when_present": True},
         },
-        new=True,
         deletes=True,
     ),
     "a token that is kept, CouchDB": Shape(
@@ -701,7 +745,6 @@ SHAPES: dict[str, Shape] = {
             "delta": {"token_field": "last_seq", "parameter": "since"},
             "tombstone": {"field": "deleted"},
         },
-        new=True,
         deletes=True,
     ),
     "a first token from elsewhere": Shape(
@@ -718,7 +761,6 @@ SHAPES: dict[str, Shape] = {
             "delta": {"token_field": "newStartPageToken", "parameter": "pageToken"},
             "tombstone": {"field": "removed"},
         },
-        new=True,
         deletes=True,
     ),
     "a token alone beside a mark": Shape(
@@ -728,7 +770,6 @@ SHAPES: dict[str, Shape] = {
             "pagination": {"kind": "cursor", "alone": True, "stable": True, "size": SIZE},
             "incremental": {"parameter": "since", "field": "at"},
         },
-        new=True,
     ),
     "another method for the next page": Shape(
         {
@@ -783,9 +824,6 @@ SHAPES: dict[str, Shape] = {
                 "start": "2000-01-01T00:00:00Z",
             },
         },
-        # Nothing announces the number of records, so that it is scanned twice, and a kill may be in the second scan.
-        new=True,
-        again=True,
     ),
     "a key inside of a query, SOQL": Shape(
         {
@@ -824,7 +862,6 @@ SHAPES: dict[str, Shape] = {
                 "send_in": "body",
             },
         },
-        new=True,
     ),
     "a form": Shape(
         {
@@ -858,6 +895,7 @@ SHAPES: dict[str, Shape] = {
                 "add": {"group": "id", "place": "place"},
             },
         },
+        new=False,
     ),
     "the detail of each record of a list": Shape(
         {
@@ -876,7 +914,68 @@ SHAPES: dict[str, Shape] = {
                 "skip_statuses": [404],
             },
         },
-        new=True,
+    ),
+    "an export, its files": Shape(
+        {
+            "path": "/export",
+            "method": "POST",
+            "body": {"what": "things"},
+            "format": "ndjson",
+            "pagination": {"kind": "single"},
+            "export": {
+                "status_path": "/export/{job}",
+                "done": ["ready"],
+                "failed": ["failed"],
+                "file_field": "files[].url",
+                "total_field": "rows",
+            },
+            "incremental": {"parameter": "since", "field": "at", "send_in": "body"},
+        },
+    ),
+    "an export, its pages": Shape(
+        {
+            "path": "/export",
+            "method": "POST",
+            "body": {"what": "things"},
+            "format": "csv",
+            "pagination": {"kind": "next_header", "header": "Locator", "cursor_parameter": "locator"},
+            "export": {
+                "status_path": "/export/{job}",
+                "done": ["ready"],
+                "failed": ["failed"],
+                "result_path": "/export/{job}/results",
+            },
+            "completeness": {"total_header": "Rows"},
+            "incremental": {"parameter": "since", "field": "at", "send_in": "body"},
+        },
+    ),
+    "windows of five hours": Shape(
+        {
+            "path": "/window",
+            "records": "rows",
+            "pagination": {"kind": "cursor", "size": SIZE},
+            "incremental": {
+                "parameter": "from",
+                "until_parameter": "to",
+                "field": "at",
+                "start": "2025-12-31T20:00:00Z",
+                "window_s": 5 * 3600,
+            },
+        },
+    ),
+    "a cap of six records": Shape(
+        {
+            "path": "/capped",
+            "records": "rows",
+            "pagination": {"kind": "cursor", "size": SIZE},
+            "incremental": {
+                "parameter": "from",
+                "until_parameter": "to",
+                "field": "at",
+                "start": "2025-12-31T20:00:00Z",
+            },
+            "cap": {"most": 6},
+        },
     ),
     "several arrays in a page, Plaid": Shape(
         {
@@ -895,7 +994,6 @@ SHAPES: dict[str, Shape] = {
             "delta": {"token_field": "next_cursor", "parameter": "cursor", "send_in": "body"},
             "tombstone": {"records": "removed"},
         },
-        new=True,
         deletes=True,
     ),
     "records that are arrays": Shape(

@@ -45,8 +45,13 @@ class Came:
         assert isinstance(frame, pl.DataFrame)
         marks = frame["_deleted"] if "_deleted" in frame.columns else [False] * frame.height
         for raw, gone in zip(frame["record"], marks, strict=True):
+            if raw is None:
+                continue
             record = json.loads(raw)
             self.records.append(record)
+            if not isinstance(record, dict) or not str(record.get("id", "")).isdigit():
+                # Of a description that is slightly off.
+                continue
             (self.deleted.add if gone else self.deleted.discard)(int(record["id"]))
         self.position, self.shown = batch.position, batch.shown
         self.warnings += batch.remarks
@@ -149,7 +154,7 @@ def test_a_kill_after_any_batch_loses_nothing_and_brings_nothing_twice(name: str
                 if shape.new or not (came.position or {})["done"]:
                     came = read(reading, came)
                 held(shape, api, came)
-                if not shape.again and (shape.new or not more):
+                if shape.new or not more:
                     counted = Counter(json.dumps(record, sort_keys=True) for record in came.records)
                     assert max(counted.values()) == 1, counted.most_common(1)
                 assert not more or len(came.records) > before
@@ -164,6 +169,9 @@ def wrong(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
         if path[-1] in ("first", "start") and pagination["kind"] in ("keyset", "cursor"):
             # Another beginning is another question, and the answer to that is whole.
+            continue
+        if path == ("cap", "most"):
+            # A cap that is really smaller than described cuts in silence: nothing that comes shows it.
             continue
         for done, new in _changed(path, value, right):
             yield f"{'.'.join(path)} {done}", _with(right, path, new)
@@ -194,9 +202,8 @@ def lie(name: str, described: Mapping[str, Any], count: int) -> str:
                 read(reading, came)
             except HeadworksError:
                 return ""
-            lost = set(api.rows) - {
-                int(one["id"]) for one in came.records if str(one.get("id", "")).isdigit()
-            }
+            ids = (one.get("id", "") for one in came.records if isinstance(one, dict))
+            lost = set(api.rows) - {int(one) for one in ids if str(one).isdigit()}
             if lost and came.shown is not False:
                 return f"{turn}: {len(lost)} of {len(api.rows)} lost, shown={came.shown}, {came.warnings}"
             for number in (301, 302, 303):

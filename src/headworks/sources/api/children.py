@@ -139,6 +139,8 @@ class FamilyReading:
                     base_url=self._api.settings.base_url,
                     **self._bounds,
                 )
+                # A parent that is as it was has children that may not be.
+                standing = replace(standing, held=None)
                 parents = Reading(self._api, self._of, standing, self._now, self._unlanded)
                 async with aclosing(parents.pages(self.session)) as pages:
                     async for page in pages:
@@ -234,7 +236,9 @@ class FamilyReading:
             self._now,
             base_url=self._api.settings.base_url,
         )
-        standing = replace(standing, known=tuple(sorted(self._family.known.union(standing.known))))
+        # What each child has landed is not kept from run to run: there may be very many of them.
+        known = tuple(sorted(self._family.known.union(standing.known)))
+        standing = replace(standing, known=known, held=None)
         prefix = prefix_of(dict(zip(each.add, raws[len(each.fields) :], strict=True)))
         return Reading(self._api, resource, standing, self._now, self._unlanded, prefix)
 

@@ -191,7 +191,11 @@ class Session:
         """Ask with credentials; where they are refused, renew them once and ask again."""
         version = self._signer.version
         reply = await self._deadlined(lambda: self._followed(request))
-        if reply.status == httpx.codes.UNAUTHORIZED and await self._signer.renew(max(version, 1)):
+        if (
+            reply.status == httpx.codes.UNAUTHORIZED
+            and not request.bare
+            and await self._signer.renew(max(version, 1))
+        ):
             reply = await self._deadlined(lambda: self._followed(request))
         problem = judge(reply, request, rules)
         if problem is None:
@@ -204,13 +208,14 @@ class Session:
         """Send a request, following redirects on the API's own origin alone."""
         method, url, content = request.method, request.url, request.content
         for _ in range(_MOST_REDIRECTS + 1):
-            headers = {**dict(request.headers), **await self._signer.headers()}
-            reply = await self._sent(method, url, headers, content, self._signer.custom)
+            own = {} if request.bare else await self._signer.headers()
+            auth = None if request.bare else self._signer.custom
+            reply = await self._sent(method, url, {**dict(request.headers), **own}, content, auth)
             location = reply.headers.get("location")
             if reply.status not in _REDIRECTS or not location:
                 return reply
             url = joined(url, location)
-            if origin(url) != self._origin:
+            if origin(url) != (origin(request.url) if request.bare else self._origin):
                 raise AddressRefused(
                     f"The API answered {reply.status} and points to another host, port or scheme: "
                     f"{'://'.join(map(str, origin(url)[:2]))}. Our credentials do not go there.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -40,6 +41,7 @@ UNENDED = (
     "Its last line has no end, so the file may have been cut short: this reading is not shown to be complete."
 )
 
+_OTHERS = re.compile(r"[,;|\t]")
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.encode
 _FIELD_LIMIT = 16 * 1024 * 1024
@@ -208,6 +210,13 @@ class Format:
             raise PageUnreadable(f"A page of CSV cannot be read, or is cut short: {problem}.") from problem
         if names is None:
             raise PageUnreadable("A page should be CSV, and has not even a header.")
+        if (len(names) == 1 and _OTHERS.search(names[0])) or (
+            len(records) > 2 and len(faults) == len(records)
+        ):
+            raise PageUnreadable(
+                f"No row of a page of CSV fits its header {names!r}.",
+                do="correct delimiter or columns of the resource.",
+            )
         if not ended and faults and len(records) - 1 in faults:
             raise PageUnreadable(f"A page of CSV is cut short: its last line is {row!r}.")
         return Body(records, {}, faults, doubt="" if ended else UNENDED)

@@ -1,7 +1,8 @@
 """Remembers which records came already, so that what a scan gives twice is landed once.
 
-Two memories: digests of a few records that the next request is expected to give again (an overlap, the ties of a
-watermark), kept in the position; and, where records have a key, the last version of the latest keys of this reading.
+Three memories: digests of a few records that the next request is expected to give again (an overlap, the ties of a
+watermark), kept in the position; where records have a key, the last version of the latest keys of this reading; and the
+last version of each key, kept in the position, where all comes again with every run or with a scan that is begun again.
 A record is left out only when the version of its key that came last has the very same bytes.
 
 What belongs here: that. What does not: which records to expect.
@@ -10,7 +11,7 @@ What belongs here: that. What does not: which records to expect.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import repeat
@@ -22,8 +23,11 @@ MOST_KEYS = 100_000
 _MOST_SCANS = 2**24
 """More scans than one reading makes, whatever windows it has to split: two of one number would be one."""
 
-MOST_EXPECTED = 1_000
-"""Digests that are kept in a position; more would make checkpoints large, and cost only that rows come twice."""
+MOST_EXPECTED = 20_000
+"""Digests that are kept in a position, 400 kB; more make checkpoints large, and cost only that rows come twice."""
+
+MOST_HELD = 10_000
+"""Records whose last version is kept by key from run to run, 400 kB: a hundredth of the time of a long reading."""
 
 Key = bytes | None
 """A record's key as raw JSON, its parts separated by commas; None where it is null or absent, and so is no key."""
@@ -43,9 +47,17 @@ class Recognised:
 
 
 class Memory:
-    """What one reading remembers."""
+    """What one reading remembers.
 
-    def __init__(self, expected: Iterable[str]) -> None:
+    ``held`` has the digest of the version that landed last, by the digest of its key, where such are kept from run to
+    run; ``met`` names those that this pass has met already.
+    """
+
+    def __init__(
+        self, expected: Iterable[str], held: Mapping[str, str] | None = None, met: Iterable[str] = ()
+    ) -> None:
+        self._held = None if held is None else dict(held)
+        self._met = set(met)
         self._expected = Counter(expected)
         self._before: Counter[bytes] = Counter()
         # Plain bytes and numbers, which the garbage collector does not walk through: there are very many.
@@ -65,6 +77,36 @@ class Memory:
         for key in filter(None, keys or ()):
             self._latest.pop(key, None)
             self._older.pop(key, None)
+            self.release(key)
+
+    def release(self, key: Key) -> None:
+        """Forget which version of a key landed last: it did not land."""
+        if self._held and key is not None:
+            self._held.pop(digest(key), None)
+
+    def held(self) -> tuple[dict[str, str], tuple[str, ...]] | None:
+        """Return which versions landed last, and which keys this pass has met, None where they are not kept.
+
+        Both are copies: a position is that after its page, and the next pages are recognised meanwhile.
+        """
+        return None if self._held is None else (dict(self._held), tuple(self._met))
+
+    def held_now(self) -> dict[str, str] | None:
+        """Return which versions of the keys landed last that this pass has met: the others are gone."""
+        return (
+            None if self._held is None else {key: self._held[key] for key in self._met if key in self._held}
+        )
+
+    def _is_held(self, key: bytes, record: bytes) -> bool:
+        """Tell whether a record is the version of its key that landed last, and hold it."""
+        assert self._held is not None, "asked where versions are held"
+        short, version = digest(key), digest(record)
+        known = self._held.get(short) == version
+        self._held[short] = version
+        self._met.add(short)
+        if len(self._met) > MOST_HELD:
+            self._held = None
+        return known
 
     def expect_page(self, records: Sequence[bytes]) -> None:
         """Expect the next page to begin with some of these records."""
@@ -91,6 +133,8 @@ class Memory:
             known = again or (bool(self._expected) and self._is_expected(record))
             if again:
                 self._before[record] -= 1
+            if key is not None and self._held is not None:
+                known = self._is_held(key, record) or known
             if key is not None:
                 version = self._version(record)
                 found = self._latest.get(key, self._older.get(key))
@@ -105,7 +149,7 @@ class Memory:
 
     def _all_new(self, records: Sequence[bytes], keys: Sequence[Key]) -> bool:
         """Remember a page at once where each record has a key that did not come before, as most pages' have."""
-        if self._expected or self._before or None in keys:
+        if self._expected or self._before or self._held is not None or None in keys:
             return False
         if not (self._latest.keys().isdisjoint(keys) and self._older.keys().isdisjoint(keys)):
             return False

@@ -84,6 +84,20 @@ def followed(value: Any, steps: Sequence[str]) -> Any:
     return value
 
 
+def find_all(value: Any, path: str) -> list[Any]:
+    """Return all that is at a path of a decoded value, which may lead through each element of an array."""
+    found = [value]
+    for step in parts(path):
+        if step == EACH:
+            found = [inner for one in found if isinstance(one, list) for inner in one]
+        elif step == EACH_VALUE:
+            found = [inner for one in found if isinstance(one, Mapping) for inner in one.values()]
+        else:
+            below = (followed(one, (step,)) for one in found)
+            found = [one for one in below if one is not MISSING and one is not None]
+    return found
+
+
 def placed(value: Any, path: str, new: Any) -> Any:
     """Return a copy of a decoded value with ``new`` at a path; objects on the way are made where there are none.
 

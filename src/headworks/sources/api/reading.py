@@ -29,6 +29,7 @@ from headworks.errors import (
 from headworks.sources.api.addresses import joined
 from headworks.sources.api.ahead import Ahead
 from headworks.sources.api.client import ApiClient, Session
+from headworks.sources.api.exports import awaited, submitted
 from headworks.sources.api.failing import failure_of
 from headworks.sources.api.fields import RecordFields
 from headworks.sources.api.formats import Format
@@ -38,12 +39,13 @@ from headworks.sources.api.memory import Memory, Recognised
 from headworks.sources.api.noticing import Described, probably
 from headworks.sources.api.paginate import Ask, Page, Paginator, Single, Step
 from headworks.sources.api.paginate.base import as_text, put, together
+from headworks.sources.api.paginate.links import Files
 from headworks.sources.api.paginate.tokens import is_end
 from headworks.sources.api.paths import find
 from headworks.sources.api.records import Body, Envelope, outline
 from headworks.sources.api.request import Composer, Request, conditional_headers
-from headworks.sources.api.resource import Resource
-from headworks.sources.api.standing import Span, Standing
+from headworks.sources.api.resource import Export, Resource
+from headworks.sources.api.standing import Span, Standing, all_comes_again
 from headworks.sources.api.unlanded import Unlanded
 from headworks.sources.api.values import Values
 from headworks.sources.api.verdict import End, Verdict, judge_end
@@ -101,6 +103,7 @@ class Landed:
     expected: int | None = None
     refused: tuple[tuple[str, bytes], ...] = ()
     problem: HeadworksError | None = None
+    flush: bool = False
 
 
 class Reading:
@@ -139,10 +142,11 @@ class Reading:
         )
         spec = resource.incremental
         self._format = Format(resource, self._envelope, prefix)
-        self._unended = ""
+        self._unended, self._blind = "", False
+        self._job_total: int | None = None
         self._values = Values(spec) if spec else None
         self._watermark = Watermark(spec, standing.mark, standing.high, now) if spec else None
-        self._memory = Memory(standing.expected)
+        self._memory = Memory(standing.expected, standing.held, standing.met)
         self._verdict = Verdict()
         self._described = Described(resource, standing.known)
         self._remark = standing.remark
@@ -168,9 +172,14 @@ class Reading:
                 async for landed in pages:
                     yield landed
             return
-        self.session, restarts = session, 0
+        self.session, restarts, resource = session, 0, self._resource
         while not self._standing.done:
             try:
+                self._cut_window()
+                if resource.export is not None:
+                    if self._standing.job is None:
+                        yield await self._submit(resource.export)
+                    await self._result(resource.export)
                 async with aclosing(self._scan()) as scan:
                     async for landed in scan:
                         assert isinstance(landed.standing, Standing), "a scan's own"
@@ -188,10 +197,36 @@ class Reading:
                         where=problem.where,
                         do="ask for larger pages or smaller windows, so that a scan ends before it expires.",
                     ) from problem
-                self._standing = self._standing.restarted()
+                self._standing = replace(self._standing.restarted(), job=None)
                 self._memory.begin_scan()
             except WindowTooLarge as problem:
                 self._standing = self._split(problem)
+
+    def _cut_window(self) -> None:
+        """Cut the first span down to the longest one that the API takes, before it is begun."""
+        spec, standing = self._resource.incremental, self._standing
+        if spec is not None and spec.window_s is not None and standing.state is None:
+            self._standing = replace(
+                standing, spans=(*standing.spans[0].cut(spec.window_s), *standing.spans[1:])
+            )
+
+    async def _submit(self, export: Export) -> Landed:
+        """Submit the job, and return a page of nothing that has its id committed."""
+        asks = together(*self._bounds(self._standing.spans[0]))
+        job, shown = await submitted(self.session, self._api, self._resource, export, asks)
+        self._standing = replace(self._standing.restarted(), job=job)
+        return Landed([], None, 0, self._number, shown, self._standing, flush=True)
+
+    async def _result(self, export: Export) -> None:
+        """Wait until the job is done, and read its result from where an earlier run stopped."""
+        result = await awaited(self.session, self._api, self._resource, export, str(self._standing.job))
+        self._compose, self._job_total = result.compose, result.total
+        if result.urls is None:
+            return
+        self._paginator = Files(urls=result.urls)
+        at_file = (self._standing.state or self._paginator.begin()).get("file")
+        if not isinstance(at_file, int) or at_file >= max(1, len(result.urls)):
+            raise ScanExpired("The export has other files than before.", where=self._resource.path)
 
     async def _scan(self) -> AsyncGenerator[Landed, None]:
         """Yield the pages of the first span until it has ended, or has to be scanned once more."""
@@ -385,19 +420,28 @@ class Reading:
             fetched.body.fields,
             fetched.headers,
             last=self._fields.last(records),
-            total=self._fields.total(fetched.body.fields, fetched.headers),
+            total=self._announced(fetched),
             url=turn.request.url,
             missing=fetched.missing,
             known=self._described.known,
             outline=fetched.outline,
         )
 
+    def _announced(self, fetched: Fetched) -> int | None:
+        """Return the number of records that a page announces, or the export that it is of."""
+        if self._job_total is not None:
+            return self._job_total
+        return self._fields.total(fetched.body.fields, fetched.headers)
+
     def _recognise(self, fetched: Fetched) -> Recognised:
         records, faults = fetched.body.records, fetched.body.faults
-        known = self._memory.recognise(records, self._fields.keys(records))
+        keys = self._fields.keys(records)
+        known = self._memory.recognise(records, keys)
         for place in faults:
             if known.landing[place] and self._memory.recognise_refused(records[place]):
                 known.landing[place] = False
+            if keys is not None:
+                self._memory.release(keys[place])
         return known
 
     def _located(self, turn: _Turn, page: Page) -> Step:
@@ -419,7 +463,7 @@ class Reading:
         turn.guard.got(records)
         if self._watermark is not None:
             self._watermark.see(self._fields.cursors(records), records)
-        total = self._fields.total(fetched.body.fields, fetched.headers)
+        total = self._announced(fetched)
         self._verdict.see(records, known.fresh, total, step.remark)
         if before.state is None and before.pages == 0:
             self._validators = {
@@ -431,7 +475,7 @@ class Reading:
                 where=turn.request.shown,
                 do="raise most_pages of the resource, if it really is so long.",
             )
-        following = self._following(turn, fetched)
+        following, held = self._following(turn, fetched), self._memory.held()
         goes_back = step.state is not None and self._paginator.rewind(step.state) is not step.state
         return replace(
             before,
@@ -444,6 +488,8 @@ class Reading:
             anchors=tuple(turn.guard.anchors),
             known=tuple(sorted(self._described.known)),
             following=before.following if following is None else following,
+            held=held[0] if held else None,
+            met=held[1] if held else (),
         )
 
     def _following(self, turn: _Turn, fetched: Fetched) -> str | int | None:
@@ -530,6 +576,8 @@ class Reading:
         unseen = [path for path in self._format.arrays() if f"array {path}" not in self._described.known]
         total = self._verdict.total
         cut = self._unended if total is None or standing.count < total else ""
+        if self._blind and standing.count == 0 and _RECORDS not in self._described.known:
+            unseen.append(self._resource.records)
         if not unseen:
             return cut
         named = ", ".join(unseen)
@@ -565,6 +613,9 @@ class Reading:
         self._verdict = Verdict()
         if len(standing.spans) > 1:
             return standing.at_next_span()
+        standing = replace(
+            standing, held=self._memory.held_now() if all_comes_again(self._resource) else None
+        )
         if self._resource.conditional:
             standing = replace(standing, validators=self._validators)
         if self._watermark is None:
@@ -652,6 +703,8 @@ class Reading:
         An empty page is one that says so twice, and has what leads on or is the first.
         """
         around = outline(text)
+        if body.absent and not _counts_none(around):
+            self._blind = True
         may_be_absent = self._resource.records_may_be_absent or _RECORDS in self._described.known
         if body.absent and not may_be_absent and not _counts_none(around):
             raise PageUnreadable(
@@ -689,6 +742,9 @@ class Reading:
         Where both have the same parameter, as where a page's end is the next one's beginning, the page's counts.
         """
         delta, token = self._resource.delta, self._standing.token
+        if self._resource.export is not None:
+            # What is new was said when the job was submitted.
+            return ask
         if delta is None or token is None:
             return ask if ask.alone and ask.url is None else together(*self._bounds(span), ask)
         if delta.parameter is None:

@@ -6,6 +6,7 @@ does not: sending, credentials.
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,7 +31,10 @@ _SELDOM_BY_CHANCE = 8
 
 @dataclass(frozen=True)
 class Request:
-    """One request without credentials. ``shown`` is its path and query as they may be told to anybody."""
+    """One request without credentials. ``shown`` is its path and query as they may be shown to anybody.
+
+    ``bare``: it goes to another host than the API's, and credentials and headers of the API stay here.
+    """
 
     method: str
     url: str
@@ -39,13 +43,14 @@ class Request:
     shown: str = field(default="", compare=False)
     may_be_missing: bool = field(default=False, compare=False)
     once: bool = field(default=False, compare=False)
+    bare: bool = False
 
 
 class Composer:
     """Makes the requests for one resource of one API."""
 
-    def __init__(self, settings: ApiSettings, resource: Resource) -> None:
-        self._settings, self._resource = settings, resource
+    def __init__(self, settings: ApiSettings, resource: Resource, hosts: tuple[str, ...] = ()) -> None:
+        self._settings, self._resource, self._hosts = settings, resource, hosts
         self._origin = origin(settings.base_url)
         base = urlsplit(settings.base_url)
         self._site = f"{base.scheme}://{base.netloc}"
@@ -61,6 +66,9 @@ class Composer:
 
     def compose(self, ask: Ask) -> Request:
         """Return the request for a page; raises `AddressRefused` where it would leave the API's own origin."""
+        if ask.url is not None and self._hosts and self._is_elsewhere(ask.url):
+            # The query of such an address is a signature: it is shown to nobody.
+            return Request("GET", ask.url, shown=urlsplit(ask.url).path, bare=True)
         headers = {**self._headers, **ask.headers}
         method = ask.method or self._resource.method
         content = self._content(ask, method)
@@ -79,6 +87,13 @@ class Composer:
             may_be_missing=ask.may_be_missing,
             once=ask.once,
         )
+
+    def _is_elsewhere(self, url: str) -> bool:
+        """Tell whether an address is at one of the other hosts that files may be at, and as safe as the API's own."""
+        scheme, host, _ = origin(url)
+        if origin(url) == self._origin or host == self._origin[1] or scheme not in ("https", self._origin[0]):
+            return False
+        return any(fnmatch.fnmatchcase(host, one.lower()) for one in self._hosts)
 
     def _shown(self, url: str, *, given: bool) -> str:
         """Return a URL's path and query as they may be shown; only an address that the API gave can hold a secret."""

@@ -63,6 +63,11 @@ class Incremental(Settings):
     until_parameter: str | None = Field(
         default=None, description="Parameter with the end of what is read; it makes windows possible."
     )
+    window_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="The longest time that one query may span, in seconds: longer ones are read window by window.",
+    )
     until_inclusive: bool = Field(
         default=False, description="The API gives records with the end's own value too."
     )
@@ -80,6 +85,10 @@ class Incremental(Settings):
             raise ValueError("field and parameter must both be moments, or both be numbers or texts")
         if not self.is_moment and (self.lookback_s or self.until_parameter):
             raise ValueError("a lookback and an end need a cursor of moments")
+        if self.window_s is not None and (self.until_parameter is None or self.start is None):
+            raise ValueError(
+                "window_s needs an until_parameter, and a start for the first window to begin with"
+            )
         if "own" in (self.format, self.parameter_format):
             datetime.now(UTC).strftime(self.pattern)
         return self
@@ -156,6 +165,51 @@ class Delta(Settings):
         return self
 
 
+class Export(Settings):
+    """Records are asked for as a job: the resource's own request submits it, and its result is got when it is done."""
+
+    job_field: FieldPath = Field(
+        default="id", description="Path of the job's id in the answer to the submission."
+    )
+    status_path: str = Field(description="Path that tells how the job is doing, such as /jobs/{job}.")
+    state_field: FieldPath = Field(default="state", description="Path of the job's state in that answer.")
+    done: tuple[str | bool | int, ...] = Field(min_length=1, description="States that mean that it is done.")
+    failed: tuple[str | bool | int, ...] = Field(
+        default=(), description="States that mean that it failed or expired; it is then submitted again."
+    )
+    result_path: str | None = Field(
+        default=None,
+        description="Path of the result, such as /jobs/{job}/results; it is paged as pagination says.",
+    )
+    file_field: RecordsPath | None = Field(
+        default=None,
+        description="Path of the result's address, or of several, in the answer about the state.",
+    )
+    file_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Other hosts that files may be at, such as *.amazonaws.com; no credentials are sent there.",
+    )
+    total_field: FieldPath | None = Field(
+        default=None, description="Path of the number of records in the answer about the state."
+    )
+    poll_s: float = Field(default=10.0, gt=0, description="How often the state is asked for, in seconds.")
+    longest_s: float = Field(
+        default=3600.0,
+        gt=0,
+        description="How long one run waits for the job, in seconds; the next one waits for the same job.",
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Export:
+        if (self.result_path is None) == (self.file_field is None):
+            raise ValueError("an export has either a result_path or a file_field")
+        if "{job}" not in self.status_path or "{job}" not in (self.result_path or "{job}"):
+            raise ValueError("status_path and result_path need {job} where the job's id goes")
+        if set(self.done) & set(self.failed):
+            raise ValueError("a state cannot mean both that the job is done and that it failed")
+        return self
+
+
 class Completeness(Settings):
     """What the API announces, for telling whether all of it came."""
 
@@ -217,6 +271,9 @@ class Listing(Settings):
     incremental: Incremental | None = Field(
         default=None, description="How the API is asked for what is new; none: every reading reads all."
     )
+    export: Export | None = Field(
+        default=None, description="Records are the result of a job that is submitted, waited for and got."
+    )
     delta: Delta | None = Field(
         default=None, description="A token that is kept from run to run, for what has changed since."
     )
@@ -270,6 +327,13 @@ class Listing(Settings):
             )
         self._check_texts()
         self._check_format()
+        if self.export is not None:
+            if self.delta is not None or self.conditional or self.cap is not None:
+                raise ValueError("an export goes with neither delta nor conditional nor cap")
+            if self.export.file_field is not None and self.pagination.kind != "single":
+                raise ValueError(
+                    "the files of an export are each read as a whole: use pagination of kind single"
+                )
         if self.cap and not (self.incremental and self.incremental.until_parameter):
             raise ValueError("a cap needs incremental with an until_parameter, or no window can be split")
         return self
@@ -349,6 +413,8 @@ class Resource(Listing):
             raise ValueError(
                 "what is new is asked for among the parents: move incremental or delta to each.of"
             )
+        if self.export is not None or self.each.of.export is not None:
+            raise ValueError("an export has no parents and is none: describe it by itself")
         texts = json.dumps([self.path, self.parameters, self.body], ensure_ascii=False)
         for name in self.each.fields:
             if "{" + name + "}" not in texts:

@@ -144,7 +144,9 @@ class ApiSource:
                     chunk.add(landed)
                     unlanded.gathered()
                 done = landed is None or landed.standing.done
-                if chunk.pages and (done or self._is_enough(chunk, since)):
+                if chunk.pages and (
+                    done or (landed is not None and landed.flush) or self._is_enough(chunk, since)
+                ):
                     spent = reading.session.traffic
                     chunk.requests, chunk.retries = spent.requests - traffic[0], spent.retries - traffic[1]
                     traffic = (spent.requests, spent.retries)

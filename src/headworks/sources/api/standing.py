@@ -15,7 +15,7 @@ from headworks.names import Window
 from headworks.sources.api.memory import digest
 from headworks.sources.api.paginate import Paginator, State
 from headworks.sources.api.resource import Resource
-from headworks.sources.api.values import Value, kept, moment_us, restored
+from headworks.sources.api.values import SECOND, Value, Values, kept, moment_us, restored
 from headworks.sources.base import Position
 
 _VERSION = 2
@@ -27,6 +27,15 @@ class Span:
 
     since: Value | None = None
     until_us: int | None = None
+
+    def cut(self, window_s: float | None) -> tuple[Span, ...]:
+        """Return it as the first part of so many seconds and the rest, or as it is."""
+        if window_s is None or not isinstance(self.since, int) or self.until_us is None:
+            return (self,)
+        end = self.since + round(window_s * SECOND)
+        if end >= self.until_us:
+            return (self,)
+        return Span(self.since, end), Span(end, self.until_us)
 
     def halves(self) -> tuple[Span, Span] | None:
         """Return it as two, or None where it cannot be divided any more."""
@@ -48,6 +57,9 @@ class Standing:
     that of an earlier pass with which this one asks for what has changed since, ``following`` that for the next one;
     ``lapsed``: the API no longer knew the token, and this pass reads all. ``doubted``: a scan of this pass was not
     shown to be complete.
+
+    ``job`` is the id of the export whose result is read. ``held`` has digests of the versions that landed last by those
+    of their keys, where all comes again; ``met`` are the keys that this pass has met.
     """
 
     spans: tuple[Span, ...] = (Span(),)
@@ -68,6 +80,9 @@ class Standing:
     following: str | int | None = None
     lapsed: bool = False
     doubted: bool = False
+    job: str | None = None
+    held: Mapping[str, str] | None = None
+    met: tuple[str, ...] = ()
 
     def to_position(self) -> Position:
         """Return it as JSON."""
@@ -79,9 +94,13 @@ class Standing:
             position["validators"] = dict(self.validators)
         if self.known:
             position["known"] = list(self.known)
-        for name in ("token", "following"):
+        for name in ("token", "following", "job"):
             if getattr(self, name) is not None:
                 position[name] = getattr(self, name)
+        if self.held is not None:
+            position["held"] = dict(self.held)
+            if not self.done:
+                position["met"] = sorted(self.met)
         for name in ("lapsed", "doubted"):
             if getattr(self, name):
                 position[name] = True
@@ -107,11 +126,12 @@ class Standing:
             known=self.known,
             described=self.described,
             token=self.token,
+            held=self.held,
         )
 
     def at_next_span(self) -> Standing:
         """Return it at the beginning of the next scan."""
-        return replace(self.restarted(), spans=self.spans[1:])
+        return replace(self.restarted(), spans=self.spans[1:], job=None)
 
     def restarted(self) -> Standing:
         """Return it at the beginning of its scan."""
@@ -139,7 +159,8 @@ def begin(
     was cut short is begun again from its beginning.
     """
     described = described_as(resource, base_url)
-    first = Standing(spans=(_span(resource, None, now, window, until),), described=described)
+    empty: dict[str, str] | None = {} if comes_again(resource) else None
+    first = Standing(spans=(_span(resource, None, now, window, until),), described=described, held=empty)
     if position is None or position.get("v") != _VERSION:
         return first
     asked, paged = position.get("described") or described
@@ -158,6 +179,7 @@ def begin(
         return replace(
             first,
             token=token,
+            held=position.get("held", {}) if all_comes_again(resource) else empty,
             spans=(_span(resource, mark, now, window, until),),
             mark=mark,
             expected=expected,
@@ -175,6 +197,9 @@ def begin(
         token=token,
         lapsed=bool(position.get("lapsed")),
         doubted=bool(position.get("doubted")),
+        job=position.get("job") if resource.export is not None else None,
+        held=position.get("held") if empty is not None else None,
+        met=tuple(position.get("met", ())),
     )
     if paged != described[1]:
         return replace(
@@ -208,19 +233,40 @@ def _resumed(standing: Standing, position: Position, paginator: Paginator) -> St
     )
 
 
+def all_comes_again(resource: Resource) -> bool:
+    """Tell whether every run is given everything, so that what has not changed is to be recognised."""
+    return bool(resource.key) and resource.incremental is None and resource.delta is None
+
+
+def comes_again(resource: Resource) -> bool:
+    """Tell whether a run that resumes another one's pass may be given again what that has landed."""
+    paging = resource.pagination
+    restarts = (
+        paging.stateful or resource.cap is not None or (paging.guessable and resource.incremental is not None)
+    )
+    return all_comes_again(resource) or (bool(resource.key) and restarts)
+
+
 def described_as(resource: Resource, base_url: str) -> tuple[str, str]:
     """Return what stands for what a resource asks for, and for how its pages follow each other and where."""
     # Fields that a description leaves as they are do not count, so that one which is added changes nothing.
     asked = resource.model_dump(
         mode="json",
-        include={"path", "method", "parameters", "body", "body_format", "delta"},
+        include={"path", "method", "parameters", "body", "body_format", "delta", "export"},
         exclude_defaults=True,
     )
     incremental = resource.incremental
     if incremental is not None:
         asked["incremental"] = incremental.model_dump(
             mode="json",
-            exclude={"lookback_s", "clamp_future", "until_parameter", "until_inclusive", "inclusive"},
+            exclude={
+                "lookback_s",
+                "clamp_future",
+                "until_parameter",
+                "until_inclusive",
+                "inclusive",
+                "window_s",
+            },
             exclude_defaults=True,
         )
     paging = {
@@ -249,4 +295,7 @@ def _span(
     if window is not None:
         return Span(moment_us(window.start), moment_us(window.end))
     bounded = incremental.until_parameter is not None
+    if mark is None and (resource.cap is not None or incremental.window_s is not None):
+        # Only a span that has a beginning can be cut.
+        mark = Values(incremental).start()
     return Span(mark, moment_us(until or now) if bounded else None)

@@ -53,6 +53,17 @@ class Values:
         except (ValueError, InvalidOperation, OverflowError):
             return None
 
+    def start(self) -> Value | None:
+        """Return the value that the very first reading begins with, None where there is none or it is no moment."""
+        if self._spec.start is None or not self._spec.is_moment:
+            return None
+        for kind in (self._out, self._spec.format):
+            try:
+                return self._read(kind, self._spec.start)
+            except (ValueError, InvalidOperation, OverflowError):
+                continue
+        return None
+
     def since(self, value: Value) -> str:
         """Write the first value to read, one unit before it where the API would leave it out."""
         if isinstance(value, int):

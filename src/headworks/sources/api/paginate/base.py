@@ -228,6 +228,11 @@ class Flagged(Settings):
     def _one_flag(self) -> Self:
         if self.more_field and self.end_field:
             raise ValueError("more_field and end_field say the same: name the one that the API has")
+        own = [getattr(self, name, None) for name in _WAYS]
+        size = getattr(self, "size_parameter", None) or getattr(self, "limit_parameter", None)
+        place = getattr(self, "send_in", "query")
+        if size is not None and size in own and getattr(self, "size_in", place) == place:
+            raise ValueError(f"{size} cannot be both the page's size and what leads to the next page")
         return self
 
     @property
@@ -262,6 +267,7 @@ class Flagged(Settings):
         return f"{self.more_field or self.end_field} {SAYS_MORE}"
 
 
+_WAYS = ("page_parameter", "offset_parameter", "cursor_parameter", "key_parameter")
 SAYS_MORE = "saying that more follows"
 _NOT_SET = frozenset({"", "0", "false", "no", "n", "none", "null"})
 

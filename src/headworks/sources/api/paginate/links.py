@@ -130,8 +130,36 @@ class NextHeader(_Followed):
     def after(self, state: State, page: Page) -> Step:
         """Go on to the address or token, or end."""
         value = page.headers.get(self.header.lower(), "").strip()
+        # Some write the word, such as Salesforce.
+        value = "" if value.lower() == "null" else value
         name = f"the header {self.header}"
         seen = (name,) if self.header.lower() in page.headers else ()
         if not value:
             return self._end(state, page, seen, name)
         return self._onward(state, page, value if self.cursor_parameter else joined(page.url, value), seen)
+
+
+class Files(_Onward):
+    """Files whose addresses are known: one after the other, up to the last. The state has a file's number alone, since
+    addresses of files are signed, and soon out of date."""
+
+    kind: Literal["files"] = "files"
+    urls: tuple[str, ...] = Field(default=(), repr=False)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def begin(self) -> State:
+        """Return the first file."""
+        return {"file": 0}
+
+    def ask(self, state: State) -> Ask:
+        """Ask for a file."""
+        return Ask(url=self.urls[state["file"]], alone=True)
+
+    def after(self, state: State, page: Page) -> Step:
+        """Go on to the next file, or end."""
+        following = state["file"] + 1
+        return Step({"file": following}) if following < len(self.urls) else Step(None, "proven")
