@@ -16,6 +16,7 @@ from headworks.gold.products import ProductVersion, read_product, scan_product
 from headworks.ops.ledger import last_run
 from headworks.reports import RunReport
 from headworks.storage.store import Lake
+from headworks.storage.translating import collected
 from shop.gold import CUSTOMER_VALUE, DAILY, PRODUCT
 
 FLOW = "sales"
@@ -53,4 +54,5 @@ def read_news(lake: Lake) -> News:
 def read_sales(lake: Lake, product: ProductVersion) -> Sales:
     """Return the tables of just this publication, whatever was committed to them since."""
     tables = scan_product(lake, product)
-    return Sales(daily=tables[DAILY.name].collect(), customers=tables[CUSTOMER_VALUE.name].collect())
+    daily, customers = (collected(tables[name], f"gold.{name}") for name in (DAILY.name, CUSTOMER_VALUE.name))
+    return Sales(daily=daily, customers=customers)

@@ -106,6 +106,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     from headworks.silver.replay import closed_rejects, open_rejects
+    from headworks.storage.translating import collected
 
     lake = look_at_lake(options)
     name = _name_in(lake, options.dataset)
@@ -116,7 +117,7 @@ def _show(options: argparse.Namespace) -> int:
             ("", open_rejects(lake, name, silver)),
             (_CLOSED, closed_rejects(lake, name, silver)),
         )
-        for row in selection.of(rejects).collect().iter_rows(named=True)
+        for row in collected(selection.of(rejects), f"quarantine.{name}").iter_rows(named=True)
     ]
     rows = sorted(found, key=lambda row: row["rejected_at"], reverse=True)[: options.limit]
     if options.json:

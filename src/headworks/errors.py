@@ -10,7 +10,9 @@
     │   ├── CredentialsRefused     the other side does not accept who we are
     │   ├── SourceMissing          the table, resource or column is not there
     │   ├── LakeUnusable           the lake's location cannot be read or written, or a table in it is refused
-    │   │   └── CheckpointLost     the object with the position of a stream is gone: set the stream to one by hand
+    │   │   ├── LakeRefused        the lake's storage does not let us in: rights, or a bucket that is not there
+    │   │   └── ObjectLost         an object of the lake is gone or damaged
+    │   │       └── CheckpointLost the object with the position of a stream is gone: set the stream to one by hand
     │   ├── SchemaChanged          the columns do not fit what is there already
     │   ├── ValueRefused           a value came that its column's type cannot hold
     │   ├── TransformFailed        a transform of gold raised, or did not give what its declaration says
@@ -99,7 +101,15 @@ class LakeUnusable(StopError):
     """The lake's location cannot be read or written, or a table in it is refused."""
 
 
-class CheckpointLost(LakeUnusable):
+class LakeRefused(LakeUnusable):
+    """The lake's storage does not let us in, so what is in it is not known: no rights, or no such bucket."""
+
+
+class ObjectLost(LakeUnusable):
+    """An object of the lake is gone or damaged."""
+
+
+class CheckpointLost(ObjectLost):
     """The object that holds the position of a stream is gone; a person sets the stream to a position."""
 
 

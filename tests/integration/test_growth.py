@@ -51,6 +51,13 @@ def _older(line: str, by_ms: int) -> str:
     return line
 
 
+def copied(lake: Lake) -> None:
+    """Give every file the time of now, as a copy has it."""
+    for file in Path(lake.settings.root).rglob("*"):
+        if file.is_file():
+            os.utime(file)
+
+
 def on_disk(lake: Lake, table: str) -> int:
     return len(list((Path(lake.settings.root) / table).rglob("*.parquet")))
 
@@ -100,6 +107,26 @@ def test_what_the_log_forgot_is_removed_all_the_same(lake: Lake) -> None:
     assert cared(lake)[f"silver.{NAME}"].files_removed == 7
     assert silver(lake)[1] == (8, 8)
     assert cared(lake)[f"silver.{NAME}"].files_removed == 0
+
+
+def test_files_that_a_copied_lake_has_and_its_checkpoints_forgot_are_removed(lake: Lake) -> None:
+    """Copied, every file is young by its own time; that it was replaced long ago is in the log's entries alone."""
+    for number in range(1, 9):
+        land_items(lake, [("1", str(each), each) for each in range(1, number + 1)])
+        refine_items(lake)
+    aged(lake, timedelta(days=8))
+    DeltaTable(lake.uri("silver", NAME)).create_checkpoint()
+    copied(lake)
+    (Path(lake.uri("silver", NAME)) / "part-in-the-making.parquet").write_text("PAR1")
+    assert cared(lake)[f"silver.{NAME}"].files_removed == 7
+    assert cared(lake)[f"silver.{NAME}"].files_removed == 0, (
+        "what no entry names may be a commit in the making"
+    )
+    for number in range(9, 12):
+        land_items(lake, [("1", str(each), each) for each in range(1, number + 1)])
+        refine_items(lake)
+        assert silver(lake)[1] == (number, number)
+    assert cared(lake)[f"silver.{NAME}"].files_removed == 0, "who opened a version before may still read"
 
 
 def test_files_that_were_replaced_a_moment_ago_stay_for_those_who_read_them(lake: Lake) -> None:

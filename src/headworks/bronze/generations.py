@@ -18,7 +18,7 @@ import polars as pl
 
 from headworks.bronze.consumed import check_not_set_back, checkpoint_id
 from headworks.bronze.landing import Landing, landed_before, open_bronze, read_head
-from headworks.errors import CheckpointLost, ConcurrentRun, LakeUnusable, ReadIncomplete
+from headworks.errors import CheckpointLost, ConcurrentRun, LakeUnusable, ObjectLost, ReadIncomplete
 from headworks.names import Window, checkpoints_folder, generation_stream, window_stream
 from headworks.reports import LandingReport
 from headworks.storage.delta import Table
@@ -160,7 +160,7 @@ def newest_complete(lake: Lake, table: Table, dataset: str) -> Generation | None
 def _read_mark(lake: Lake, dataset: str, number: int, token: int) -> Json:
     try:
         return lake.get_object(_mark_path(dataset, number, token))
-    except LakeUnusable as problem:
+    except ObjectLost as problem:
         raise LakeUnusable(
             f"The end mark of full read {number} is lost, so nothing can be deleted by it: {problem.what}",
             where=f"bronze.{dataset}",
@@ -219,4 +219,4 @@ def _mark_path(dataset: str, number: int, token: int) -> str:
 
 
 def _mark(table: Table, transactions: dict[str, int]) -> None:
-    table.append(table.scan().head(0).collect(), transactions)
+    table.append(pl.DataFrame(schema=table.schema), transactions)

@@ -23,6 +23,7 @@ from headworks.sources.base import Source
 from headworks.storage.delta import Table
 from headworks.storage.exact import exactly
 from headworks.storage.store import Lake
+from headworks.storage.translating import reading
 
 
 class KeySource(Protocol):
@@ -94,7 +95,8 @@ def _missing(lake: Lake, bronze: Table, path: str, schema: pl.Schema) -> int:
         # Rows that retention took out of bronze have been seen: silver has their keys, deleted ones among them.
         known = silver.scan().select(pl.col(name).cast(dtype, strict=False) for name, dtype in schema.items())
         unseen = unseen.join(known, on=names, how="anti", nulls_equal=True)
-    return int(unseen.select(pl.len()).collect(engine="streaming").item())
+    with reading(bronze.name):
+        return int(unseen.select(pl.len()).collect(engine="streaming").item())
 
 
 def _told(missing: int) -> str:

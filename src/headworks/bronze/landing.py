@@ -19,7 +19,7 @@ import polars as pl
 
 from headworks.bronze.consumed import check_not_set_back, checkpoint_id, rows_id
 from headworks.bronze.stamping import METADATA, Metadata, conforming, stamped
-from headworks.errors import CheckpointLost, CommitUnclear, ConcurrentRun, LakeUnusable
+from headworks.errors import CheckpointLost, CommitUnclear, ConcurrentRun, LakeUnusable, ObjectLost
 from headworks.names import check_dataset, check_stream, checkpoints_folder
 from headworks.panics import panics_as_errors
 from headworks.ports import Clock, TokenMaker, random_token, system_clock
@@ -100,7 +100,7 @@ def read_head(lake: Lake, table: Table, dataset: str, stream: str) -> Head:
     path = _checkpoint_path(dataset, stream, sequence, token)
     try:
         content = lake.get_object(path)
-    except LakeUnusable as problem:
+    except ObjectLost as problem:
         raise CheckpointLost(
             f"The position of stream {stream} after sequence {sequence} is lost, its rows are there: {problem.what}",
             where=path,

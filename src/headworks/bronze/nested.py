@@ -26,6 +26,7 @@ from headworks.sources.base import REFUSAL, REFUSED, Batch, Position
 from headworks.sources.repeated import REPEATED, conflicting, outermost
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
+from headworks.storage.translating import collected
 
 _BATCH_ELEMENTS = 50_000
 
@@ -84,11 +85,11 @@ class Elements:
         """
         batches = self.bronze.scan()
         landed = pl.col(LANDED) if LANDED in batches.collect_schema() else pl.lit(None, dtype=pl.Int64)
-        places = (
+        places = collected(
             batches.group_by("_stream", "_sequence")
             .agg(landed.min().alias("landed"), pl.col("_ingested_at").min())
-            .sort("landed", "_ingested_at", "_stream", "_sequence", nulls_last=False)
-            .collect()
+            .sort("landed", "_ingested_at", "_stream", "_sequence", nulls_last=False),
+            self.bronze.name,
         )
         for stream, sequence in places.select("_stream", "_sequence").iter_rows():
             if sequence > taken.get(stream, 0):
@@ -110,7 +111,7 @@ class Elements:
         if not self.bronze.transaction(AGED):
             return ()
         before: dict[str, int] = (position or {}).get("streams", {})
-        batches = self.bronze.scan().select("_stream", "_sequence").unique().collect()
+        batches = collected(self.bronze.scan().select("_stream", "_sequence").unique(), self.bronze.name)
         there = dict(batches.group_by("_stream").agg(pl.col("_sequence").min()).iter_rows())
         if all(first <= before.get(stream, 0) + 1 for stream, first in there.items()):
             return ()
@@ -135,7 +136,7 @@ class Elements:
         rows = self.bronze.scan().filter((pl.col("_stream") == stream) & (pl.col("_sequence") == sequence))
         if REFUSED in rows.collect_schema():
             rows = rows.filter(pl.col(REFUSED).is_null())
-        for text, parent in _parents(rows.sort("_row").collect()):
+        for text, parent in _parents(collected(rows.sort("_row"), self.bronze.name)):
             given = {
                 name: parent.get(source, msgspec.Raw(b"null")) for name, source in self.nested.given.items()
             }

@@ -15,7 +15,7 @@ from typing import Literal
 import polars as pl
 
 from headworks.storage.store import Lake
-from headworks.storage.translating import refused_when_stale
+from headworks.storage.translating import collected, refused_when_stale
 
 ORIGIN = ("_stream", "_sequence", "_row")
 RESOLUTIONS = pl.Schema(
@@ -71,7 +71,7 @@ def resolve(
         return 0
     table = lake.ensure("ops", "resolutions", RESOLUTIONS)
     there = table.scan().filter(pl.col("dataset") == dataset).select(ORIGIN)
-    fresh = (
+    open_ones = (
         rejected.lazy()
         .unique(list(ORIGIN), maintain_order=True)
         .join(there, on=list(ORIGIN), how="anti", maintain_order="left")
@@ -84,8 +84,8 @@ def resolve(
             pl.lit(resolver.moment, dtype=pl.Datetime("us", "UTC")).alias("resolved_at"),
         )
         .select(list(RESOLUTIONS))
-        .collect()
     )
+    fresh = collected(open_ones, table.name)
     if not fresh.is_empty():
         number = f"{dataset}#resolutions"
         with refused_when_stale(table.name):
@@ -99,7 +99,7 @@ def note_passed(lake: Lake, dataset: str, passed: pl.DataFrame, resolver: Resolv
     What was released is told by its origin in silver, so who was killed before this can be caught up.
     """
     silver = lake.must_open("silver", dataset).scan().select(ORIGIN)
-    released = passed.lazy().join(silver, on=list(ORIGIN), how="semi").collect()
+    released = collected(passed.lazy().join(silver, on=list(ORIGIN), how="semi"), f"silver.{dataset}")
     resolve(lake, dataset, released, "released", resolver)
     rest = passed.join(released.select(ORIGIN), on=list(ORIGIN), how="anti")
     resolve(lake, dataset, rest, "superseded", resolver)

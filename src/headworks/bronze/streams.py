@@ -73,7 +73,7 @@ def reset_stream(landing: Landing, position: Position | None = None) -> StreamSt
     put_checkpoint(landing, head.sequence + 1, token, position, form_known=form_known)
     try:
         table.append(
-            table.scan().head(0).collect(),
+            pl.DataFrame(schema=table.schema),
             {
                 landing.stream: head.sequence + 1,
                 checkpoint_id(landing.stream): token,

@@ -42,7 +42,7 @@ from headworks.storage.drift import storable, wider
 from headworks.storage.exact import exactly, fits
 from headworks.storage.rehearsal import has_changes
 from headworks.storage.store import Lake
-from headworks.storage.translating import heals, reading, storage_error
+from headworks.storage.translating import is_of_a_store, reading, storage_error
 
 _ROWS_SHOWN = 3
 
@@ -190,7 +190,7 @@ def _explained(gold: GoldTable, what: str, frames: Inputs) -> Iterator[None]:
     except HeadworksError:
         raise
     except Exception as problem:
-        if isinstance(problem, OSError | pl.exceptions.PolarsError) and heals(problem):
+        if is_of_a_store(problem):
             raise storage_error(problem, f"gold.{gold.name}") from problem
         has = "; ".join(f"{name} has {', '.join(frame.collect_schema())}" for name, frame in frames.items())
         # Polars appends the plan, which is long and says no more.

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from headworks.errors import ConcurrentRun, GateClosed, LakeUnusable, SettingsError
+from headworks.errors import ConcurrentRun, GateClosed, LakeRefused, LakeUnusable, SettingsError
 from headworks.names import check_dataset
 from headworks.ports import Clock, system_clock
 from headworks.reports import Report, TableRef
@@ -118,6 +118,8 @@ def _of_first_form(lake: Lake, table: Table) -> Iterator[dict[str, Any]]:
     for version in range(since - 1 if since else table.version, 0, -1):
         try:
             older = lake.open_products(version)
+        except LakeRefused:
+            raise
         except LakeUnusable:
             # Its history was let go.
             return

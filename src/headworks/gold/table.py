@@ -19,6 +19,7 @@ from headworks.reports import Report, TableRef
 from headworks.silver.quarantine import WRITER
 from headworks.silver.table import CHANGE, CHANGED_BY
 from headworks.storage.delta import AT, Table
+from headworks.storage.object_store import options_of_polars
 from headworks.storage.rehearsal import with_changes
 from headworks.storage.store import Lake
 from headworks.storage.translating import reading, refused_when_stale, translated
@@ -129,14 +130,14 @@ def write_staged(lake: Lake, dataset: str, candidate: str, frame: pl.DataFrame) 
             frame.write_parquet(partial)
             Path(partial).replace(uri)
         else:
-            frame.write_parquet(uri, storage_options=lake.settings.options())
+            frame.write_parquet(uri, storage_options=options_of_polars(lake.settings.options()))
 
 
 def read_staged(lake: Lake, dataset: str, candidate: str) -> pl.DataFrame:
     """Read a candidate from the staging area."""
     uri = staged_uri(lake, dataset, candidate)
     with reading(uri):
-        return pl.read_parquet(uri, storage_options=lake.drafts.settings.options())
+        return pl.read_parquet(uri, storage_options=options_of_polars(lake.drafts.settings.options()))
 
 
 def staged_uri(lake: Lake, dataset: str, candidate: str) -> str:
@@ -160,7 +161,7 @@ def commit_gold(lake: Lake, staged: Staged) -> TableRef:
         if staged.changed:
             table.overwrite(read_staged(lake, staged.dataset, staged.staging_id), transactions)
         else:
-            table.append(table.scan().head(0).collect(), transactions, retries=0)
+            table.append(pl.DataFrame(schema=table.schema), transactions, retries=0)
     return gold_reference(lake, table, staged.dataset)
 
 

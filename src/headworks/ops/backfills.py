@@ -2,7 +2,7 @@
 
 A backfill has a name, and each of its windows is read once under that name: its stream is called by it, so a window
 that was read and then cut short further down is not read again. What became of each window is kept in
-``ops.backfills``, append-only; the newest row of a window counts.
+``ops.backfills``, append-only; the newest row of a window counts, by its number and not by a machine's clock.
 
 What belongs here: planning and remembering. What does not: running a window.
 """
@@ -19,7 +19,9 @@ import polars as pl
 from headworks.errors import SettingsError
 from headworks.names import Window
 from headworks.reports import Report
+from headworks.storage.delta import Table
 from headworks.storage.store import Lake
+from headworks.storage.translating import collected
 
 Every = Literal["hour", "day", "week", "month"]
 State = Literal["planned", "done", "failed"]
@@ -33,6 +35,7 @@ SCHEMA = pl.Schema(
         "state": pl.String(),
         "message": pl.String(),
         "at": pl.Datetime("us", "UTC"),
+        "number": pl.Int64(),
     }
 )
 _LARGEST = 10_000
@@ -107,7 +110,8 @@ def plan(lake: Lake, backfill: str, flow: str, windows: tuple[Window, ...]) -> t
     table = lake.open("ops", "backfills")
     known: dict[tuple[datetime, datetime], tuple[State, str]] = {}
     if table is not None:
-        rows = table.scan().filter(pl.col("backfill") == backfill).sort("at", maintain_order=True).collect()
+        noted = _rows(table).filter(pl.col("backfill") == backfill)
+        rows = collected(noted.sort("number", "at", nulls_last=False, maintain_order=True), table.name)
         for row in rows.iter_rows(named=True):
             if row["flow"] != flow:
                 raise SettingsError(
@@ -121,6 +125,8 @@ def plan(lake: Lake, backfill: str, flow: str, windows: tuple[Window, ...]) -> t
 
 def remember(lake: Lake, backfill: str, flow: str, window: PlannedWindow, at: datetime) -> None:
     """Append what became of a window."""
+    table = lake.ensure("ops", "backfills", SCHEMA)
+    newest = collected(_rows(table).select(pl.col("number").max()), table.name).item() or 0
     row = {
         "backfill": backfill,
         "flow": flow,
@@ -129,8 +135,15 @@ def remember(lake: Lake, backfill: str, flow: str, window: PlannedWindow, at: da
         "state": window.state,
         "message": window.message[:2000],
         "at": at,
+        "number": newest + 1,
     }
-    lake.ensure("ops", "backfills", SCHEMA).append(pl.DataFrame([row], schema=SCHEMA), {})
+    table.append(pl.DataFrame([row], schema=SCHEMA), {})
+
+
+def _rows(table: Table) -> pl.LazyFrame:
+    """Return what was noted; rows from before they were numbered come first."""
+    rows = table.scan()
+    return rows if "number" in table.columns else rows.with_columns(pl.lit(None, pl.Int64).alias("number"))
 
 
 def _planned(window: Window, known: tuple[State, str] | None) -> PlannedWindow:

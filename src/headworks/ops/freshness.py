@@ -21,6 +21,7 @@ from headworks.reports import Report
 from headworks.settings import Settings
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
+from headworks.storage.translating import collected
 
 LAYERS: tuple[Layer, ...] = ("bronze", "silver", "gold")
 
@@ -131,7 +132,7 @@ def _newest_event(table: Table, column: str) -> datetime | None:
             where=table.name,
             do=f"choose one of {', '.join(table.columns)}.",
         )
-    newest = table.scan().select(pl.col(column).max()).collect().item()
+    newest = collected(table.scan().select(pl.col(column).max()), table.name).item()
     if newest is None:
         return None
     if isinstance(newest, datetime):

@@ -20,6 +20,7 @@ from headworks.ops.channels import Sends
 from headworks.ports import Clock, system_clock
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
+from headworks.storage.translating import collected
 
 SCHEMA = pl.Schema(
     {
@@ -50,13 +51,13 @@ def open_incidents(lake: Lake) -> tuple[Incident, ...]:
     if table is None:
         return ()
     # By their numbers: the clocks of two machines are never quite the same. Rows of 0.1.0 have none, and come before.
-    newest = (
+    newest = collected(
         _rows(table)
         .sort("number", "at", nulls_last=False, maintain_order=True)
         .unique("incident", keep="last", maintain_order=True)
         .filter(pl.col("state") == "open")
-        .sort("at", maintain_order=True)
-        .collect()
+        .sort("at", maintain_order=True),
+        table.name,
     )
     return tuple(
         Incident(row["incident"], row["kind"], row["title"], row["at"])
@@ -116,5 +117,5 @@ def _note(lake: Lake, alert: Alert, state: str, at: datetime) -> None:
         "at": at,
     }
     table = lake.ensure("ops", "incidents", SCHEMA)
-    row["number"] = (_rows(table).select(pl.col("number").max()).collect().item() or 0) + 1
+    row["number"] = (collected(_rows(table).select(pl.col("number").max()), table.name).item() or 0) + 1
     table.append(pl.DataFrame([row], schema=SCHEMA), {})

@@ -10,7 +10,9 @@ from pydantic import ValidationError
 
 from headworks.errors import LakeUnusable
 from headworks.reports import RunReport
+from headworks.storage.delta import Table
 from headworks.storage.store import Lake
+from headworks.storage.translating import collected
 
 RUNS = pl.Schema(
     {
@@ -39,7 +41,10 @@ CHECKS = pl.Schema(
 
 
 def record_run(lake: Lake, report: RunReport) -> None:
-    """Append a run's report and all of its checks; a second call for the same run is seen twice by readers."""
+    """Append a run's report and all of its checks; what is there already of the very report is not appended again.
+
+    A step that records is tried again where it was killed, or its commit was reported as failed.
+    """
     checks = [
         {
             "run_id": report.run_id,
@@ -49,8 +54,9 @@ def record_run(lake: Lake, report: RunReport) -> None:
         for gate in report.gates
         for check in gate.checks
     ]
-    if checks:
-        lake.ensure("ops", "checks", CHECKS).append(pl.DataFrame(checks, schema=CHECKS), {})
+    of_checks = lake.ensure("ops", "checks", CHECKS) if checks else None
+    if of_checks is not None and not _is_there(of_checks, report, "checked_at"):
+        of_checks.append(pl.DataFrame(checks, schema=CHECKS), {})
     row = {
         "run_id": report.run_id,
         "flow": report.flow,
@@ -59,7 +65,15 @@ def record_run(lake: Lake, report: RunReport) -> None:
         "finished_at": report.finished_at,
         "report": report.model_dump_json(),
     }
-    lake.ensure("ops", "runs", RUNS).append(pl.DataFrame([row], schema=RUNS), {})
+    runs = lake.ensure("ops", "runs", RUNS)
+    if not _is_there(runs, report, "finished_at"):
+        runs.append(pl.DataFrame([row], schema=RUNS), {})
+
+
+def _is_there(table: Table, report: RunReport, moment: str) -> bool:
+    """Tell whether a table has rows of a run's report of this very moment."""
+    same = (pl.col("run_id") == report.run_id) & (pl.col(moment) == report.finished_at)
+    return not collected(table.scan().filter(same).select("run_id").head(1), table.name).is_empty()
 
 
 def last_run(lake: Lake, flow: str) -> RunReport | None:
@@ -70,7 +84,8 @@ def last_run(lake: Lake, flow: str) -> RunReport | None:
     table = lake.open("ops", "runs")
     if table is None:
         return None
-    newest = table.scan().filter(pl.col("flow") == flow).sort("finished_at").tail(1).collect()
+    runs = table.scan().filter(pl.col("flow") == flow).sort("finished_at")
+    newest = collected(runs.tail(1), table.name)
     if not newest.height:
         return None
     try:

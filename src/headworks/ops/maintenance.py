@@ -213,6 +213,8 @@ class _Care:
         )
         if expired is None:
             return 0
+        if expired.kept:
+            self._left.append(f"old rows: {expired.kept} still wait for a row that they refer to")
         rows = int(table.scan().filter(expired.expression()).select(pl.len()).collect().item())
         if rows and not self._dry_run:
             try:
@@ -260,10 +262,15 @@ class _Care:
         table, settings = self._open(), self._settings
         ahead_h = (self._now - system_clock()).total_seconds() / 3600
         old_enough = table.replaced(max(0.0, settings.vacuum_after_h - max(0.0, ahead_h)))
-        needed = table.files_by_version(named) | (table.replaced(0) - old_enough)
+        replaced, live = table.replaced(0), table.files_by_version(named)
+        needed = live | (replaced - old_enough)
         young = self._now - timedelta(hours=settings.longest_run_h)
-        # What the log says was replaced long enough ago may go, whenever the store says that it was written.
-        found = [each for each in self._data_files() if each.modified_at < young or _name(each) in old_enough]
+        files = list(self._data_files())
+        # What the log says was replaced long enough ago may go, whenever the store says that it was written: in a lake
+        # that was copied every file is young. Checkpoints forget what was replaced, the log's entries say it longer.
+        unknown = {_name(each) for each in files if each.modified_at >= young} - live - replaced
+        old_enough |= table.removed_before(self._now - timedelta(hours=settings.vacuum_after_h), unknown)
+        found = [each for each in files if each.modified_at < young or _name(each) in old_enough]
         gone = [each for each in found if _name(each) not in needed]
         if not table.remembers_replaced(self._replaced_days()):
             # Until now the log forgot sooner than files may go: what it does not know may be young.

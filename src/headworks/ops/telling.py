@@ -27,6 +27,7 @@ from headworks.reports import GateReport, RunReport
 from headworks.silver.quarantine import pending_rows, rejected_rows
 from headworks.sources.api.breaking import read_breaker
 from headworks.storage.store import Lake
+from headworks.storage.translating import collected
 
 EXAMPLES = 3
 QUARANTINE_ROWS, QUARANTINE_SHARE = 100, 0.05
@@ -110,7 +111,7 @@ def _breaker(store: LakeBreakers, api: str, clock: Clock) -> Alert | str | None:
 
 
 def _count(rows: pl.LazyFrame) -> int:
-    return int(rows.select(pl.len()).collect().item())
+    return int(collected(rows.select(pl.len()), "quarantine and silver").item())
 
 
 def _warning(lake: Lake, report: RunReport, gate: GateReport) -> Alert:
@@ -140,7 +141,8 @@ def _rejected(lake: Lake, dataset: str, run_id: str) -> list[Rejected]:
     found: list[Rejected] = []
     for rows in (pending_rows(lake, dataset, silver), rejected_rows(lake, dataset, silver)):
         if rows is not None:
-            mine = rows.filter(pl.col("run_id") == run_id).sort("_sequence", "_row").head(EXAMPLES).collect()
+            some = rows.filter(pl.col("run_id") == run_id).sort("_sequence", "_row").head(EXAMPLES)
+            mine = collected(some, f"quarantine.{dataset}")
             found += [
                 Rejected(dataset, tuple(row["reasons"]), row["record"] or "")
                 for row in mine.iter_rows(named=True)

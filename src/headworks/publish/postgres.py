@@ -53,6 +53,7 @@ from headworks.sources.sql.address import describe
 from headworks.sources.sql.connect import Connection, connected
 from headworks.sources.sql.states import first_line
 from headworks.storage.store import Lake
+from headworks.storage.translating import collected
 
 _LEDGER = "_headworks_products"
 _NAME_BYTES = 63
@@ -296,7 +297,8 @@ def _known(
 
 
 def _frame(lake: Lake, product: ProductVersion, table: PublishedTable) -> pl.DataFrame:
-    return lake.must_open("gold", table.dataset, product.table(table.dataset).version).scan().collect()
+    gold = lake.must_open("gold", table.dataset, product.table(table.dataset).version)
+    return collected(gold.scan(), gold.name)
 
 
 def _refuse_frame(schema: str, table: PublishedTable, frame: pl.DataFrame) -> None:

@@ -18,6 +18,7 @@ from headworks.quality.judgements import Judgement, judgements
 from headworks.quality.limits import AnomalyLimits
 from headworks.quality.profiles import Profile
 from headworks.storage.store import Lake
+from headworks.storage.translating import collected
 
 PROFILES = pl.Schema(
     {
@@ -81,7 +82,8 @@ def baseline(
     )
     last = kept.sort("profiled_at").unique(["scope", "run_id"], keep="last", maintain_order=True)
     ended = runs.scan().filter(pl.col("status").is_in(GOOD_RUNS)).select("run_id").unique()
-    good = last.filter("gate_open").join(ended, on="run_id", how="semi", maintain_order="left").collect()
+    kept_up = last.filter("gate_open").join(ended, on="run_id", how="semi", maintain_order="left")
+    good = collected(kept_up, table.name)
     profiles = [Profile.model_validate_json(text) for text in good.get_column("profile")]
     unlabelled = [one for one in profiles if not any(j.labels(one.as_of) for j in said)]
     return Baseline(tuple(unlabelled[-limits.history :]), said)

@@ -17,7 +17,7 @@ from headworks.errors import SettingsError
 from headworks.reports import Report
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
-from headworks.storage.translating import refused_when_stale
+from headworks.storage.translating import collected, refused_when_stale
 
 JUDGEMENTS = pl.Schema(
     {
@@ -187,7 +187,7 @@ def all_judgements(lake: Lake) -> tuple[Judgement, ...]:
     table = lake.open("ops", "judgements")
     if table is None:
         return ()
-    rows = table.scan().sort("number").collect()
+    rows = collected(table.scan().sort("number"), table.name)
     return tuple(Judgement.model_validate(row) for row in rows.iter_rows(named=True))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from headworks.errors import LakeUnusable
+from headworks.errors import ObjectLost
 from headworks.names import dataset_folder
 from headworks.reports import GateReport, RefineReport, Report
 from headworks.silver.quarantine import TRY, WRITER, Try
@@ -37,7 +37,7 @@ def account_of(lake: Lake, dataset: str, silver: Table, run_id: str) -> Account 
         return None
     try:
         account = Account.model_validate(lake.get_object(_path(dataset, writer, token)))
-    except (LakeUnusable, ValidationError):
+    except (ObjectLost, ValidationError):
         return None
     return account if account.run_id == run_id else None
 

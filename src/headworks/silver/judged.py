@@ -24,9 +24,9 @@ from headworks.silver.parse import (
     tombstones,
     without_future,
 )
-from headworks.silver.quarantine import SCHEMA, rejected_rows
+from headworks.silver.quarantine import SCHEMA, WAITS, rejected_rows
 from headworks.silver.references import parents_elsewhere, split_orphans
-from headworks.silver.table import Pending, read_range
+from headworks.silver.table import Pending, read_range, rows_of_origin
 from headworks.silver.versions import compare_with, in_silver_types, latest_versions
 from headworks.silver.work import Refinement
 from headworks.sources.base import PLACE, REFUSED
@@ -137,7 +137,7 @@ def _judged_again(
     waiting = unresolved(work.lake, dataset.name, kept.filter(is_waiting)).select(_NOTED).collect()
     if waiting.is_empty():
         return nothing
-    rows = bronze.scan().join(waiting.lazy(), on=list(ORIGIN), how="semi").collect()
+    rows = rows_of_origin(bronze, waiting).collect()
     verdict = judge(parse(rows, dataset), dataset.schema, UNREADABLE, dataset.warnings)
     newest = latest_versions(in_silver_types(verdict.good.drop(UNREADABLE), silver), dataset)
     fresh = compare_with(silver, newest, dataset).fresh.select(ORIGIN)
@@ -165,6 +165,7 @@ def quarantined(work: Refinement, dataset: Dataset, judged: Judged) -> pl.DataFr
     told = rejected.with_columns(
         key_text(rejected, dataset.key),
         pl.col(REASONS).alias("reasons"),
+        all_among(REASONS, dataset.waiting_reasons).alias(WAITS),
         pl.lit(work.run_id).alias("run_id"),
         pl.lit(work.clock(), dtype=pl.Datetime("us", "UTC")).alias("rejected_at"),
     )

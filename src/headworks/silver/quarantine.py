@@ -36,12 +36,19 @@ SCHEMA = pl.Schema(
         "rejected_at": pl.Datetime("us", "UTC"),
         "_writer": pl.Int64(),
         "_try": pl.Int64(),
+        "_waits": pl.Boolean(),
     }
 )
+WAITS = "_waits"
+"""Marks rows that a later row of another dataset can release; null in rows that were kept before this was noted."""
 TRY = "#try"
 WRITER = "#writer"
 QUARANTINED = "#quarantined"
 """In silver: the writer number of the quarantine that holds the rejected rows of the try that was committed."""
+
+
+CLOSED = "#closed"
+"""In the quarantine: the token of the last try whose gate was closed, which will never be named by silver."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,19 @@ def put_rejected(lake: Lake, dataset: str, attempt: Try, rows: pl.DataFrame | pl
         _take_away_unnamed(table, attempt)
         table.append(frame, {WRITER: table.transaction(WRITER) + 1}, retries=0)
     return replace(attempt, quarantined=table.transaction(WRITER))
+
+
+def note_closed(lake: Lake, dataset: str, attempt: Try) -> None:
+    """Note that the gate was closed for a try: it is never committed, and the next try may take its rows away.
+
+    Raises `CandidateStale` where another run wrote to the quarantine since.
+    """
+    table = lake.must_open("quarantine", dataset)
+    if table.transaction(WRITER) != attempt.quarantined:
+        return
+    with reading(table.name), refused_when_stale(table.name):
+        numbers = {CLOSED: attempt.token, WRITER: attempt.quarantined + 1}
+        table.append(pl.DataFrame(schema=table.schema), numbers, retries=0)
 
 
 def _check_last(silver: Table | None, quarantine: Table, attempt: Try) -> None:
@@ -127,11 +147,15 @@ def pending_rows(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame
 
 
 def _take_away_unnamed(table: Table, attempt: Try) -> None:
-    last = attempt.writer - 1
-    unnamed = (pl.col("_writer") == last) & (pl.col("_try") != attempt.last_token)
+    """Delete the rows of tries that silver never named, and never will: it is past them, or their gate was closed."""
+    last, closed = attempt.writer - 1, table.transaction(CLOSED)
+    number, token = pl.col("_writer"), pl.col("_try")
+    unnamed = ((number == last) & (token != attempt.last_token)) | (
+        (number == attempt.writer) & (token == closed)
+    )
     if table.scan().filter(unnamed).head(1).collect().is_empty():
         return
     table.delete(
-        f"_writer = {last} AND _try <> {attempt.last_token}",
+        f"(_writer = {last} AND _try <> {attempt.last_token}) OR (_writer = {attempt.writer} AND _try = {closed})",
         {WRITER: table.transaction(WRITER) + 1},
     )

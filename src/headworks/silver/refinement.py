@@ -31,7 +31,7 @@ from headworks.silver.history import compare_history
 from headworks.silver.judged import Judged, judge_range, quarantined
 from headworks.silver.parse import key_text
 from headworks.silver.parts import can_be_taken_in_parts, spilled
-from headworks.silver.quarantine import SCHEMA, Try, next_try, put_rejected, rejected_rows
+from headworks.silver.quarantine import SCHEMA, Try, next_try, note_closed, put_rejected, rejected_rows
 from headworks.silver.screening import Range, screen_idle, screen_silver
 from headworks.silver.table import (
     Pending,
@@ -299,6 +299,8 @@ def _conclude(
         note_unknown(work.lake, dataset.name)
     if dry_run or not gate.open:
         if not dry_run:
+            with suppress(CandidateStale):
+                note_closed(work.lake, dataset.name, attempt)
             screened.keep(work.lake, gate)
         elif gate.open:
             keep_changes(work.lake, dataset.name, dataset.row_key, came.changes())

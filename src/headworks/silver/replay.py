@@ -29,12 +29,13 @@ from headworks.silver.judged import judge_rows, with_refused
 from headworks.silver.parse import UNREADABLE, readable
 from headworks.silver.quarantine import SCHEMA, next_try, pending_rows, put_rejected, rejected_rows
 from headworks.silver.refinement import commit_merge, live_rows, table_checks
-from headworks.silver.table import Pending
+from headworks.silver.table import Pending, rows_of_origin
 from headworks.silver.versions import compare_with, in_silver_types, latest_versions
 from headworks.silver.work import Refinement, silver_reference
 from headworks.storage.delta import Table
 from headworks.storage.rehearsal import keep_changes
 from headworks.storage.store import Lake
+from headworks.storage.translating import collected, reading
 
 _NOTHING = Pending((), 0)
 
@@ -109,13 +110,13 @@ def check_signed(by: str, note: str, where: str) -> None:
 
 def rejects_by_reason(rows: pl.LazyFrame) -> list[tuple[str, int, datetime]]:
     """Return each reason with its number of rows and when the oldest of them was rejected, the commonest first."""
-    counted = (
+    counted = collected(
         rows.select("reasons", "rejected_at")
         .explode("reasons")
         .group_by("reasons")
         .agg(pl.len(), pl.col("rejected_at").min())
-        .sort(["len", "reasons"], descending=[True, False])
-        .collect()
+        .sort(["len", "reasons"], descending=[True, False]),
+        "quarantine",
     )
     return [(reason, count, oldest) for reason, count, oldest in counted.iter_rows()]
 
@@ -133,6 +134,13 @@ def replay(
 
     Raises `CandidateStale` where another run committed in between: the replay can then be repeated as it is.
     """
+    with reading(f"silver.{dataset.name}"):
+        return _replay(work, dataset, selection, by, note, dry_run=dry_run)
+
+
+def _replay(
+    work: Refinement, dataset: Dataset, selection: Selection | None, by: str, note: str, *, dry_run: bool
+) -> ReplayOutcome:
     there = work.lake.open("silver", dataset.name)
     if there is None:
         # Nothing was refined yet, so nothing was rejected.
@@ -181,7 +189,8 @@ def discard(
     The rows stay in the quarantine, with who discarded them and why. Raises `SettingsError` without a name or a reason.
     """
     check_signed(by, note, dataset)
-    rows = selection.of(open_rejects(work.lake, dataset, work.lake.open("silver", dataset))).collect()
+    chosen = selection.of(open_rejects(work.lake, dataset, work.lake.open("silver", dataset)))
+    rows = collected(chosen, f"quarantine.{dataset}")
     if dry_run or rows.is_empty():
         return rows.height
     return resolve(work.lake, dataset, rows, "discarded", Resolver(work.run_id, by, note, work.clock()))
@@ -191,7 +200,7 @@ def _judge_again(
     work: Refinement, dataset: Dataset, bronze: Table, silver: Table, selection: Selection
 ) -> _Again:
     kept = selection.of(open_rejects(work.lake, dataset.name, silver)).collect().unique(list(ORIGIN))
-    rows = bronze.scan().join(kept.lazy().select(ORIGIN), on=list(ORIGIN), how="semi").collect()
+    rows = rows_of_origin(bronze, kept).collect()
     verdict, linked = judge_rows(work, dataset, readable(rows.lazy()).collect())
     judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, REASONS)
     rejected = with_refused(judged, rows)

@@ -23,6 +23,7 @@ from headworks.storage.delta import Table
 from headworks.storage.store import Lake
 from headworks.storage.translating import refused_when_stale
 
+_ORIGIN = ("_stream", "_sequence", "_row")
 CHANGE = "#change"
 CHANGED_BY = "#changed-by"
 """The token of the try that changed the rows last: after a restore the same number of changes may mean other rows."""
@@ -96,6 +97,19 @@ def _of_ranges(bronze: Table, todo: Pending) -> pl.LazyFrame:
         for r in todo.ranges
     ]
     return bronze.scan().filter(reduce(lambda left, right: left | right, wanted))
+
+
+def rows_of_origin(bronze: Table, origins: pl.DataFrame) -> pl.LazyFrame:
+    """Return rows of bronze by their origins; the files of other streams and batches are not read."""
+    named = origins.select(_ORIGIN)
+    batches = [
+        (pl.col("_stream") == stream) & pl.col("_sequence").is_in(sorted(set(sequences)))
+        for stream, sequences in named.group_by("_stream").agg("_sequence").iter_rows()
+    ]
+    if not batches:
+        return bronze.scan().head(0)
+    near = bronze.scan().filter(reduce(lambda left, right: left | right, batches))
+    return near.join(named.lazy(), on=list(_ORIGIN), how="semi")
 
 
 def split(bronze: Table, todo: Pending, rows: int) -> tuple[Pending, ...]:

@@ -29,6 +29,7 @@ from headworks.silver.dataset import (
 from headworks.silver.history import inferred
 from headworks.silver.parse import RECORD_UNREADABLE, UNREADABLE, parse, raw_records, readable, refused
 from headworks.silver.quarantine import rejected_rows
+from headworks.silver.table import rows_of_origin
 from headworks.sources.repeated import REPEATED
 from headworks.storage.delta import Table
 from headworks.storage.exact import exactly
@@ -193,7 +194,7 @@ def _waiting_keys(
         origins = pl.concat([origins, open_ones]).unique()
     if origins.is_empty():
         return pl.DataFrame(schema={name: dataset.silver_schema()[name] for name in dataset.key})
-    rows = bronze.scan().join(origins.lazy(), on=list(ORIGIN), how="semi").collect()
+    rows = rows_of_origin(bronze, origins).collect()
     read = parse(readable(rows.lazy()).collect(), dataset)
     return read.filter(pl.col(ARRIVAL) <= floor).select(dataset.key).drop_nulls().unique()
 

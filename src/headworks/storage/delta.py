@@ -41,10 +41,11 @@ from headworks.ports import random_token
 from headworks.storage.durable import outlast
 from headworks.storage.encoding import Layout
 from headworks.storage.exact import exactly, in_types, lazily_in_types
+from headworks.storage.object_store import options_of_polars
 from headworks.storage.objects import Objects
 from headworks.storage.parts import takes, widest, write_part
 from headworks.storage.statistics import as_property, bounded, from_property, writing
-from headworks.storage.translating import heals, is_foreign, storage_error, translated
+from headworks.storage.translating import collected, heals, is_foreign, is_refusal, storage_error, translated
 
 Transactions = Mapping[str, int]
 """Transaction ids and their versions, committed together with the rows."""
@@ -100,16 +101,34 @@ class Placed(DeltaTable):
 
     def __init__(self, uri: str, options: dict[str, str] | None = None, version: int | None = None) -> None:
         super().__init__(uri, version=version, storage_options=options)
-        self.uri, self.options = uri, options
+        self.uri, self.options, self.name = uri, options, uri
 
     def file_uris(self, *arguments: Any, **named: Any) -> list[str]:
         """Return where the data files lie, below the address by which the table was opened."""
-        found: list[str] = super().file_uris(*arguments, **named)
+        with translated(self.name):
+            found: list[str] = super().file_uris(*arguments, **named)
         root = self.table_uri.removeprefix("file://").rstrip("/")
         return [
             f"{self.uri.rstrip('/')}{file.removeprefix(root)}" if file.startswith(root) else file
             for file in found
         ]
+
+    # What these ask is read from the log when it is asked for, and may not be read then.
+
+    def transaction_version(self, app_id: str) -> int | None:
+        """Return the version of a transaction."""
+        with translated(self.name):
+            return super().transaction_version(app_id)
+
+    def get_add_actions(self, flatten: bool = False) -> Any:
+        """Return the data files with their statistics."""
+        with translated(self.name):
+            return super().get_add_actions(flatten)
+
+    def history(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return what the commits say of themselves, the newest first."""
+        with translated(self.name):
+            return super().history(limit)
 
 
 class Table:
@@ -117,6 +136,7 @@ class Table:
 
     def __init__(self, delta: Placed, name: str) -> None:
         self._delta = delta
+        delta.name = name
         self._overtaken = False
         self._seen: dict[str, pl.Expr] | None = None
         self.name = name
@@ -165,7 +185,7 @@ class Table:
     def scan(self) -> pl.LazyFrame:
         """Return the rows of this version, lazily."""
         with translated(self.name):
-            rows = pl.scan_delta(self._delta)
+            rows = pl.scan_delta(self._delta, storage_options=options_of_polars(self._delta.options))
         return rows if self._seen is None else rows.select(**self._seen)
 
     def seen_as(self, columns: Mapping[str, pl.Expr]) -> Table:
@@ -181,7 +201,7 @@ class Table:
 
     def row_count(self) -> int:
         """Return the number of rows of this version."""
-        return int(self.scan().select(pl.len()).collect().item())
+        return int(collected(self.scan().select(pl.len()), self.name).item())
 
     def files(self) -> tuple[str, ...]:
         """Return where the data files of this version lie."""
@@ -189,7 +209,7 @@ class Table:
 
     def live_count(self) -> int:
         """Return the number of rows of this version that are no tombstones."""
-        return int(self.scan().filter(~pl.col("_deleted")).select(pl.len()).collect().item())
+        return int(collected(self.scan().filter(~pl.col("_deleted")).select(pl.len()), self.name).item())
 
     def newest_version(self) -> int:
         """Return the newest version that there is; this object keeps the one that was read, and commits from it."""
@@ -239,14 +259,19 @@ class Table:
 
     def _said_of(self, version: int) -> dict[str, Any] | None:
         """Return what a commit says of itself in the log; None where its entry is gone."""
-        try:
-            entry = Objects(self._delta.uri, self._delta.options).read(f"_delta_log/{version:020}.json")
-        except OSError as problem:
-            if heals(problem):
-                raise storage_error(problem, self.name) from problem
+        actions = self._entry(version)
+        if actions is None:
             return None
-        actions = (json.loads(line) for line in entry.splitlines() if line.strip())
         return next((dict(each["commitInfo"]) for each in actions if "commitInfo" in each), {})
+
+    def _entry(self, version: int) -> list[dict[str, Any]] | None:
+        """Return the actions of a commit by its entry in the log; None where the entry is gone."""
+        with translated(self.name):
+            try:
+                entry = Objects(self._delta.uri, self._delta.options).read(f"_delta_log/{version:020}.json")
+            except FileNotFoundError:
+                return None
+        return [json.loads(line) for line in entry.splitlines() if line.strip()]
 
     def append(
         self,
@@ -557,6 +582,20 @@ class Table:
             )
         return {path.rpartition("/")[2] for path in found}
 
+    def removed_before(self, moment: datetime, names: Collection[str]) -> set[str]:
+        """Return those of the named files that the log's newest entries say were replaced before a moment."""
+        missing, found = set(names), set[str]()
+        latest = moment.timestamp() * 1000
+        for version in range(self.version, max(-1, self.version - _REPLAYED), -1):
+            actions = self._entry(version) if missing else None
+            if actions is None:
+                break
+            gone = [each["remove"] for each in actions if "remove" in each]
+            told = {each["path"].rpartition("/")[2]: each.get("deletionTimestamp") for each in gone}
+            found |= {name for name in missing & {*told} if told[name] is not None and told[name] <= latest}
+            missing -= {*told}
+        return found
+
     def files_by_version(self, versions: Iterable[int]) -> set[str]:
         """Return the files, by name, of this version and of others that are older, read off the log.
 
@@ -582,19 +621,15 @@ class Table:
         try:
             return _names(Placed(self._delta.uri, self._delta.options, version).file_uris())
         except (DeltaError, OSError) as problem:
-            if heals(problem):
+            if heals(problem) or is_refusal(problem):
                 raise storage_error(problem, self.name) from problem
             return None
 
     def _after_entry(self, live: set[str], version: int) -> set[str] | None:
         """Return the files after one more entry of the log; None where the entry is gone."""
-        try:
-            entry = Objects(self._delta.uri, self._delta.options).read(f"_delta_log/{version:020}.json")
-        except OSError as problem:
-            if heals(problem):
-                raise storage_error(problem, self.name) from problem
+        actions = self._entry(version)
+        if actions is None:
             return None
-        actions = [json.loads(line) for line in entry.splitlines() if line.strip()]
         gone = {each["remove"]["path"].rpartition("/")[2] for each in actions if "remove" in each}
         came = {each["add"]["path"].rpartition("/")[2] for each in actions if "add" in each}
         return (live - gone) | came

@@ -7,6 +7,8 @@ opening a store, and the one conditional write. What does not: paths, and what t
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +21,8 @@ from headworks.settings import PlaceSettings
 _SCHEMES = {"s3", "s3a", "gs", "az", "abfs", "abfss"}
 _TRUE = {"true", "1", "t", "yes", "y", "on"}
 _ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>ms|s|m|h)")
+_MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 _CLIENT_OPTIONS = {"allow_http", "allow_invalid_certificates", "timeout", "connect_timeout", "proxy_url"}
 # What delta-rs takes for itself; obstore refuses options that it does not know.
 _OF_DELTA = {
@@ -47,6 +51,17 @@ def open_store(settings: PlaceSettings) -> Any:
     _check_http(options, client)
     retries: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=8)}
     return from_url(settings.root, config=options, client_options=client, retry_config=retries)  # type: ignore[call-overload]
+
+
+def options_of_polars(options: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return options of delta-rs as Polars takes them: it refuses a number of retries that is written as a text."""
+    made: dict[str, Any] = dict(options or {})
+    given = {key.lower(): value for key, value in made.items()}
+    if (retries := given.get("max_retries", "")).isdecimal():
+        made |= {key: int(retries) for key in options or {} if key.lower() == "max_retries"}
+    if found := _DURATION.fullmatch(given.get("retry_timeout", "")):
+        made["retry_timeout_ms"] = round(float(found["number"]) * _MILLISECONDS[found["unit"]])
+    return made
 
 
 def _check_http(options: dict[str, str], client: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from pyarrow import fs as arrow_fs
 from pyarrow import parquet
 from pydantic import ValidationError
 
-from headworks.errors import LakeUnusable, SettingsError
+from headworks.errors import LakeUnusable, ObjectLost, SettingsError
 from headworks.names import Layer, is_word, table_path
 from headworks.settings import LakeSettings
 from headworks.storage.delta import MERGED_FILE_MB, Table, create_table, open_table
@@ -33,6 +33,7 @@ from headworks.storage.statistics import as_property, bounded, from_property
 from headworks.storage.translating import translated
 
 Json = dict[str, Any]
+_RESTORE = "restore it from a backup."
 
 
 @dataclass(frozen=True)
@@ -167,20 +168,25 @@ class Lake:
             return True
 
     def get_object(self, path: str) -> Json:
-        """Read a small JSON object; raise `LakeUnusable` where it is not there or not JSON."""
+        """Read a small JSON object; raise `ObjectLost` where it is not there or not JSON."""
         if self.rehearsal is not None and (self.rehearsal / path).exists():
             return self.drafts.get_object(path)
-        with translated(path):
-            if self.settings.is_local:
-                data = (Path(self.settings.root) / path).read_bytes()
-            else:
-                data = self._objects().read(path)
+        try:
+            with translated(path):
+                if self.settings.is_local:
+                    data = (Path(self.settings.root) / path).read_bytes()
+                else:
+                    data = self._objects().read(path)
+        except LakeUnusable as problem:
+            if isinstance(problem.__cause__, FileNotFoundError):
+                raise ObjectLost(problem.what, where=path, do=problem.do) from problem.__cause__
+            raise
         try:
             content = json.loads(data)
         except ValueError as problem:
-            raise LakeUnusable("An object of the lake is not JSON.", where=path) from problem
+            raise ObjectLost("An object of the lake is not JSON.", where=path, do=_RESTORE) from problem
         if not isinstance(content, dict):
-            raise LakeUnusable("An object of the lake is not a JSON object.", where=path)
+            raise ObjectLost("An object of the lake is not a JSON object.", where=path, do=_RESTORE)
         return content
 
     def datasets(self, layer: Layer) -> list[str]:

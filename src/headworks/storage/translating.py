@@ -19,6 +19,7 @@ from headworks.errors import (
     CandidateStale,
     CommitUnclear,
     HeadworksError,
+    LakeRefused,
     LakeUnavailable,
     LakeUnusable,
     SchemaChanged,
@@ -35,7 +36,13 @@ _HEALING_WORDS = re.compile(
     r"|SlowDown|ServiceUnavailable|InternalError|RequestTimeout|TooManyRequests|Throttl|TransientError"
     r"|timed? ?out|time-?out|error sending request|connection (?:reset|refused|closed|aborted)|broken pipe"
     r"|dns error|error trying to connect|incomplete message|error decoding response body|retry limit"
+    r"|request or response body error|error reading a body|end of file before message length"
     r"|temporarily unavailable|too many open files",
+    re.IGNORECASE,
+)
+_REFUSING_WORDS = re.compile(
+    r"\b(?:401|403)\b (?:[A-Z]|<)|lacked the necessary privileges|AccessDenied|Forbidden|Unauthorized|NoSuchBucket"
+    r"|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|permission denied",
     re.IGNORECASE,
 )
 _OF_A_STORE = re.compile(
@@ -74,7 +81,7 @@ def storage_error(problem: BaseException, where: str) -> HeadworksError:
             where=where,
             do="nothing: the step is repeated. If that does not help, check the storage.",
         )
-    return LakeUnusable(
+    return (LakeRefused if is_refusal(problem) else LakeUnusable)(
         f"The lake cannot be used: {first_line(problem)}",
         where=where,
         do="check that the lake's location exists, is writable, and that its credentials are right.",
@@ -88,6 +95,28 @@ def heals(problem: BaseException) -> bool:
     if isinstance(problem, OSError) and problem.errno in _HEALING_NUMBERS:
         return True
     return bool(_HEALING_WORDS.search(str(problem)))
+
+
+def is_refusal(problem: BaseException) -> bool:
+    """Tell whether the storage refused us: what is there is then not known, in difference to what is gone."""
+    return isinstance(problem, PermissionError) or bool(_REFUSING_WORDS.search(str(problem)))
+
+
+def is_of_a_store(problem: BaseException) -> bool:
+    """Tell whether an error that a person's own code raised comes of the lake's storage, and not of that code."""
+    if isinstance(problem, DeltaError):
+        return True
+    # Python's own errors of files have a number; those that Rust raises have none.
+    foreign = isinstance(problem, OSError) and problem.errno is None
+    return (foreign or isinstance(problem, pl.exceptions.PolarsError)) and (
+        heals(problem) or bool(_OF_A_STORE.search(str(problem)))
+    )
+
+
+def collected(rows: pl.LazyFrame, name: str) -> pl.DataFrame:
+    """Compute lazy rows of a table; what its storage answers is raised as an error of ours."""
+    with reading(name):
+        return rows.collect()
 
 
 @contextmanager
