@@ -22,6 +22,7 @@ _BACK, _NAMES = "tests/integration/test_set_back.py", "tests/integration/test_da
 _FAILED = "tests/integration/test_failed_commits.py"
 _GROWTH = "tests/integration/test_growth.py"
 _Q = "tests/integration/test_quarantine.py"
+_LEFT, _READ = "tests/integration/test_left_behind.py", "tests/storage/test_refused.py"
 
 RULES = (
     rule(
@@ -119,15 +120,15 @@ RULES = (
     rule(
         "files that were replaced a moment ago stay",
         MAINTENANCE,
-        " | (table.replaced(0) - old_enough)",
-        "",
+        "needed = live | (replaced - old_enough)",
+        "needed = live",
         f"{_GROWTH}::test_files_that_were_replaced_a_moment_ago_stay_for_those_who_read_them",
     ),
     rule(
         "files younger than the longest run stay",
         MAINTENANCE,
-        "[each for each in self._data_files() if each.modified_at < young or _name(each) in old_enough]",
-        "list(self._data_files())",
+        "[each for each in files if each.modified_at < young or _name(each) in old_enough]",
+        "files",
         f"{_GROWTH}::test_files_of_killed_writers_go_once_no_run_can_be_so_long",
     ),
     rule(
@@ -181,5 +182,54 @@ RULES = (
         "            if False:",
         "tests/integration/test_streams.py::"
         "test_a_checkpoint_that_was_collected_while_its_run_slept_is_there_again",
+    ),
+    rule(
+        "a row that waits for another outlives the retention of the quarantine",
+        "src/headworks/ops/ageing.py",
+        ", waiting=waiting, kept=kept)",
+        ", kept=kept)",
+        f"{_LEFT}::test_a_row_that_waits_for_its_parent_outlives_the_retention_of_the_quarantine",
+    ),
+    rule(
+        "rejected rows of a try behind a closed gate go with the next one",
+        QUARANTINE,
+        "        (number == attempt.writer) & (token == closed)\n",
+        "        pl.lit(value=False)\n",
+        f"{_LEFT}::test_a_gate_that_stays_closed_keeps_each_rejected_row_once",
+    ),
+    rule(
+        "rejected rows of a try that may still be committed stay",
+        QUARANTINE,
+        "        (number == attempt.writer) & (token == closed)\n",
+        "        number == attempt.writer\n",
+        f"{_LEFT}::test_a_try_that_is_not_closed_keeps_its_rejected_rows_whoever_comes_after_it",
+    ),
+    rule(
+        "a run is in the ledger once, however often it is recorded",
+        "src/headworks/ops/ledger.py",
+        '    if not _is_there(runs, report, "finished_at"):\n        runs',
+        "    if True:\n        runs",
+        f"{_LEFT}::test_a_run_that_is_recorded_again_is_in_the_ledger_once",
+    ),
+    rule(
+        "what became of a window last counts by its number",
+        "src/headworks/ops/backfills.py",
+        'noted.sort("number", "at", nulls_last=False, maintain_order=True)',
+        'noted.sort("at", maintain_order=True)',
+        f"{_LEFT}::test_what_became_of_a_window_last_counts_whatever_the_clocks_say",
+    ),
+    rule(
+        "a position that may not be read is not lost",
+        STORE,
+        "            if isinstance(problem.__cause__, FileNotFoundError):",
+        "            if True:",
+        f"{_READ}::test_a_position_that_may_not_be_read_is_not_lost",
+    ),
+    rule(
+        "rows that are read lazily raise errors of headworks'",
+        "src/headworks/storage/translating.py",
+        "    with reading(name):\n        return rows.collect()",
+        "    return rows.collect()",
+        f"{_READ}::test_a_table_whose_files_are_gone_or_damaged_is_named_by_whatever_reads_it",
     ),
 )
