@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from headworks.errors import SourceUnavailable as SourceUnavailable
     from headworks.gold.curation import GoldTable as GoldTable
     from headworks.gold.products import open_product as open_product
+    from headworks.gold.sql import Sql as Sql
     from headworks.names import Window as Window
     from headworks.ops.query import query as query
     from headworks.project import Api as Api
@@ -69,6 +70,7 @@ _PLACES = {
     "Resource": "sources.api.resource",
     "SettingsError": "errors",
     "SourceUnavailable": "errors",
+    "Sql": "gold.sql",
     "Table": "sources.sql.table",
     "Window": "names",
     "open_lake": "storage.store",

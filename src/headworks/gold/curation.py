@@ -16,6 +16,7 @@ import polars as pl
 
 from headworks.errors import GateClosed, HeadworksError, LakeUnusable, SettingsError, TransformFailed
 from headworks.gold.code import fingerprint
+from headworks.gold.sql import Sql
 from headworks.gold.table import (
     CODE,
     Pins,
@@ -84,6 +85,25 @@ class GoldTable:
                 do="name the silver datasets as inputs, and the columns that name one row as key.",
             )
         check_contract(self.contract, self.name)
+
+    @classmethod
+    def from_sql(
+        cls,
+        name: str,
+        file: Path,
+        key: tuple[str, ...],
+        contract: Path,
+        totals: Path | None = None,
+        **more: Any,
+    ) -> GoldTable:
+        """Declare a gold table by the file of a SELECT; what it reads is found in the query.
+
+        ``totals`` is the file of a query of one row, and ``more`` are further fields. Raises `SettingsError` for a
+        query that cannot be read, is no SELECT, or would give something else tomorrow from the same silver.
+        """
+        query, sums = Sql.read(file), None if totals is None else Sql.read(totals)
+        inputs = (*query.inputs, *(sums.inputs if sums is not None else ()))
+        return cls(name, tuple(dict.fromkeys(inputs)), query, key, contract, totals=sums, **more)
 
     def code(self) -> int:
         """Return a number of 62 bits that changes with what the table is made and checked by.
@@ -198,8 +218,13 @@ def _explained(gold: GoldTable, what: str, frames: Inputs) -> Iterator[None]:
         raise TransformFailed(
             f"Its {what} raised {type(problem).__name__}: {said}.",
             where=f"gold.{gold.name}",
-            do=f"correct {getattr(getattr(gold, what), '__qualname__', what)}; nothing was made. {has}.",
+            do=f"correct {_called(getattr(gold, what), what)}; nothing was made. {has}.",
         ) from problem
+
+
+def _called(function: object, what: str) -> str:
+    """Return what people know a transform by: its name, or its file."""
+    return function.name if isinstance(function, Sql) else str(getattr(function, "__qualname__", what))
 
 
 def audit(

@@ -7,16 +7,16 @@ tables that it names are opened. Tombstones and the columns that silver keeps fo
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import duckdb
 import polars as pl
 
 from headworks.errors import LakeUnusable, SettingsError
 from headworks.gold.products import publications
+from headworks.gold.sql import parsed, place, quoted, table_paths
 from headworks.names import OWN_IN_SILVER
 from headworks.silver.quarantine import rejected_rows
 from headworks.storage.delta import Table
@@ -48,7 +48,7 @@ def query(lake: Lake, sql: str) -> pl.DataFrame:
     Example:
         query(open_lake("lake"), "SELECT country, sum(revenue_eur) FROM gold.sales.daily GROUP BY country")
     """
-    written = list(dict.fromkeys(_paths(sql)))
+    written = list(dict.fromkeys(table_paths(parsed(sql, "query"))))
     connection = duckdb.connect()
     try:
         connection.execute("SET TimeZone = 'UTC'")
@@ -68,44 +68,6 @@ def query(lake: Lake, sql: str) -> pl.DataFrame:
 def tables(lake: Lake) -> list[str]:
     """Return the tables that a query can name, by layer."""
     return [f"{layer}.{dataset}" for layer in get_args(Shown) for dataset in lake.datasets(layer)]
-
-
-def _paths(sql: str) -> Iterator[tuple[str, ...]]:
-    """Yield the tables that a SELECT names, each as its parts; raises `SettingsError` for anything else."""
-    with duckdb.connect() as connection:
-        found: Any = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
-    tree = json.loads(found[0])
-    if tree.get("error"):
-        message = str(tree.get("error_message", ""))
-        what = (
-            "Only a SELECT can be run" if "Only SELECT" in message else f"The query cannot be read: {message}"
-        )
-        raise SettingsError(
-            f"{what.rstrip('.')}.",
-            where="query",
-            do='write one SELECT; a dataset of three words goes in quotes, as in silver."a.b.c".',
-        )
-    if len(tree["statements"]) != 1:
-        raise SettingsError("Several statements were given.", where="query", do="write one SELECT.")
-    yield from _walk(tree, frozenset())
-
-
-def _walk(node: Any, own: frozenset[str]) -> Iterator[tuple[str, ...]]:
-    if isinstance(node, list):
-        for each in node:
-            yield from _walk(each, own)
-    if not isinstance(node, Mapping):
-        return
-    ctes = node.get("cte_map")
-    if isinstance(ctes, Mapping):
-        own = own | {str(each["key"]) for each in ctes.get("map", [])}
-    if node.get("type") == "BASE_TABLE":
-        parts = (node.get("catalog_name"), node.get("schema_name"), node.get("table_name"))
-        path = tuple(str(part) for part in parts if part)
-        if not (len(path) == 1 and path[0] in own):
-            yield path
-    for each in node.values():
-        yield from _walk(each, own)
 
 
 def _resolved(lake: Lake, paths: list[tuple[str, ...]]) -> Iterator[Named]:
@@ -138,7 +100,7 @@ def _means(written: str, name: str) -> bool:
 
 def _show(connection: duckdb.DuckDBPyConnection, lake: Lake, named: Named) -> None:
     """Make a view where the query looks for a table."""
-    target = _place(connection, named)
+    target = place(connection, named.path, named.layer)
     rows = _rows(lake, named)
     if isinstance(rows, tuple):
         listed = ", ".join(_text(file) for file in rows)
@@ -146,26 +108,13 @@ def _show(connection: duckdb.DuckDBPyConnection, lake: Lake, named: Named) -> No
         with reading(f"{named.layer}.{named.dataset}"):
             columns = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
         own = OWN_IN_SILVER if named.layer == "silver" else frozenset()
-        chosen = ", ".join(_name(column) for column in columns if column not in own)
+        chosen = ", ".join(quoted(column) for column in columns if column not in own)
         alive = f" WHERE NOT {_DELETED}" if named.layer == "silver" else ""
         connection.execute(f"CREATE VIEW {target} AS SELECT {chosen} FROM {source}{alive}")
         return
     connection.register("rows_of_a_table", rows.to_arrow())
     connection.execute(f"CREATE TABLE {target} AS SELECT * FROM rows_of_a_table")
     connection.unregister("rows_of_a_table")
-
-
-def _place(connection: duckdb.DuckDBPyConnection, named: Named) -> str:
-    """Return where the query looks for a table, made so that it can be there."""
-    *above, table = named.path
-    if above and above[0].lower() == named.layer:
-        # A layer is a catalog of DuckDB's, so that both silver.shop.orders and silver.shop_orders have a place in it.
-        catalog, *schema = above
-        connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {_name(catalog)}")
-        above = [catalog, *(schema or ["main"])]
-    if above:
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {'.'.join(map(_name, above))}")
-    return ".".join(map(_name, (*above, table)))
 
 
 def _rows(lake: Lake, named: Named) -> tuple[str, ...] | pl.DataFrame:
@@ -202,10 +151,6 @@ def _published(lake: Lake, dataset: str) -> Table | None:
                 except LakeUnusable:
                     return None
     return None
-
-
-def _name(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
 
 
 def _text(text: str) -> str:

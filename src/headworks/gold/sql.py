@@ -1,0 +1,195 @@
+"""Gold tables written in SQL: a SELECT over pinned silver, run by DuckDB.
+
+What a query reads is found in the query itself, by DuckDB's own parser. A query that would give something else tomorrow
+from the same silver (``now()``, ``random()``), or that reads what is not silver, is refused when it is declared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from headworks.errors import SettingsError
+
+_SILVER = "silver"
+_MOVING = frozenset(
+    {
+        *("now", "today", "current_date", "current_time", "current_timestamp", "get_current_time"),
+        *("get_current_timestamp", "transaction_timestamp", "localtime", "localtimestamp"),
+        *("random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "setseed", "nextval", "currval"),
+    }
+)
+"""Functions whose value is not one of their arguments."""
+
+_MAKERS = frozenset({"unnest", "range", "generate_series", "generate_subscripts", "json_each", "json_tree"})
+"""Table functions that read nothing."""
+
+_WIDE = {"HUGEINT": "BIGINT", "UHUGEINT": "BIGINT"}
+"""Whole numbers that no table holds, and what they become where they fit: sums of whole numbers are HUGEINT."""
+
+
+@dataclass(frozen=True)
+class Sql:
+    """A transform of silver written as a SELECT, such as ``SELECT status, count(*) AS n FROM shop.orders GROUP BY 1``.
+
+    Silver datasets are named as they are, with ``silver.`` before them or not; one of three words and more goes in
+    quotes. Raises `SettingsError` for what is no SELECT, for functions whose value changes by itself, and for a query
+    that reads no dataset.
+
+    Example:
+        >>> Sql("SELECT status, count(*) AS n FROM shop.orders GROUP BY status").inputs
+        ('shop.orders',)
+    """
+
+    text: str
+    name: str = "SQL"
+
+    def __post_init__(self) -> None:
+        """Read the query, so that a slip shows at import and not in the night."""
+        tree = parsed(self.text, self.name)
+        _refuse_moving(tree, self.name)
+        if not self.inputs:
+            raise SettingsError(
+                "The query reads no dataset.",
+                where=self.name,
+                do="name silver datasets, such as shop.orders.",
+            )
+
+    @classmethod
+    def read(cls, file: Path) -> Sql:
+        """Return the query that a file holds; raises `SettingsError` where it cannot be read."""
+        try:
+            return cls(file.read_text(encoding="utf-8"), file.name)
+        except (OSError, UnicodeDecodeError) as problem:
+            raise SettingsError(
+                f"The file of a gold table cannot be read: {type(problem).__name__}.",
+                where=str(file),
+                do="correct its name, or write it.",
+            ) from problem
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The silver datasets that the query reads, in its order."""
+        return tuple(dict.fromkeys(_dataset(path) for path in table_paths(parsed(self.text, self.name))))
+
+    def __call__(self, inputs: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
+        """Run the query over the frames of its inputs; DuckDB's errors come out as they are."""
+        connection = duckdb.connect()
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            for path in dict.fromkeys(table_paths(parsed(self.text, self.name))):
+                rows = inputs[_dataset(path)].collect()
+                connection.register("rows_of_an_input", rows.to_arrow())
+                target = place(connection, path, _SILVER)
+                connection.execute(f"CREATE TABLE {target} AS SELECT * FROM rows_of_an_input")
+                connection.unregister("rows_of_an_input")
+            connection.execute("SET enable_external_access = false")
+            found = connection.sql(self.text)
+            types = dict(zip(found.columns, map(str, found.types), strict=True))
+            kept = ", ".join(
+                f"CAST({quoted(name)} AS {_WIDE[kind]}) AS {quoted(name)}" if kind in _WIDE else quoted(name)
+                for name, kind in types.items()
+            )
+            made = connection.sql(f"SELECT {kept} FROM ({self.text.strip().rstrip(';')})")
+            return pl.DataFrame(made.to_arrow_table()).lazy()
+        finally:
+            connection.close()
+
+
+def parsed(sql: str, where: str) -> dict[str, Any]:
+    """Return the tree of one SELECT, as DuckDB reads it; raises `SettingsError` for anything else."""
+    with duckdb.connect() as connection:
+        found: Any = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+    tree: dict[str, Any] = json.loads(found[0])
+    if tree.get("error"):
+        message = str(tree.get("error_message", ""))
+        what = (
+            "Only a SELECT can be run" if "Only SELECT" in message else f"The query cannot be read: {message}"
+        )
+        raise SettingsError(
+            f"{what.rstrip('.')}.",
+            where=where,
+            do='write one SELECT; a dataset of three words goes in quotes, as in silver."a.b.c".',
+        )
+    if len(tree["statements"]) != 1:
+        raise SettingsError("Several statements were given.", where=where, do="write one SELECT.")
+    return tree
+
+
+def table_paths(node: Any, own: frozenset[str] = frozenset()) -> Iterator[tuple[str, ...]]:
+    """Yield the tables that a query's tree names, each as its parts; its own common table expressions are none."""
+    if isinstance(node, list):
+        for each in node:
+            yield from table_paths(each, own)
+    if not isinstance(node, Mapping):
+        return
+    expressions = node.get("cte_map")
+    if isinstance(expressions, Mapping):
+        own = own | {str(each["key"]).lower() for each in expressions.get("map", [])}
+    if node.get("type") == "BASE_TABLE":
+        parts = (node.get("catalog_name"), node.get("schema_name"), node.get("table_name"))
+        path = tuple(str(part) for part in parts if part)
+        if not (len(path) == 1 and path[0].lower() in own):
+            yield path
+    for each in node.values():
+        yield from table_paths(each, own)
+
+
+def place(connection: duckdb.DuckDBPyConnection, path: tuple[str, ...], layer: str) -> str:
+    """Return where a query looks for a table, made so that the table can be put there.
+
+    A layer is a catalog of DuckDB's, so that both ``silver.shop.orders`` and ``silver.shop_orders`` have a place in it.
+    """
+    *above, table = path
+    if above and above[0].lower() == layer:
+        catalog, *schema = above
+        connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {quoted(catalog)}")
+        above = [catalog, *(schema or ["main"])]
+    if above:
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {'.'.join(map(quoted, above))}")
+    return ".".join(map(quoted, (*above, table)))
+
+
+def quoted(name: str) -> str:
+    """Return a name as DuckDB takes it whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _dataset(path: tuple[str, ...]) -> str:
+    """Return the silver dataset that a query means by a path."""
+    return ".".join(path).lower().removeprefix(f"{_SILVER}.")
+
+
+def _refuse_moving(node: Any, where: str) -> None:
+    if isinstance(node, list):
+        for each in node:
+            _refuse_moving(each, where)
+    if not isinstance(node, Mapping):
+        return
+    called = str(node.get("function_name") or "").lower()
+    column = node.get("column_names")
+    if node.get("class") == "COLUMN_REF" and isinstance(column, list) and len(column) == 1:
+        called = str(column[0]).lower()
+    if called in _MOVING:
+        raise SettingsError(
+            f"The query uses {called}, which gives something else from the same silver.",
+            where=where,
+            do="use a moment that is in the data, such as the newest day.",
+        )
+    if node.get("type") == "TABLE_FUNCTION":
+        function = node.get("function")
+        reads = str(function.get("function_name", "")).lower() if isinstance(function, Mapping) else ""
+        if reads not in _MAKERS:
+            raise SettingsError(
+                f"The query reads {reads}(…), which is no silver dataset.",
+                where=where,
+                do="ingest what it reads, and name the dataset.",
+            )
+    for each in node.values():
+        _refuse_moving(each, where)
