@@ -171,6 +171,23 @@ def test_a_gold_table_that_was_made_again_does_not_stop_the_care_of_others(
     assert open_product(lake, golden.PRODUCT)["t.each"].collect().height == 8
 
 
+def test_publications_of_a_table_that_was_made_again_hold_nothing_of_its_successor(
+    lake: Lake, tmp_path: Path
+) -> None:
+    """Neither where its versions are fewer than those that were published, nor where they have the same numbers."""
+    for number in (2, 4):
+        golden.named(lake, tmp_path / "c", items(1, number), f"run-{number}")
+    frame = lake.must_open("gold", "t.each").scan().collect()
+    shutil.rmtree(Path(lake.settings.root) / "gold/t/each")
+    lake.ensure("gold", "t.each", frame.schema)
+    assert cared(lake)["gold.t.each"].log_cleaned
+    for _ in range(4):
+        lake.must_open("gold", "t.each").overwrite(frame, {})
+    aged(lake, timedelta(days=40))
+    care = cared(lake, keep_publications_days=99)["gold.t.each"]
+    assert (care.left, care.log_cleaned) == ((), True)
+
+
 def test_one_broken_table_does_not_stop_the_care_of_others(lake: Lake) -> None:
     land_items(lake, items(1, 4))
     refine_items(lake)
@@ -245,6 +262,13 @@ def test_no_value_of_a_source_is_in_the_log_the_checkpoints_or_the_footers(lake:
     land_marked(lake, 3)
     cared(lake, compact_from_files=2)
     assert marked(lake) == []
+
+
+def test_a_table_says_from_its_first_version_on_which_bounds_its_log_keeps(lake: Lake) -> None:
+    """Also to a program that knows nothing of headworks."""
+    lake.ensure("gold", "t.made", MARKED.schema)
+    MARKED.write_delta(lake.uri("gold", "t.made"), mode="append")
+    assert [each for each in marked(lake) if "_delta_log" in each] == []
 
 
 def test_a_log_of_the_first_form_is_silenced_by_care_and_its_history_goes(lake: Lake) -> None:

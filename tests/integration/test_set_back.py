@@ -152,6 +152,21 @@ def test_a_table_that_was_set_back_is_refused_or_the_lake_is_exact_again(
             assert end is not None, "silver remembers a later bronze"
 
 
+@pytest.mark.parametrize("way", [_cut, _restore])
+def test_gold_that_was_set_back_is_exact_again_though_nothing_new_came(
+    made: Path, tmp_path: Path, way: Callable[[Path, int], None]
+) -> None:
+    """RESTORE leaves the transactions, which say that gold was made of this silver."""
+    for to in range(DeltaTable(str(made / "lake/gold/t/each")).version()):
+        here = tmp_path / f"{to}"
+        shutil.copytree(made, here)
+        way(here / "lake/gold/t/each", to)
+        lake = Lake(LakeSettings(root=str(here / "lake")))
+        golden.named(lake, here / "contracts", ROUNDS[-1], "again")
+        assert golden.rows(lake) == sorted(_good(ROUNDS[-1]))
+        assert _go_on(lake, here / "contracts") is None
+
+
 def test_bronze_that_is_older_than_silver_is_refused_before_anything_is_read(copied: Path) -> None:
     lake = Lake(LakeSettings(root=str(copied / "lake")))
     version = lake.must_open("bronze", NAME).version

@@ -107,7 +107,7 @@ RULES = (
         GOLD,
         "    if gold is None or gold.restored_since(gold.transaction(AT)) is not None:",
         "    if gold is None:",
-        f"{_BACK}::test_a_table_that_was_set_back_is_refused_or_the_lake_is_exact_again",
+        f"{_BACK}::test_gold_that_was_set_back_is_exact_again_though_nothing_new_came",
     ),
     rule(
         "files are removed by looking at those that are there",
@@ -143,14 +143,14 @@ RULES = (
         MAINTENANCE,
         'if each.version <= table.version and each.id in {"", table.id}',
         "",
-        f"{_GROWTH}::test_a_gold_table_that_was_made_again_does_not_stop_the_care_of_others",
+        f"{_GROWTH}::test_publications_of_a_table_that_was_made_again_hold_nothing_of_its_successor",
     ),
     rule(
         "the log keeps bounds of headworks' own columns alone",
         DELTA,
         "                    **as_property(bounds),\n",
         "",
-        f"{_GROWTH}::test_no_value_of_a_source_is_in_the_log_the_checkpoints_or_the_footers",
+        f"{_GROWTH}::test_a_table_says_from_its_first_version_on_which_bounds_its_log_keeps",
     ),
     rule(
         "footers have bounds of headworks' own columns alone",
