@@ -9,8 +9,54 @@ PARSE, VANISHING = (f"src/headworks/silver/{name}.py" for name in ("parse", "van
 NESTED = "src/headworks/bronze/nested.py"
 
 _TWICE, _TAKEN = "tests/unit/sources/test_repeated_names.py", "tests/integration/test_repeated_names.py"
+MISFITS, POSTGRES, LANDING, STAMPING, KEYS = (
+    f"src/headworks/{name}.py"
+    for name in (
+        "sources/sql/misfits",
+        "sources/sql/postgres",
+        "bronze/landing",
+        "bronze/stamping",
+        "bronze/key_sets",
+    )
+)
+_ODD = "tests/integration/databases/test_misfits.py"
 
 RULES = (
+    rule(
+        "of a row that does not fit nothing but reason and text lands",
+        MISFITS,
+        "    good = [pl.when(pl.col(REFUSED).is_null()).then(pl.col(name)).alias(name) for name in names]\n",
+        "    good = [pl.col(name) for name in names]\n",
+        f"{_ODD}::test_rows_with_several_odd_values_and_an_odd_key_are_each_counted_once",
+    ),
+    rule(
+        "a column of which none of the first rows fits stops the run",
+        MISFITS,
+        "bad.height == frame.height >= _MOST",
+        "bad.height == frame.height >= _MOST**9",
+        f"{_ODD}::test_a_column_of_which_none_of_the_first_rows_fits_stops_the_run",
+    ),
+    rule(
+        "refused rows are no change of the source's columns",
+        LANDING,
+        "for name, dtype in columns.items() if name not in REFUSAL}",
+        "for name, dtype in columns.items()}",
+        f"{_ODD}::test_refused_rows_are_no_change_of_columns_by_any_policy_and_silver_rejects_them",
+    ),
+    rule(
+        "what makes a row a refused one lands by every policy",
+        STAMPING,
+        "        new = {name: dtype for name, dtype in new.items() if name in REFUSAL}\n",
+        "        new = {}\n",
+        f"{_ODD}::test_refused_rows_are_no_change_of_columns_by_any_policy_and_silver_rejects_them",
+    ),
+    rule(
+        "keys that may be hidden delete nothing",
+        KEYS,
+        "    if not remarks:\n",
+        "    if True:\n",
+        "tests/integration/databases/test_left_out.py::test_keys_that_a_policy_hides_delete_nothing",
+    ),
     rule(
         "a record that gives a name twice with different values is rejected",
         PARSE,

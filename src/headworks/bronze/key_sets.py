@@ -19,11 +19,16 @@ import pyarrow as pa
 from headworks.bronze.generations import begin_generation, complete_generation, keys_path
 from headworks.bronze.landing import Landing, OnBatch, land
 from headworks.reports import LandingReport, TableRef
-from headworks.sources.base import Source
+from headworks.sources.base import Batch, Source
 from headworks.storage.delta import Table
 from headworks.storage.exact import exactly
 from headworks.storage.store import Lake
 from headworks.storage.translating import reading
+
+_NOT_WHOLE = (
+    "The keys are not shown to be all that there are, so nothing is deleted by them: a key that was not shown may only "
+    "be hidden."
+)
 
 
 class KeySource(Protocol):
@@ -39,8 +44,8 @@ class KeySource(Protocol):
         """The columns of the key."""
         ...
 
-    def read_keys(self) -> Iterator[pa.Table]:
-        """Yield the keys of all rows, as they are in one moment."""
+    def read_keys(self) -> Iterator[Batch]:
+        """Yield the keys of all rows, as they are in one moment; ``shown`` is false where some may be hidden."""
         ...
 
 
@@ -61,11 +66,13 @@ def compare_keys(
     generation = begin_generation(landing, source.schema)
     path = keys_path(generation, landing.token())
     arrow = pl.DataFrame(schema=schema).to_arrow().schema
-    count = landing.lake.put_rows(path, arrow, (_in_order(table, arrow) for table in source.read_keys()))
+    remarks: list[str] = []
+    count = landing.lake.put_rows(path, arrow, _keys(source, arrow, remarks))
     caught_up = () if live is None else (land(landing, live, on_batch=on_batch),)
     bronze = landing.lake.must_open("bronze", landing.dataset)
     missing = _missing(landing.lake, bronze, path, schema)
-    complete_generation(landing, replace(generation, keys=path, largest_share=largest_share))
+    if not remarks:
+        complete_generation(landing, replace(generation, keys=path, largest_share=largest_share))
     report = LandingReport(
         dataset=landing.dataset,
         stream=generation.stream,
@@ -75,13 +82,19 @@ def compare_keys(
         generation=generation.number,
         keys_noted=count,
         missing=missing,
-        warnings=(_told(missing),) if missing else (),
+        shown=False if remarks else None,
+        warnings=(*remarks, *([_NOT_WHOLE] if remarks else []), *([_told(missing)] if missing else [])),
     )
     return (report, *caught_up)
 
 
-def _in_order(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    return table.select(schema.names).cast(schema)
+def _keys(source: KeySource, schema: pa.Schema, remarks: list[str]) -> Iterator[pa.Table]:
+    """Yield the keys of a source, and note why they may not be all."""
+    for batch in source.read_keys():
+        if batch.shown is False:
+            remarks += batch.remarks
+        rows = batch.frame.to_arrow() if isinstance(batch.frame, pl.DataFrame) else batch.frame
+        yield rows.select(schema.names).cast(schema)
 
 
 def _missing(lake: Lake, bronze: Table, path: str, schema: pl.Schema) -> int:

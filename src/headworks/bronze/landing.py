@@ -24,7 +24,7 @@ from headworks.names import check_dataset, check_stream, checkpoints_folder
 from headworks.panics import panics_as_errors
 from headworks.ports import Clock, TokenMaker, random_token, system_clock
 from headworks.reports import LandingReport, TableRef
-from headworks.sources.base import Batch, Position, Rows, Source, knowing
+from headworks.sources.base import REFUSAL, Batch, Position, Rows, Source, knowing
 from headworks.storage.delta import Table
 from headworks.storage.drift import Drift, Policy, check, drift_of, storable, wider
 from headworks.storage.encoding import Encoding
@@ -145,9 +145,18 @@ def prepare_bronze(landing: Landing, schema: pl.Schema) -> Table:
     Raises `SchemaChanged` for a change that the drift policy refuses.
     """
     table = open_bronze(landing.lake, landing.dataset, schema)
-    drift = drift_of(schema, received(table))
+    drift = _drift(schema, table)
     check(drift, landing.drift, table.name)
     return _widened(landing, table, drift, schema)
+
+
+def _drift(schema: pl.Schema, table: Table) -> Drift:
+    """Compare a source's columns with bronze's, but for those of refused records: any batch may bring them."""
+    both = (
+        pl.Schema({name: dtype for name, dtype in columns.items() if name not in REFUSAL})
+        for columns in (schema, received(table))
+    )
+    return drift_of(*both)
 
 
 def _widened(landing: Landing, table: Table, drift: Drift, schema: pl.Schema) -> Table:
@@ -158,7 +167,7 @@ def _widened(landing: Landing, table: Table, drift: Drift, schema: pl.Schema) ->
         table.widen({name: after for name, (_, after) in drift.widened.items()}, {_WIDENED: landing.token()})
     except Exception as problem:
         fresh = landing.lake.must_open("bronze", landing.dataset)
-        if drift_of(schema, received(fresh)).widened:
+        if _drift(schema, fresh).widened:
             raise CommitUnclear(
                 f"The columns {', '.join(drift.widened)} could not be given their wider types: {problem}",
                 where=table.name,
@@ -174,7 +183,7 @@ def _holding(landing: Landing, table: Table, head: Head, batch: Batch) -> Table:
     for a type that no wider one joins with the table's: a batch is never cast to fit.
     """
     given = pl.Schema(batch.frame.schema)
-    drift = drift_of(given, received(table))
+    drift = _drift(given, table)
     if not drift.widened and not drift.changed:
         return table
     check(Drift(changed=drift.changed), landing.drift, table.name)
@@ -229,7 +238,7 @@ def land(
 
 def _new_columns(landing: Landing, source: Source, table: Table) -> tuple[str, ...]:
     """Say which columns bronze gets, and which the source has no longer: one may be the other, renamed."""
-    drift = drift_of(source.schema, received(table))
+    drift = _drift(source.schema, table)
     if landing.drift != "evolve" or not drift.new:
         return ()
     texts = [f"{name} ({dtype}) is new" for name, dtype in drift.new.items()]

@@ -13,7 +13,7 @@ from typing import cast
 import polars as pl
 import pyarrow as pa
 
-from headworks.sources.base import Rows
+from headworks.sources.base import REFUSAL, Rows
 from headworks.storage.drift import CHANGE_THE_QUERY, Policy, check_names, storable
 from headworks.storage.exact import in_types
 
@@ -57,7 +57,10 @@ def conforming(rows: Rows, bronze: pl.Schema, drift: Policy, where: str) -> Rows
     """
     # An Arrow schema is taken as it is: a table made for it would have pyarrow import pandas.
     schema = pl.Schema(rows.schema)
-    new = {} if drift == "ignore" else {name: dtype for name, dtype in schema.items() if name not in bronze}
+    new = {name: dtype for name, dtype in schema.items() if name not in bronze}
+    if drift == "ignore":
+        # What makes a row a refused one is no column of the source.
+        new = {name: dtype for name, dtype in new.items() if name in REFUSAL}
     if new:
         check_names(new, bronze, where)
     types = {**bronze, **storable(new, where)} if new else bronze

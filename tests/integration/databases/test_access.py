@@ -60,7 +60,7 @@ def test_the_documented_grants_of_postgres_are_enough_word_for_word(
                 (report, *_) = take(lake, reading, dataset=f"t.{table}_{cursor}".lower())
                 assert (report.landed, report.warnings) == (9, ())
             assert (
-                sum(keys.num_rows for keys in source(reader, schema_name="shop", name=table).read_keys()) == 9
+                sum(keys.height for keys in source(reader, schema_name="shop", name=table).read_keys()) == 9
             )
         with pytest.raises(psycopg.errors.InsufficientPrivilege), psycopg.connect(url) as connection:
             connection.execute("DELETE FROM shop.before")

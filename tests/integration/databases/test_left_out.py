@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import polars as pl
 import psycopg
 import pytest
 from psycopg import conninfo
@@ -16,8 +17,11 @@ from pydantic import SecretStr
 from headworks.bronze.key_sets import compare_keys
 from headworks.bronze.landing import Landing
 from headworks.names import Window
+from headworks.quality.limits import AnomalyLimits
 from headworks.reports import LandingReport
 from headworks.settings import DatabaseSettings
+from headworks.silver.mirror import mirror
+from headworks.silver.refinement import Refinement, refine
 from headworks.sources.sql import marks
 from headworks.storage.store import Lake
 from tests.integration.dialects.conftest import mariadb
@@ -320,3 +324,34 @@ def test_other_databases_count_what_is_left_out_too(
     over = Window(start=NOW - 3 * HOUR, end=NOW - HOUR)
     done = list(dialects.table(url, cursor="at", window=over).read(None, None))[-1]
     assert (done.position.get("done"), done.remarks) == (True, ())
+
+
+def test_keys_that_a_policy_hides_delete_nothing(place: Place) -> None:
+    """Over three comparisons, with and without a live stream; once the policy is gone, what is gone is deleted."""
+    reading, hidden = source(place.database, cursor="at"), source(place.reader, cursor="at")
+    whole = source(place.reader)
+
+    def silver() -> set[int]:
+        columns = {"id": pl.Int32(), "at": pl.Datetime("us", "UTC")}
+        dataset = replace(
+            mirror(NAME, ("id",), pl.Schema(columns), "at"), anomalies=AnomalyLimits(enabled=False)
+        )
+        outcome = refine(Refinement(place.lake, "run"), dataset)
+        assert outcome.gate is None or outcome.gate.open, outcome.gate
+        rows = place.lake.must_open("silver", NAME).scan().filter(~pl.col("_deleted")).collect()
+        return set(rows.get_column("id"))
+
+    take(place.lake, reading)
+    assert silver() == {*range(1, 11)}
+    place.connection.execute(
+        "ALTER TABLE rows ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON rows USING (id <= 3)"
+    )
+    for keys, live in ((hidden, hidden), (whole, None), (hidden, hidden)):
+        report = compare_keys(Landing(place.lake, NAME, NAME, "keys"), keys, live, 1.0)[0]
+        assert (report.shown, report.keys_noted) == (False, 3)
+        assert any("row-level security" in warning for warning in report.warnings)
+        assert silver() == {*range(1, 11)}
+    place.connection.execute("ALTER TABLE rows DISABLE ROW LEVEL SECURITY; DELETE FROM rows WHERE id > 8")
+    report = compare_keys(Landing(place.lake, NAME, NAME, "keys"), hidden, hidden, 1.0)[0]
+    assert (report.shown, report.keys_noted) == (None, 8)
+    assert silver() == {*range(1, 9)}

@@ -79,7 +79,7 @@ def test_a_query_is_read_onwards_from_where_it_stood(url: str, lake: Lake) -> No
     assert take(source, lake).landed == 4
     assert take(source, lake).landed == 0
     assert ids(lake) == [1, 2, 4, 5, 6, 7, 8, 9]
-    keys = pl.concat(pl.DataFrame(rows) for rows in source.read_keys())
+    keys = pl.concat(pl.DataFrame(each.frame) for each in source.read_keys())
     assert sorted(keys.get_column("id")) == ids(lake)
 
 
@@ -120,11 +120,17 @@ def test_a_wrong_query_or_declaration_is_named(
 def test_a_value_that_is_not_of_the_declared_type_is_refused_by_its_column(
     url: str, value: str, word: str
 ) -> None:
-    """Alone, and beside others that fit."""
+    """Alone, and with others that fit: the row is refused, and where each of the first hundred is, the run stops."""
     for columns in ({"one": "int64", "odd": word}, {"odd": word}):
         names = ", ".join(f"{'1' if name == 'one' else value} AS {name}" for name in columns)
+        first, last = query(url, f"SELECT {names}", columns).read(None, None)
+        assert (first.refused, first.landed, last.refused) == (1, 0, 0)
+        (warning,) = last.remarks
+        assert "column odd" in warning
+        assert value.strip("'") in warning
+        many = " UNION ALL ".join([f"SELECT {names}"] * 100)
         with pytest.raises(ValueRefused, match="odd of the query"):
-            list(query(url, f"SELECT {names}", columns).read(None, None))
+            list(query(url, many, columns).read(None, None))
 
 
 def test_a_column_that_the_query_does_not_declare_is_neither_key_nor_cursor(url: str) -> None:

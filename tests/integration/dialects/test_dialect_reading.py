@@ -77,7 +77,7 @@ def test_a_window_and_keys(url: str, lake: Lake) -> None:
     window = Window(start=datetime(2026, 1, 2, 8, tzinfo=UTC), end=datetime(2026, 1, 4, 8, tzinfo=UTC))
     take(table(url, cursor="at", window=window), lake)
     assert ids(lake) == [2, 3]
-    keys = pl.concat(pl.DataFrame(rows) for rows in table(url).read_keys())
+    keys = pl.concat(pl.DataFrame(each.frame) for each in table(url).read_keys())
     assert keys.schema == {"id": pl.Int64()}
     assert sorted(keys.get_column("id")) == [1, 2, 3, 4]
 

@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from headworks.errors import ReadIncomplete, ValueRefused
+from headworks.errors import ReadIncomplete
 from headworks.sources.sql import copytext
 from headworks.sources.sql.columns import TEXT_SUFFIX, Column, schema_of
 from headworks.sources.sql.decimals import by_way_of_floats, exact
+from headworks.sources.sql.misfits import misfit_column
 from headworks.sources.sql.table import Extremes
 
 _NEWLINE = ord("\n")
@@ -50,9 +51,10 @@ class BlockReader:
         )
 
     def table(self, block: bytes) -> pa.Table:
-        """Return the rows of a block.
+        """Return the rows of a block; what a column's type does not hold is empty there, and text in another column.
 
-        Raises `ValueRefused` for a value that its column's type does not hold, unless such values go beside it.
+        That is the column's own text column where such values are wanted there, else one of ``misfits.py``, in such
+        blocks alone.
         """
         beside: dict[str, pa.ChunkedArray] = {}
         # Most blocks have no backslash, and so neither a NULL nor anything to unescape; looking for one costs least.
@@ -102,8 +104,6 @@ class BlockReader:
             texts = table.column(place)
             extreme = pc.match_substring_regex(texts, _EXTREME)
             if pc.any(extreme).as_py():
-                if self._extremes == "refuse":
-                    raise self._refused(column, pc.filter(texts, extreme)[0].as_py())
                 beside[column.name] = pc.if_else(extreme, texts, None)
                 texts = pc.if_else(extreme, None, texts)
             table = table.set_column(place, column.name, self._typed(texts, column))
@@ -119,14 +119,6 @@ class BlockReader:
                 do="report this with the value; nothing of the batch was landed.",
             ) from problem
 
-    def _refused(self, column: Column, value: str) -> ValueRefused:
-        return ValueRefused(
-            f"Column {column.name} ({column.sql_type}) has the value {value}, which no {column.dtype} holds.",
-            where=self._where,
-            do='set the table\'s extremes to "beside": such values then land as text in '
-            f"{column.name}{TEXT_SUFFIX}. Or correct the value at the source.",
-        )
-
     def _finished(self, table: pa.Table, beside: dict[str, pa.ChunkedArray], *, escaped: bool) -> pa.Table:
         for place, column in enumerate(self._columns):
             if column.hexadecimal:
@@ -140,6 +132,9 @@ class BlockReader:
                 if column.bounded:
                     twin = beside.get(column.name, pa.nulls(table.num_rows, pa.string()))
                     table = table.append_column(f"{column.name}{TEXT_SUFFIX}", twin)
+            return table
+        for name, texts in beside.items():
+            table = table.append_column(misfit_column(name), texts)
         return table
 
 

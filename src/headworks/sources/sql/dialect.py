@@ -17,7 +17,6 @@ from functools import cached_property
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 from sqlalchemy import (
     ColumnElement,
     String,
@@ -40,11 +39,13 @@ from headworks.sources.base import Batch, Position
 from headworks.sources.prefetch import prefetched
 from headworks.sources.sql.bound import Bound, bound_at
 from headworks.sources.sql.clocks import clock_of
+from headworks.sources.sql.ending import last_batch, last_of_passage
 from headworks.sources.sql.engines import run_on, shared_engine, snapshot, streaming_cursor, where_is
 from headworks.sources.sql.failures import translated_dialect
-from headworks.sources.sql.left import UNFINISHED, Left, cut_remarks, passed_again
+from headworks.sources.sql.left import UNFINISHED, Left, passed_again
 from headworks.sources.sql.lines import LineReader, line_reader, longest_text
 from headworks.sources.sql.marks import Marker, value_of
+from headworks.sources.sql.misfits import Misfits
 from headworks.sources.sql.presents import present_of, settled
 from headworks.sources.sql.reflection import DialectColumn, Reflected, reflect, schema_of
 from headworks.sources.sql.rows import RowReader
@@ -88,7 +89,8 @@ class DialectTable:
     def read(self, position: Position | None, until: datetime | None) -> Iterator[Batch]:
         """Yield the batches after ``position``, read ahead of whoever takes them.
 
-        Raises the errors of ``failures.py``, and `ValueRefused` for a value that no type holds.
+        A row with a value that no type holds is a refused record of its batch. Raises the errors of ``failures.py``,
+        and `ValueRefused` where none of the first rows fits.
         """
         if position is not None and position.get("done"):
             return iter(())
@@ -96,7 +98,7 @@ class DialectTable:
             return prefetched(self._read_whole())
         return prefetched(self._read_onwards(position or {}, until))
 
-    def read_keys(self) -> Iterator[pa.Table]:
+    def read_keys(self) -> Iterator[Batch]:
         """Yield the keys of all rows; raises `SettingsError` where there is no key."""
         if not self.key:
             raise SettingsError(
@@ -105,20 +107,27 @@ class DialectTable:
                 do="name the columns of the table's key.",
             )
         columns = tuple(column for column in self._reflected.columns if column.name in self.key)
-        rows = self._rows(columns, "refuse")
+        rows, misfits = self._rows(columns, "refuse"), self._misfits()
         with _reading(self) as connection:
             for frame in self._frames(connection, rows.statement, rows.reader):
-                yield frame.to_arrow()
+                yield misfits.keys(frame.to_arrow())
 
     def _read_whole(self) -> Iterator[Batch]:
         # Described first, so that a reading holds one connection alone.
-        schema = self.schema
+        schema, misfits = self.schema, self._misfits()
         with _reading(self) as connection:
             for frame in self._frames(connection, self._all_rows.statement, self._all_rows.reader):
-                yield Batch(frame, {}, read=frame.height)
-        yield Batch(pl.DataFrame(schema=schema), {"done": True}, read=0, remarks=self._asides)
+                yield misfits.batch(frame, first=True, position={}, read=frame.height)
+        yield last_batch(schema, {"done": True}, remarks=(*self._asides, *misfits.remarks()))
+
+    def _misfits(self) -> Misfits:
+        columns = self._reflected.table.c
+        types = {column.name: str(column.dtype) for column in self._reflected.columns}
+        types |= {name: str(columns[name].type) for name in types if str(columns[name].type) != "NULL"}
+        return Misfits(self.key, types, self.where)
 
     def _read_onwards(self, start: Position, until: datetime | None) -> Iterator[Batch]:
+        misfits, first = self._misfits(), not start
         with _reading(self) as connection:
             bound = self._bound(connection)
             start, remarks = self._checked(connection, start)
@@ -132,22 +141,18 @@ class DialectTable:
                 rows = frame.to_arrow()
                 fresh = passage.take(rows)
                 new = frame if fresh is rows else pl.DataFrame(fresh, schema=frame.schema)
-                yield Batch(new, passage.position, read=frame.height, repeated=frame.height - new.height)
-        position = passage.finished()
-        unfinished = self._unfinished(bound)
-        done = {"done": True} if self.window is not None and not unfinished else {}
-        remarks += (*self._asides, *left.remarks(), *unfinished, *cut_remarks(position))
-        if bound is not None and bound.notice:
-            remarks += (bound.notice,)
-        yield Batch(
-            pl.DataFrame(schema=self.schema),
-            {**position, **done},
-            read=0,
-            unplaced=left.unplaced,
-            later=left.later,
-            ahead=left.ahead,
-            remarks=remarks,
-            shown=False if unfinished else None,
+                repeated = frame.height - new.height
+                yield misfits.batch(
+                    new, first=first, position=passage.position, read=frame.height, repeated=repeated
+                )
+        yield last_of_passage(
+            self.schema,
+            passage.finished(),
+            left,
+            bound=bound,
+            remarks=(*remarks, *self._asides, *misfits.remarks()),
+            unfinished=self._unfinished(bound),
+            windowed=self.window is not None,
         )
 
     def _checked(self, connection: Connection, start: Position) -> tuple[Position, tuple[str, ...]]:
@@ -213,10 +218,10 @@ class DialectTable:
                 waiting.append(reader.frame(rows))
                 room -= len(rows)
                 if not room:
-                    yield pl.concat(waiting)
+                    yield pl.concat(waiting, how="diagonal")
                     waiting, room = [], self.table.batch_rows
             if waiting:
-                yield pl.concat(waiting)
+                yield pl.concat(waiting, how="diagonal")
         finally:
             cursor.close()
 

@@ -59,14 +59,15 @@ class LineReader:
         return [line, *found.selected(self.alone)]
 
     def frame(self, rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
-        """Return a frame of rows; raises `ValueRefused` for a value that its column's type cannot hold."""
+        """Return a frame of rows, as ``rows.py`` makes them."""
         if not rows:
             return pl.DataFrame(schema=self.schema)
         block = b"\n".join([self._line(row[0]) for row in rows]) + b"\n"
         frames = [self._packed(block, len(rows))]
         if self.alone:
             frames.append(self._reader(self.alone).frame([row[1:] for row in rows]))
-        return pl.concat(frames, how="horizontal").select(self.schema.names())
+        made = pl.concat(frames, how="horizontal")
+        return made.select(*self.schema, *(name for name in made.columns if name not in self.schema))
 
     def _line(self, value: Any) -> bytes:
         if value is None:

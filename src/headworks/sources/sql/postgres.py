@@ -32,8 +32,10 @@ from headworks.sources.sql.bound import APPLICATION, CURSORS, TIMESTAMPS, WHOLE_
 from headworks.sources.sql.clocks import Clock, clock_of
 from headworks.sources.sql.columns import Column, schema_of
 from headworks.sources.sql.copying import BLOCK_BYTES, Copy, copied
-from headworks.sources.sql.left import UNFINISHED, Left, cut_remarks, passed_again
+from headworks.sources.sql.ending import last_batch, last_of_passage
+from headworks.sources.sql.left import UNFINISHED, Left, passed_again
 from headworks.sources.sql.marks import Marker, value_of
+from headworks.sources.sql.misfits import Misfits
 from headworks.sources.sql.snapshot import Described, Snapshot, described, hidden_rows, in_snapshot, own_zone
 from headworks.sources.sql.table import Table
 
@@ -71,8 +73,8 @@ class PostgresTable:
     def read(self, position: Position | None, until: datetime | None) -> Iterator[Batch]:
         """Yield the batches after ``position``, from one snapshot of the database.
 
-        Raises `SourceUnavailable` and the other errors of ``states.py`` and ``diagnosis.py``, and `ValueRefused` for a
-        value that no type holds.
+        A row with a value that no type holds is a refused record of its batch. Raises `SourceUnavailable` and the other
+        errors of ``states.py`` and ``diagnosis.py``, and `ValueRefused` where none of the first rows fits.
         """
         if position is not None and position.get("done"):
             return
@@ -81,8 +83,8 @@ class PostgresTable:
         else:
             yield from self._read_onwards(position or {}, until)
 
-    def read_keys(self) -> Iterator[pa.Table]:
-        """Yield the keys of all rows, from one snapshot.
+    def read_keys(self) -> Iterator[Batch]:
+        """Yield the keys of all rows, from one snapshot; ``shown`` is false where rows are hidden from this user.
 
         Raises `SettingsError` where there is no key.
         """
@@ -93,27 +95,33 @@ class PostgresTable:
                 do="name the columns of the table's key.",
             )
         wanted = [column for column in self._described.columns if column.name in self.key]
+        misfits = self._misfits()
         with in_snapshot(self.database, self._application, self.table) as snapshot:
-            yield from self._rows(snapshot, snapshot.parts(self._select(snapshot, wanted)), wanted)
+            for rows in self._rows(snapshot, snapshot.parts(self._select(snapshot, wanted)), wanted):
+                yield misfits.keys(rows)
+            hidden = hidden_rows(snapshot)
+        if hidden:
+            yield Batch(
+                pl.DataFrame(schema=self.schema).select(self.key), {}, read=0, remarks=hidden, shown=False
+            )
 
     def _read_whole(self) -> Iterator[Batch]:
-        columns = self._described.columns
+        columns, misfits = self._described.columns, self._misfits()
         with in_snapshot(self.database, self._application, self.table) as snapshot:
             self._check_unchanged(snapshot)
             parts = snapshot.parts(self._select(snapshot, columns))
             for rows in self._rows(snapshot, parts, columns):
-                yield Batch(rows, {}, read=rows.num_rows)
-            notices = hidden_rows(snapshot)
-        yield Batch(
-            pl.DataFrame(schema=self.schema),
+                yield misfits.batch(rows, first=True, position={}, read=rows.num_rows)
+            hidden = hidden_rows(snapshot)
+        yield last_batch(
+            self.schema,
             {"done": True},
-            read=0,
-            remarks=notices,
-            shown=False if notices else None,
+            remarks=(*hidden, *misfits.remarks()),
+            not_known=bool(hidden),
         )
 
     def _read_onwards(self, start: Position, until: datetime | None) -> Iterator[Batch]:
-        columns = self._described.columns
+        columns, misfits, first = self._described.columns, self._misfits(), not start
         with in_snapshot(self.database, self._application, self.table, bound=self._bound) as snapshot:
             self._check_unchanged(snapshot)
             start, remarks = self._checked(snapshot, start)
@@ -122,25 +130,25 @@ class PostgresTable:
             for rows in self._rows(snapshot, [query], columns):
                 fresh = passage.take(rows)
                 repeated = rows.num_rows - fresh.num_rows
-                yield Batch(fresh, passage.position, read=rows.num_rows, repeated=repeated)
+                yield misfits.batch(
+                    fresh, first=first, position=passage.position, read=rows.num_rows, repeated=repeated
+                )
             left = self._left(snapshot)
             hidden = hidden_rows(snapshot)
-        position = passage.finished()
-        unfinished = self._unfinished(snapshot.bound)
-        done = {"done": True} if self.window is not None and not unfinished else {}
-        remarks += (*hidden, *left.remarks(), *unfinished, *cut_remarks(position))
-        if snapshot.bound and snapshot.bound.notice:
-            remarks += (snapshot.bound.notice,)
-        yield Batch(
-            pl.DataFrame(schema=self.schema),
-            {**position, **done},
-            read=0,
-            unplaced=left.unplaced,
-            later=left.later,
-            ahead=left.ahead,
-            remarks=remarks,
-            shown=False if hidden or unfinished else None,
+        yield last_of_passage(
+            self.schema,
+            passage.finished(),
+            left,
+            bound=snapshot.bound,
+            remarks=(*remarks, *hidden, *misfits.remarks()),
+            unfinished=self._unfinished(snapshot.bound),
+            windowed=self.window is not None,
+            not_known=bool(hidden),
         )
+
+    def _misfits(self) -> Misfits:
+        types = {column.name: column.sql_type for column in self._described.columns}
+        return Misfits(self.key, types, self.where)
 
     def _checked(self, snapshot: Snapshot, start: Position) -> tuple[Position, tuple[str, ...]]:
         """Return where to begin: where rows came among those that were passed by their key, at the first of them."""
@@ -377,9 +385,9 @@ def _batched(tables: Iterator[pa.Table], most_rows: int, most_bytes: int) -> Ite
         waiting.append(table)
         rows, size = rows + table.num_rows, size + table.nbytes
         while rows >= most_rows or size >= most_bytes:
-            whole = pa.concat_tables(waiting)
+            whole = pa.concat_tables(waiting, promote_options="default")
             yield whole.slice(0, most_rows)
             rest = whole.slice(most_rows)
             waiting, rows, size = [rest], rest.num_rows, rest.nbytes
     if rows:
-        yield pa.concat_tables(waiting)
+        yield pa.concat_tables(waiting, promote_options="default")

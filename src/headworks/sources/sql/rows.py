@@ -17,9 +17,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from headworks.errors import ValueRefused
 from headworks.sources.column_types import LONGEST_DECIMAL
 from headworks.sources.sql.decimals import exact
+from headworks.sources.sql.misfits import misfit_column
 from headworks.sources.sql.reflection import DialectColumn
 from headworks.sources.sql.table import Extremes
 
@@ -40,6 +40,7 @@ _PYTHON: dict[type[pl.DataType], type] = {
 
 _PLAIN_DAY = r"^\d{4}-\d{2}-\d{2}$"
 _PLAIN_MOMENT = r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?$"
+_FIRST_DAY = date(1, 1, 1)
 _FINER = re.compile(r"[.,]\d{6}\d*[1-9]")
 _UNFIT = (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError)
 
@@ -59,7 +60,11 @@ class RowReader:
     where: str
 
     def frame(self, rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
-        """Return a frame of rows; raises `ValueRefused` for a value that its column's type cannot hold."""
+        """Return a frame of rows; what a column's type does not hold is empty there, and text in another column.
+
+        That is the column's own text column where such values go there, else one of ``misfits.py``, in such frames
+        alone.
+        """
         if not rows:
             return pl.DataFrame(schema=self.schema)
         series: dict[str, pl.Series] = {}
@@ -73,7 +78,8 @@ class RowReader:
             series[column.name] = quick
             if f"{column.name}_text" in self.schema and column.can_be_extreme:
                 series[f"{column.name}_text"] = pl.repeat(None, len(rows), dtype=pl.String(), eager=True)
-        return pl.DataFrame(series, schema=self.schema)
+        apart = {name: pl.String() for name in series if name not in self.schema}
+        return pl.DataFrame(series, schema={**self.schema, **apart})
 
     def _series(self, column: DialectColumn, values: Sequence[Any]) -> dict[str, pl.Series]:
         fitted: list[Any] = []
@@ -82,28 +88,16 @@ class RowReader:
             try:
                 fitted.append(None if value is None else fit(value, column.dtype))
                 texts.append(None)
-            except (ValueError, TypeError, ArithmeticError) as problem:
-                if not column.aside and (self.extremes == "refuse" or not column.can_be_extreme):
-                    raise self._refused(column, value) from problem
+            except (ValueError, TypeError, ArithmeticError):
                 fitted.append(None)
                 texts.append(f"x'{value.hex()}'" if isinstance(value, bytes) else str(value))
         made = {column.name: pl.Series(column.name, fitted, dtype=column.dtype)}
-        if f"{column.name}_text" in self.schema and column.can_be_extreme:
-            made[f"{column.name}_text"] = pl.Series(texts, dtype=pl.String())
+        own = f"{column.name}_text" if column.can_be_extreme else ""
+        if own in self.schema:
+            made[own] = pl.Series(texts, dtype=pl.String())
+        elif any(text is not None for text in texts):
+            made[misfit_column(column.name)] = pl.Series(texts, dtype=pl.String())
         return made
-
-    def _refused(self, column: DialectColumn, value: Any) -> ValueRefused:
-        beside = (
-            ' or set the table\'s extremes to "beside": such values then land as text in '
-            f"{column.name}_text, and all other rows as they are."
-            if column.can_be_extreme
-            else " or land it as text by way of a view."
-        )
-        return ValueRefused(
-            f"The value {_shown(value)} does not fit the type {column.dtype}.",
-            where=f"{column.name} of {self.where}",
-            do=f"correct it at the source, select it otherwise in a view,{beside}",
-        )
 
 
 def _as_they_are(values: Sequence[Any], dtype: pl.DataType) -> pl.Series | None:
@@ -156,9 +150,14 @@ def _read_moments(values: Sequence[Any], dtype: pl.DataType) -> pl.Series | None
         return None
     if isinstance(dtype, pl.Date):
         read = texts.str.to_date("%Y-%m-%d", strict=False)
+        before = (read < _FIRST_DAY).any()
     else:
         iso = texts.str.replace("T", " ", literal=True)
         read = iso.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
+        before = (read.dt.date() < _FIRST_DAY).any()
+    if before:
+        # Polars has a year 0, and Python's calendar, which all that follows keeps to, has none.
+        return None
     return read.cast(dtype) if read.null_count() == texts.null_count() else None
 
 
@@ -241,8 +240,3 @@ def _day(value: Any) -> date:
     if isinstance(day, datetime) or not isinstance(day, date):
         raise ValueError(value)
     return day
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"

@@ -104,9 +104,10 @@ class Table(Settings):
     )
     extremes: Extremes = Field(
         default="refuse",
-        description="What happens to infinite dates, years before 1 or after 9999, numerics that are NaN, and in "
-        "SQLite to values of another type than their column's. refuse: the run stops and names the value. "
-        "beside: the column stays empty and the value goes as text into a column <name>_text.",
+        description="What happens to rows with infinite dates, years before 1 or after 9999, numerics that are NaN, "
+        "and other values that their column's type does not hold. refuse: such a row is refused and kept, with a "
+        "warning, and all others land. beside: the row lands, its column stays empty, and the value goes as text "
+        "into a column <name>_text.",
     )
 
     @model_validator(mode="after")

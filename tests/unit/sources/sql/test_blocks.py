@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headworks.errors import ReadIncomplete, ValueRefused
+from headworks.errors import ReadIncomplete
 from headworks.sources.sql.blocks import BlockReader
 from headworks.sources.sql.columns import Column
+from headworks.sources.sql.misfits import misfit_column
 
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
 _TEXT = st.text(
@@ -84,8 +85,9 @@ def test_every_decimal_comes_back_to_its_last_place(given_values: tuple[int, int
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
 def test_a_numeric_that_is_no_number_is_refused_or_set_beside_its_column(value: str) -> None:
     block = f"1.00\n\\N\n{value}\n-0.05\n".encode()
-    with pytest.raises(ValueRefused, match=value):
-        BlockReader([decimal(10, 2)], "refuse", "here").table(block)
+    table = BlockReader([decimal(10, 2)], "refuse", "here").table(block)
+    assert table["d"].to_pylist() == [Decimal("1.00"), None, None, Decimal("-0.05")]
+    assert table[misfit_column("d")].to_pylist() == [None, None, value, None]
     table = BlockReader([decimal(10, 2)], "beside", "here").table(block)
     assert table["d"].to_pylist() == [Decimal("1.00"), None, None, Decimal("-0.05")]
     assert table["d_text"].to_pylist() == [None, None, value, None]

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headworks.errors import ValueRefused
 from headworks.sources.sql import rows as rows_module
+from headworks.sources.sql.misfits import misfit_column
 from headworks.sources.sql.reflection import DialectColumn
 from headworks.sources.sql.rows import RowReader
 
@@ -50,10 +50,12 @@ def read(dtype: pl.DataType, values: list[Any]) -> list[Any] | str:
     """Return the column's values, or what was refused."""
     column = DialectColumn("c", dtype, as_text=False)
     reader = RowReader((column,), pl.Schema({"c": dtype}), "refuse", "t")
-    try:
-        return reader.frame([(value,) for value in values]).get_column("c").to_list()
-    except ValueRefused as problem:
-        return problem.what
+    frame = reader.frame([(value,) for value in values])
+    if misfit_column("c") not in frame.columns:
+        return frame.get_column("c").to_list()
+    texts = frame.get_column(misfit_column("c"))
+    assert texts.null_count() < len(values)
+    return f"refused: {texts.to_list()}, taken: {frame.get_column('c').to_list()}"
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
