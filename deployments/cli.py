@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from deployments.commands import anomaly, api, breaker, data, probe, product, quarantine, stream
+from deployments.commands import anomaly, api, breaker, data, probe, product, quarantine, silver, stream
 from deployments.commands.shared import NothingWritten, add_lake, look_at_lake
 from headworks.errors import HeadworksError, SettingsError
 from headworks.ops.account import account_text
@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         "run", help="run a product of the project: headworks run PRODUCT, then options of a flow"
     )
 
-    for group in (data, product, stream, breaker, api, probe, quarantine, anomaly):
+    for group in (data, product, stream, breaker, api, probe, quarantine, silver, anomaly):
         group.add(commands)
 
     stack = commands.add_parser("stack", help="the local stack of the demo")

@@ -104,3 +104,14 @@ def test_an_anomaly_is_accepted_listed_and_taken_back(demo: Demo) -> None:
     )  # fmt: skip
     assert wrong.code == 1
     assert "must lie before the end" in wrong.err
+
+
+def test_silver_is_made_again_by_hand_and_nothing_is_lost_by_it(demo: Demo) -> None:
+    for arguments in (["--dry-run"], [], []):
+        made = headworks(demo, "silver", "rebuild", "shop.customers", *arguments)
+        assert made.code == 0, made.err
+        assert re.search(r"[\d,]+ rows of bronze were judged by the declaration of shop\.customers", made.out)
+        assert ("0 of them are gone" in made.out) is (not arguments)
+    wrong = headworks(demo, "silver", "rebuild", "shop.nothing")
+    assert wrong.code == 1
+    assert "use one of shop.customers" in wrong.err

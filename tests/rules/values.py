@@ -21,7 +21,47 @@ MISFITS, POSTGRES, LANDING, STAMPING, KEYS = (
 )
 _ODD = "tests/integration/databases/test_misfits.py"
 
+REBUILD, EMPTIED, QUARANTINE, JUDGED = (
+    f"src/headworks/silver/{name}.py" for name in ("rebuild", "emptied", "quarantine", "judged")
+)
+_REBUILT = "tests/integration/test_rebuild.py"
+
 RULES = (
+    rule(
+        "rejected rows from before a rebuild count no more",
+        QUARANTINE,
+        ' & (pl.col("_writer") >= rebuilt)',
+        "",
+        f"{_REBUILT}::test_a_rebuild_is_what_a_fresh_lake_makes_of_the_same_bronze_and_further_runs_go_on",
+    ),
+    rule(
+        "what is noted of released rows is forgotten when silver is made again",
+        EMPTIED,
+        "        self._first()\n",
+        "",
+        f"{_REBUILT}::test_what_was_released_and_would_be_rejected_now_waits_again_and_what_was_discarded_stays_so",
+    ),
+    rule(
+        "what a person has discarded is not taken by a rebuild",
+        JUDGED,
+        "        parsed = _without_discarded(parsed, discarded)\n",
+        "        pass\n",
+        f"{_REBUILT}::test_what_was_released_and_would_be_rejected_now_waits_again_and_what_was_discarded_stays_so",
+    ),
+    rule(
+        "silver is not made again from a bronze that has not all rows",
+        REBUILD,
+        "        _check_whole(bronze, silver, dataset.name)\n",
+        "",
+        f"{_REBUILT}::test_a_bronze_that_has_not_all_rows_any_more_is_refused_by_name",
+    ),
+    rule(
+        "gold is made again of a silver that was",
+        EMPTIED,
+        "            CHANGE: super().transaction(CHANGE) + 1,\n",
+        "            CHANGE: super().transaction(CHANGE),\n",
+        f"{_REBUILT}::test_a_rebuild_is_what_a_fresh_lake_makes_of_the_same_bronze_and_further_runs_go_on",
+    ),
     rule(
         "of a row that does not fit nothing but reason and text lands",
         MISFITS,

@@ -1,6 +1,7 @@
-"""What became of rejected rows: released, superseded or discarded, in ``ops.resolutions``; nothing is deleted there.
+"""What became of rejected rows: released, superseded or discarded, in ``ops.resolutions``.
 
-The quarantine keeps every row for ever; a resolution says that a row needs no more attention, when, by whom and why.
+Nothing is deleted there, unless silver is made again. The quarantine keeps every row for ever; a resolution says that a
+row needs no more attention, when, by whom and why.
 Each row is resolved at most once: a commit carries the dataset's number of resolutions, and is refused if that moved.
 
 What belongs here: keeping and reading resolutions. What does not: deciding about rows (``silver/replay.py``).
@@ -91,6 +92,24 @@ def resolve(
         with refused_when_stale(table.name):
             table.append(fresh, {number: table.transaction(number) + 1}, retries=0)
     return fresh.height
+
+
+def forget_passed(lake: Lake, dataset: str) -> None:
+    """Forget which rows were released or superseded, as silver is made again: each is in it then, or rejected again.
+
+    What a person has discarded stays so. What is forgotten here is still in older versions of the table.
+    """
+    table = lake.open("ops", "resolutions")
+    if table is None:
+        return
+    mine = (pl.col("dataset") == dataset) & (pl.col("resolution") != "discarded")
+    if not table.scan().filter(mine).head(1).collect().is_empty():
+        number = f"{dataset}#resolutions"
+        with refused_when_stale(table.name):
+            table.delete(
+                f"dataset = '{dataset}' AND resolution <> 'discarded'",
+                {number: table.transaction(number) + 1},
+            )
 
 
 def note_passed(lake: Lake, dataset: str, passed: pl.DataFrame, resolver: Resolver) -> None:

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from headworks.bronze.resolutions import unresolved
+from headworks.bronze.resolutions import resolutions, unresolved
 from headworks.quality.rules import REASONS, Verdict, all_among, judge
 from headworks.silver.dataset import ORIGIN, Dataset
+from headworks.silver.emptied import FromNothing
 from headworks.silver.parse import (
     UNREADABLE,
     key_text,
@@ -31,6 +32,9 @@ from headworks.silver.versions import compare_with, in_silver_types, latest_vers
 from headworks.silver.work import Refinement
 from headworks.sources.base import PLACE, REFUSED
 from headworks.storage.delta import Table
+
+DISCARDED = "row|discarded"
+"""Why a row is rejected that somebody has discarded, where silver is made again."""
 
 _NOTED = (*ORIGIN, "key", "reasons")
 """What is noted of a row that waits no longer."""
@@ -60,9 +64,16 @@ class Judged:
         return self.waits.height
 
 
-def judge_rows(work: Refinement, dataset: Dataset, rows: pl.DataFrame) -> tuple[Verdict, Verdict]:
-    """Judge bronze rows by the rules, and what passes by the references; tombstones pass with nothing but a key."""
+def judge_rows(
+    work: Refinement, dataset: Dataset, rows: pl.DataFrame, discarded: pl.DataFrame | None = None
+) -> tuple[Verdict, Verdict]:
+    """Judge bronze rows by the rules, and what passes by the references; tombstones pass with nothing but a key.
+
+    Those with the origins of ``discarded`` do not pass.
+    """
     parsed = without_future(parse(rows, dataset), dataset, latest_cursor(work, dataset))
+    if discarded is not None and not discarded.is_empty():
+        parsed = _without_discarded(parsed, discarded)
     gone = tombstones(parsed, dataset)
     verdict = judge(parsed.filter(~gone), dataset.schema, UNREADABLE, dataset.warnings)
     linked = split_orphans(work.lake, dataset, verdict.good)
@@ -79,7 +90,13 @@ def judge_range(
     releases: bool = True,
 ) -> Judged:
     rows = read_range(bronze, todo)
-    verdict, linked = judge_rows(work, dataset, readable(rows.lazy()).collect())
+    discarded = None
+    if isinstance(silver, FromNothing):
+        # All rows of bronze are judged, those that wait among them; but not what a person has decided about.
+        releases = False
+        known = resolutions(work.lake, dataset.name).filter(pl.col("resolution") == "discarded")
+        discarded = known.select(ORIGIN).collect()
+    verdict, linked = judge_rows(work, dataset, readable(rows.lazy()).collect(), discarded)
     again = _judged_again(work, dataset, bronze if releases else None, silver, verdict.good)
     good = in_silver_types(pl.concat([linked.good, again.released]).drop(UNREADABLE), silver)
     judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, *dataset.key, REASONS)
@@ -96,6 +113,14 @@ def judge_range(
         settled=again.settled,
         elsewhere=parents_elsewhere(work.lake, dataset, linked.rejected),
     )
+
+
+def _without_discarded(parsed: pl.DataFrame, discarded: pl.DataFrame) -> pl.DataFrame:
+    """Mark the rows that somebody has discarded."""
+    marked = discarded.with_columns(pl.lit(DISCARDED).alias(DISCARDED))
+    told = parsed.join(marked, on=list(ORIGIN), how="left", maintain_order="left")
+    both = pl.concat_list(UNREADABLE, DISCARDED).list.drop_nulls().alias(UNREADABLE)
+    return told.with_columns(both).drop(DISCARDED)
 
 
 def with_refused(rejected: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:

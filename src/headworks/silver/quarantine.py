@@ -46,6 +46,10 @@ WRITER = "#writer"
 QUARANTINED = "#quarantined"
 """In silver: the writer number of the quarantine that holds the rejected rows of the try that was committed."""
 
+REBUILT = "#rebuilt"
+"""In silver: the writer number of the commit that made it again from bronze: rejected rows of earlier ones do not
+count any more."""
+
 
 CLOSED = "#closed"
 """In the quarantine: the token of the last try whose gate was closed, which will never be named by silver."""
@@ -123,16 +127,21 @@ def _check_last(silver: Table | None, quarantine: Table, attempt: Try) -> None:
         )
 
 
-def rejected_rows(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame | None:
-    """Return the rejected rows that count for a silver table version; None where nothing was ever rejected."""
+def rejected_rows(
+    lake: Lake, dataset: str, silver: Table | None, *, ever: bool = False
+) -> pl.LazyFrame | None:
+    """Return the rejected rows that count for a silver table version; None where nothing was ever rejected.
+
+    With ``ever``, also those that counted before silver was made again from bronze.
+    """
     table = lake.open("quarantine", dataset)
     if table is None:
         return None
     writer = silver.transaction(WRITER) if silver else 0
     token = silver.transaction(TRY) if silver else 0
-    return table.scan().filter(
-        (pl.col("_writer") < writer) | ((pl.col("_writer") == writer) & (pl.col("_try") == token))
-    )
+    counted = (pl.col("_writer") < writer) | ((pl.col("_writer") == writer) & (pl.col("_try") == token))
+    rebuilt = silver.transaction(REBUILT) if silver and not ever else 0
+    return table.scan().filter(counted & (pl.col("_writer") >= rebuilt))
 
 
 def pending_rows(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame | None:

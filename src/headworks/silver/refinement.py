@@ -26,6 +26,7 @@ from headworks.reports import CheckReport, GateReport, RefineReport, TableRef
 from headworks.silver.accounts import Account, account_of, keep_account
 from headworks.silver.compare import Comparison
 from headworks.silver.dataset import CURRENT, DELETED, PROVENANCE, VALID_TO, VOID, Dataset
+from headworks.silver.emptied import FromNothing
 from headworks.silver.following import changed_columns, following
 from headworks.silver.history import compare_history
 from headworks.silver.judged import Judged, judge_range, quarantined
@@ -157,14 +158,26 @@ def _refine(work: Refinement, dataset: Dataset, *, dry_run: bool) -> RefineOutco
     silver = work.lake.ensure("silver", dataset.name, dataset.silver_schema(), key=dataset.key)
     columns = changed_columns(dataset, silver)
     silver = following(work, dataset, silver, dry_run=dry_run)
+    outcome = _refine_pending(work, dataset, bronze, silver, dry_run=dry_run)
+    report = outcome.report.model_copy(update={"columns": columns})
+    return outcome.model_copy(update={"report": report, "gate": _warned(dataset, outcome.gate, warnings)})
+
+
+def refine_from_nothing(
+    work: Refinement, dataset: Dataset, bronze: Table, silver: FromNothing, *, dry_run: bool
+) -> RefineOutcome:
+    """Refine all of bronze into a silver as if it had nothing, see ``rebuild.py``."""
+    return _refine_pending(work, dataset, bronze, silver, dry_run=dry_run)
+
+
+def _refine_pending(
+    work: Refinement, dataset: Dataset, bronze: Table, silver: Table, *, dry_run: bool
+) -> RefineOutcome:
     todo = pending(dataset.name, bronze, silver)
     parts = split(bronze, todo, work.part_rows)
     if len(parts) > 1 and can_be_taken_in_parts(dataset):
-        outcome = _refine_in_parts(work, dataset, bronze, silver, parts, dry_run=dry_run)
-    else:
-        outcome = _refine_at_once(work, dataset, bronze, silver, todo, dry_run=dry_run)
-    report = outcome.report.model_copy(update={"columns": columns})
-    return outcome.model_copy(update={"report": report, "gate": _warned(dataset, outcome.gate, warnings)})
+        return _refine_in_parts(work, dataset, bronze, silver, parts, dry_run=dry_run)
+    return _refine_at_once(work, dataset, bronze, silver, todo, dry_run=dry_run)
 
 
 def _warned(dataset: Dataset, gate: GateReport | None, warnings: Sequence[str]) -> GateReport | None:
@@ -289,7 +302,9 @@ def _conclude(
     if not dry_run:
         attempt = put_rejected(work.lake, dataset.name, attempt, came.quarantined())
     screened = screen_silver(work.lake, dataset, silver, came.taken, work.run_id, work.clock())
-    found = check_vanished(scope, gone.deletes, gone.after, gone.generation, gone.vanished.unidentified)
+    # What the last full read deletes of a silver that is made again has passed the gate when it ended.
+    limit = None if isinstance(silver, FromNothing) else gone.generation
+    found = check_vanished(scope, gone.deletes, gone.after, limit, gone.vanished.unidentified)
     checks = [*found, *screened.checks]
     changes = came.merge is not None and not came.merge.is_empty
     if came.merge is not None:

@@ -175,7 +175,7 @@ def _unidentified(
     damaged = pl.any_horizontal(*unread, pl.col(UNREADABLE).list.contains(RECORD_UNREADABLE), twice)
     origins = pl.concat([read.filter(damaged).select(ORIGIN), refused(landed).select(ORIGIN)])
     rows = landed.filter(pl.col("_stream") == generation.stream).join(origins, on=list(ORIGIN), how="semi")
-    kept = rejected_rows(lake, dataset.name, silver) if rows.height else None
+    kept = rejected_rows(lake, dataset.name, silver, ever=True) if rows.height else None
     if kept is None:
         return rows.height
     decided = resolutions(lake, dataset.name).filter(pl.col("resolution") == "discarded").select(ORIGIN)

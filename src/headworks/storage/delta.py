@@ -336,16 +336,20 @@ class Table:
 
     def overwrite(
         self,
-        frame: pl.DataFrame,
+        frame: pl.DataFrame | pl.LazyFrame,
         transactions: Transactions,
         *,
         predicate: str | None = None,
     ) -> None:
-        """Replace all rows, or those that satisfy ``predicate``, in one commit that is never rebased."""
-        extra = set(frame.columns) - set(self.columns)
-        if predicate:
+        """Replace all rows, or those that satisfy ``predicate``, in one commit that is never rebased.
+
+        A lazy frame, which replaces all rows, is written as it is computed.
+        """
+        names = frame.collect_schema().names()
+        extra = set(names) - set(self.columns)
+        if predicate and isinstance(frame, pl.DataFrame):
             frame = in_types(frame, self.schema, self.name, _WRITTEN_AS_IT_IS)
-        rows = frame
+        rows = _as_stream(frame) if isinstance(frame, pl.LazyFrame) else frame
         self._once(
             transactions,
             lambda properties: write_deltalake(
@@ -354,7 +358,7 @@ class Table:
                 mode="overwrite",
                 predicate=predicate,
                 schema_mode=("merge" if extra else None) if predicate else "overwrite",
-                writer_properties=self._writer(frame.columns),
+                writer_properties=self._writer(names),
                 commit_properties=properties,
                 post_commithook_properties=_NO_HOUSEKEEPING,
             ),
