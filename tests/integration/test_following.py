@@ -29,6 +29,7 @@ from headworks.settings import RejectLimits
 from headworks.silver.dataset import Dataset
 from headworks.silver.mirror import mirror
 from headworks.silver.quarantine import rejected_rows
+from headworks.silver.rebuild import rebuild
 from headworks.silver.refinement import PART_ROWS, Refinement, RefineOutcome, refine
 from headworks.storage.store import Lake
 from tests.support.faults import Crash, crash_after, crash_before, happened_but_failed, not_happened, writes
@@ -177,7 +178,8 @@ def test_a_type_that_holds_not_all_is_refused_with_both_and_what_to_do(feed: Fee
     feed.refine(declared(v=dy.Int64()))
 
 
-def test_silver_is_made_again_from_bronze_as_the_message_says(feed: Feed, tmp_path: Any) -> None:
+@pytest.mark.parametrize("way", ["the command", "folders moved away"])
+def test_silver_is_made_again_from_bronze_as_the_message_says(feed: Feed, way: str) -> None:
     feed.land([1, 2], v=pl.Series([1, 2]))
     feed.refine(declared(v=dy.Int64()))
     feed.land([3], v=pl.Series([3]))
@@ -185,10 +187,13 @@ def test_silver_is_made_again_from_bronze_as_the_message_says(feed: Feed, tmp_pa
         declared(v=dy.String()),
         columns={"id": pl.col("id"), "at": pl.col("at"), "v": pl.col("v").cast(pl.String)},
     )
-    with pytest.raises(SchemaChanged):
+    with pytest.raises(SchemaChanged, match="headworks silver rebuild"):
         feed.refine(text)
-    for layer in ("silver", "quarantine"):
-        shutil.rmtree(feed.lake.uri(layer, NAME))
+    if way == "the command":
+        assert rebuild(Refinement(feed.lake, "rebuild"), text).lost == 0
+    else:
+        for layer in ("silver", "quarantine"):
+            shutil.rmtree(feed.lake.uri(layer, NAME))
     feed.refine(text)
     assert feed.silver("id", "v") == [(1, "1"), (2, "2"), (3, "3")]
 

@@ -106,6 +106,6 @@ def _refused(where: str, drift: Drift, lost: Sequence[str]) -> SchemaChanged:
         f"Silver's columns do not fit their declaration: {'; '.join(texts)}.",
         where=where,
         do="nothing was changed. Declare a type that holds both, or a new name for the column; name a column that is "
-        "gone for good in the dataset's `dropped`. Or make silver again from bronze: move the table's folder and that "
-        "of its quarantine away, and run again (docs/rules.md).",
+        "gone for good in the dataset's `dropped`. Or make silver again from bronze by the new declaration: "
+        "headworks silver rebuild (docs/rules.md).",
     )
