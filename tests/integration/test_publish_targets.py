@@ -344,6 +344,71 @@ BAD: dict[str, tuple[pl.Series, str]] = {
     "NaN in a struct": (pl.Series([{"x": 1.0}, {"x": float("nan")}]), "NaN"),
 }
 
+_PLAIN, _POISONS = (
+    {
+        "NaN": (pl.Float64(), 1.5),
+        "infinity": (pl.Float64(), 1.5),
+        "minus infinity of 32 bits": (pl.Float32(), 1.5),
+        "NUL": (pl.String(), "a"),
+        "year": (pl.Date(), date(2026, 1, 5)),
+        "year of a moment": (pl.Datetime("us", "UTC"), datetime(2026, 1, 5, tzinfo=UTC)),
+    },
+    {
+        "NaN": (float("nan"), "NaN"),
+        "infinity": (float("inf"), "infinity"),
+        "minus infinity of 32 bits": (float("-inf"), "infinity"),
+        "NUL": ("b\0", "NUL"),
+        "year": (pl.Series([-719_529], dtype=pl.Int32).cast(pl.Date), "year"),
+        "year of a moment": (pl.Series([-62_200_000_000_000_000]).cast(pl.Datetime("us", "UTC")), "year"),
+    },
+)
+_NESTED: dict[str, tuple[str, ...]] = {
+    "a list": ("list",),
+    "a list of lists": ("list", "list"),
+    "a struct": ("struct",),
+    "a struct in a struct": ("struct", "struct"),
+    "structs in a list": ("list", "struct"),
+    "a list in a struct": ("struct", "list"),
+    "lists of structs of lists": ("list", "struct", "list"),
+}
+
+
+def _nested(value: pl.Series, around: tuple[str, ...]) -> pl.Series:
+    """Put each value of a series into lists and structs, the innermost first."""
+    for kind in reversed(around):
+        if kind == "struct":
+            value = pl.DataFrame({"other": [1] * len(value), "x": value}).to_struct()
+        else:
+            numbered = pl.DataFrame({"n": range(len(value)), "x": value})
+            value = numbered.group_by("n", maintain_order=True).agg("x").get_column("x")
+    return value.alias("v")
+
+
+@pytest.mark.parametrize("around", _NESTED)
+@pytest.mark.parametrize("poison", _POISONS)
+def test_a_value_that_cannot_be_shown_is_named_however_deep_it_lies(
+    place: Place, poison: str, around: str
+) -> None:
+    """JSON has neither NaN nor infinity; an array of Postgres' own floats has them, and gets them."""
+    dtype, plain = _PLAIN[poison]
+    bad, said = _POISONS[poison]
+    odd = bad if isinstance(bad, pl.Series) else pl.Series([bad], dtype=dtype)
+    values = _nested(
+        pl.concat([pl.Series([plain], dtype=dtype), odd, pl.Series([None], dtype=dtype)]), _NESTED[around]
+    )
+    frame = pl.DataFrame({"id": [41, 42, 43]}).with_columns(values)
+    for _ in range(2):
+        if dtype.is_float() and around == "a list":
+            place.publishes(frame)
+            assert place.rows("id") == [(41,), (42,), (43,)]
+            continue
+        with pytest.raises(PublicationRefused, match=said) as caught:
+            place.publishes(frame)
+        assert "'v'" in caught.value.what
+        assert "id=42" in caught.value.what
+    place.publishes(frame.filter(pl.col("id") != 42))
+    assert place.rows("id") == [(41,), (43,)]
+
 
 @pytest.mark.parametrize("bad", BAD)
 def test_a_value_that_cannot_be_shown_is_named_by_table_column_and_row(place: Place, bad: str) -> None:

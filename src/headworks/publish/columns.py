@@ -216,8 +216,11 @@ def _value_faults(frame: pl.DataFrame) -> Iterator[tuple[str, str, pl.Expr]]:
             yield name, why, mask
 
 
-def _faults(value: pl.Expr, dtype: pl.DataType) -> Iterator[tuple[str, pl.Expr]]:
-    if isinstance(dtype, pl.String):
+def _faults(value: pl.Expr, dtype: pl.DataType, *, as_json: bool = False) -> Iterator[tuple[str, pl.Expr]]:
+    as_json = as_json or _type(dtype) == "jsonb"
+    if as_json and dtype.is_float():
+        yield "JSON has no NaN and no infinity", value.is_finite().not_()
+    elif isinstance(dtype, pl.String):
         yield "the text has a NUL character", value.str.contains("\0", literal=True)
     elif isinstance(dtype, pl.Date):
         yield _years(value.is_between(pl.lit(_FIRST_DAY), pl.lit(_LAST_DAY)))
@@ -229,13 +232,11 @@ def _faults(value: pl.Expr, dtype: pl.DataType) -> Iterator[tuple[str, pl.Expr]]
     elif isinstance(dtype, pl.List | pl.Array):
         inner = as_instance(dtype.inner)
         listed = value.arr.to_list() if isinstance(dtype, pl.Array) else value
-        for why, mask in _faults(pl.element(), inner):
+        for why, mask in _faults(pl.element(), inner, as_json=as_json):
             yield why, listed.list.eval(mask.fill_null(False)).list.any()
     elif isinstance(dtype, pl.Struct):
         for field in dtype.fields:
-            yield from _faults(value.struct.field(field.name), as_instance(field.dtype))
-            if as_instance(field.dtype).is_float():
-                yield "JSON has no NaN and no infinity", value.struct.field(field.name).is_finite().not_()
+            yield from _faults(value.struct.field(field.name), as_instance(field.dtype), as_json=True)
 
 
 def _years(known: pl.Expr) -> tuple[str, pl.Expr]:
