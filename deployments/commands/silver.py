@@ -64,11 +64,12 @@ def _rebuild(options: argparse.Namespace) -> int:
 
 def _dataset(name: str) -> Dataset:
     """Return a dataset's declaration; a mirrored table has none, and is made by its columns."""
-    from flows.datasets import DATASETS
+    from headworks.project import project
 
-    if name not in DATASETS:
+    known = project().datasets
+    if name not in known:
         raise SettingsError(
             f"There is no declared dataset {name!r}.",
-            do=f"use one of {', '.join(DATASETS)}. A mirrored table is what the source has: read it in full.",
+            do=f"use one of {', '.join(known)}. A mirrored table is what the source has: read it in full.",
         )
-    return DATASETS[name]
+    return known[name]
