@@ -66,7 +66,8 @@ def _dataset(name: str) -> Dataset:
     """Return a dataset's declaration; a mirrored table has none, and is made by its columns."""
     from headworks.project import project
 
-    known = project().datasets
+    here = project()
+    known = {} if here is None else {dataset.name: dataset for dataset in here.datasets}
     if name not in known:
         raise SettingsError(
             f"There is no declared dataset {name!r}.",
