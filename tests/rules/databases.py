@@ -59,9 +59,9 @@ RULES = (
     ),
     rule(
         "a window is bounded by the transactions that run",
-        f"{_SQL}/postgres.py",
-        '        done = {"done": True} if self.window is not None and not unfinished else {}',
-        '        done = {"done": True} if self.window is not None else {}',
+        f"{_SQL}/ending.py",
+        '    done = {"done": True} if windowed and not unfinished else {}',
+        '    done = {"done": True} if windowed else {}',
         _WAYS,
     ),
     rule(

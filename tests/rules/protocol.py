@@ -158,8 +158,8 @@ RULES = (
     rule(
         "rejected rows count only with the try that silver named",
         QUARANTINE,
-        ' & (pl.col("_try") == token))\n    )\n',
-        ")\n    )\n",
+        ' & (pl.col("_try") == token))\n    rebuilt = ',
+        ")\n    rebuilt = ",
         f"{_Q}::test_rejects_of_a_crashed_try_do_not_count_and_are_taken_away",
     ),
     rule(
