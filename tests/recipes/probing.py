@@ -26,6 +26,7 @@ from headworks.sources.api.client import ApiClient
 from headworks.sources.api.paths import placed
 from headworks.sources.api.probe import probe
 from headworks.sources.api.proposal import Proposal
+from headworks.sources.api.recipes import recipe
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.settings import ApiSettings, Limits
 from headworks.sources.api.source import ApiSource
@@ -121,8 +122,11 @@ def _read(looked: Looked, found: Proposal) -> Outcome:
 
 def addresses() -> Iterator[Address]:
     """Yield every address that needs no other process."""
-    for vendor in VENDORS:
-        yield Address(f"vendor {vendor}", _vendor(vendor))
+    # Changes since a token that is given elsewhere have no first page to look at.
+    for vendor in (one for one in VENDORS if one.first_at is None):
+        described = recipe(vendor.recipe).resource(vendor.resource).pagination
+        # Places inside of a query's text are not looked for.
+        yield Address(f"vendor {vendor}", _vendor(vendor), getattr(described, "send_in", "") != "text")
     for style in STYLES:
         yield Address(f"style {style}", _style(style))
     for shape in SHAPES:
@@ -200,6 +204,10 @@ def _vendor(vendor: Vendor) -> Callable[[int], Any]:
                 value = mark.template.format(mark.start)
                 if mark.send_in == "body":
                     body = placed(body, mark.parameter, value)
+                elif mark.send_in == "text":
+                    places = {"{since}": value, "{begin}": "1", "{most}": "10"}
+                    for place, filled in places.items():
+                        parameters["query"] = parameters["query"].replace(place, filled)
                 else:
                     parameters[mark.parameter] = value
             if body is not None and (name := getattr(described.pagination, "size_parameter", None)):

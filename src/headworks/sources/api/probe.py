@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import ValidationError
 
-from headworks.errors import CredentialsRefused, HeadworksError, RateLimited, StopError
+from headworks.errors import CredentialsRefused, HeadworksError, RateLimited, ReadIncomplete, StopError
 from headworks.sources.api.bridge import iterate
 from headworks.sources.api.client import ApiClient
 from headworks.sources.api.fields import RecordFields
@@ -280,6 +280,13 @@ class _Probe:
         """Read three pages, and to the end where that is near, and once more; say what came of it."""
         resource = Resource.model_validate(found.resource)
         tried = self._read(resource, _MOST)
+        if isinstance(tried.problem, ReadIncomplete) and resource.pagination.kind == "cursor":
+            # Some APIs give the last token again in the place of none.
+            again = {**found.resource, "pagination": {**found.resource["pagination"], "same_ends": True}}
+            other = self._read(Resource.model_validate(again), _MOST)
+            if other.ended:
+                found.resource, resource, tried = again, Resource.model_validate(again), other
+                found.because("pagination: the same token again is the end")
         counts = ", ".join(str(page.read) for page in tried.pages[:_FEW])
         if tried.problem is not None:
             found.not_known(f"how it ends: after {len(tried.pages)} pages it stopped: {tried.problem.what}")

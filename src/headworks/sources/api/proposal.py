@@ -33,6 +33,9 @@ _TOKEN = re.compile(
 _MORE = re.compile(
     r"^(has_?(more|next)(_?(page|items|results|records))?|more(_?records)?|(is_?)?truncated)$", re.I
 )
+_LAST = re.compile(
+    r"^(is_?last(_?page)?|last(_?page)?|end_?of_?(stream|list|data)|is_?(end|final|done))$", re.I
+)
 _PAGES = re.compile(r"^(total_?pages|pages|pages_?total|page_?count|last_?page|num_?pages)$", re.I)
 _PAGE = re.compile(r"^(page|current_?page|page_?(number|no|num|index|nr)?|p|pg|page\[number\])$", re.I)
 _OFFSET = re.compile(
@@ -427,13 +430,18 @@ def _tokens(answer: Answer, at: str, name: str) -> Iterator[Guess]:
     more = next(
         (where for where, flag in answer.fields if _MORE.match(parts(where)[-1]) and flag is True), None
     )
+    last = next(
+        (where for where, flag in answer.fields if _LAST.match(parts(where)[-1]) and flag is False), None
+    )
     for parameter in (
         _token_names(name) if not answer.query else _variables(answer, "after|cursor|next|token|page")
     ):
         for place in _places(answer, parameter):
             found: Json = {"kind": "cursor", "cursor_field": at, "cursor_parameter": place, **_where(answer)}
             reason = f"{at} looks like a token; that it is sent as {place} is a guess"
-            yield Guess({**found, "more_field": more} if more else found, reason, plain=True)
+            if more or last:
+                found["more_field" if more else "end_field"] = more or last
+            yield Guess(found, reason, plain=True)
 
 
 def _token_names(name: str) -> list[str]:
