@@ -30,6 +30,13 @@ def test_a_run_that_was_killed_at_any_batch_waits_for_the_same_job(shape: Any) -
         assert len(came.records) == len(api.rows)
 
 
+def test_the_job_is_in_the_position_before_anything_of_its_result() -> None:
+    api = Things()
+    with served(api.answer) as upstream:
+        came = read(source(upstream.url, FILES.described), nothing(), batches=1)
+    assert (came.records, (came.position or {})["job"]) == ([], "j 0")
+
+
 def test_a_job_that_fails_is_submitted_again_and_not_for_ever() -> None:
     for fails in (1, 3, 4):
         api = Things(fails=fails)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,7 +24,7 @@ from headworks.storage.store import Lake
 from tests.hostile.misdescribed import _changed, _leaves, _with
 from tests.hostile.shapes import SHAPES, Shape, Things
 from tests.support.clients import api_client
-from tests.support.served import served
+from tests.support.served import Answer, Asked, served
 
 NAMES = sorted(SHAPES)
 
@@ -158,6 +158,97 @@ def test_a_kill_after_any_batch_loses_nothing_and_brings_nothing_twice(name: str
                     counted = Counter(json.dumps(record, sort_keys=True) for record in came.records)
                     assert max(counted.values()) == 1, counted.most_common(1)
                 assert not more or len(came.records) > before
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "turned"),
+    [
+        ("a flag with the last page", "end_field", "more_field"),
+        ("numbers and a flag of more", "more_field", "end_field"),
+        ("offsets and a flag", "end_field", "more_field"),
+    ],
+)
+def test_a_flag_that_is_described_the_wrong_way_round_ends_no_scan(
+    name: str, right: str, turned: str
+) -> None:
+    described = {name: value for name, value in SHAPES[name].described.items() if name != "completeness"}
+    pagination = dict(described["pagination"])
+    pagination[turned] = pagination.pop(right)
+    api = Things()
+    with served(api.answer) as upstream, pytest.raises(HeadworksError, match="described wrongly"):
+        read(source(upstream.url, {**described, "pagination": pagination}), nothing())
+
+
+@pytest.mark.parametrize("lost", [2, 3, 5])
+@pytest.mark.parametrize(
+    "name",
+    ["one token for all pages", "the next page elsewhere, Elasticsearch"],
+    ids=["Intercom", "Elasticsearch"],
+)
+def test_a_page_that_is_lost_of_a_scan_that_the_api_keeps_begins_the_scan_again(name: str, lost: int) -> None:
+    api, shape = Things(), SHAPES[name]
+    asked: list[Asked] = []
+
+    def losing(request: Asked) -> Answer:
+        answer = api.answer(request)
+        asked.append(request)
+        return replace(answer, cut=len(asked) == lost)
+
+    with served(losing) as upstream:
+        came = read(source(upstream.url, shape.described), nothing())
+    held(shape, api, came)
+    assert came.shown
+    assert len(came.records) == len(api.rows)
+
+
+def test_a_token_that_the_api_no_longer_knows_has_all_read_again_and_says_what_is_not_known() -> None:
+    for name in ("a token that is kept, Google", "an address that is kept, Graph"):
+        api, shape = Things(), SHAPES[name]
+        with served(api.answer) as upstream:
+            reading = source(upstream.url, shape.described)
+            came = read(reading, nothing())
+            api.change()
+            api.forgotten = api.changes
+            read(reading, came)
+            assert came.shown is False
+            assert any("no longer knew the token" in warning for warning in came.warnings), came.warnings
+            assert set(came.newest()) == {*api.rows, 5}, "what was deleted meanwhile is not known"
+            api.put(7)
+            read(reading, came)
+            assert came.shown
+            assert came.newest()[7]["n"] == api.rows[7]["n"]
+
+
+def test_one_child_that_is_not_shown_complete_is_enough() -> None:
+    shape, api = SHAPES["children of parents"], Things()
+
+    def failing(asked: Asked) -> Answer:
+        if "/things" in asked.path and "g%202" in asked.path and "after" in asked.query:
+            return Answer(b"{}", 403)
+        return api.answer(asked)
+
+    described = {**shape.described, "empty_statuses": [403]}
+    with served(failing) as upstream:
+        came = read(source(upstream.url, described), nothing())
+    assert came.shown is False
+    assert set(came.newest()) < set(api.rows)
+
+
+@pytest.mark.parametrize(("status", "shown"), [(404, True), (403, False)])
+def test_children_that_are_not_to_be_had_are_skipped_and_counted(status: int, shown: bool) -> None:
+    shape, api = SHAPES["children of parents"], Things()
+
+    def failing(asked: Asked) -> Answer:
+        return Answer(b"{}", status) if "g%202" in asked.path else api.answer(asked)
+
+    with served(failing) as upstream:
+        with pytest.raises(HeadworksError):
+            read(source(upstream.url, shape.described), nothing())
+        each = {**shape.described["each"], "skip_statuses": [403, 404]}
+        came = read(source(upstream.url, {**shape.described, "each": each}), nothing())
+    assert came.shown is shown
+    assert any("1 parents' children were skipped" in warning for warning in came.warnings), came.warnings
+    assert set(came.newest()) == {number for number in api.rows if number % 5 != 2}
 
 
 def wrong(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
