@@ -28,7 +28,7 @@ class ApiSuite(SourceSuite):
 
     style = "cursor"
     described: Mapping[str, Any] = MappingProxyType({})
-    manners = Manners(incremental=False, volatile=("_page", "_url"))
+    manners = Manners(volatile=("_page", "_url"))
 
     @pytest.fixture
     def api(self) -> Iterator[HostileApi]:
