@@ -17,6 +17,7 @@ from prefect.exceptions import TerminationSignal
 from headworks.errors import ConcurrentRun, SettingsError
 from headworks.names import Window
 from headworks.ops.backfills import PlannedWindow, plan, remember
+from headworks.ops.escaping import markdown, table_cells
 from headworks.ports import system_clock
 from headworks.project import this_project
 from headworks.reports import RunReport
@@ -142,15 +143,17 @@ def _flow_of(name: str) -> Flow[..., Any]:
 
 def _show(name: str, planned: tuple[PlannedWindow, ...]) -> None:
     create_table_artifact(
-        [
-            {
-                "from": each.window.start.isoformat(),
-                "to": each.window.end.isoformat(),
-                "state": each.state,
-                "message": each.message,
-            }
-            for each in planned
-        ],
+        table_cells(
+            [
+                {
+                    "from": each.window.start.isoformat(),
+                    "to": each.window.end.isoformat(),
+                    "state": each.state,
+                    "message": each.message,
+                }
+                for each in planned
+            ]
+        ),
         key="backfill",
-        description=f"backfill {name}",
+        description=markdown(f"backfill {name}"),
     )

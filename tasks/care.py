@@ -8,6 +8,7 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from headworks.errors import LakeUnusable
+from headworks.ops.escaping import table_cells
 from headworks.ops.freshness import FreshnessPromise, FreshnessReport, measure_freshness
 from headworks.ops.maintenance import MaintenanceSettings, TableCare, maintain
 from tasks.extract import Run
@@ -31,7 +32,7 @@ def maintain_lake(run: Run, settings: MaintenanceSettings) -> tuple[TableCare, .
             f"; left: {', '.join(care.left)}" if care.left else "",
         )
     create_table_artifact(
-        [{**care.model_dump(mode="json"), "left": "; ".join(care.left)} for care in done],
+        table_cells([{**care.model_dump(mode="json"), "left": "; ".join(care.left)} for care in done]),
         key="maintenance",
         description="dry run" if run.dry_run else "what was done to each table",
     )
@@ -56,7 +57,7 @@ def freshness_of(run: Run, promises: list[FreshnessPromise]) -> FreshnessReport:
         get_run_logger().error("%s is %s: %s", late.table, late.state, late.why)
     rows = json.loads(report.model_dump_json())["tables"]
     create_table_artifact(
-        rows, key="freshness", description=f"{len(report.late)} of {len(rows)} tables are late"
+        table_cells(rows), key="freshness", description=f"{len(report.late)} of {len(rows)} tables are late"
     )
     if not rows:
         create_markdown_artifact("The lake has no tables yet.", key="freshness-note")

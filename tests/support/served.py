@@ -142,6 +142,15 @@ def _handler(upstream: Upstream, answering: Answering) -> type[BaseHTTPRequestHa
         def do_POST(self) -> None:
             self.do_GET()
 
+        def do_PATCH(self) -> None:
+            self.do_GET()
+
+        def do_PUT(self) -> None:
+            self.do_GET()
+
+        def do_DELETE(self) -> None:
+            self.do_GET()
+
         def _send(self, answer: Answer) -> None:
             self.close_connection = answer.cut or answer.hold is not None
             try:

@@ -35,6 +35,14 @@ class ServerDatabase:
         if os.geteuid() == 0:
             shutil.chown(self._folder, "postgres", "postgres")
         self._run("initdb", "--pgdata", f"{self._folder}/data", "--auth", "trust", "--username", "postgres")
+        self.resume()
+
+    def crash(self) -> None:
+        """End it at once, as when its machine loses power; its data stays."""
+        self._run("pg_ctl", "-w", "-D", f"{self._folder}/data", "-m", "immediate", "stop")
+
+    def resume(self) -> None:
+        """Start it on the data that it has."""
         settings = f"-h 127.0.0.1 -p {self._port} -k '' -c fsync=off"
         self._run(
             "pg_ctl", "-w", "-D", f"{self._folder}/data", "-l", f"{self._folder}/log", "-o", settings, "start"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -19,6 +21,7 @@ _BEGINS = re.compile(r"^(\s*)([#+=>-]|\d{1,9}(?=[.)]))")
 """What begins a heading, a list, a quotation or a rule at the start of a line."""
 
 _FORMULA = re.compile(r"^[\s\x00]*[=+\-@＝＋－＠]|^[\t\r\n]")
+_TO_CELL = str.maketrans({"<": "‹", ">": "›", "[": "［", "]": "］", "`": "ˋ", "|": "¦"})
 _TO_SLACK = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "ˋ"})
 
 
@@ -41,6 +44,22 @@ def markdown(text: str) -> str:
     plain = _UNDERSCORE.sub("&#95;", plain)
     plain = _ADDRESS.sub(lambda found: f"&#{ord(found[0])};", plain)
     return _BEGINS.sub(lambda found: f"{found[1]}{_entities(found[2])}", plain)
+
+
+def table_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows for a table artifact, whose texts fetch and link nothing.
+
+    Prefect's first UI reads them as Markdown, images included, and its second shows them as they are. So an entity or
+    a backslash would be seen by people, and other signs stand in for those that make links, images and tags.
+    """
+    return [
+        {name: _inert(value) if isinstance(value, str) else value for name, value in row.items()}
+        for row in rows
+    ]
+
+
+def _inert(text: str) -> str:
+    return _ADDRESS.sub(lambda found: f"{found[0]}\u2060", one_line(text).translate(_TO_CELL))
 
 
 def chat(title: str, text: str, link: str = "") -> str:

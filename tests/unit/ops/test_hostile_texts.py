@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import email
 import html
@@ -24,10 +25,11 @@ from dashboard.view import as_csv
 from headworks.ops.account import account_markdown, account_text
 from headworks.ops.alerts import Alert, Rejected
 from headworks.ops.channels import Mail
-from headworks.ops.escaping import chat, markdown, one_line, printable, spreadsheet
+from headworks.ops.escaping import chat, markdown, one_line, printable, spreadsheet, table_cells
 from headworks.ops.recorder import Recorder
 from headworks.reports import CheckReport, GateReport, LandingReport, RefineReport, RunReport, TableRef
 from tests.support.hostile_texts import HOSTILE, MARK
+from tests.support.pools import CHECKOUT
 
 _MOMENT = datetime(2026, 1, 5, tzinfo=UTC)
 _DOES_SOMETHING = re.compile(
@@ -108,6 +110,32 @@ def test_any_text_in_markdown_is_read_back_as_it_is(text: str) -> None:
         assert " ".join(one_line(text).split()) in " ".join(
             html.unescape(re.sub(r"<[^>]*>", " ", page)).split()
         )
+
+
+@texts
+def test_a_table_artifact_makes_nothing_of_it_and_shows_no_entity(text: str) -> None:
+    """Prefect's first UI reads cells as Markdown, its second shows them as they are."""
+    (row,) = table_cells([{"message": text, "rows": 7, "none": None}])
+    assert (row["rows"], row["none"]) == (7, None)
+    assert not {tag.split()[0] for tag in rendered(row["message"])} & {"a", "img", "script"}
+    # What makes a link of every address finds none.
+    assert not re.search(r"://|www\.(?!\u2060)", row["message"])
+    assert "&#" not in row["message"]
+    assert MARK in row["message"]
+
+
+def test_every_table_artifact_is_made_of_such_cells() -> None:
+    calls = [
+        (path.name, node)
+        for folder in ("tasks", "flows")
+        for path in (CHECKOUT / folder).glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "create_table_artifact"
+    ]
+    assert len(calls) >= 3
+    for name, call in calls:
+        assert isinstance(call.args[0], ast.Call), name
+        assert getattr(call.args[0].func, "id", "") == "table_cells", name
 
 
 @texts

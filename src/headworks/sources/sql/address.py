@@ -15,7 +15,7 @@ from headworks.redaction import redacted_error
 from headworks.settings import DatabaseSettings
 
 # What libpq reads from a URL itself, and asyncpg under the same names.
-_SSL = (
+SSL_OPTIONS = (
     "sslmode",
     "sslcert",
     "sslkey",
@@ -29,6 +29,10 @@ _SSL = (
     "service",
     "krbsrvname",
 )
+
+
+NO_FILE = "/nonexistent/pgpass"
+"""What asyncpg is given for a password file, so that it reads none by rules of its own."""
 
 
 def parameters(settings: DatabaseSettings) -> dict[str, Any]:
@@ -53,7 +57,7 @@ def describe(settings: DatabaseSettings) -> str:
 def asyncpg_arguments(settings: DatabaseSettings, application: str) -> dict[str, Any]:
     """Return what ``asyncpg.connect`` is called with for the same database."""
     parts = parameters(settings)
-    query = urlencode({name: parts[name] for name in _SSL if parts.get(name)}, quote_via=quote)
+    query = urlencode({name: parts[name] for name in SSL_OPTIONS if parts.get(name)}, quote_via=quote)
     server = {"application_name": application}
     if parts.get("options"):
         server["options"] = str(parts["options"])

@@ -6,14 +6,15 @@ What belongs here: connecting with deadlines, and errors translated on the way. 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import psycopg
 
 from headworks.redaction import redacted_error
 from headworks.settings import DatabaseSettings
-from headworks.sources.sql.address import describe
+from headworks.sources.sql.address import NO_FILE, SSL_OPTIONS, asyncpg_arguments, describe, parameters
 from headworks.sources.sql.diagnosis import why_not
 from headworks.sources.sql.states import translate_psycopg
 
@@ -52,6 +53,33 @@ def translated_database(where: str) -> Iterator[None]:
         yield
     except psycopg.Error as problem:
         raise translate_psycopg(problem, where) from redacted_error(problem)
+
+
+def as_libpq_finds_it(settings: DatabaseSettings, application: str) -> dict[str, Any]:
+    """Return what ``asyncpg.connect`` is called with, for what libpq alone reads right: a service, a password file.
+
+    asyncpg reads both too, but leaves a password's escapes as they are and takes ``%`` in a service file for its own.
+    """
+    arguments, parts = asyncpg_arguments(settings, application), parameters(settings)
+    if parts.get("password") and not parts.get("service"):
+        return arguments
+    with closing(_connect(settings, application, "UTC", None)) as connection:
+        found = connection.info
+        given = {
+            "host": found.host,
+            "port": found.port,
+            "user": found.user,
+            "password": found.password,
+            "database": found.dbname,
+        }
+    query = {name: parts[name] for name in SSL_OPTIONS if parts.get(name)}
+    without_files = {name: value for name, value in query.items() if name not in {"service", "passfile"}}
+    return {
+        **arguments,
+        **{name: value for name, value in given.items() if value},
+        "passfile": NO_FILE,
+        "dsn": f"postgresql://?{urlencode(without_files, quote_via=quote)}",
+    }
 
 
 def _connect(

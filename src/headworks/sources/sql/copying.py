@@ -20,7 +20,8 @@ from headworks.errors import SourceUnavailable
 from headworks.settings import DatabaseSettings
 from headworks.sources import eventloop
 from headworks.sources.prefetch import Channel
-from headworks.sources.sql.address import asyncpg_arguments, describe
+from headworks.sources.sql.address import describe
+from headworks.sources.sql.connect import as_libpq_finds_it
 from headworks.sources.sql.gathering import GatheringConnection
 from headworks.sources.sql.states import translated_copy
 
@@ -106,7 +107,7 @@ class _Receiver:
             await asyncio.gather(*workers, return_exceptions=True)
 
     async def _work(self) -> None:
-        arguments = asyncpg_arguments(self.copy.database, self.copy.application)
+        arguments = await asyncio.to_thread(as_libpq_finds_it, self.copy.database, self.copy.application)
         connection = await asyncpg.connect(**arguments, connection_class=GatheringConnection)
         try:
             await connection.execute(_begin(self.copy))

@@ -7,6 +7,7 @@ more. What belongs here: that. What does not: errors of queries, which have an S
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import threading
@@ -17,7 +18,7 @@ import psycopg
 
 from headworks.errors import CredentialsRefused, HeadworksError, SettingsError, SourceUnavailable
 from headworks.settings import DatabaseSettings
-from headworks.sources.sql.address import asyncpg_arguments, describe, parameters
+from headworks.sources.sql.address import NO_FILE, asyncpg_arguments, describe, parameters
 from headworks.sources.sql.states import decide, first_line
 
 _LONGEST_S = 4.0
@@ -35,7 +36,24 @@ def why_not(settings: DatabaseSettings, problem: psycopg.Error) -> HeadworksErro
     if absent:
         return SettingsError(f"There is no file {', '.join(absent)}.", where=where, do=_SSL)
     found = _tried(settings)
-    return _judged(found, where) if found is not None else _unreachable(first_line(problem), where)
+    judged = _judged(found, where) if found is not None else _unreachable(first_line(problem), where)
+    file = _password_file(settings)
+    if isinstance(judged, CredentialsRefused) and file is not None and file.stat().st_mode & 0o077:
+        return CredentialsRefused(
+            f"The database asks for a password, and others may read the file {file}, so libpq passes it by.",
+            where=where,
+            do=f"let nobody else read it: chmod 600 {file}",
+        )
+    return judged
+
+
+def _password_file(settings: DatabaseSettings) -> Path | None:
+    """Return the file that libpq looks for a password in, where there is one and the URL has none."""
+    named = parameters(settings)
+    if named.get("password"):
+        return None
+    file = named.get("passfile") or os.environ.get("PGPASSFILE") or Path.home() / ".pgpass"
+    return Path(file) if Path(file).is_file() else None
 
 
 def _absent_files(settings: DatabaseSettings) -> list[str]:
@@ -51,6 +69,9 @@ def _tried(settings: DatabaseSettings) -> BaseException | None:
 
     async def connect() -> None:
         arguments = {**asyncpg_arguments(settings, "headworks"), "timeout": _LONGEST_S}
+        if not parameters(settings).get("password"):
+            # libpq has read its password file already, by rules that asyncpg does not have.
+            arguments["passfile"] = NO_FILE
         connection = await asyncpg.connect(**arguments)
         connection.terminate()
 
