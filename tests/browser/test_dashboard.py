@@ -187,7 +187,7 @@ def test_at_every_width_each_figure_each_column_and_each_bar_is_seen(
 ) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     _open(page, dashboard)
-    assert page.evaluate(_BAR_COLUMNS) >= 40, "the bars of the days have no width"
+    assert page.evaluate(_BARS) >= 60, "the bars of the days have no width"
     page.get_by_text("The numbers behind the charts").click()
     page.locator("#by-day").wait_for()
     screen(page, f"dashboard-{width}")
@@ -195,21 +195,20 @@ def test_at_every_width_each_figure_each_column_and_each_bar_is_seen(
 
 
 def test_a_fall_is_shown_as_a_fall(dashboard: Dashboard, page: Page, screen: Screen) -> None:
-    """The arrow and the sign agree, in red or in green."""
-    _open(page, dashboard)
+    """The arrow and the sign agree: of several choices one fell at least, and one rose."""
     seen = set()
-    for period in ("Last 7 days", "Last 30 days"):
-        _choose(page, "Period", period)
-        for category in ("books", "garden", "kitchen", "music"):
-            _choose(page, "Categories", category)
-            page.locator("[data-testid=stMetricDelta]").wait_for()
-            settled(page)
-            said = page.locator("[data-testid=stMetricDelta]").inner_text()
-            falls = page.locator("[data-testid=stMetricDeltaIcon-Down]").count() == 1
-            assert falls == said.strip().startswith(("-", "−")), said
-            seen.add(falls)
-            _choose(page, "Categories", category)
-        screen(page, f"dashboard-change-{period[5:7].strip()}")
+    for category in ("books", "garden", "kitchen", "lighting", "music", "office"):
+        _open(page, dashboard)
+        _choose(page, "Period", "Last 7 days")
+        _choose(page, "Categories", category)
+        settled(page)
+        change = page.locator("[data-testid=stMetricDelta]")
+        falls = change.inner_text().strip().startswith(("-", "−"))
+        assert change.locator("[data-testid=stMetricDeltaIcon-Down]").count() == falls, change.inner_text()
+        seen.add(falls)
+        if seen == {True, False}:
+            break
+    screen(page, "dashboard-change")
     assert True in seen, "no category fell, so nothing was shown"
 
 
@@ -233,20 +232,9 @@ _CUT = """() => {
 }"""
 """What of the tables and figures lies outside of what a reader sees without scrolling sideways."""
 
-_BAR_COLUMNS = """() => {
-  const canvas = document.querySelector('[data-testid=stVegaLiteChart] canvas');
-  const context = canvas.getContext('2d'), {width, height} = canvas;
-  const data = context.getImageData(0, 0, width, height).data;
-  let columns = 0, inside = false;
-  for (let x = 0; x < width; x++) {
-    let coloured = 0;
-    for (let y = 0; y < height; y++) {
-      const at = 4 * (y * width + x);
-      if (data[at + 3] > 150 && Math.max(data[at], data[at + 1], data[at + 2])
-          - Math.min(data[at], data[at + 1], data[at + 2]) > 50) coloured++;
-    }
-    if (coloured > 3) columns++;
-  }
-  return columns;
+_BARS = """() => {
+  const chart = document.querySelector('[data-testid=stVegaLiteChart]');
+  return [...chart.querySelectorAll('path[aria-roledescription=bar]')]
+    .filter(bar => bar.getBoundingClientRect().width >= 1).length;
 }"""
-"""So many of the first chart's columns of pixels are coloured, as bars are and lines and axes are not."""
+"""So many bars of the first chart are a pixel wide at least."""

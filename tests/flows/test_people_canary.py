@@ -6,14 +6,12 @@ is listed in ``docs/security.md``; ``REMAINS`` is that list.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import psycopg
-import pyarrow.parquet as pq
 import pytest
 
 from flows.console import run_as_program
@@ -101,40 +99,13 @@ def test_marked_people_are_seen_in_no_log_state_artifact_alert_result_delta_log_
         ((f"alert {n}", asked.body.decode()) for n, asked in enumerate(lived.people.asked)),
         canaries.server_texts(lived.server),
         canaries.file_texts(lived.results),
-        _delta_logs(root),
-        _footers(root),
+        canaries.log_texts(root),
+        canaries.footer_texts(root),
         canaries.file_texts(root / "_headworks"),
         _operations(root),
     )
     found = canaries.seen(texts, PEOPLE)
     assert [where for where in found if not where.endswith(REMAINS)] == []
-
-
-def _delta_logs(root: Path) -> Iterator[tuple[str, str]]:
-    """Walk over the logs of all tables: commits, which are JSON, and checkpoints, which are Parquet."""
-    for log in sorted(root.rglob("_delta_log")):
-        for path in sorted(log.iterdir()):
-            if path.suffix == ".json":
-                yield f"log {path.relative_to(root)}", path.read_text()
-            elif path.suffix == ".parquet":
-                rows = pq.read_table(path).to_pylist()
-                yield f"log {path.relative_to(root)}", json.dumps(rows, default=str)
-
-
-def _footers(root: Path) -> Iterator[tuple[str, str]]:
-    """Walk over the footers of all data files: their bounds of each column are in clear."""
-    for path in sorted(root.rglob("*.parquet")):
-        if "_delta_log" in path.parts:
-            continue
-        footer = pq.ParquetFile(path).metadata
-        bounds = [
-            f"{statistics.min} {statistics.max}"
-            for group in range(footer.num_row_groups)
-            for column in range(footer.num_columns)
-            if (statistics := footer.row_group(group).column(column).statistics) is not None
-            and statistics.has_min_max
-        ]
-        yield f"footer {path.relative_to(root)}", f"{bounds} {footer.metadata}"
 
 
 def _operations(root: Path) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from tests.support.held import Operated
@@ -63,6 +64,33 @@ def table_texts(lake: Path) -> Iterator[tuple[str, str]]:
         table = DeltaTable(str(log.parent))
         frame = pl.scan_delta(table).collect()
         yield f"table {log.parent}", "\n".join(map(str, frame.iter_rows()))
+
+
+def log_texts(root: Path) -> Iterator[tuple[str, str]]:
+    """Walk over the logs of all tables: commits, which are JSON, and checkpoints, which are Parquet."""
+    for log in sorted(root.rglob("_delta_log")):
+        for path in sorted(log.iterdir()):
+            if path.suffix == ".json":
+                yield f"log {path.relative_to(root)}", path.read_text()
+            elif path.suffix == ".parquet":
+                rows = pq.read_table(path).to_pylist()
+                yield f"log {path.relative_to(root)}", json.dumps(rows, default=str)
+
+
+def footer_texts(root: Path) -> Iterator[tuple[str, str]]:
+    """Walk over the footers of all data files: their bounds of each column are in clear."""
+    for path in sorted(root.rglob("*.parquet")):
+        if "_delta_log" in path.parts:
+            continue
+        footer = pq.ParquetFile(path).metadata
+        bounds = [
+            f"{statistics.min} {statistics.max}"
+            for group in range(footer.num_row_groups)
+            for column in range(footer.num_columns)
+            if (statistics := footer.row_group(group).column(column).statistics) is not None
+            and statistics.has_min_max
+        ]
+        yield f"footer {path.relative_to(root)}", f"{bounds} {footer.metadata}"
 
 
 def seen(texts: Iterator[tuple[str, str]], secrets: Sequence[str]) -> list[str]:
