@@ -156,4 +156,40 @@ RULES = (
         "    too_many = ",
         "tests/unit/quality/test_gate.py::test_rejects_are_limited_by_share_and_by_number",
     ),
+    rule(
+        "an element of an array that is older than one that silver knows of is not raised",
+        "src/headworks/silver/arrays.py",
+        "pl.concat([older, late])",
+        "older",
+        "tests/integration/test_arrays.py::test_the_order_in_which_versions_come_does_not_matter",
+    ),
+    rule(
+        "an empty array is noted",
+        "src/headworks/bronze/nested.py",
+        "if not elements and given and self.nested.field in parent:",
+        "if False:",
+        "tests/integration/test_arrays.py::test_elements_that_a_newer_array_lacks_are_deleted",
+    ),
+    rule(
+        "a record without the field says nothing about its elements",
+        "src/headworks/bronze/nested.py",
+        "if not elements and given and self.nested.field in parent:",
+        "if not elements and given:",
+        "tests/integration/test_arrays.py::test_only_a_record_that_shows_its_array_ends_what_it_lacks",
+    ),
+    rule(
+        "elements end and come back with their parents though nothing new came",
+        "src/headworks/silver/refinement.py",
+        " and not _follows_parents(work, dataset, silver):",
+        ":",
+        "tests/integration/test_arrays.py::"
+        "test_a_parent_that_a_full_read_does_not_show_takes_its_lines_along_and_brings_them_back",
+    ),
+    rule(
+        "an array with an element whose key cannot be read ends nothing",
+        "src/headworks/silver/arrays.py",
+        '    newest = newest.join(unknown, on=place, how="anti", nulls_equal=True)\n',
+        "",
+        "tests/integration/test_arrays.py::test_an_array_with_an_element_whose_key_cannot_be_read_ends_nothing",
+    ),
 )

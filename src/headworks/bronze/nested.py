@@ -36,8 +36,14 @@ _array = msgspec.json.Decoder(list[msgspec.Raw])
 _encoder = msgspec.json.Encoder()
 
 Fields = dict[str, msgspec.Raw]
-_Element = tuple[bytes | None, str | None, bytes | None]
-"""A record, or why there is none and what there was instead."""
+_Element = tuple[bytes | None, str | None, bytes | None, int | None]
+"""A record, or why there is none and what there was instead; and its place in the array, `NOTHING` for an empty one."""
+
+ELEMENT = "_element"
+"""The place of a row in its parent's array; of rows from before it was noted, and of refused ones, null."""
+
+NOTHING = -1
+"""The place in a row that is no element, and says that the array is empty."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,9 @@ class Elements:
 
     nested: Nested
     bronze: Table
-    schema: pl.Schema = field(default_factory=lambda: pl.Schema({"record": pl.Binary(), **REFUSAL}))
+    schema: pl.Schema = field(
+        default_factory=lambda: pl.Schema({"record": pl.Binary(), **REFUSAL, ELEMENT: pl.Int64()})
+    )
 
     def read(self, position: Position | None, until: datetime | None) -> Iterator[Batch]:
         """Yield the elements of the parent's batches that were not taken yet, some batches at a time."""
@@ -123,7 +131,7 @@ class Elements:
     def _batch(
         self, records: list[_Element], taken: Mapping[str, int], remarks: tuple[str, ...] = ()
     ) -> Batch:
-        refused = sum(reason is not None for _, reason, _ in records)
+        refused = sum(reason is not None for _, reason, *_ in records)
         return Batch(
             pl.DataFrame(records, schema=self.schema, orient="row"),
             {"streams": dict(taken)},
@@ -136,28 +144,33 @@ class Elements:
         rows = self.bronze.scan().filter((pl.col("_stream") == stream) & (pl.col("_sequence") == sequence))
         if REFUSED in rows.collect_schema():
             rows = rows.filter(pl.col(REFUSED).is_null())
+        if ELEMENT in rows.collect_schema():
+            rows = rows.filter(pl.col(ELEMENT).is_null() | (pl.col(ELEMENT) != NOTHING))
         for text, parent in _parents(collected(rows.sort("_row"), self.bronze.name)):
             given = {
                 name: parent.get(source, msgspec.Raw(b"null")) for name, source in self.nested.given.items()
             }
             if text is not None and self._is_in_doubt(text, parent):
-                yield None, REPEATED, text
+                yield None, REPEATED, text, None
                 continue
             elements = _array_in(parent.get(self.nested.field))
             if elements is None:
                 # As much of the parent as says whose lines these are, and what stands in their place.
                 kept = {**given, self.nested.field: parent[self.nested.field]}
-                yield None, f"{self.nested.field}|no array", _encoder.encode(kept)
+                yield None, f"{self.nested.field}|no array", _encoder.encode(kept), None
                 continue
+            if not elements and given and self.nested.field in parent:
+                # A record without the field does not say that there are none: it may be in part, or of a deletion.
+                yield _encoder.encode(given), None, None, NOTHING
             for place, element in enumerate(elements):
                 own = _object_in(element)
                 index = {self.nested.index: msgspec.Raw(str(place).encode())}
                 if own is not None and conflicting(bytes(element), own):
                     # As it is, for the child's own rules to reject. What is given comes last, where it counts.
-                    yield _with_both(bytes(element), _encoder.encode({**given, **index})), None, None
+                    yield _with_both(bytes(element), _encoder.encode({**given, **index})), None, None, place
                     continue
                 record = {**(own if own is not None else {"value": element}), **given, **index}
-                yield _encoder.encode(record), None, None
+                yield _encoder.encode(record), None, None, place
 
     def _is_in_doubt(self, text: bytes, parent: Fields) -> bool:
         """Tell whether a parent says twice, and differently, whose its elements are, or which."""

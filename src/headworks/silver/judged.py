@@ -13,6 +13,7 @@ import polars as pl
 
 from headworks.bronze.resolutions import resolutions, unresolved
 from headworks.quality.rules import REASONS, Verdict, all_among, judge
+from headworks.silver.arrays import arrays_of, elements
 from headworks.silver.dataset import ORIGIN, Dataset
 from headworks.silver.emptied import FromNothing
 from headworks.silver.parse import (
@@ -57,6 +58,7 @@ class Judged:
     waits: pl.DataFrame
     settled: pl.DataFrame
     elsewhere: int
+    arrays: pl.DataFrame
 
     @property
     def waiting(self) -> int:
@@ -89,7 +91,8 @@ def judge_range(
     *,
     releases: bool = True,
 ) -> Judged:
-    rows = read_range(bronze, todo)
+    read = read_range(bronze, todo)
+    rows = elements(read)
     discarded = None
     if isinstance(silver, FromNothing):
         # All rows of bronze are judged, those that wait among them; but not what a person has decided about.
@@ -112,6 +115,7 @@ def judge_range(
         waits=pl.concat([again.waiting, linked.rejected.select(dataset.key)]).unique(),
         settled=again.settled,
         elsewhere=parents_elsewhere(work.lake, dataset, linked.rejected),
+        arrays=arrays_of(read, dataset),
     )
 
 

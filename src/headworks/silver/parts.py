@@ -58,6 +58,7 @@ class Parts:
     waiting: list[pl.DataFrame] = field(default_factory=list)
     settled: list[pl.DataFrame] = field(default_factory=list)
     elsewhere: int = 0
+    found_arrays: list[pl.DataFrame] = field(default_factory=list)
     sample: list[pl.DataFrame] = field(default_factory=list)
     received: list[pl.DataFrame] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
@@ -77,6 +78,15 @@ class Parts:
         share = SAMPLE / max(self.rows, 1)
         self.sample.append(_share_of(marked.drop(STATE), share, "_cursor"))
         self.received.append(_share_of(received, share, "_ingested_at"))
+
+    def add_arrays(self, arrays: pl.DataFrame) -> None:
+        """Keep which rows a part has of whole arrays."""
+        if not arrays.is_empty():
+            self.found_arrays.append(arrays)
+
+    def arrays(self) -> pl.DataFrame:
+        """Return the rows of whole arrays of all parts."""
+        return pl.concat(self.found_arrays) if self.found_arrays else pl.DataFrame()
 
     def _spill(self, marked: pl.DataFrame) -> None:
         path = self.folder / f"candidates-{len(self.files):05}.parquet"

@@ -24,6 +24,7 @@ from headworks.quality.rules import REASONS
 from headworks.quality.views import AsItWouldBe, Candidate, Rows
 from headworks.reports import CheckReport, GateReport, RefineReport, TableRef
 from headworks.silver.accounts import Account, account_of, keep_account
+from headworks.silver.arrays import find_ended
 from headworks.silver.compare import Comparison
 from headworks.silver.dataset import CURRENT, DELETED, PROVENANCE, VALID_TO, VOID, Dataset
 from headworks.silver.emptied import FromNothing
@@ -204,7 +205,7 @@ def _refine_at_once(
 ) -> RefineOutcome:
     """Refine a range in memory; where nothing is new, only what waited for a parent is looked at."""
     judged = judge_range(work, dataset, bronze, silver, todo)
-    if todo.is_empty() and not judged.released:
+    if todo.is_empty() and not judged.released and not _follows_parents(work, dataset, silver):
         if not dry_run:
             _note_settled(work, dataset, judged.settled)
         return RefineOutcome(
@@ -213,7 +214,7 @@ def _refine_at_once(
         )
     comparison = compare_with(silver, judged.candidates, dataset)
     comparison = _touching_rejected(work, dataset, silver, judged.rejected, comparison)
-    gone = _gone(work, dataset, bronze, silver, comparison, judged.rejected, todo)
+    gone = _gone(work, dataset, bronze, silver, comparison, judged.rejected, todo, judged.arrays)
     report = _account(_report(work, dataset, silver), judged, comparison).model_copy(update=gone.counts)
     alive = live_rows(judged.candidates)
 
@@ -259,10 +260,11 @@ def _refine_in_parts(
             parts.add_rejected(quarantined(work, dataset, judged), judged.rejected)
             parts.waiting.append(judged.waits)
             parts.elsewhere += judged.elsewhere
+            parts.add_arrays(judged.arrays)
             parts.settled.append(judged.settled)
         parts.settle(compare_again)
         changes = parts.changes(_keys_of_rejected(work, dataset, silver, parts.rejected_keys()))
-        gone = _gone(work, dataset, bronze, silver, changes, parts.rejected_origins(), whole)
+        gone = _gone(work, dataset, bronze, silver, changes, parts.rejected_origins(), whole, parts.arrays())
         vanished = gone.vanished.rows
         report = parts.account(_report(work, dataset, silver)).model_copy(update=gone.counts)
         rows, sample = pl.concat(parts.received), pl.concat(parts.sample)
@@ -337,6 +339,14 @@ def _note_settled(work: Refinement, dataset: Dataset, settled: pl.DataFrame) -> 
             note_passed(work.lake, dataset.name, settled, resolver)
 
 
+def _follows_parents(work: Refinement, dataset: Dataset, silver: Table) -> bool:
+    """Tell whether elements of arrays have to end or come back with their parents, though nothing new came."""
+    if dataset.nested is None:
+        return False
+    there = _current(rows_of(silver, dataset), dataset)
+    return not find_ended(work.lake, dataset, silver, there, pl.DataFrame()).rows.is_empty()
+
+
 def _gone(
     work: Refinement,
     dataset: Dataset,
@@ -345,9 +355,12 @@ def _gone(
     changes: Comparison | pl.LazyFrame,
     rejected: pl.DataFrame,
     todo: Pending,
+    arrays: pl.DataFrame,
 ) -> _Gone:
     """Find the keys that a complete full read, if one is to be consumed, no longer has."""
     after = _after(silver, changes, dataset)
+    if dataset.nested is not None:
+        return _Gone(after, None, find_ended(work.lake, dataset, silver, after, arrays))
     generation = newest_complete(work.lake, bronze, dataset.name) if todo.generation else None
     found = find_vanished(work.lake, dataset, bronze, silver, after, generation, rejected)
     return _Gone(after, generation, found)
@@ -446,9 +459,14 @@ def _after(silver: Table, changes: Comparison | pl.LazyFrame, dataset: Dataset) 
     if isinstance(changes, Comparison) and changes.removed.height:
         kept = kept.join(changes.removed.lazy(), on=list(dataset.row_key), how="anti")
     after = pl.concat([kept, merged], how="diagonal").select(list(dataset.silver_schema()))
+    return _current(after, dataset)
+
+
+def _current(rows: pl.LazyFrame, dataset: Dataset) -> pl.LazyFrame:
+    """Return what is current of a history, and its deletions; of others all rows."""
     if dataset.keeps != "history":
-        return after
-    return after.filter(pl.col(CURRENT) | (pl.col(DELETED) & pl.col(VALID_TO).is_null()))
+        return rows
+    return rows.filter(pl.col(CURRENT) | (pl.col(DELETED) & pl.col(VALID_TO).is_null()))
 
 
 def _account(report: RefineReport, judged: Judged, comparison: Comparison) -> RefineReport:

@@ -1,0 +1,223 @@
+"""Rows that are elements of their parents' arrays: they end with a newer array that lacks them, and with their parent.
+
+Of two arrays of one parent the newer is that with the larger (cursor, arrival) where the rows have their parent's
+cursor, and else the one that arrived later. What an older one has and the newest has not gets a tombstone in the newest
+one's place, so that an older one which comes late raises nothing. A key that the newest one has and that was rejected
+stays as it was; where an element of it has a key that cannot be read, nothing is ended by it.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from headworks.bronze.nested import ELEMENT, NOTHING
+from headworks.silver.dataset import (
+    ARRIVAL,
+    CURRENT,
+    CURSOR,
+    DELETED,
+    ORIGIN,
+    VALID_FROM,
+    VALID_TO,
+    VOID,
+    Dataset,
+)
+from headworks.silver.history import inferred
+from headworks.silver.parse import parse, readable
+from headworks.silver.vanishing import Vanished
+from headworks.storage.delta import Table
+from headworks.storage.exact import exactly, same_kind
+from headworks.storage.store import Lake
+
+_KEYED, _EMPTY, _MOMENT = "_keyed", "_empty", "_moment"
+_SET = (CURSOR, ARRIVAL)
+"""What tells one array of a parent from another: the cursor, and the place in the order of arrival of its first row."""
+_PLACES = {
+    CURSOR: "_to_cursor", ARRIVAL: "_to_arrival", _MOMENT: "_to_moment", _EMPTY: "_to_empty",
+    "_stream": "_to_stream", "_sequence": "_to_sequence",
+}  # fmt: skip
+
+
+def elements(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return bronze rows without those that say that an array is empty: these are no rows of the dataset."""
+    if ELEMENT not in rows.columns:
+        return rows
+    return rows.filter(pl.col(ELEMENT).is_null() | (pl.col(ELEMENT) != NOTHING))
+
+
+def owner_of(dataset: Dataset) -> tuple[str, ...]:
+    """Return the columns that say whose element a row is: those of its key that its parent gives it, or else all."""
+    if dataset.nested is None:
+        return ()
+    given = [
+        name
+        for name, made in dataset.columns.items()
+        if made.meta.root_names() and set(made.meta.root_names()) <= set(dataset.nested.given)
+    ]
+    in_key = tuple(name for name in dataset.key if name in given)
+    return in_key or tuple(name for name in given if name != dataset.cursor)
+
+
+def arrays_of(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """Return the rows of whole arrays among bronze rows: whose they are, their keys, and their array's place."""
+    owner = owner_of(dataset)
+    if not owner or ELEMENT not in rows.columns:
+        return pl.DataFrame()
+    told = readable(rows.lazy()).filter(pl.col(ELEMENT).is_not_null()).collect()
+    at = pl.col(dataset.cursor) if dataset.cursor is not None else pl.lit(None, dtype=pl.Int64)
+    cursor = pl.col(CURSOR) if _is_ordered(dataset) else pl.lit(None, dtype=dataset.cursor_type())
+    return (
+        pl.concat([parse(told, dataset), told.select(ELEMENT)], how="horizontal")
+        .select(
+            *dict.fromkeys([*owner, *dataset.key]),
+            cursor.alias(CURSOR),
+            (pl.col(ARRIVAL) - pl.col(ELEMENT).clip(lower_bound=0)).alias(ARRIVAL),
+            at.alias(_MOMENT),
+            pl.all_horizontal(pl.col(name).is_not_null() for name in dataset.key).alias(_KEYED),
+            (pl.col(ELEMENT) == NOTHING).alias(_EMPTY),
+            "_stream",
+            "_sequence",
+        )
+        .drop_nulls(owner)
+    )
+
+
+def find_ended(
+    lake: Lake, dataset: Dataset, silver: Table, after: pl.LazyFrame, arrays: pl.DataFrame
+) -> Vanished:
+    """Return the rows that end with newer arrays or with their parents, and those whose parents are back."""
+    have = after.collect_schema()
+    none = pl.DataFrame(schema=have)
+    ended = _of_newer_arrays(dataset, silver, after, arrays, have)
+    dead, alive = _parents(lake, dataset, have)
+    if dead is None or alive is None:
+        return Vanished(ended, none, none)
+    rest = after.join(ended.lazy().select(dataset.key), on=list(dataset.key), how="anti")
+    owner = list(owner_of(dataset))
+    orphans = rest.filter(~pl.col(DELETED)).join(dead, on=owner, how="semi").collect()
+    back = rest.filter(inferred()).join(alive, on=owner, how="semi").collect()
+    unplaced = (CURSOR, VALID_FROM) if dataset.keeps == "history" else ()
+    gone = orphans.with_columns(
+        pl.lit(value=True).alias(DELETED),
+        pl.lit(dataset.nested.parent if dataset.nested else "").alias("_stream"),
+        pl.lit(0, dtype=pl.Int64).alias("_sequence"),
+        pl.lit(0, dtype=pl.Int64).alias("_row"),
+        *(pl.lit(None, dtype=have[name]).alias(name) for name in unplaced),
+    )
+    return Vanished(
+        pl.concat([ended, gone.select(list(have))]),
+        none,
+        back.with_columns(pl.lit(value=False).alias(DELETED)),
+    )
+
+
+def _of_newer_arrays(
+    dataset: Dataset, silver: Table, after: pl.LazyFrame, arrays: pl.DataFrame, have: pl.Schema
+) -> pl.DataFrame:
+    """Return tombstones of the rows that the newest arrays of their parents lack."""
+    if arrays.is_empty():
+        return pl.DataFrame(schema=have)
+    owner = list(owner_of(dataset))
+    typed = arrays.with_columns(
+        exactly(pl.col(name), arrays.schema[name], have[name]).alias(name)
+        for name in dict.fromkeys([*owner, *dataset.key])
+    )
+    newest = typed.sort(*_SET, nulls_last=False).unique(owner, keep="last", maintain_order=True)
+    place = [*owner, *_SET]
+    unknown = typed.filter(~pl.col(_KEYED) & ~pl.col(_EMPTY)).select(place)
+    newest = newest.join(unknown, on=place, how="anti", nulls_equal=True)
+    shown = typed.join(newest.select(place), on=place, how="semi", nulls_equal=True)
+    to = newest.select(*owner, *(pl.col(name).alias(new) for name, new in _PLACES.items()))
+    near = after.filter(~pl.col(DELETED) | inferred())
+    ours = near.join(to.lazy(), on=owner, how="inner").collect()
+    older = ours.filter(_is_older(dataset)).join(shown.select(dataset.key), on=list(dataset.key), how="anti")
+    late = _late(dataset, silver, ours.join(older.select(dataset.key), on=list(dataset.key), how="anti"))
+    return _tombstones(pl.concat([older, late]), have, dataset)
+
+
+def _late(dataset: Dataset, silver: Table, ours: pl.DataFrame) -> pl.DataFrame:
+    """Return rows that silver gets now, of arrays that are older than one that it knows of."""
+    owner = list(owner_of(dataset))
+    if not _is_ordered(dataset) or ours.is_empty():
+        return ours.clear()
+    known = silver.scan().join(ours.lazy().select(owner).unique(), on=owner, how="semi").collect()
+    best = known.sort(*_SET, nulls_last=False).unique(owner, keep="last", maintain_order=True)
+    place = best.with_columns(
+        pl.col(str(dataset.cursor)).alias(_MOMENT), pl.lit(value=False).alias(_EMPTY)
+    ).select(*owner, *(pl.col(name).alias(new) for name, new in _PLACES.items()))
+    new = ours.join(known.select(ORIGIN), on=list(ORIGIN), how="anti")
+    late = new.drop(_PLACES.values()).join(place, on=owner, how="inner")
+    return late.filter(pl.col(CURSOR) < pl.col("_to_cursor")).select(ours.columns)
+
+
+def _is_older(dataset: Dataset) -> pl.Expr:
+    """Tell which rows come before an array; an empty one without a cursor comes after all that arrived before it."""
+    arrived = pl.col(ARRIVAL) < pl.col("_to_arrival")
+    if not _is_ordered(dataset):
+        return arrived
+    here, there = pl.col(CURSOR), pl.col("_to_cursor")
+    before = (here < there).fill_null(value=False) | (here.is_null() & there.is_not_null())
+    floats = there.is_null() & pl.col("_to_empty")
+    return before | ((here.eq_missing(there) | floats) & arrived)
+
+
+def _is_ordered(dataset: Dataset) -> bool:
+    """Tell whether the rows have the cursor of their parent, by which its versions are ordered."""
+    if dataset.cursor is None or dataset.nested is None:
+        return False
+    made_of = set(dataset.columns[dataset.cursor].meta.root_names())
+    return bool(made_of) and made_of <= set(dataset.nested.given)
+
+
+def _tombstones(rows: pl.DataFrame, schema: pl.Schema, dataset: Dataset) -> pl.DataFrame:
+    """Return rows as tombstones in the place of the array that lacks them."""
+    placed = pl.col("_to_cursor").is_not_null()
+    made = rows.with_columns(
+        pl.lit(value=True).alias(DELETED),
+        pl.col("_to_cursor").alias(CURSOR),
+        pl.col("_to_arrival").alias(ARRIVAL),
+        pl.when(placed).then(pl.col(VOID)).otherwise(pl.max_horizontal(VOID, "_to_arrival")).alias(VOID),
+        pl.col("_to_stream").alias("_stream"),
+        pl.col("_to_sequence").alias("_sequence"),
+        pl.lit(-1, dtype=pl.Int64).alias("_row"),
+    )
+    if dataset.keeps == "history":
+        moment = pl.when(placed).then(pl.col("_to_moment"))
+        valued = [name for name in dataset.columns if name not in {*dataset.key, dataset.cursor}]
+        made = made.with_columns(
+            moment.alias(VALID_FROM),
+            moment.alias(str(dataset.cursor)),
+            *(pl.lit(None, dtype=schema[name]).alias(name) for name in valued),
+        )
+    return made.select(list(schema))
+
+
+def _parents(
+    lake: Lake, dataset: Dataset, have: pl.Schema
+) -> tuple[pl.LazyFrame | None, pl.LazyFrame | None]:
+    """Return the deleted and the living parents by the columns that name them here; None where that is not known."""
+    owner = owner_of(dataset)
+    table = lake.open("silver", dataset.nested.parent) if dataset.nested is not None and owner else None
+    if table is None or dataset.nested is None:
+        return None, None
+    named: dict[str, str] = {}
+    for reference in dataset.references:
+        if reference.parent == dataset.nested.parent:
+            named |= dict(zip(reference.columns, reference.parent_columns, strict=True))
+    for name in owner:
+        roots = dataset.columns[name].meta.root_names()
+        if name not in named and len(roots) == 1:
+            named[name] = dataset.nested.given[roots[0]]
+    types = table.schema
+    if any(named.get(name, "") not in types for name in owner):
+        return None, None
+    if any(not same_kind(types[named[name]], have[name]) for name in owner):
+        return None, None
+    keys = [exactly(pl.col(named[name]), types[named[name]], have[name]).alias(name) for name in owner]
+    dead = pl.col(DELETED) & pl.col(VALID_TO).is_null() if CURRENT in types else pl.col(DELETED)
+    living = pl.col(CURRENT) if CURRENT in types else ~pl.col(DELETED)
+    of = table.scan()
+    return (
+        of.filter(dead).select(keys).drop_nulls().unique(),
+        of.filter(living).select(keys).drop_nulls().unique(),
+    )

@@ -1,0 +1,154 @@
+"""Elements of a parent's array end with a newer array that lacks them and with their parent, in whatever order."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+import pytest
+
+from headworks.bronze.generations import begin_generation, complete_generation
+from headworks.bronze.landing import Landing, land
+from headworks.silver.dataset import Keeping
+from headworks.silver.refinement import Refinement, refine
+from headworks.storage.store import Lake
+from tests.integration.test_nested import LINES, ORDERS, landed, line, lines, order
+from tests.support.sources import Frames
+
+PATIENT = replace(LINES, references=())
+RECORD = pl.Schema({"record": pl.Binary()})
+
+
+def refined(lake: Lake, dataset: Any = PATIENT, part_rows: int = 1_000) -> None:
+    for one in (ORDERS, dataset):
+        outcome = refine(Refinement(lake, "run", part_rows=part_rows), one)
+        assert outcome.gate is None or outcome.gate.open, outcome.gate
+
+
+def shown(lake: Lake) -> list[tuple[int, int, str]]:
+    return [row[:3] for row in lines(lake)]
+
+
+@pytest.mark.parametrize("part_rows", [1_000, 1])
+@pytest.mark.parametrize("keeps", ["newest", "first"])
+def test_elements_that_a_newer_array_lacks_are_deleted(lake: Lake, keeps: Keeping, part_rows: int) -> None:
+    """Over five runs: it shrinks, is emptied, comes back larger, and is read once more as it is."""
+    dataset = replace(PATIENT, keeps=keeps)
+    loads = [
+        [order(1, 1, line("a", 1), line("b", 1), line("c", 1)), order(2, 1, line("z", 1))],
+        [order(1, 2, line("a", 1))],
+        [order(1, 3)],
+        [order(1, 4, line("a", 1), line("d", 1))],
+        [order(1, 4, line("a", 1), line("d", 1))],
+    ]
+    wanted = [[(1, 0), (1, 1), (1, 2)], [(1, 0)], [], [(1, 0), (1, 1)], [(1, 0), (1, 1)]]
+    for number, of_first in enumerate(wanted, start=1):
+        landed(lake, *loads[:number])
+        refined(lake, dataset, part_rows)
+        assert [row[:2] for row in shown(lake)] == [*of_first, (2, 0)]
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+@pytest.mark.parametrize("places", list(itertools.permutations(range(3))))
+def test_the_order_in_which_versions_come_does_not_matter(
+    lake: Lake, places: tuple[int, ...], runs: int
+) -> None:
+    versions = [
+        [order(1, 1, line("a", 1), line("b", 1), line("c", 1))],
+        [order(1, 2, line("a", 2), line("b", 2))],
+        [order(1, 3, line("a", 3))],
+    ]
+    loads = [versions[place] for place in places]
+    for number in range(1, 4):
+        landed(lake, *loads[:number])
+        if number == 3 or runs == 3:
+            refined(lake)
+    assert shown(lake) == [(1, 0, "a")]
+    assert lines(lake)[0][3] == 3
+
+
+def test_a_line_of_the_newest_array_that_is_rejected_stays_as_it_was(lake: Lake) -> None:
+    landed(lake, [order(1, 1, line("a", 1), line("b", 1))])
+    refined(lake)
+    landed(lake, [order(1, 1, line("a", 1), line("b", 1))], [order(1, 2, line("a", 0))])
+    refined(lake)
+    assert shown(lake) == [(1, 0, "a")]
+
+
+def test_a_parent_that_a_full_read_does_not_show_takes_its_lines_along_and_brings_them_back(
+    lake: Lake,
+) -> None:
+    landed(lake, [order(1, 1, line("a", 1)), order(2, 1, line("z", 1))])
+    refined(lake)
+    landing = Landing(lake, "t.orders", "t.orders", "run")
+
+    def full(*records: str) -> None:
+        generation = begin_generation(landing, RECORD)
+        frame = pl.DataFrame({"record": [text.encode() for text in records]}, schema=RECORD)
+        land(replace(landing, stream=generation.stream), Frames([frame]))
+        complete_generation(landing, generation)
+        refined(lake)
+
+    full(order(2, 1, line("z", 1)))
+    assert shown(lake) == [(2, 0, "z")]
+    refined(lake)
+    assert shown(lake) == [(2, 0, "z")]
+    full(order(1, 1, line("a", 1)), order(2, 1, line("z", 1)))
+    assert shown(lake) == [(1, 0, "a"), (2, 0, "z")]
+    full(order(1, 2, line("a", 1), line("b", 1)))
+    assert shown(lake) == [(1, 0, "a"), (1, 1, "b")]
+
+
+def test_a_history_ends_a_line_when_the_array_without_it_begins(lake: Lake) -> None:
+    dataset = replace(PATIENT, keeps="history")
+    loads = [
+        [order(1, 1, line("a", 1), line("b", 1))],
+        [order(1, 5, line("a", 2))],
+        [order(1, 7, line("a", 2), line("b", 3))],
+    ]
+    for number in range(1, 4):
+        landed(lake, *loads[:number])
+        refined(lake, dataset)
+    rows = (
+        lake.must_open("silver", "t.lines").scan().filter(pl.col("place") == 1).sort("valid_from").collect()
+    )
+    assert rows.select("valid_from", "valid_to", "_deleted").rows() == [
+        (1, 5, False), (5, 7, True), (7, None, False),
+    ]  # fmt: skip
+
+
+def test_without_a_cursor_the_array_that_came_later_counts(lake: Lake) -> None:
+    dataset = replace(PATIENT, cursor=None)
+    for number, load in enumerate([[line("a", 1), line("b", 1)], [line("a", 1)], []], start=1):
+        landed(
+            lake,
+            *[[order(1, 0, line("a", 1), line("b", 1))], [order(1, 0, line("a", 1))], [order(1, 0)]][:number],
+        )
+        refined(lake, dataset)
+        assert len(shown(lake)) == len(load)
+
+
+@pytest.mark.parametrize(
+    ("given", "left"), [("", 2), (', "lines": null', 0), (', "lines": []', 0), (', "lines": 7', 2)]
+)
+def test_only_a_record_that_shows_its_array_ends_what_it_lacks(lake: Lake, given: str, left: int) -> None:
+    """A record in part, or one with something else in the place of the array, does not say that there are no lines."""
+    first = [order(1, 1, line("a", 1), line("b", 1))]
+    landed(lake, first)
+    refined(lake)
+    landed(lake, first, [f'{{"order_id": 1, "version": 2{given}}}'])
+    refine(Refinement(lake, "run"), ORDERS)
+    refine(Refinement(lake, "run"), PATIENT)
+    assert len(shown(lake)) == left
+
+
+def test_an_array_with_an_element_whose_key_cannot_be_read_ends_nothing(lake: Lake) -> None:
+    columns = {**PATIENT.columns, "place": pl.col("sku").cast(pl.Int64, strict=False)}
+    dataset = replace(PATIENT, columns=columns)
+    landed(lake, [order(1, 1, line("1", 1), line("2", 1))])
+    refined(lake, dataset)
+    landed(lake, [order(1, 1, line("1", 1), line("2", 1))], [order(1, 2, line("1", 1), line("x", 1))])
+    refined(lake, dataset)
+    assert [row[1] for row in shown(lake)] == [1, 2]
