@@ -30,6 +30,10 @@ class Described:
         if resource.incremental is not None:
             names[resource.incremental.field] = "incremental.field"
         self._roles = names
+        self._announced = _announced(resource)
+        self._outline: Mapping[str, Any] = {}
+        self._headers: tuple[str, ...] = ()
+        self._tombstone = resource.tombstone.field if resource.tombstone is not None else None
         self._missed: dict[str, int] = {}
         self._sample: bytes = b""
 
@@ -58,6 +62,46 @@ class Described:
                     do=f"correct {self._roles[name]} of the resource.",
                 )
 
+    def see_page(
+        self,
+        records: Sequence[bytes],
+        fields: Iterable[str],
+        headers: Mapping[str, str],
+        outline: Mapping[str, Any],
+    ) -> None:
+        """Look at what a page with records has around them."""
+        if not records:
+            return
+        self._sample = self._sample or records[0]
+        there = {*fields, *headers}
+        self.known.update(
+            f"page {name}" for name in self._announced if name in there or name.lower() in there
+        )
+        if not self._outline:
+            self._outline, self._headers = outline, tuple(headers)
+
+    def unseen(self) -> str:
+        """Say which fields that announce something no page had; empty where none is lacking."""
+        said = [
+            f"No page had {name}, which the description names as its {role}.{self._meant(name, role)}"
+            for name, role in self._announced.items()
+            if f"page {name}" not in self.known and (self._outline or "header" in role)
+        ]
+        if self._tombstone is not None:
+            near = probably(self._tombstone, self._fields())
+            # Many APIs have the field in deleted records alone: only one that is nearly the same speaks against it.
+            lacks = self._tombstone not in dict(members(self._fields()))
+            if lacks and near.startswith(" It has `"):
+                said.append(
+                    f"The first record has no {self._tombstone}, which is the tombstone's field.{near}"
+                )
+        return " ".join(said)
+
+    def _meant(self, name: str, role: str) -> str:
+        if "header" not in role:
+            return probably(name, self._outline)
+        return probably(f"the header {name.lower()}", {}, self._headers)
+
     def remark(self) -> str:
         """Say which described fields no record had; empty where none is lacking."""
         return " ".join(
@@ -71,9 +115,17 @@ class Described:
         return sample if isinstance(sample, dict) else {}
 
 
-def probably(name: str, there: Mapping[str, Any], headers: Iterable[str] = ()) -> str:
-    """Say which of the fields that are there is probably meant, or which there are; begins with a blank."""
-    found = [path for path, value in members(there) if not isinstance(value, (dict, list))]
+def probably(
+    name: str, there: Mapping[str, Any], headers: Iterable[str] = (), *, arrays: bool = False
+) -> str:
+    """Say which of the fields that are there is probably meant, or which there are; begins with a blank.
+
+    ``arrays``: what is meant holds records.
+    """
+    held = (list,) if arrays else (str, int, float, bool, type(None))
+    found = [path for path, value in members(there) if isinstance(value, held)]
+    if arrays and len(found) == 1:
+        return f" It has `{found[0]}`; the description says `{name}`."
     found += [f"the header {header}" for header in headers]
     if not found:
         return ""
@@ -90,3 +142,14 @@ def probably(name: str, there: Mapping[str, Any], headers: Iterable[str] = ()) -
 
 def _record(name: str) -> str:
     return f"record {name}"
+
+
+def _announced(resource: Resource) -> dict[str, str]:
+    """Return the fields and headers around records that announce something, with what the description calls them."""
+    completeness = resource.completeness
+    names = {
+        completeness.total_field: "completeness.total_field",
+        completeness.total_header: "completeness.total_header",
+        getattr(resource.pagination, "pages_field", None): "pagination.pages_field",
+    }
+    return {name: role for name, role in names.items() if name}

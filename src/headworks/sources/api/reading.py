@@ -42,7 +42,7 @@ from headworks.sources.api.paginate.base import as_text, put, together
 from headworks.sources.api.paginate.links import Files
 from headworks.sources.api.paginate.tokens import is_end
 from headworks.sources.api.paths import find
-from headworks.sources.api.records import Body, Envelope, outline
+from headworks.sources.api.records import Body, Envelope, outline, value_of
 from headworks.sources.api.request import Composer, Request, conditional_headers
 from headworks.sources.api.resource import Export, Resource
 from headworks.sources.api.standing import Span, Standing, all_comes_again
@@ -312,6 +312,7 @@ class Reading:
         if fetched.missing and step.state is None and not turn.request.may_be_missing:
             step = self._away(turn, step)
         self._described.known.update(step.seen)
+        self._described.see_page(fetched.body.records, fetched.body.fields, fetched.headers, fetched.outline)
         if self._described.awaits:
             faults = fetched.body.faults
             self._described.see(
@@ -523,7 +524,7 @@ class Reading:
                 raise WindowTooLarge(f"The API gave {standing.count} records, which is its most.")
             end = self._end(turn, step, standing)
             lacking = "" if end.again else self._described.remark()
-            said = "" if end.again else self._unread()
+            said = "" if end.again else " ".join(filter(None, (self._unread(), self._described.unseen())))
             remark = " ".join(filter(None, (remark, end.remark, said, lacking)))
             # Where no record has what identifies it, these may not be the records that are meant.
             absent = "" if end.again else self._absent(standing)
@@ -708,7 +709,7 @@ class Reading:
         may_be_absent = self._resource.records_may_be_absent or _RECORDS in self._described.known
         if body.absent and not may_be_absent and not _counts_none(around):
             raise PageUnreadable(
-                f"A page is not what was expected: {body.vacant}.{probably(self._resource.records, around)}",
+                f"A page is not what was expected: {body.vacant}.{self._records_meant(text)}",
                 do="correct records of the resource; if this is how the API says that there are none, set "
                 "records_may_be_absent.",
             )
@@ -725,10 +726,16 @@ class Reading:
                 do="nothing, if it heals; else ask the API's owner.",
             )
 
+    def _records_meant(self, text: bytes) -> str:
+        there = value_of(text)
+        return probably(self._resource.records, there, arrays=True) if isinstance(there, dict) else ""
+
     def _looks_around(self, body: Body) -> bool:
         if self._resource.pagination.kind == "single":
             return True
-        return not all(name in body.fields for name in self._paginator.fields)
+        total = self._resource.completeness.total_field
+        wanted = (*self._paginator.fields, *((total,) if total else ()))
+        return not all(name in body.fields for name in wanted)
 
     def _request(self, state: dict[str, object], span: Span, *, first: bool = False) -> Request:
         ask = self._with_bounds(self._paginator.ask(state), state, span)

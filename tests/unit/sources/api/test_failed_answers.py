@@ -166,7 +166,7 @@ def test_nothing_in_the_place_of_records_is_an_empty_page_only_when_said_twice(
 
 def test_records_that_are_not_there_are_refused_by_name_unless_that_is_how_it_says_none() -> None:
     with served(lambda asked: _json({"items": [{"id": 1}], "date": "x"})) as api:
-        with pytest.raises(PageUnreadable, match=r"there is no data in it.*`date`.*records_may_be_absent"):
+        with pytest.raises(PageUnreadable, match=r"there is no data in it.*`items`.*records_may_be_absent"):
             _read(api.url, Single())
         assert _read(api.url, Single(), records_may_be_absent=True) == []
 
