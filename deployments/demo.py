@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import httpx
 import psycopg
 
 from blocks.profiles import VARIABLE
@@ -25,6 +26,7 @@ from shop.errors import ShopError
 
 ROOT = Path(".headworks")
 _PREFECT_FILE = Path(__file__).parents[1] / "prefect.yaml"
+_HTTP_S = 30
 _DEPLOYMENT = "sales/sales-daily"
 _CHOICES_OF_OTHERS = ("PREFECT_API_KEY", "PREFECT_PROFILE", "PREFECT_API_AUTH_STRING")
 
@@ -80,13 +82,19 @@ def _tell(stack: Stack, seconds: float) -> None:
     print(f"\nDone in {seconds:.0f} s. What next:")
     for what, how in (
         ("this run in the Prefect UI", account["links"].get(RUN_LINK, stack.ui_url)),
-        (f"run {_DEPLOYMENT} there", f"{stack.ui_url}/deployments, then Run"),
+        (f"run {_DEPLOYMENT} there", _page_of_deployment(stack)),
         ("the dashboard", "make dashboard"),
         ("let the shop live three more days", "make demo DAYS=3"),
         ("run the flow by hand", ". .venv/bin/activate && python -m flows.sales --help"),
         ("stop everything", "make down"),
     ):
         print(f"  {what:<36}{how}")
+
+
+def _page_of_deployment(stack: Stack) -> str:
+    answer = httpx.get(f"{stack.api_url}/deployments/name/{_DEPLOYMENT}", timeout=_HTTP_S)
+    found = answer.json() if answer.is_success else {}
+    return f"{stack.ui_url}/v2/deployments" + (f"/deployment/{found['id']}" if "id" in found else "")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ time after which a silent run is a zombie is shorter.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -37,7 +38,7 @@ from headworks.ops.incidents import heal, open_incidents
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from tests.support.held import Operated, wait_for
-from tests.support.pools import CHECKOUT
+from tests.support.pools import CHECKOUT, run_command
 from tests.support.prefect_server import serving
 from tests.support.served import Answer, Asked, served
 
@@ -294,6 +295,48 @@ def test_the_server_tells_by_itself_that_a_pool_has_no_worker_and_that_it_has_on
     back = "The pool headworks-local has a worker again (well again)"
     wait_for("the server tells", lambda: back in people[0].titles())
     assert not [title for title in people[0].titles() if "pool-of-others" in title]
+
+
+def test_runs_that_fail_before_they_begin_are_reported_even_where_alerting_fails_so_too(
+    server: tuple[Operated, Lake], client: SyncPrefectClient, people: tuple[People, str], tmp_path: Path
+) -> None:
+    """A worker whose environment is gone: neither the run nor the run that would alert ever begins."""
+    _end_all(client)
+    run = begin(client, SALES)
+    _work_with_a_broken_environment(server[0].url, tmp_path)
+    wait_for("the run crashed", lambda: state_of(client, run) == "Crashed")
+    assert (
+        client.read_flow_run(run).start_time is None or client.read_flow_run(run).total_run_time.seconds == 0
+    )
+    # One that it was late, perhaps, and one that it crashed.
+    asked = wait_for("the alert is asked for", lambda: alerts_about(server[0], run))
+    _work_with_a_broken_environment(server[0].url, tmp_path)
+    wait_for("an alert crashed", lambda: any(state_of(client, UUID(one["id"])) == "Crashed" for one in asked))
+    failed = "Alerting people failed: "
+    wait_for("the server reports it", lambda: any(each.startswith(failed) for each in people[0].titles()))
+    for told in [each for each in people[0].told if each["title"].startswith(failed)]:
+        assert "look at the runs that failed or crashed just before" in told["text"]
+    _end_all(client)
+
+
+def _end_all(client: SyncPrefectClient) -> None:
+    """End what other tests have left, so that the worker takes this test's runs alone."""
+    unended = {"state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING"]}}}
+    for run in client.request("POST", "/flow_runs/filter", json={"flow_runs": unended}).json():
+        now(client, UUID(run["id"]), Cancelled())
+
+
+def _work_with_a_broken_environment(server: str, folder: Path) -> None:
+    """Let a worker take what is due, where the Python that runs are started with is gone."""
+    command = ["prefect", "worker", "start", "--pool", "headworks-local", "--run-once"]
+    run_command(
+        [sys.executable, "-m", *command, "--install-policy", "never"],
+        {
+            "PREFECT_API_URL": server,
+            "PREFECT_HOME": str(folder / "worker"),
+            "HEADWORKS_PYTHON": str(folder / "gone" / "python"),
+        },
+    )
 
 
 def test_a_missed_promise_is_one_incident_of_its_flow_and_heals(

@@ -17,6 +17,20 @@ RULES = (
         f"{_TEXTS}::test_an_artifact_shows_it_and_makes_nothing_of_it",
     ),
     rule(
+        "a table artifact is made of inert texts",
+        "tasks/care.py",
+        "table_cells(rows)",
+        "rows",
+        f"{_TEXTS}::test_every_table_artifact_is_made_of_such_cells",
+    ),
+    rule(
+        "a password file is read as libpq reads it",
+        "src/headworks/sources/sql/connect.py",
+        '            "password": found.password,\n',
+        "",
+        "tests/integration/databases/test_password_files.py::test_the_password_comes_from_a_password_file",
+    ),
+    rule(
         "a chat's block is not left",
         _ESCAPING,
         '">": "&gt;", "`": "ˋ"}',
