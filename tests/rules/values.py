@@ -132,4 +132,11 @@ RULES = (
         "            if False:\n",
         f"{_TAKEN}::test_a_name_that_comes_twice_in_a_line_costs_that_line_alone",
     ),
+    rule(
+        "a key's text is compared without the zeros that a larger scale adds",
+        PARSE,
+        '    shorter = text.str.replace_all(r"(\\.\\d*?)0+( / |$)", "${1}${2}")\n',
+        "    shorter = text\n",
+        "tests/integration/test_key_texts.py::test_a_rejected_row_between_two_readings_loses_whatever_its_key_has_become",
+    ),
 )

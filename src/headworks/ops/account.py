@@ -132,6 +132,9 @@ def _sections(report: RunReport) -> list[Section]:
     if report.landings:
         note = "read again: seen before, and recognised before landing; refused: fits no row, kept with its reason"
         sections.append(Section("Bronze: read and landed", _LANDED, _landed(report), note))
+    shown: list[Row] = [
+        (each.product, warning) for each in report.publications for warning in dict.fromkeys(each.warnings)
+    ]
     told: list[Row] = [(each.stream, warning) for each in report.landings for warning in each.warnings]
     if told:
         sections.append(Section("Sources: what to know", ("stream", "what"), told))
@@ -161,6 +164,8 @@ def _sections(report: RunReport) -> list[Section]:
         sections.append(Section("Gold", ("table", "rows", "changed", "version"), _gold(report)))
     if report.publications:
         sections.append(Section("Published", _PUBLISHED, _published(report)))
+    if shown:
+        sections.append(Section("Publications: what to know", ("product", "what"), shown))
     return sections
 
 

@@ -132,6 +132,15 @@ def key_as_text(key: tuple[str, ...]) -> pl.Expr:
     return pl.concat_str([pl.col(name).cast(pl.String) for name in key], separator=" / ")
 
 
+def same_key(text: pl.Expr) -> pl.Expr:
+    """Return a key's text as it is compared with one of another time: the scale of a decimal may have grown since.
+
+    A text that only looks like a number may be taken for another one by this, so it is no proof that two are the same.
+    """
+    shorter = text.str.replace_all(r"(\.\d*?)0+( / |$)", "${1}${2}")
+    return shorter.str.replace_all(r"\.( / |$)", "${1}")
+
+
 def tombstones(parsed: pl.DataFrame, dataset: Dataset) -> pl.Series:
     """Tell which rows say that their key is gone, and have a key that can be read: no rule is asked about these."""
     keyed = pl.all_horizontal(pl.col(name).is_not_null() for name in dataset.key)

@@ -25,7 +25,7 @@ from headworks.quality.rules import REASONS, judged_row_by_row
 from headworks.reports import RefineReport
 from headworks.silver.compare import CLOSING, INSERT, OLDER, RAISED, SAME, STATE, UPDATE, Comparison
 from headworks.silver.dataset import CURSOR, PROVENANCE, VOID, Dataset
-from headworks.silver.parse import key_as_text
+from headworks.silver.parse import key_as_text, same_key
 
 _PLACE = ("_stream", "_sequence", "_row")
 _ORIGINS = pl.Schema({"_stream": pl.String(), "_sequence": pl.Int64(), "_row": pl.Int64()})
@@ -139,7 +139,8 @@ class Parts:
         rows = pl.scan_parquet(self.files)
         carried = pl.col(STATE).is_in([INSERT, UPDATE])
         if self.states[CLOSING] + self.states[RAISED] and not touched.is_empty():
-            again = key_as_text(self.dataset.key).is_in(touched.drop_nulls().unique().implode())
+            mine = same_key(key_as_text(self.dataset.key))
+            again = mine.is_in(touched.drop_nulls().unique().implode())
             carried |= pl.col(STATE).is_in([CLOSING, RAISED]) & again
         return rows.filter(carried).drop(STATE)
 

@@ -31,7 +31,7 @@ from headworks.silver.emptied import FromNothing
 from headworks.silver.following import changed_columns, following
 from headworks.silver.history import compare_history
 from headworks.silver.judged import Judged, judge_range, quarantined
-from headworks.silver.parse import key_text
+from headworks.silver.parse import key_text, same_key
 from headworks.silver.parts import can_be_taken_in_parts, spilled
 from headworks.silver.quarantine import SCHEMA, Try, next_try, note_closed, put_rejected, rejected_rows
 from headworks.silver.screening import Range, screen_idle, screen_silver
@@ -378,14 +378,16 @@ def _touching_rejected(
     if dataset.keeps == "history" or again.is_empty():
         return comparison
     known = _keys_of_rejected(work, dataset, silver, key_text(rejected, dataset.key))
-    touched = again.filter(key_text(again, dataset.key).is_in(known.drop_nulls().unique().implode()))
+    mine = key_text(again, dataset.key).to_frame("key").select(same_key(pl.col("key"))).to_series()
+    touched = again.filter(mine.is_in(known.drop_nulls().unique().implode()))
     return replace(comparison, closings=touched)
 
 
 def _keys_of_rejected(work: Refinement, dataset: Dataset, silver: Table, now: pl.Series) -> pl.Series:
-    """Return the keys, as texts, of the rows rejected now and before."""
+    """Return the keys, as texts to be compared, of the rows rejected now and before."""
     kept = rejected_rows(work.lake, dataset.name, silver)
-    return now if kept is None else pl.concat([now, kept.select("key").collect().to_series()])
+    keys = now if kept is None else pl.concat([now, kept.select("key").collect().to_series()])
+    return keys.to_frame("key").select(same_key(pl.col("key"))).to_series()
 
 
 def commit_merge(

@@ -237,3 +237,14 @@ def test_the_ledger_gives_back_the_newest_report_and_every_check(tmp_path: Path)
         for name, outcome, detail in (("no nulls", "passed", ""), ("row|count", "failed", "n=1"))
     ]
     assert lake.must_open("ops", "runs").scan().select(pl.len()).collect().item() == 2
+
+
+def test_what_a_publication_warned_of_is_in_the_account() -> None:
+    record = recorder()
+    shown = published(3).model_copy(
+        update={"warnings": ("analytics.t0: note is not of gold, and is left as it is",)}
+    )
+    record.publications.append(shown)
+    for text in (account_text(record.report("published")), account_markdown(record.report("published"))):
+        assert "Publications: what to know" in text
+        assert "is left as it is" in text
