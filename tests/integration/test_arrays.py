@@ -101,6 +101,16 @@ def test_a_parent_that_a_full_read_does_not_show_takes_its_lines_along_and_bring
     assert shown(lake) == [(1, 0, "a"), (1, 1, "b")]
 
 
+def test_a_parent_that_goes_while_nothing_new_comes_takes_its_lines_along(lake: Lake) -> None:
+    landed(lake, [order(1, 1, line("a", 1))])
+    refined(lake)
+    landing = Landing(lake, "t.orders", "t.orders", "run")
+    complete_generation(landing, begin_generation(landing, RECORD))
+    for _ in range(3):
+        refined(lake)
+        assert shown(lake) == []
+
+
 def test_a_history_ends_a_line_when_the_array_without_it_begins(lake: Lake) -> None:
     dataset = replace(PATIENT, keeps="history")
     loads = [

@@ -200,8 +200,8 @@ RULES = (
     rule(
         "rejected rows of a try that may still be committed stay",
         QUARANTINE,
-        "        (number == attempt.writer) & (token == closed)\n",
-        "        number == attempt.writer\n",
+        "(_writer = {attempt.writer} AND _try = {closed})",
+        "(_writer = {attempt.writer})",
         f"{_LEFT}::test_a_try_that_is_not_closed_keeps_its_rejected_rows_whoever_comes_after_it",
     ),
     rule(
