@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from headworks.settings import Settings
 from headworks.sources.api.paginate import Pagination
 from headworks.sources.api.paginate.base import Where
-from headworks.sources.api.paths import FieldPath, RecordsPath
+from headworks.sources.api.paths import EACH, FieldPath, RecordsPath, parts
 
 Format = Literal[
     "iso", "iso_s", "iso_ms", "date", "epoch", "epoch_ms", "epoch_us", "dotnet", "own", "number", "text"
@@ -85,6 +85,10 @@ class Incremental(Settings):
             raise ValueError("field and parameter must both be moments, or both be numbers or texts")
         if not self.is_moment and (self.lookback_s or self.until_parameter):
             raise ValueError("a lookback and an end need a cursor of moments")
+        if self.send_in == "body" and EACH in parts(self.parameter):
+            raise ValueError(
+                f"{self.parameter} is no one place in a body: name an element by its number, such as filters.0.value"
+            )
         if self.window_s is not None and (self.until_parameter is None or self.start is None):
             raise ValueError(
                 "window_s needs an until_parameter, and a start for the first window to begin with"
