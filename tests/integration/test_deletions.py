@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import dataframely as dy
 import polars as pl
-import pyarrow as pa
 import pytest
 
 from headworks.bronze.generations import begin_generation, complete_generation
@@ -21,7 +20,7 @@ from headworks.settings import RejectLimits
 from headworks.silver.dataset import Dataset, Keeping, Reference
 from headworks.silver.refinement import Refinement, refine
 from headworks.silver.replay import Selection, discard, replay
-from headworks.sources.base import REFUSAL
+from headworks.sources.base import REFUSAL, Batch
 from headworks.storage.store import Lake
 from tests.support.sources import Frames
 
@@ -118,8 +117,9 @@ class _Keys:
     def __init__(self, keys: Sequence[str]) -> None:
         self.shown = keys
 
-    def read_keys(self) -> Iterator[pa.Table]:
-        yield pl.DataFrame({"id": list(self.shown)}, schema={"id": pl.String()}).to_arrow()
+    def read_keys(self) -> Iterator[Batch]:
+        frame = pl.DataFrame({"id": list(self.shown)}, schema={"id": pl.String()})
+        yield Batch(frame, {}, read=frame.height)
 
 
 @pytest.fixture(params=KEEPING)

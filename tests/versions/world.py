@@ -15,7 +15,6 @@ from typing import Any
 
 import dataframely as dy
 import polars as pl
-import pyarrow as pa
 
 from headworks.bronze.generations import begin_generation, complete_generation, newest_complete
 from headworks.bronze.key_sets import compare_keys
@@ -108,9 +107,10 @@ class Listed:
             made = [(row.key, row.value, self._cursor(row), row.parent, row.gone) for row in part]
             yield Batch(pl.DataFrame(made, schema=self.schema, orient="row"), {"n": at}, read=len(part))
 
-    def read_keys(self) -> Iterator[pa.Table]:
+    def read_keys(self) -> Iterator[Batch]:
         """Yield the keys of all rows."""
-        yield pl.DataFrame({"id": [str(key) for key in self.keys]}, schema={"id": pl.String()}).to_arrow()
+        frame = pl.DataFrame({"id": [str(key) for key in self.keys]}, schema={"id": pl.String()})
+        yield Batch(frame, {}, read=frame.height)
 
     def _cursor(self, row: Told) -> Any:
         return None if row.cursor is None else self.kind.value(row.cursor)
