@@ -257,6 +257,10 @@ def test_rows_with_several_odd_values_and_an_odd_key_are_each_counted_once(
         assert sum(int(each.split()[0]) for each in report.warnings if "refused" in each) == 3
     raws = {json.loads(row["raw"])["day"] for row in refused(lake)}
     assert raws == {"infinity", "-infinity", "2026-01-06"}
+    kept = lake.must_open("bronze", NAME).scan().filter(pl.col("_refused").is_not_null()).collect()
+    assert all(kept.get_column(name).is_null().all() for name in ("day", "n", "at", "b")), (
+        "nothing of it is a good row"
+    )
     # Their keys are in no row of silver, and comparing keys is not stopped by them.
     source = shop.source()
     (noted, *_) = compare_keys(Landing(lake, NAME, NAME, f"run {next(_RUNS)}"), source, None, 1.0)
