@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from headworks import moved
+
 if TYPE_CHECKING:
     from headworks.bronze.nested import Nested as Nested
     from headworks.errors import CredentialsRefused as CredentialsRefused
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from headworks.storage.store import open_lake as open_lake
 
 __version__ = "0.1.0"
+
+moved.follow()
 
 _PLACES = {
     "Agreement": "silver.dataset",
