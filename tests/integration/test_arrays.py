@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import polars as pl
@@ -67,6 +68,49 @@ def test_the_order_in_which_versions_come_does_not_matter(
             refined(lake)
     assert shown(lake) == [(1, 0, "a")]
     assert lines(lake)[0][3] == 3
+
+
+def test_a_late_array_raises_nothing_where_the_newest_one_was_empty(lake: Lake) -> None:
+    """Nothing in silver remembers an empty array that ended nothing: it came first, or came twice."""
+    loads = [
+        [order(1, 5)],
+        [order(1, 3, line("a", 1))],
+        [order(2, 2, line("z", 1))],
+        [order(2, 4)],
+        [order(2, 9)],
+    ]
+    loads += [[order(2, 6, line("y", 1))], [order(1, 4, line("b", 1))]]
+    for number in range(1, len(loads) + 1):
+        landed(lake, *loads[:number])
+        refined(lake)
+    assert shown(lake) == []
+
+
+@pytest.mark.parametrize("part_rows", [1_000, 1])
+@pytest.mark.parametrize("seed", range(6))
+def test_random_arrays_over_random_runs_are_what_an_oracle_says(
+    lake: Lake, seed: int, part_rows: int
+) -> None:
+    """The newest array of an order by (version, arrival); some are empty, many come late."""
+    random = Random(seed)
+    loads: list[list[str]] = []
+    newest: dict[int, tuple[tuple[int, int], list[str]]] = {}
+    count = 0
+    for _ in range(6):
+        for _ in range(random.randint(1, 2)):
+            load = []
+            for _ in range(random.randint(1, 3)):
+                number, version = random.randint(1, 2), random.randint(1, 12)
+                skus = random.sample("abcd", random.choice((0, 0, 1, 2, 3)))
+                load.append(order(number, version, *(line(sku, 1) for sku in skus)))
+                count += 1
+                if number not in newest or (version, count) > newest[number][0]:
+                    newest[number] = ((version, count), skus)
+            loads.append(load)
+        landed(lake, *loads)
+        refined(lake, PATIENT, part_rows)
+        wanted = [(n, at, sku) for n, (_, skus) in sorted(newest.items()) for at, sku in enumerate(skus)]
+        assert shown(lake) == wanted
 
 
 def test_a_line_of_the_newest_array_that_is_rejected_stays_as_it_was(lake: Lake) -> None:

@@ -171,6 +171,13 @@ RULES = (
         "tests/integration/test_arrays.py::test_elements_that_a_newer_array_lacks_are_deleted",
     ),
     rule(
+        "an array that comes late raises nothing where the newest one was empty",
+        "src/headworks/silver/arrays.py",
+        "    return pl.concat([arrays, known]).unique(maintain_order=True)",
+        "    return arrays",
+        "tests/integration/test_arrays.py::test_a_late_array_raises_nothing_where_the_newest_one_was_empty",
+    ),
+    rule(
         "a record without the field says nothing about its elements",
         "src/headworks/bronze/nested.py",
         "if not elements and given and self.nested.field in parent:",

@@ -28,6 +28,7 @@ from headworks.silver.vanishing import Vanished
 from headworks.storage.delta import Table
 from headworks.storage.exact import exactly, same_kind
 from headworks.storage.store import Lake
+from headworks.storage.translating import reading
 
 _KEYED, _EMPTY, _MOMENT = "_keyed", "_empty", "_moment"
 _SET = (CURSOR, ARRIVAL)
@@ -80,6 +81,23 @@ def arrays_of(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
         )
         .drop_nulls(owner)
     )
+
+
+def with_empty_ones(bronze: Table, dataset: Dataset, arrays: pl.DataFrame) -> pl.DataFrame:
+    """Return arrays together with the empty ones of the same parents that bronze has, whenever they came.
+
+    An empty array leaves no row in silver, so nothing there says that an array which comes late is older. Where the
+    order is that of arrival, none can be.
+    """
+    if arrays.is_empty() or not _is_ordered(dataset) or ELEMENT not in bronze.schema:
+        return arrays
+    with reading(bronze.name):
+        empty = bronze.scan().filter(pl.col(ELEMENT) == NOTHING).collect()
+    if empty.is_empty():
+        return arrays
+    owner = list(owner_of(dataset))
+    known = arrays_of(empty, dataset).join(arrays.select(owner), on=owner, how="semi")
+    return pl.concat([arrays, known]).unique(maintain_order=True)
 
 
 def find_ended(

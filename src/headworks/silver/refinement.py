@@ -24,7 +24,7 @@ from headworks.quality.rules import REASONS
 from headworks.quality.views import AsItWouldBe, Candidate, Rows
 from headworks.reports import CheckReport, GateReport, RefineReport, TableRef
 from headworks.silver.accounts import Account, account_of, keep_account
-from headworks.silver.arrays import find_ended
+from headworks.silver.arrays import find_ended, with_empty_ones
 from headworks.silver.compare import Comparison
 from headworks.silver.dataset import CURRENT, DELETED, PROVENANCE, VALID_TO, VOID, Dataset
 from headworks.silver.emptied import FromNothing
@@ -360,7 +360,8 @@ def _gone(
     """Find the keys that a complete full read, if one is to be consumed, no longer has."""
     after = _after(silver, changes, dataset)
     if dataset.nested is not None:
-        return _Gone(after, None, find_ended(work.lake, dataset, silver, after, arrays))
+        whole = with_empty_ones(bronze, dataset, arrays)
+        return _Gone(after, None, find_ended(work.lake, dataset, silver, after, whole))
     generation = newest_complete(work.lake, bronze, dataset.name) if todo.generation else None
     found = find_vanished(work.lake, dataset, bronze, silver, after, generation, rejected)
     return _Gone(after, generation, found)
