@@ -87,10 +87,10 @@ def test_a_second_replay_changes_nothing(lake: Lake) -> None:
 @pytest.mark.parametrize(
     "step",
     [
-        "refine.replay.put_rejected",
-        "refine.replay.commit_merge",
-        "refine.replay.note_passed",
-        "lake.resolutions.resolve",
+        "silver.replay.put_rejected",
+        "silver.replay.commit_merge",
+        "silver.replay.note_passed",
+        "bronze.resolutions.resolve",
     ],
 )
 def test_a_replay_that_was_killed_is_finished_by_the_next_one(
