@@ -146,7 +146,7 @@ def test_a_second_demo_changes_no_table_and_says_so(demo: Demo) -> None:
     assert "Nothing new was found" in second.out
     account = _account(demo)
     assert account["status"] == "unchanged"
-    assert sum(refined["unchanged"] for refined in account["refinements"]) > 400
+    assert sum(landing["repeated"] for landing in account["landings"]) > 400, "known records landed again"
     assert _versions_with_rows(lake) == before
     assert _published_daily(demo) == shown, "Postgres' rows were written again"
     assert re.search(r"^Deploying .*Nothing to change: \d+ unchanged\.$", second.out, re.M), (

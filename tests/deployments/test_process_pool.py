@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from deployments.local.processes import stop
+from deployments.local.stack import WORKER
 from tests.deployments.conftest import Demo
 from tests.support.pools import CHECKOUT, Operator, assert_published_equals_truth
 
@@ -45,7 +47,8 @@ DEPLOYMENT = "sales/sales-daily"
 
 @pytest.fixture(scope="module")
 def operator(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Operator:
-    """An operator who has deployed the flow to a process pool."""
+    """An operator who has deployed the flow to a process pool, which nobody else serves."""
+    stop(demo.stack._state().processes[WORKER])
     operator = Operator(demo.stack, tmp_path_factory.mktemp("operator"))
     template = str(CHECKOUT / "deployments" / "pools" / "process.json")
     operator.prefect(
@@ -82,11 +85,12 @@ def test_a_parameter_that_the_flow_does_not_take_is_refused_before_anything_runs
 def test_deploying_again_keeps_a_schedule_paused_that_was_paused_by_hand(operator: Operator) -> None:
     deployment = operator.read(f"deployments/name/{DEPLOYMENT}")
     (schedule,) = deployment["schedules"]
-    assert schedule["active"]
-    operator.patch(f"deployments/{deployment['id']}/schedules/{schedule['id']}", {"active": False})
-    operator.prefect("--no-prompt", "deploy", "--name", "sales-daily")
-    (kept,) = operator.read(f"deployments/name/{DEPLOYMENT}")["schedules"]
-    assert (kept["slug"], kept["active"]) == (schedule["slug"], False)
+    assert not schedule["active"], "the demo lets nothing start by itself"
+    for active in (True, False):
+        operator.patch(f"deployments/{deployment['id']}/schedules/{schedule['id']}", {"active": active})
+        operator.prefect("--no-prompt", "deploy", "--name", "sales-daily")
+        (kept,) = operator.read(f"deployments/name/{DEPLOYMENT}")["schedules"]
+        assert (kept["slug"], kept["active"]) == (schedule["slug"], active)
 
 
 def test_the_server_holds_no_secret_of_ours_but_in_its_blocks(demo: Demo, operator: Operator) -> None:

@@ -7,7 +7,6 @@ not: the bombs.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from headworks.testing.reading import source_of
 from headworks.testing.styles import STYLES
 from headworks.testing.trial import Found
 from headworks.testing.truth import make_rows, sums_of, sums_of_rows
+from tests.support.memory import peak_kb
 
 CAP_MB = 16
 BESIDE_MB = 100
@@ -73,7 +73,7 @@ def main(port: str, style: str, folder: str) -> None:
     """Read once to warm up, then the API that is served at a port, and print the growth of memory."""
     with tempfile.TemporaryDirectory() as warm, hostile(_as_served(style)) as api:
         land(Landing(Lake(LakeSettings(root=warm)), DATASET, DATASET, "run"), source_of(api))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kb()
     failed = said = ""
     api = _as_served(style)
     api.served_at = f"http://127.0.0.1:{port}"
@@ -82,7 +82,7 @@ def main(port: str, style: str, folder: str) -> None:
         land(Landing(Lake(LakeSettings(root=folder)), DATASET, DATASET, "run"), source)
     except HeadworksError as problem:
         failed, said = type(problem).__name__, str(problem)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    grown = peak_kb() - before
     print(json.dumps({"failed": failed, "said": said, "memory_mb": grown / 1024}))
 
 

@@ -18,7 +18,8 @@ import pytest
 MEGABYTE = 2**20
 ANSWER_MB, MOST_MB = 200, 300
 READER = """
-import resource, sys
+import sys
+from tests.support.memory import peak_kb
 from headworks.errors import ResponseTooLarge
 from headworks.sources.api.client import ApiClient
 from headworks.sources.api.resource import Resource
@@ -34,7 +35,7 @@ try:
     print("read", sum(batch.read for batch in source.read(None, None)))
 except ResponseTooLarge:
     print("refused")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(peak_kb() // 1024)
 """
 
 

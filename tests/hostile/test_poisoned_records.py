@@ -139,6 +139,7 @@ def test_a_record_that_is_odd_and_still_json_lands_as_it_is_and_breaks_nothing(
     played = Played(style, LANDED[kind], tmp_path)
     with hostile(played.api):
         for number in range(1, 4):
-            assert played.run(number) == (ROWS, 0)
+            # What is known by its key and its bytes does not land again.
+            assert played.run(number) == (ROWS if number == 1 else 0, 0)
             assert set(played.silver()) >= {row.key for row in played.good}
-        assert Counter(bronze_records(played.lake))[played.poison.record] == 3
+        assert Counter(bronze_records(played.lake))[played.poison.record] == 1
