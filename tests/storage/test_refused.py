@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,26 +19,13 @@ from headworks.ops.recorder import Recorder
 from headworks.settings import LakeSettings
 from headworks.silver.replay import open_rejects, rejects_by_reason
 from headworks.storage.store import Lake
-from tests.storage.faulty import Fault, FaultyStore, faulty
-from tests.storage.test_sample import lake_behind
+from tests.storage.conftest import lake_behind
+from tests.storage.faulty import Fault, FaultyStore
 from tests.support.items import NAME, head, land_items, refine_items, silver
-from tests.support.object_store import ObjectStore, object_store
+from tests.support.object_store import ObjectStore
 from tests.support.sources import bad_items, items
 
 WINDOW = Window(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 1, 2, tzinfo=UTC))
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    pytest.importorskip("moto", reason="the object store for tests is absent: pip install moto[s3]")
-    with object_store(tmp_path_factory.mktemp("store")) as running:
-        yield running
-
-
-@pytest.fixture
-def broken(store: ObjectStore, tmp_path: Path) -> Iterator[FaultyStore]:
-    with faulty(store.url, tmp_path) as running:
-        yield running
 
 
 def test_a_position_that_may_not_be_read_is_not_lost(store: ObjectStore, broken: FaultyStore) -> None:

@@ -186,17 +186,7 @@ def roll_back(
     for reference in target.tables:
         with reading(reference.table):
             _named(lake, target, reference).scan().collect(engine="streaming")
-    table = lake.ensure_products(SCHEMA)
-    held = target.model_copy(
-        update={
-            "sequence": table.transaction(_sequence_id(product)) + 1,
-            "published_at": clock(),
-            "held": reason,
-            "changed": True,
-        }
-    )
-    _put(lake, table, held)
-    return held
+    return _put_again(lake, lake.ensure_products(SCHEMA), target, reason, clock)
 
 
 def release(lake: Lake, product: str, clock: Clock = system_clock) -> ProductVersion:
@@ -208,16 +198,19 @@ def release(lake: Lake, product: str, clock: Clock = system_clock) -> ProductVer
     current = _current(table, check_dataset(product))
     if current is None or current.held is None:
         raise SettingsError("Nothing holds this product.", where=f"product {product}", do="nothing.")
-    released = current.model_copy(
-        update={
-            "sequence": table.transaction(_sequence_id(product)) + 1,
-            "published_at": clock(),
-            "held": None,
-            "changed": True,
-        }
+    return _put_again(lake, table, current, None, clock)
+
+
+def _put_again(
+    lake: Lake, table: Table, version: ProductVersion, held: str | None, clock: Clock
+) -> ProductVersion:
+    """Publish a known version as the next publication of its product, held or not."""
+    following = table.transaction(_sequence_id(version.product)) + 1
+    again = version.model_copy(
+        update={"sequence": following, "published_at": clock(), "held": held, "changed": True}
     )
-    _put(lake, table, released)
-    return released
+    _put(lake, table, again)
+    return again
 
 
 def _refuse_older(lake: Lake, current: ProductVersion, tables: Sequence[TableRef]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,7 @@ class Sql:
 
     def __post_init__(self) -> None:
         """Read the query, so that a slip shows at import and not in the night."""
-        tree = parsed(self.text, self.name)
-        _refuse_moving(tree, self.name)
+        _refuse_moving(self._tree, self.name)
         if not self.inputs:
             raise SettingsError(
                 "The query reads no dataset.",
@@ -76,19 +76,24 @@ class Sql:
     @property
     def inputs(self) -> tuple[str, ...]:
         """The silver datasets that the query reads, in its order."""
-        return tuple(dict.fromkeys(_dataset(path) for path in table_paths(parsed(self.text, self.name))))
+        return tuple(dict.fromkeys(map(_dataset, self._paths)))
+
+    @cached_property
+    def _tree(self) -> dict[str, Any]:
+        return parsed(self.text, self.name)
+
+    @cached_property
+    def _paths(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(dict.fromkeys(table_paths(self._tree)))
 
     def __call__(self, inputs: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
         """Run the query over the frames of its inputs; DuckDB's errors come out as they are."""
         connection = duckdb.connect()
         try:
             connection.execute("SET TimeZone = 'UTC'")
-            for path in dict.fromkeys(table_paths(parsed(self.text, self.name))):
+            for path in self._paths:
                 rows = inputs[_dataset(path)].collect()
-                connection.register("rows_of_an_input", rows.to_arrow())
-                target = place(connection, path, _SILVER)
-                connection.execute(f"CREATE TABLE {target} AS SELECT * FROM rows_of_an_input")
-                connection.unregister("rows_of_an_input")
+                put_rows(connection, place(connection, path, _SILVER), rows)
             connection.execute("SET enable_external_access = false")
             found = connection.sql(self.text)
             types = dict(zip(found.columns, map(str, found.types), strict=True))
@@ -154,6 +159,13 @@ def place(connection: duckdb.DuckDBPyConnection, path: tuple[str, ...], layer: s
     if above:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {'.'.join(map(quoted, above))}")
     return ".".join(map(quoted, (*above, table)))
+
+
+def put_rows(connection: duckdb.DuckDBPyConnection, target: str, rows: pl.DataFrame) -> None:
+    """Make a table of rows where a query looks for it."""
+    connection.register("rows_to_put", rows.to_arrow())
+    connection.execute(f"CREATE TABLE {target} AS SELECT * FROM rows_to_put")
+    connection.unregister("rows_to_put")
 
 
 def quoted(name: str) -> str:

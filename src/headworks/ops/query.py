@@ -16,7 +16,7 @@ import polars as pl
 
 from headworks.errors import LakeUnusable, SettingsError
 from headworks.gold.products import publications
-from headworks.gold.sql import parsed, place, quoted, table_paths
+from headworks.gold.sql import parsed, place, put_rows, quoted, table_paths
 from headworks.names import OWN_IN_SILVER
 from headworks.silver.quarantine import rejected_rows
 from headworks.storage.delta import Table
@@ -112,9 +112,7 @@ def _show(connection: duckdb.DuckDBPyConnection, lake: Lake, named: Named) -> No
         alive = f" WHERE NOT {_DELETED}" if named.layer == "silver" else ""
         connection.execute(f"CREATE VIEW {target} AS SELECT {chosen} FROM {source}{alive}")
         return
-    connection.register("rows_of_a_table", rows.to_arrow())
-    connection.execute(f"CREATE TABLE {target} AS SELECT * FROM rows_of_a_table")
-    connection.unregister("rows_of_a_table")
+    put_rows(connection, target, rows)
 
 
 def _rows(lake: Lake, named: Named) -> tuple[str, ...] | pl.DataFrame:
@@ -124,13 +122,8 @@ def _rows(lake: Lake, named: Named) -> tuple[str, ...] | pl.DataFrame:
         rejected = rejected_rows(lake, named.dataset, lake.open("silver", named.dataset))
         with reading(label):
             return pl.DataFrame() if rejected is None else rejected.collect()
-    table = (
-        _published(lake, named.dataset)
-        if named.layer == "gold"
-        else lake.must_open(named.layer, named.dataset)
-    )
-    if table is None:
-        table = lake.must_open(named.layer, named.dataset)
+    published = _published(lake, named.dataset) if named.layer == "gold" else None
+    table = published or lake.must_open(named.layer, named.dataset)
     if lake.settings.is_local and named.layer != "bronze" and table.files():
         return table.files()
     with reading(label):
