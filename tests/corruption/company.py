@@ -30,7 +30,8 @@ class Day:
 class Company:
     """Datasets in the order in which silver is made, gold tables of one product, and days by seed and number.
 
-    ``real`` says that the days were lived and not made: nobody knows which of them are clean.
+    A day is one delivery, whatever time it covers. ``real`` says that the days were lived and not made: nobody knows
+    which of them are clean. ``warm_up`` are the deliveries before anything is judged.
     """
 
     name: str
@@ -40,3 +41,9 @@ class Company:
     product: str
     days: Callable[[int, int], Iterator[Day]]
     real: bool = False
+    warm_up: int = 30
+
+    @property
+    def datasets(self) -> tuple[Dataset, ...]:
+        """All datasets, in the order in which silver is made."""
+        return tuple(dataset for rank in self.ranks for dataset in rank)
