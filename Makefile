@@ -21,7 +21,7 @@ SMALL := --kills 20 --flow-kills 2
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-deploy: $(READY) ## Deploy to the Prefect server at PREFECT_API_URL; DEPLOY="--dry-run" tells what would change
+deploy: $(READY) ## Deploy to the Prefect server at PREFECT_API_URL; DEPLOY="--dry-run" says what would change
 	@$(BIN)/python -m deployments.deploy $(DEPLOY)
 
 demo: $(READY) ## Run the sales flow on a local stack; DAYS=3 lets the shop live on first
@@ -44,11 +44,11 @@ check: $(READY) ## Lint, format, types, import rules, and whether the lock is up
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/lock.py --check
 
-format: $(READY) ## Format the code and mend what can be mended
+format: $(READY) ## Format the code and fix what can be fixed
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-lock: $(READY) ## Write the locks anew from pyproject.toml
+lock: $(READY) ## Write the locks again from pyproject.toml
 	@$(BIN)/python tools/lock.py
 
 test-docker: $(READY) ## Build the image and run the flow in a container; needs a Docker engine
@@ -87,17 +87,17 @@ test-tables: $(READY) ## Take 300 made-up tables through Postgres, and 300 throu
 chaos-databases: $(READY) ## Kill the reader and restart its Postgres at seeded moments, the whole campaign
 	@$(BIN)/python -m tests.chaos_databases.campaign --blows $(BLOWS) --seed $(SEED)
 
-bench-databases: $(READY) ## Measure databases beside COPY and other tools; takes long and needs a quiet machine
+bench-databases: $(READY) ## Measure databases alongside COPY and other tools; takes long and needs a quiet machine
 	@$(BIN)/python -m benchmarks.databases $(BENCH)
 
-bench-quality: $(READY) ## Measure rules, contracts and merges beside what is written by hand; needs a quiet machine
+bench-quality: $(READY) ## Measure rules, contracts and merges alongside what is written by hand; needs a quiet machine
 	@$(BIN)/python -m benchmarks.quality $(BENCH)
 
 clean: down ## Stop the demo and remove its data, its lake and the environment
 	rm -rf $(STACK) .venv
 
 # As constraints too: else an older pip looks for the newest of what another asks for with an extra.
-# The environment is made anew when the lock or the project's own description changes.
+# The environment is made again when the lock or the project's own description changes.
 $(READY): locks/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "headworks needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing)."; \

@@ -1,1 +1,1 @@
-"""Measurements: headworks beside its peers and beside the physical limit, in one run. Nothing here is a test."""
+"""Measurements: headworks alongside its peers and alongside the physical limit, in one run. Nothing here is a test."""

@@ -1,9 +1,8 @@
-"""How fast a table or a query of SQLite or MariaDB is landed, beside the loop in which its driver fetches the rows.
+"""How fast a table or a query of SQLite or MariaDB is landed, alongside the loop in which its driver fetches the rows.
 
 ``python -m benchmarks.dialects --rows 300000 --rounds 3 --peers``. All ways take turns in one process, after one round
-that does not count. With ``--peers`` each backend of dlt takes part, too, in a process of its own that tells how long
-it took without its start; one that cannot read the table is told so. What belongs here: measuring. What does not:
-claims about being right.
+that does not count. With ``--peers`` each backend of dlt takes part, too, in a process of its own that says how long
+it took without its start; one that cannot read the table is reported so.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ def rows(count: int) -> Iterator[tuple[Any, ...]]:
             "NOR"[n % 3],
             day,
             f"{day} 08:00:00",
-            f"remark {n}",
+            f"warning {n}",
         )
 
 
@@ -114,8 +113,8 @@ class Contest:
                     taken[way].append(seconds)
         driver = median(taken["driver"])
         for way in ways:
-            told = f"{median(taken[way]):7.2f} s ({min(taken[way]):.2f} to {max(taken[way]):.2f})"
-            print(f"{name:<10}{way:<18}{told}  {median(taken[way]) / driver:6.2f} ×", flush=True)
+            line = f"{median(taken[way]):7.2f} s ({min(taken[way]):.2f} to {max(taken[way]):.2f})"
+            print(f"{name:<10}{way:<18}{line}  {median(taken[way]) / driver:6.2f} ×", flush=True)
 
 
 def _peer(way: str, url: str, folder: Path) -> float | None:

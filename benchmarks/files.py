@@ -1,7 +1,7 @@
-"""How fast files are landed, and in how much memory, beside Polars alone writing the same file to Parquet.
+"""How fast files are landed, and in how much memory, alongside Polars alone writing the same file to Parquet.
 
 ``python -m benchmarks.files --megabytes 1000 --rounds 3``. Each measurement is a process of its own, so that its peak
-memory is its own; the rounds take turns. What belongs here: measuring. What does not: claims about being right.
+memory is its own; the rounds take turns.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-ROW = '{n},customer number {n},{a}.{b:02},2026-{m:02}-{d:02},"a remark, with a comma",{n}5\n'
+ROW = '{n},customer number {n},{a}.{b:02},2026-{m:02}-{d:02},"a warning, with a comma",{n}5\n'
 RECORD = (
     '{{"id":{n},"customer":"customer number {n}","amount":{a}.{b:02},'
-    '"day":"2026-{m:02}-{d:02}","remark":"a remark"}}\n'
+    '"day":"2026-{m:02}-{d:02}","warning":"a warning"}}\n'
 )
-HEADER = "id,customer,amount,day,remark,other\n"
+HEADER = "id,customer,amount,day,warning,other\n"
 
 
 def write_file(path: Path, megabytes: int, template: str, header: str) -> None:

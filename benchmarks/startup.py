@@ -48,7 +48,7 @@ def main() -> None:
             with operator.working(POOL):
                 _run(operator, volume, COMMANDS["prefect flow-run execute"])
                 for name, command in COMMANDS.items():
-                    _tell(name, [_run(operator, volume, command) for _ in range(options.runs)])
+                    _report(name, [_run(operator, volume, command) for _ in range(options.runs)])
         finally:
             operator.stack.down()
             remove_volume(volume)
@@ -76,7 +76,7 @@ def _run(operator: Operator, volume: str, command: str) -> tuple[float, ...]:
     return tuple((later - earlier).total_seconds() for earlier, later in moments)
 
 
-def _tell(name: str, runs: list[tuple[float, ...]]) -> None:
+def _report(name: str, runs: list[tuple[float, ...]]) -> None:
     print(f"{name}, median of {len(runs)}")
     for phase, seconds in zip(_PHASES, zip(*runs, strict=True), strict=True):
         print(f"    {phase:<24}{median(seconds):6.2f} s   ({min(seconds):.2f} to {max(seconds):.2f})")

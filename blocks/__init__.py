@@ -1,8 +1,4 @@
-"""Prefect blocks: credentials and locations in, plain settings of the engine out.
-
-What belongs here: block classes, and finding a block by its name. What does not: writing blocks to a server, which
-``deployments/register_blocks.py`` alone does.
-"""
+"""Prefect blocks: credentials and locations in, plain settings of the engine out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The block that says who is told when something needs a person."""
+"""The block that says who is notified when something needs a person."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class AlertChannel(Block):
 
     _block_type_name = "Headworks Alerts"
     _block_type_slug = "headworks-alerts"
-    _description = "Who is told when a run fails, the gate closes, or a promise of freshness is broken."
+    _description = "Who is notified when a run fails, the gate closes, or a promise of freshness is broken."
 
     kind: Literal["webhook", "slack", "mail"] = Field(description="What the alerts go out by.")
     url: SecretStr | None = Field(

@@ -88,7 +88,7 @@ class ApiCredentials(Block):
     breaker_failures: int = Field(
         default=10,
         ge=1,
-        description="Failures one after another before the API is left in peace for a while.",
+        description="Failures one after another before the circuit breaker opens for a while.",
     )
     rewrite_links: bool = Field(
         default=False,

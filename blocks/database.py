@@ -75,7 +75,7 @@ def _parts(connector: SqlAlchemyConnector) -> DatabaseUrl:
         found = read_url(str(made))
     else:
         url = made.create_url()
-        # Through the text, so that parameters which stand for components are put in their places.
+        # Through the text, so that parameters which represent components are put in their places.
         found = read_url(
             DatabaseUrl(
                 url.drivername,

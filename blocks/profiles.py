@@ -4,8 +4,6 @@ With ``HEADWORKS_PROFILE=staging`` a flow that asks for the block ``shop-databas
 filled from ``HEADWORKS_STAGING_SHOP_DATABASE_URL``; and whoever deploys begins all other names in the same way. Without
 a profile names are as written. There is no falling back from one to the other: a staging run never finds a
 block of production.
-
-What belongs here: that rule. What does not: finding blocks (``resolve.py``).
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@ Where both describe it, the server's block is used; variables that say something
 The variables of a block are ``HEADWORKS_<NAME>_<FIELD>``, so the token of ``shop-api`` is ``HEADWORKS_SHOP_API_TOKEN``.
 So plain Python needs no set-up on any server. A variable may be given as a file: ``HEADWORKS_SHOP_API_TOKEN_FILE``
 names one that holds the token. With a profile, the block's name begins with it (``profiles.py``).
-
-What belongs here: that search. What does not: the blocks.
 """
 
 from __future__ import annotations
@@ -75,7 +73,7 @@ def load_database(name: str, *, postgres: bool = False) -> DatabaseSettings:
 
 
 def alert_channels(name: str = "alerts") -> tuple[Webhook | Slack | Mail, ...]:
-    """Return the channel that the block ``name`` describes; none where there is no such block: nobody is told then."""
+    """Return the channel that the block ``name`` describes; none where there is no such block: nobody is notified then."""
     given = variables()
     name = Profile.of(given).name(name)
     found = saved_block(AlertChannel, name) or _alerts_from(name, given)
@@ -137,7 +135,7 @@ def kind_of(name: str, found: Mapping[str, str], declared: Mapping[str, BlockKin
     """
     if name in declared:
         return declared[name]
-    for variable, kind in _TELLING.items():
+    for variable, kind in _BY_VARIABLE.items():
         if found.get(f"{prefix(name)}{variable}"):
             return kind
     if found.get(f"{prefix(name)}ROOT"):
@@ -151,7 +149,7 @@ def kind_of(name: str, found: Mapping[str, str], declared: Mapping[str, BlockKin
 
 def content(block: Block) -> dict[str, Any]:
     """Return all that a block holds, secrets in clear, for comparing alone."""
-    # Not model_dump: Prefect makes the schema of the block anew for each of its fields.
+    # Not model_dump: Prefect makes the schema of the block again for each of its fields.
     return {name: _clear(getattr(block, name)) for name in type(block).model_fields}
 
 
@@ -382,5 +380,5 @@ _MAKERS: Mapping[BlockKind, Callable[[str, Mapping[str, str]], Block | None]] = 
     "files": _files_from,
     "alerts": _alerts_from,
 }
-_TELLING: Mapping[str, BlockKind] = {"BASE_URL": "api", "URL": "database", "KIND": "alerts"}
+_BY_VARIABLE: Mapping[str, BlockKind] = {"BASE_URL": "api", "URL": "database", "KIND": "alerts"}
 """The variables that one kind of block alone has."""

@@ -1,7 +1,4 @@
-"""The page: ``streamlit run dashboard/app.py``. It asks for choices and shows; what is shown is decided elsewhere.
-
-What belongs here: Streamlit. What does not: reading, sums, words, drawing, which are in the modules beside this one.
-"""
+"""The page: ``streamlit run dashboard/app.py``. It asks for choices and shows; what is shown is decided elsewhere."""
 
 from __future__ import annotations
 
@@ -118,7 +115,7 @@ def show_figures(figures: view.Figures) -> None:
 
 def show_days(rows: pl.DataFrame, choice: view.Choice) -> None:
     """Show revenue by day."""
-    # The control stands away from the right edge, where the chart's own tools appear.
+    # The control is away from the right edge, where the chart's own tools appear.
     left, middle, _ = st.columns([1, 1.3, 1], vertical_alignment="bottom")
     left.subheader("Revenue by day", anchor=False)
     split = middle.segmented_control(

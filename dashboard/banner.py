@@ -1,7 +1,4 @@
-"""The banner: how fresh the numbers are, and whether the gate let the newest run through. Pure functions.
-
-What belongs here: what to say. What does not: reading (``reading.py``) and showing (``app.py``).
-"""
+"""The banner: how fresh the numbers are, and whether the gate let the newest run through. Pure functions."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ class Banner:
     text: str
     reasons: tuple[str, ...] = ()
     facts: tuple[tuple[str, str, str], ...] = ()
-    """Name, value, and a remark to it."""
+    """Name, value, and a warning to it."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def banner(product: ProductVersion, newest_day: date | None, run: RunReport | No
         ),
         ("Publication", f"No. {product.sequence}", ""),
     )
-    tone, title, text = _told(run, product, now)
+    tone, title, text = _message(run, product, now)
     return Banner(tone, title, text, why(run), facts)
 
 
@@ -102,7 +99,7 @@ def _newest_day(newest: date | None, now: datetime) -> tuple[str, str, str]:
     return ("Newest business day", view.day(newest), words)
 
 
-def _told(run: RunReport | None, product: ProductVersion, now: datetime) -> tuple[Tone, str, str]:
+def _message(run: RunReport | None, product: ProductVersion, now: datetime) -> tuple[Tone, str, str]:
     if run is None:
         return (
             "notice",

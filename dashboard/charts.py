@@ -1,6 +1,6 @@
 """How the dashboard's charts are drawn, from frames that ``view.drawn`` made. Pure functions.
 
-Colours and the grid come from the theme, so they suit light and dark. What belongs here: drawing. What does not: sums.
+Colours and the grid come from the theme, so they suit light and dark.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Pieces of the page as HTML: the banner, advice, and plain tables. Every text is escaped. Pure functions.
-
-What belongs here: mark-up and its style, which inherits the theme's colours. What does not: what the texts say.
-"""
+"""Pieces of the page as HTML: the banner, advice, and plain tables. Every text is escaped. Pure functions."""
 
 from __future__ import annotations
 
@@ -55,8 +52,8 @@ STYLE = """
 def banner_html(banner: Banner) -> str:
     """Return the banner: the gate's state with its reasons, and how fresh the data is."""
     facts = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(remark)}</small></dd></div>"
-        for name, value, remark in banner.facts
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(warning)}</small></dd></div>"
+        for name, value, warning in banner.facts
     )
     state = _state(banner.title, banner.text, banner.reasons)
     return (

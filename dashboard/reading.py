@@ -1,8 +1,4 @@
-"""Reads what the dashboard shows: the product as it was published together, and the newest run of the flow.
-
-What belongs here: opening the lake and reading through the product's row, so that nobody sees half a publication. What
-does not: deciding what is shown (``view.py``, ``banner.py``), and showing it (``app.py``).
-"""
+"""Reads what the dashboard shows: the product as it was published together, and the newest run of the flow."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The dashboard's tables as rows of texts. Pure functions of frames.
-
-What belongs here: which columns, in which order, and how values are written. What does not: mark-up (``page.py``).
-"""
+"""The dashboard's tables as rows of texts. Pure functions of frames."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """What of the published sales is shown: choices, sums and how numbers are written. Pure functions of frames.
 
-Money is a decimal from gold to the page; a float appears only as the length of a bar. What belongs here: that. What
-does not: reading (``reading.py``), drawing (``charts.py``), the state of the gate (``banner.py``).
+Money is a decimal from gold to the page; a float appears only as the length of a bar.
 """
 
 from __future__ import annotations
@@ -155,7 +154,7 @@ def share_of(amount: Decimal, whole: Decimal) -> str:
 
 
 def drawn(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return rows as a chart draws them: lengths as floats, and beside them the exact amount as text."""
+    """Return rows as a chart draws them: lengths as floats, and alongside them the exact amount as text."""
     texts = [money(amount) for amount in rows.get_column(REVENUE)]
     lengths = pl.col(REVENUE).cast(pl.Float64)
     return rows.with_columns(

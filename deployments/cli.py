@@ -1,7 +1,4 @@
-"""The ``headworks`` command: what an operator does by hand.
-
-What belongs here: arguments and messages. What does not: the work, which is in the modules beside this one.
-"""
+"""The ``headworks`` command: what an operator does by hand."""
 
 from __future__ import annotations
 

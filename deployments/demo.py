@@ -1,7 +1,4 @@
-"""The demo: the local stack, the deployments, and one run of the sales flow as plain Python, ending with its account.
-
-What belongs here: the order of these, and what is told at the end. What does not: any of the parts.
-"""
+"""The demo: the local stack, the deployments, and one run of the sales flow as plain Python, ending with its account."""
 
 from __future__ import annotations
 
@@ -47,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = _run("flows.sales", **stack.environment())
         if code == 0:
             stack.wait_served()
-            _tell(stack, time.monotonic() - began)
+            _print_summary(stack, time.monotonic() - began)
     except (HeadworksError, ShopError, psycopg.Error) as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 1
@@ -75,7 +72,7 @@ def _run(module: str, *arguments: str, **chosen: str) -> int:
     ).returncode
 
 
-def _tell(stack: Stack, seconds: float) -> None:
+def _print_summary(stack: Stack, seconds: float) -> None:
     account = json.loads((stack.root / "account.json").read_text())
     if account["status"] == "unchanged":
         print("\nNothing new was found, so no silver, gold or published table changed.")

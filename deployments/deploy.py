@@ -1,7 +1,7 @@
 """Makes a Prefect server as the checkout says: ``python -m deployments.deploy``, or ``make deploy``.
 
 The image, the work pools with their queues, limits, blocks, automations, and all of ``prefect.yaml``. Running it again
-changes nothing, and says so. What belongs here: the order of these. What does not: any of them (``deploying/``).
+changes nothing, and says so.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from prefect.settings import get_current_settings
 
 from blocks.profiles import VARIABLE, Profile
 from blocks.resolve import prefix, variables
-from deployments.commands.shared import tell
-from deployments.deploying.automations import ALERTS, bring_automation, bring_notifier
+from deployments.commands.shared import print_table
+from deployments.deploying.automations import ALERTS, ensure_automation, ensure_notifier
 from deployments.deploying.declared import Declared, Server, read_deployments, read_server, template_of
-from deployments.deploying.flows import bring_deployment
-from deployments.deploying.image import REGISTRY, bring_image, image_name
-from deployments.deploying.limits import bring_limits
-from deployments.deploying.outcomes import Became, Outcome, summary
-from deployments.deploying.pools import bring_pool
+from deployments.deploying.flows import ensure_deployment
+from deployments.deploying.image import REGISTRY, ensure_image, image_name
+from deployments.deploying.limits import apply_limits
+from deployments.deploying.outcomes import Change, Outcome, summary
+from deployments.deploying.pools import ensure_pool
 from deployments.register_blocks import register
 from flows.console import check_server
 from headworks.errors import HeadworksError, SettingsError
@@ -35,7 +35,7 @@ NETWORKS = "HEADWORKS_DOCKER_NETWORKS"
 """The Docker networks that runs join, separated by commas."""
 
 _POOL = "headworks-docker"
-_OF_BLOCKS: Mapping[str, Became] = {
+_OF_BLOCKS: Mapping[str, Change] = {
     "registered": "created",
     "updated": "updated",
     "unchanged": "unchanged",
@@ -43,7 +43,7 @@ _OF_BLOCKS: Mapping[str, Became] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Deploy, and tell what became of each thing; the exit code."""
+    """Deploy, and report what became of each thing; the exit code."""
     options = _parser().parse_args(arguments)
     try:
         given = variables(options.file)
@@ -56,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\nThe Prefect server refused: {problem.response.text}", file=sys.stderr)
         return 1
     if not options.summary:
-        tell(("what", "name", "became", ""), [(one.kind, one.name, one.became, one.note) for one in outcomes])
+        print_table(
+            ("what", "name", "became", ""), [(one.kind, one.name, one.change, one.note) for one in outcomes]
+        )
         print()
     print(summary(outcomes, dry_run=options.dry_run))
     return 0
@@ -74,7 +76,7 @@ def deploy(options: argparse.Namespace, profile: Profile, given: Mapping[str, st
     if not options.no_image:
         for image in sorted({one.image for one in declared if one.image}):
             whole = image_name(image, registry)
-            yield bring_image(
+            yield ensure_image(
                 options.prefect_file.absolute().parent, whole, push=bool(registry), dry_run=options.dry_run
             )
     with get_client(sync_client=True) as client:
@@ -82,20 +84,20 @@ def deploy(options: argparse.Namespace, profile: Profile, given: Mapping[str, st
             if pool.name in {one.work_pool.name for one in declared}:
                 networks = [one.strip() for one in given.get(NETWORKS, "").split(",") if one.strip()]
                 template = template_of(pool, profile, networks)
-                yield from bring_pool(client, pool, template, dry_run=options.dry_run)
-        yield from bring_limits(client, server, dry_run=options.dry_run)
+                yield from ensure_pool(client, pool, template, dry_run=options.dry_run)
+        yield from apply_limits(client, server, dry_run=options.dry_run)
         blocks = _blocks(client, declared, profile, given, dry_run=options.dry_run)
         # Nobody has to be alerted where a person looks on.
         alerts = profile.name(ALERTS)
         yield from (
-            one for one in blocks if not (options.by_hand and one.name == alerts and one.became == "missing")
+            one for one in blocks if not (options.by_hand and one.name == alerts and one.change == "missing")
         )
         if not options.by_hand:
-            yield from bring_notifier(profile, dry_run=options.dry_run)
+            yield from ensure_notifier(profile, dry_run=options.dry_run)
             for automation in server.automations:
-                yield bring_automation(client, automation, profile, dry_run=options.dry_run)
+                yield ensure_automation(client, automation, profile, dry_run=options.dry_run)
         for one in declared:
-            yield from bring_deployment(
+            yield from ensure_deployment(
                 client, _with_image(one, registry), dry_run=options.dry_run, by_hand=options.by_hand
             )
 
@@ -119,9 +121,9 @@ def _blocks(
     kinds: dict[str, BlockKind] = {**here.blocks(), ALERTS: "alerts"}
     for plain in [*here.used_blocks(), ALERTS, *sorted(named)]:
         name = profile.name(plain)
-        became = register(name, given, kinds[plain], dry_run=dry_run)
-        if became is not None:
-            yield Outcome("block", name, _OF_BLOCKS[became])
+        change = register(name, given, kinds[plain], dry_run=dry_run)
+        if change is not None:
+            yield Outcome("block", name, _OF_BLOCKS[change])
         elif _has_block(client, name):
             yield Outcome("block", name, "kept", "no variables: left as it is")
         else:
@@ -183,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
         "--profile", metavar="NAME", help=f"what all names begin with, such as staging (default: ${VARIABLE})"
     )
     parser.add_argument("--file", type=Path, help="take variables of blocks from this file too")
-    parser.add_argument("--dry-run", action="store_true", help="tell what would change, and change nothing")
+    parser.add_argument("--dry-run", action="store_true", help="report what would change, and change nothing")
     parser.add_argument(
         "--by-hand",
         action="store_true",

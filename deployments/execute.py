@@ -3,8 +3,6 @@
 It does what ``prefect flow-run execute`` does, cancellations and SIGTERM included, but for one thing: that prepares a
 workspace for code that is pulled, in two processes of their own that each take a second or two to import Prefect. Our
 deployments pull nothing, so the engine is started at once.
-
-What belongs here: that. What does not: the engine.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Writes the flows' blocks to a Prefect server from variables: ``python -m deployments.register_blocks``.
 
-The only writer of blocks. Running it again changes nothing. What belongs here: comparing and saving. What does not: how
-a block is filled from variables, which is the same as without a server (``blocks/resolve.py``).
+The only writer of blocks. Running it again changes nothing.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def register(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Register the named blocks, or those of the flows, and tell what became of each; the exit code."""
+    """Register the named blocks, or those of the flows, and report what became of each; the exit code."""
     options = _parser().parse_args(arguments)
     try:
         found = variables(options.file)

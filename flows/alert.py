@@ -1,7 +1,4 @@
-"""The alert flow: people are told of a run that could not tell them itself. The server starts it, by an event.
-
-What belongs here: the story. What does not: who is told how often (``headworks.ops.incidents``).
-"""
+"""The alert flow: people are notified of a run that could not report them itself. The server starts it, by an event."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from tasks.alerting import alert_flow_run
 
 @flow(name="alert", flow_run_name="alert about {flow_run}", result_serializer="json", persist_result=True)
 def alert(flow_run: UUID) -> str:
-    """Tell people of a run that crashed, failed or is late, unless they know of it.
+    """Notify people of a run that crashed, failed or is late, unless they know of it.
 
     Args:
         flow_run: The id of the flow run.

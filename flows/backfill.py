@@ -1,7 +1,4 @@
-"""The backfill flow: a range of time taken in again, window by window, beside the live position.
-
-What belongs here: the story. What does not: planning and remembering (``headworks.ops.backfills``).
-"""
+"""The backfill flow: a range of time ingested again, window by window, alongside the live position."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from flows.console import run_as_program
 from flows.running import begin
 from headworks.errors import BackfillIncomplete
 from headworks.ops.backfills import Every, PlannedWindow, split
-from tasks.alerting import incident_of, well_again
+from tasks.alerting import incident_of, recovered
 from tasks.backfill import plan_backfill, run_windows
 
 
@@ -36,14 +33,14 @@ def backfill(
     """Take a range of time in again, window by window; windows that are done are not repeated.
 
     Args:
-        name: Names this backfill. The same name goes on where it stopped; another name begins anew.
-        start: First moment to take in. Without a zone it counts as one of the zone below.
+        name: Names this backfill. The same name continues where it stopped; another name restarts.
+        start: First moment to ingest. Without a zone it counts as one of the zone below.
         end: First moment to leave out.
-        flow: The flow that takes in one window, such as sales or ingest_database.
+        flow: The flow that ingests one window, such as sales or ingest_database.
         every: How long a window is.
         zone: Time zone in which days, weeks and months begin.
         parameters: Further parameters of that flow.
-        parallel: How many windows are taken in side by side.
+        parallel: How many windows are ingested side by side.
         dry_run: Show the plan, but take nothing in.
         lake: Block of the lake that holds all tables.
     """
@@ -58,9 +55,9 @@ def backfill(
             f"{len(failed)} of {len(done)} windows failed, the first one {failed[0].window.start} "
             f"to {failed[0].window.end}: {failed[0].message}",
             where=f"backfill {name}",
-            do="mend what it says and run the same backfill again: only these windows are repeated.",
+            do="fix what it says and run the same backfill again: only these windows are repeated.",
         )
-    well_again(run, incident_of("backfill"))
+    recovered(run, incident_of("backfill"))
     return done
 
 

@@ -1,7 +1,4 @@
-"""A flow as a program: its parameters as options, its account as output, its end as exit code.
-
-What belongs here: the command line of ``python -m flows.<name>``. What does not: flows.
-"""
+"""A flow as a program: its parameters as options, its account as output, its end as exit code."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ OK, FAILED, GATE_CLOSED, REFUSED = 0, 1, 2, 3
 ACCOUNT = Path(".headworks/account.json")
 LOCAL_STACK = Path(".headworks/env")
 _PATIENT: dict[Any, Any] = {PREFECT_CLIENT_RETRY_EXTRA_CODES: {500}}
-"""A server whose database restarts answers 500, which Prefect's client asks again for only where it is told to."""
+"""A server whose database restarts answers 500, which Prefect's client asks again for only where it is configured to."""
 _HEALTH_TIMEOUT_S = 5
 _OWN_SERVER_S = 180
 
@@ -58,7 +55,7 @@ def run_as_program(flow: Callable[..., Any], arguments: Sequence[str] | None = N
             check_server()
             report = flow(**_parameters(flow, options))
     except HeadworksError as problem:
-        _tell_account(_ended(flow), options)
+        _print_account(_ended(flow), options)
         said = printable(f"{type(problem).__name__}: {redacted_error(problem)}")
         print(f"\n{said}", file=sys.stderr)
         return {GateClosed: GATE_CLOSED, ConcurrentRun: REFUSED}.get(type(problem), FAILED)
@@ -69,7 +66,7 @@ def run_as_program(flow: Callable[..., Any], arguments: Sequence[str] | None = N
         # Flows that ingest no data have no account; what they return is shown as it is.
         print(_json(report) if options.json else result_text(report))
         return OK
-    _tell_account(report, options)
+    _print_account(report, options)
     return REFUSED if report.status == "refused" else OK
 
 
@@ -88,7 +85,7 @@ def _ended(flow: Callable[..., Any]) -> RunReport | None:
     return report if report is not None and report.flow == name else None
 
 
-def _tell_account(report: RunReport | None, options: argparse.Namespace) -> None:
+def _print_account(report: RunReport | None, options: argparse.Namespace) -> None:
     """Print a run's account, and write it to its file: after a failed run, too, or the file would be another run's."""
     account: Path = options.account
     if report is None:
@@ -172,7 +169,7 @@ def _one_line_errors() -> Iterator[None]:
 
 
 def _is_ours(record: logging.LogRecord, text: str) -> bool:
-    """Tell whether a record of a flow run is about an error of ours that ends it."""
+    """Return whether a record of a flow run is about an error of ours that ends it."""
     if not text.startswith("Encountered exception during execution"):
         return False
     return record.exc_info is not None and isinstance(record.exc_info[1], HeadworksError)
@@ -194,7 +191,7 @@ def _parser(flow: Callable[..., Any]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print the account, or the result, as JSON")
     if "dry_run" in known:
-        parser.add_argument("--dry-run", action="store_true", help="look and tell, but change nothing")
+        parser.add_argument("--dry-run", action="store_true", help="look and report, but change nothing")
     parser.add_argument(
         "--param",
         action="append",
@@ -246,7 +243,7 @@ def _parameters(flow: Callable[..., Any], options: argparse.Namespace) -> dict[s
 
 
 def _json_or_text(value: str) -> Any:
-    """Read a value as JSON, or take it as text; ``@file.json`` stands for what is in the file."""
+    """Read a value as JSON, or take it as text; ``@file.json`` represents what is in the file."""
     if value.startswith("@"):
         try:
             value = Path(value[1:]).read_text(encoding="utf-8")

@@ -1,7 +1,4 @@
-"""The freshness flow: every table's age beside what was promised; it fails where a promise is broken.
-
-What belongs here: the story. What does not: measuring (``headworks.ops.freshness``).
-"""
+"""The freshness flow: every table's age alongside what was promised; it fails where a promise is broken."""
 
 from __future__ import annotations
 

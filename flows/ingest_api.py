@@ -1,7 +1,4 @@
-"""The flow that takes in any paginated API: one resource, described by a parameter, into bronze.
-
-What belongs here: the story. What does not: reading an API (``headworks.sources.api``).
-"""
+"""The flow that ingests any paginated API: one resource, described by a parameter, into bronze."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from prefect.client.schemas.objects import State
 from pydantic import Field
 
 from flows.console import run_as_program
-from flows.running import OnConflict, Story, begin, tell
+from flows.running import OnConflict, RunContext, begin, run_flow
 from headworks.names import Window
 from headworks.reports import RunReport
 from headworks.sources.api.resource import Resource
@@ -35,23 +32,25 @@ def ingest_api(
     on_conflict: OnConflict = "refuse",
     lake: str = "lake",
 ) -> RunReport | State[RunReport]:
-    """Take in one resource of an API, exactly once, as the bytes that it gave.
+    """Ingest one resource of an API, exactly once, as the bytes that it gave.
 
     Args:
         api: Block of the API: its address, its credentials, and how hard it may be asked.
         resource: Where the resource is, where its records are, how its pages follow each other, and what is new.
         dataset: Name of the dataset in bronze, such as shop.products.
         mode: incremental takes what is new; full reads everything again and finds deletions.
-        window: Read only what changed in this time, beside the live position.
+        window: Read only what changed in this time, alongside the live position.
         dry_run: Read and count, but land nothing.
         on_conflict: When another run is at work, refuse ends this one, and wait tries again for some minutes.
         lake: Block of the lake that holds all tables.
     """
 
-    def story(told: Story) -> None:
-        told.recorder.landings.extend(extract_resource(told.run, api, resource, dataset, told.window))
+    def steps(context: RunContext) -> None:
+        context.recorder.landings.extend(
+            extract_resource(context.run, api, resource, dataset, context.window)
+        )
 
-    return tell("ingest_api", begin(lake, mode, dry_run=dry_run), window, on_conflict, story, on=dataset)
+    return run_flow("ingest_api", begin(lake, mode, dry_run=dry_run), window, on_conflict, steps, on=dataset)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""The database flow: any table, or all tables of a schema, into bronze, and into silver where that is wished.
-
-What belongs here: the story. What does not: how any step works.
-"""
+"""The database flow: any table, or all tables of a schema, into bronze, and into silver where that is wished."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.console import run_as_program
-from flows.running import THREADS, OnConflict, Story, begin, results, tell
+from flows.running import THREADS, OnConflict, RunContext, begin, results, run_flow
 from headworks.errors import SettingsError
 from headworks.names import Window
 from headworks.reports import RunReport
@@ -49,7 +46,7 @@ def ingest_database(
         table: The table or query to read. Either this or tables is given.
         tables: The tables of a schema to read, by patterns.
         mode: incremental takes what is new; full reads everything again and finds deletions.
-        window: Read only what has its cursor in this time, beside the live position.
+        window: Read only what has its cursor in this time, alongside the live position.
         compare_keys: Read all keys as well, to find deletions and rows that were passed by.
         silver: Keep the newest version of each row in silver as well. For tables without declared rules.
         dry_run: Read and count, but change nothing.
@@ -57,34 +54,38 @@ def ingest_database(
         lake: Block of the lake that holds all tables.
     """
 
-    def story(told: Story) -> None:
+    def steps(context: RunContext) -> None:
         chosen = [Chosen(dataset=dataset, table=table)] if table else []
         if tables is not None:
-            chosen += choose(told.run, database, tables, dataset)
-        ingested = extract(told, database, chosen, compare_keys=compare_keys)
+            chosen += choose(context.run, database, tables, dataset)
+        ingested = extract(context, database, chosen, compare_keys=compare_keys)
         if silver and not dry_run:
-            keep(told, ingested)
+            keep(context, ingested)
 
     if (table is None) == (tables is None):
-        raise SettingsError("Nothing tells what to read.", do="give either a table, or tables of a schema.")
-    return tell("ingest_database", begin(lake, mode, dry_run=dry_run), window, on_conflict, story, on=dataset)
+        raise SettingsError("Nothing says what to read.", do="give either a table, or tables of a schema.")
+    return run_flow(
+        "ingest_database", begin(lake, mode, dry_run=dry_run), window, on_conflict, steps, on=dataset
+    )
 
 
-def extract(told: Story, database: str, chosen: list[Chosen], *, compare_keys: bool) -> list[Ingested]:
+def extract(
+    context: RunContext, database: str, chosen: list[Chosen], *, compare_keys: bool
+) -> list[Ingested]:
     """Land everything that is new, several tables at once."""
     ingested = results(
-        [ingest_table.submit(told.run, database, one, told.window, keys=compare_keys) for one in chosen]
+        [ingest_table.submit(context.run, database, one, context.window, keys=compare_keys) for one in chosen]
     )
     for table in ingested:
-        told.recorder.landings.extend(table.landings)
+        context.recorder.landings.extend(table.landings)
     return ingested
 
 
-def keep(told: Story, ingested: list[Ingested]) -> None:
+def keep(context: RunContext, ingested: list[Ingested]) -> None:
     """Bring silver up to what was landed."""
-    for outcome in results([mirror_table.submit(told.run, table) for table in ingested]):
-        told.recorder.refinements.append(outcome.report)
-        told.require_open(outcome.gate)
+    for outcome in results([mirror_table.submit(context.run, table) for table in ingested]):
+        context.recorder.refinements.append(outcome.report)
+        context.require_open(outcome.gate)
 
 
 if __name__ == "__main__":

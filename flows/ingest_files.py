@@ -9,7 +9,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.console import run_as_program
-from flows.running import THREADS, OnConflict, Story, begin, tell
+from flows.running import THREADS, OnConflict, RunContext, begin, run_flow
 from headworks.names import Window
 from headworks.reports import RunReport
 from headworks.sources.files.formats import Compression, CsvOptions, Format, ParquetOptions
@@ -55,7 +55,7 @@ def ingest_files(
         hidden: Names of files and folders that are left out, as patterns.
         retake_refused: Try files again that were refused whole, though neither they nor the settings have changed.
         mode: incremental takes what is new; full reads all files that are there again.
-        window: Take the files that were modified in this time, beside the live position.
+        window: Take the files that were modified in this time, alongside the live position.
         dry_run: Read and count, but change nothing.
         on_conflict: When another run is at work, refuse ends this one, and wait tries again for some minutes.
         lake: Block of the lake that holds all tables.
@@ -71,10 +71,12 @@ def ingest_files(
         hidden=hidden,
     )
 
-    def story(told: Story) -> None:
-        told.recorder.landings.extend(extract_files(told.run, location, files, dataset, told.window))
+    def steps(context: RunContext) -> None:
+        context.recorder.landings.extend(extract_files(context.run, location, files, dataset, context.window))
 
-    return tell("ingest_files", begin(lake, mode, dry_run=dry_run), window, on_conflict, story, on=dataset)
+    return run_flow(
+        "ingest_files", begin(lake, mode, dry_run=dry_run), window, on_conflict, steps, on=dataset
+    )
 
 
 if __name__ == "__main__":

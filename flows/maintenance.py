@@ -1,7 +1,4 @@
-"""The maintenance flow: small files joined, old ones removed, in quiet hours and beside running flows.
-
-What belongs here: the story. What does not: what is safe to remove (``headworks.ops.maintenance``).
-"""
+"""The maintenance flow: small files joined, old ones removed, in quiet hours and alongside running flows."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from prefect import flow
 from flows.console import run_as_program
 from flows.running import begin
 from headworks.ops.maintenance import MaintenanceSettings, TableCare
-from tasks.alerting import incident_of, well_again
+from tasks.alerting import incident_of, recovered
 from tasks.care import maintain_lake
 
 
@@ -27,12 +24,12 @@ def maintenance(
     Args:
         lake: Block of the lake that holds all tables.
         settings: How long things are kept; the defaults are safe for flows that take up to a day.
-        dry_run: Tell what would be taken away, but change nothing.
+        dry_run: Report what would be taken away, but change nothing.
     """
     run = begin(lake, "incremental", dry_run=dry_run)
     done = maintain_lake(run, settings or MaintenanceSettings())
     if not dry_run:
-        well_again(run, incident_of("maintenance"))
+        recovered(run, incident_of("maintenance"))
     return done
 
 

@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 
 from flows.console import run_as_program
-from flows.running import THREADS, OnConflict, Story, begin, results, tell
+from flows.running import THREADS, OnConflict, RunContext, begin, results, run_flow
 from headworks.names import Window
 from headworks.project import Api, Database, FileStore, Needs, Product, this_project
 from headworks.reports import LandingReport, RunReport
@@ -51,70 +51,73 @@ def pipeline(
     project = this_project()
     wanted, needs, other = project.product(product), project.needs(product), blocks or {}
 
-    def story(told: Story) -> None:
-        land(told, needs, other)
-        refine(told, needs)
-        publish(told, wanted, other)
+    def steps(context: RunContext) -> None:
+        land(context, needs, other)
+        refine(context, needs)
+        publish(context, wanted, other)
 
-    return tell("pipeline", begin(lake, mode, dry_run=dry_run), window, on_conflict, story, on=product)
+    return run_flow("pipeline", begin(lake, mode, dry_run=dry_run), window, on_conflict, steps, on=product)
 
 
-def land(told: Story, needs: Needs, other: dict[str, str]) -> None:
+def land(context: RunContext, needs: Needs, other: dict[str, str]) -> None:
     """Land everything that is new, all sources at once: none depends on another."""
     tables: list[PrefectFuture[Ingested]] = []
     others: list[PrefectFuture[tuple[LandingReport, ...]]] = []
     for source in needs.sources:
         block = other.get(source.block, source.block)
         # What cannot be read for a window is read from where it was, so that the window's rows find what they refer to.
-        window = told.window if source.takes_windows else None
+        window = context.window if source.takes_windows else None
         match source:
             case Database():
                 chosen = Chosen(dataset=source.into, table=source.table)
-                tables.append(ingest_table.submit(told.run, block, chosen, window))
+                tables.append(ingest_table.submit(context.run, block, chosen, window))
             case Api():
-                others.append(extract_resource.submit(told.run, block, source.resource, source.into, window))
+                others.append(
+                    extract_resource.submit(context.run, block, source.resource, source.into, window)
+                )
             case FileStore():
-                others.append(extract_files.submit(told.run, block, source.files, source.into, window))
-    keep = told.recorder.landings.extend
+                others.append(extract_files.submit(context.run, block, source.files, source.into, window))
+    keep = context.recorder.landings.extend
     results(tables, keep=lambda table: keep(table.landings))
     results(others, keep=keep)
 
 
-def refine(told: Story, needs: Needs) -> None:
+def refine(context: RunContext, needs: Needs) -> None:
     """Judge and merge into silver: first what others refer to, then what refers to it."""
     for rank in needs.ranks:
-        refined = [refine_dataset.submit(told.run, dataset) for dataset in rank]
-        for outcome in results(refined, keep=told.refined):
-            told.require_open(outcome.gate)
+        refined = [refine_dataset.submit(context.run, dataset) for dataset in rank]
+        for outcome in results(refined, keep=context.refined):
+            context.require_open(outcome.gate)
 
 
-def publish(told: Story, product: Product, other: dict[str, str]) -> None:
+def publish(context: RunContext, product: Product, other: dict[str, str]) -> None:
     """Make the product's tables from the same silver, and show them as one; a closed gate lets nothing through."""
-    if told.run.dry_run and not told.recorder.has_silver():
+    if context.run.dry_run and not context.recorder.has_silver():
         return
-    pins = pin_silver(told.run, product.inputs)
-    staged = results([stage_gold.submit(told.run, table, pins) for table in product.tables])
+    pins = pin_silver(context.run, product.inputs)
+    staged = results([stage_gold.submit(context.run, table, pins) for table in product.tables])
     pairs = list(zip(product.tables, staged, strict=True))
-    looks = [audit_gold.submit(told.run, table, candidate) for table, candidate in pairs]
-    audits = results(looks, keep=lambda audited: told.recorder.gate(audited.gate))
+    looks = [audit_gold.submit(context.run, table, candidate) for table, candidate in pairs]
+    audits = results(looks, keep=lambda audited: context.recorder.gate(audited.gate))
     for audited in audits:
-        told.require_open(audited.gate)
+        context.require_open(audited.gate)
     target = product.publish
     block = "" if target is None else other.get(target.block, target.block)
     if target is not None:
-        check_publication(told.run, block, target.schema, product.name, target.tables, tuple(staged))
-    if told.run.dry_run:
+        check_publication(context.run, block, target.schema, product.name, target.tables, tuple(staged))
+    if context.run.dry_run:
         return
     made = [
-        commit_gold(told.run, candidate, audited) for candidate, audited in zip(staged, audits, strict=True)
+        commit_gold(context.run, candidate, audited)
+        for candidate, audited in zip(staged, audits, strict=True)
     ]
-    told.recorder.gold.extend(made)
-    version = name_product(told.run, product.name, tuple(table.table for table in made))
+    context.recorder.gold.extend(made)
+    version = name_product(context.run, product.name, tuple(table.table for table in made))
     if target is not None:
-        published = publish_tables(told.run, block, target.schema, version, target.tables)
+        published = publish_tables(context.run, block, target.schema, version, target.tables)
         for gate in published.gates:
-            told.require_open(gate)
-        told.recorder.publications.append(published)
+            context.require_open(gate)
+        context.recorder.publications.append(published)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""The replay_quarantine flow: rejected rows judged again after a fix, and what passes shown to the consumers.
-
-What belongs here: the story. What does not: how rows are judged and merged (``headworks.silver.replay``).
-"""
+"""The replay_quarantine flow: rejected rows judged again after a fix, and what passes shown to the consumers."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from prefect.client.schemas.objects import State
 
 from flows.console import run_as_program
 from flows.pipeline import publish
-from flows.running import THREADS, OnConflict, Story, begin, tell
+from flows.running import THREADS, OnConflict, RunContext, begin, run_flow
 from headworks.project import this_project
 from headworks.reports import RunReport
 from headworks.silver.replay import Selection, check_signed
@@ -56,23 +53,23 @@ def replay_quarantine(
     chosen = [project.dataset(dataset)] if dataset else list(project.datasets)
     selection = Selection(reasons=tuple(reasons or ()), row_keys=tuple(keys or ()))
 
-    def story(told: Story) -> None:
+    def steps(context: RunContext) -> None:
         # One after another: what is released may be what rows of the next dataset wait for.
         for each in chosen:
-            outcome = replay_dataset(told.run, each, selection, by, note)
-            told.recorder.replays.append(outcome.report)
-            told.require_open(outcome.gate)
+            outcome = replay_dataset(context.run, each, selection, by, note)
+            context.recorder.replays.append(outcome.report)
+            context.require_open(outcome.gate)
         touched = {product.name for each in chosen for product in project.products_of(each.name)}
         for product in project.products:
             if product.name in touched:
-                publish(told, product, blocks or {})
+                publish(context, product, blocks or {})
 
-    return tell(
+    return run_flow(
         "replay_quarantine",
         begin(lake, "incremental", dry_run=dry_run),
         None,
         on_conflict,
-        story,
+        steps,
         on="quarantine",
     )
 

@@ -1,7 +1,4 @@
-"""What every data flow has in common: the run's record, conflicts with other runs, and the state it ends in.
-
-What belongs here: the frame around a story. What does not: any story.
-"""
+"""What every data flow has in common: the run's record, conflicts with other runs, and the state it ends in."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ from headworks.errors import (
     RunStopped,
 )
 from headworks.names import Window
-from headworks.ops.leases import PATIENCE_S, Leasing, keeping
+from headworks.ops.leases import PATIENCE_S, Leasing, heartbeat
 from headworks.ops.recorder import Recorder
 from headworks.reconcile import reconcile
 from headworks.redaction import redacted, redacted_error
@@ -57,7 +54,7 @@ REFUSED = "Refused"
 
 
 @dataclass
-class Story:
+class RunContext:
     """A run and its record, as it is handed from step to step."""
 
     run: Run
@@ -81,12 +78,12 @@ class Story:
             )
 
 
-def tell(
+def run_flow(
     flow: str,
     run: Run,
     window: Window | None,
     on_conflict: OnConflict,
-    story: Callable[[Story], None],
+    steps: Callable[[RunContext], None],
     *,
     on: str,
 ) -> RunReport | State[RunReport]:
@@ -101,13 +98,13 @@ def tell(
     try:
         at_work = _lease(flow, run, window, on_conflict, on)
     except ConcurrentRun as problem:
-        return _refused(Story(run, _recorder(flow, run, window), window), problem)
+        return _refused(RunContext(run, _recorder(flow, run, window), window), problem)
     with at_work, without_thread_warnings():
         try:
-            return _told(flow, run, window, on_conflict, story)
+            return _run_steps(flow, run, window, on_conflict, steps)
         except TerminationSignal:
             # The lease is given back when nothing is at work any more.
-            get_run_logger().warning("Told to stop: batches in hand are finished, nothing else is begun.")
+            get_run_logger().warning("Asked to stop: batches in hand are finished, nothing else is begun.")
             stopping.stop()
             _drain()
             raise
@@ -115,34 +112,34 @@ def tell(
             run.forget_rehearsal()
 
 
-def _told(
+def _run_steps(
     flow: str,
     run: Run,
     window: Window | None,
     on_conflict: OnConflict,
-    story: Callable[[Story], None],
+    steps: Callable[[RunContext], None],
 ) -> RunReport | State[RunReport]:
     for wait_s in (*_WAITS_S, None):
-        told = Story(run, _recorder(flow, run, window), window)
+        context = RunContext(run, _recorder(flow, run, window), window)
         try:
-            story(told)
+            steps(context)
         except (ConcurrentRun, CandidateStale) as problem:
             if on_conflict == "wait" and wait_s is not None:
                 get_run_logger().warning("%s Trying again in %d s.", problem, wait_s)
                 stopping.sleep(wait_s)
                 continue
-            return _refused(told, problem)
+            return _refused(context, problem)
         except GateClosed as problem:
-            _closed(told, "gate closed", str(problem))
+            _closed(context, "gate closed", str(problem))
             raise
         except RunStopped:
-            # Not a failure: the run's state says what became of it, and the next run goes on.
+            # Not a failure: the run's state says what became of it, and the next run continues.
             raise
         except Exception as problem:  # noqa: BLE001 - raised below, without secrets
-            _closed(told, "failed", f"{type(problem).__name__}: {problem}")
+            _closed(context, "failed", f"{type(problem).__name__}: {problem}")
             failed = redacted_error(problem)
         else:
-            return _finished(told)
+            return _finished(context)
         # Outside of the clause that caught it, or Python would chain the two.
         raise failed
     raise AssertionError("unreachable: the last round returns or raises")
@@ -170,22 +167,22 @@ def _lease(
             name, run.run_id, what, patience_s=patience_s
         )
     except (LakeUnusable, LakeUnavailable) as problem:
-        logger.warning("The run goes on without a lease, which saves work and no more: %s", problem)
+        logger.warning("The run continues without a lease, which saves work and no more: %s", problem)
         return nullcontext()
 
     def lost() -> None:
         logger.warning("Another run took the lease on %s, as if this one were dead.", name)
 
-    return keeping(lease, lost=lost)
+    return heartbeat(lease, lost=lost)
 
 
-def _refused(told: Story, problem: HeadworksError) -> State[RunReport]:
-    report = _closed(told, "refused", str(problem))
+def _refused(context: RunContext, problem: HeadworksError) -> State[RunReport]:
+    report = _closed(context, "refused", str(problem))
     return Completed(name=REFUSED, message=problem.what, data=report)
 
 
 def begin(lake: str, mode: Literal["incremental", "full"], *, dry_run: bool) -> Run:
-    """Begin a run under the id of its flow run; a lake that cannot be written is told before anything is read."""
+    """Begin a run under the id of its flow run; a lake that cannot be written is reported before anything is read."""
     run = Run(run_id=str(flow_run.id or uuid.uuid4()), lake=lake, mode=mode, dry_run=dry_run)
     if not dry_run:
         run.open_lake().check_writable()
@@ -206,46 +203,46 @@ def results(futures: list[PrefectFuture[T]], keep: Callable[[T], None] | None = 
     return [future.result() for future in futures]
 
 
-def _finished(told: Story) -> RunReport:
-    report = told.recorder.report(_status(told))
+def _finished(context: RunContext) -> RunReport:
+    report = context.recorder.report(_status(context))
     try:
         reconcile(report)
     except HeadworksError as problem:
-        _closed(told, "failed", str(problem))
+        _closed(context, "failed", str(problem))
         raise
-    record(told.run, report)
-    _alert(told, report)
+    record(context.run, report)
+    _alert(context, report)
     return report
 
 
-def _status(told: Story) -> RunStatus:
-    if told.run.dry_run:
+def _status(context: RunContext) -> RunStatus:
+    if context.run.dry_run:
         return "dry run"
-    if told.recorder.changed():
+    if context.recorder.changed():
         return "published"
-    return "landed" if told.recorder.landed() else "unchanged"
+    return "landed" if context.recorder.landed() else "unchanged"
 
 
-def _closed(told: Story, status: RunStatus, message: str) -> RunReport:
+def _closed(context: RunContext, status: RunStatus, message: str) -> RunReport:
     """Record a run that did not reach its end; that the record fails must not hide why the run did."""
-    report = told.recorder.report(status, redacted(message))
+    report = context.recorder.report(status, redacted(message))
     _ended[:] = [report]
     try:
-        record(told.run, report)
+        record(context.run, report)
     except Exception as problem:  # noqa: BLE001 - the first problem is the one to be raised
         get_run_logger().warning("the run's record could not be written: %s", problem)
-    _alert(told, report)
+    _alert(context, report)
     return report
 
 
-def _alert(told: Story, report: RunReport) -> None:
-    """Tell people, if anybody wants to be told; that this fails must not change how the run ends."""
-    if told.run.dry_run or report.status == "refused":
+def _alert(context: RunContext, report: RunReport) -> None:
+    """Notify people, if anybody wants to be notified; that this fails must not change how the run ends."""
+    if context.run.dry_run or report.status == "refused":
         return
     try:
-        alert_about(told.run, report)
+        alert_about(context.run, report)
     except Exception as problem:  # noqa: BLE001 - the run's own end is what counts
-        get_run_logger().warning("nobody could be told: %s", problem)
+        get_run_logger().warning("nobody could be notified: %s", problem)
 
 
 def ended() -> RunReport | None:

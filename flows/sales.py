@@ -1,7 +1,4 @@
-"""The sales flow: the shop's orders and catalogue into the tables behind the sales dashboard.
-
-What belongs here: the story. What does not: how any step works, and the shop's rules and transforms.
-"""
+"""The sales flow: the shop's orders and catalogue into the tables behind the sales dashboard."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.console import run_as_program
-from flows.running import THREADS, OnConflict, Story, begin, results, tell
+from flows.running import THREADS, OnConflict, RunContext, begin, results, run_flow
 from headworks.names import Window
 from headworks.reports import RunReport
 from shop import datasets, gold
@@ -39,11 +36,11 @@ def sales(
     lake: str = "lake",
     analytics_database: str = "analytics-database",
 ) -> RunReport | State[RunReport]:
-    """Take in the shop's orders, customers, products and rates, and publish revenue for the sales dashboard.
+    """Ingest the shop's orders, customers, products and rates, and publish revenue for the sales dashboard.
 
     Args:
         mode: incremental takes what is new; full reads everything again and finds deletions.
-        window: Read only orders, lines and customers changed in this time, beside the live position.
+        window: Read only orders, lines and customers changed in this time, alongside the live position.
         dry_run: Read, judge and check, but change nothing.
         on_conflict: When another run is at work, refuse ends this one, and wait tries again for some minutes.
         shop_database: Block of the database that orders are read from.
@@ -52,70 +49,70 @@ def sales(
         analytics_database: Block of the database that the dashboard's tables are published to.
     """
 
-    def story(told: Story) -> None:
-        extract(told, shop_database, shop_api)
-        refine(told)
-        curate(told, analytics_database)
-        publish(told, analytics_database)
+    def steps(context: RunContext) -> None:
+        extract(context, shop_database, shop_api)
+        refine(context)
+        curate(context, analytics_database)
+        publish(context, analytics_database)
 
-    return tell("sales", begin(lake, mode, dry_run=dry_run), window, on_conflict, story, on=gold.PRODUCT)
+    return run_flow("sales", begin(lake, mode, dry_run=dry_run), window, on_conflict, steps, on=gold.PRODUCT)
 
 
-def extract(told: Story, database: str, api: str) -> None:
+def extract(context: RunContext, database: str, api: str) -> None:
     """Land everything that is new, all sources at once: none depends on another."""
     tables = [
         extract_table.submit(
-            told.run,
+            context.run,
             database,
             table.schema_name,
             table.table,
             table.cursor,
             dataset.name,
-            told.window,
+            context.window,
         )
         for dataset, table in datasets.TABLES
     ]
     resources = [
-        extract_resource.submit(told.run, api, resource, dataset.name)
+        extract_resource.submit(context.run, api, resource, dataset.name)
         for dataset, resource in datasets.RESOURCES
     ]
-    results([*tables, *resources], keep=told.recorder.landings.extend)
+    results([*tables, *resources], keep=context.recorder.landings.extend)
 
 
-def refine(told: Story) -> None:
+def refine(context: RunContext) -> None:
     """Judge and merge into silver: first what others refer to, then what refers to it."""
     for independent in datasets.IN_ORDER:
-        refined = [refine_dataset.submit(told.run, dataset) for dataset in independent]
-        for outcome in results(refined, keep=told.refined):
-            told.require_open(outcome.gate)
+        refined = [refine_dataset.submit(context.run, dataset) for dataset in independent]
+        for outcome in results(refined, keep=context.refined):
+            context.require_open(outcome.gate)
 
 
-def curate(told: Story, database: str) -> None:
+def curate(context: RunContext, database: str) -> None:
     """Make both gold tables from the same silver; none is committed unless all passed the gate and can be published."""
-    if told.run.dry_run and not told.recorder.has_silver():
+    if context.run.dry_run and not context.recorder.has_silver():
         return
-    pins = pin_silver(told.run, gold.INPUTS)
-    staged = results([stage_gold.submit(told.run, table, pins) for table in gold.TABLES])
+    pins = pin_silver(context.run, gold.INPUTS)
+    staged = results([stage_gold.submit(context.run, table, pins) for table in gold.TABLES])
     pairs = list(zip(gold.TABLES, staged, strict=True))
-    looks = [audit_gold.submit(told.run, table, candidate) for table, candidate in pairs]
-    audits = results(looks, keep=lambda audited: told.recorder.gate(audited.gate))
+    looks = [audit_gold.submit(context.run, table, candidate) for table, candidate in pairs]
+    audits = results(looks, keep=lambda audited: context.recorder.gate(audited.gate))
     for audited in audits:
-        told.require_open(audited.gate)
-    check_publication(told.run, database, gold.SCHEMA, gold.PRODUCT, gold.PUBLISHED, tuple(staged))
-    if not told.run.dry_run:
+        context.require_open(audited.gate)
+    check_publication(context.run, database, gold.SCHEMA, gold.PRODUCT, gold.PUBLISHED, tuple(staged))
+    if not context.run.dry_run:
         for candidate, audited in zip(staged, audits, strict=True):
-            told.recorder.gold.append(commit_gold(told.run, candidate, audited))
+            context.recorder.gold.append(commit_gold(context.run, candidate, audited))
 
 
-def publish(told: Story, database: str) -> None:
+def publish(context: RunContext, database: str) -> None:
     """Name the new versions as one publication, and show it in Postgres in one transaction."""
-    if told.run.dry_run:
+    if context.run.dry_run:
         return
-    product = name_product(told.run, gold.PRODUCT, tuple(table.table for table in told.recorder.gold))
-    published = publish_tables(told.run, database, gold.SCHEMA, product, gold.PUBLISHED)
+    product = name_product(context.run, gold.PRODUCT, tuple(table.table for table in context.recorder.gold))
+    published = publish_tables(context.run, database, gold.SCHEMA, product, gold.PUBLISHED)
     for gate in published.gates:
-        told.require_open(gate)
-    told.recorder.publications.append(published)
+        context.require_open(gate)
+    context.recorder.publications.append(published)
 
 
 if __name__ == "__main__":

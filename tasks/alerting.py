@@ -1,4 +1,4 @@
-"""Telling people: one alert when a flow stops doing its work, and one when it does it again."""
+"""Notifying people: one alert when a flow stops doing its work, and one when it does it again."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from blocks import alert_channels, lake_settings
 from headworks.errors import HeadworksError, LakeUnavailable, LakeUnusable, SettingsError
 from headworks.ops.alerts import Alert, alert_of, flow_incident, late_alert, lost_alert
 from headworks.ops.channels import Sends
-from headworks.ops.incidents import heal, open_incidents, tell
-from headworks.ops.telling import rejected_examples, seen
+from headworks.ops.incidents import heal, notify, open_incidents
+from headworks.ops.notices import rejected_examples, seen
 from headworks.reports import RunReport
 from headworks.storage.store import Lake
 from tasks.extract import Run
@@ -29,7 +29,7 @@ LATE = "Late"
 @task(name="alert", task_run_name="alert about {report.status}", **EFFECT)
 @shielded
 def alert_about(run: Run, report: RunReport) -> bool:
-    """Tell people how a run ended and what it showed, where that calls for it; returns whether anybody was told.
+    """Notify people how a run ended and what it showed, where that calls for it; returns whether anybody was notified.
 
     What a channel does not take is logged and tried again by the next run: an alert that fails must not hide the run's
     own end.
@@ -39,39 +39,41 @@ def alert_about(run: Run, report: RunReport) -> bool:
         return False
     lake, incident = run.open_lake(), incident_of(report.flow)
     alert = alert_of(report, rejected_examples(lake, report))
-    told = [_told(lake, channels, incident, alert and alert.model_copy(update={"incident": incident}))]
+    notified = [
+        _notified(lake, channels, incident, alert and alert.model_copy(update={"incident": incident}))
+    ]
     found = seen(lake, report)
-    told += [_told(lake, channels, each.incident, each) for each in found.alerts]
-    told += [_told(lake, channels, each, None) for each in found.over]
-    return any(told)
+    notified += [_notified(lake, channels, each.incident, each) for each in found.alerts]
+    notified += [_notified(lake, channels, each, None) for each in found.over]
+    return any(notified)
 
 
 @task(name="alert-freshness", task_run_name="alert about freshness", **EFFECT)
 @shielded
 def alert_freshness(run: Run, incident: str, alert: Alert | None) -> bool:
-    """Tell people that a promise of freshness is broken, or that all are kept again."""
+    """Notify people that a promise of freshness is broken, or that all are kept again."""
     channels = alert_channels()
-    return bool(channels) and _told(run.open_lake(), channels, incident, alert)
+    return bool(channels) and _notified(run.open_lake(), channels, incident, alert)
 
 
-@task(name="well-again", task_run_name="well again: {incident}", **EFFECT)
+@task(name="recovered", task_run_name="recovered: {incident}", **EFFECT)
 @shielded
-def well_again(run: Run, incident: str) -> bool:
-    """Tell people that a flow without an account does its work again, if they know that it did not."""
+def recovered(run: Run, incident: str) -> bool:
+    """Notify people that a flow without an account does its work again, if they know that it did not."""
     channels = alert_channels()
-    return bool(channels) and _told(run.open_lake(), channels, incident, None)
+    return bool(channels) and _notified(run.open_lake(), channels, incident, None)
 
 
 @task(name="alert-flow-run", task_run_name="alert about {flow_run}", **EFFECT)
 @shielded
 def alert_flow_run(flow_run: UUID) -> str:
-    """Tell people of a run that could not do so itself; returns in words what was done.
+    """Notify people of a run that could not do so itself; returns in words what was done.
 
     Raises `SettingsError` where the server has no such run.
     """
     channels = alert_channels()
     if not channels:
-        return "there is no block of alerts, so nobody is told"
+        return "there is no block of alerts, so nobody is notified"
     with get_client(sync_client=True) as client:
         run, incident, is_late = _read(client, flow_run)
     if run.parameters.get("dry_run") is True:
@@ -84,12 +86,12 @@ def alert_flow_run(flow_run: UUID) -> str:
         failed = run.state is not None and run.state.is_failed()
         if failed and any(each.incident == incident for each in open_incidents(lake)):
             return "people know of it already"
-        return "told" if _told(lake, channels, incident, alert) else "people know of it already"
+        return "reason_texts" if _notified(lake, channels, incident, alert) else "people know of it already"
     except (LakeUnusable, LakeUnavailable, SettingsError) as problem:
-        # What was told is remembered in the lake. Without it, told twice is better than never.
+        # What was reported is remembered in the lake. Without it, reported twice is better than never.
         get_run_logger().warning("the lake cannot be asked what people know already: %s", problem)
         _send(lambda: [channel.send(alert) for channel in channels])
-        return "told, without the lake"
+        return "reported, without the lake"
 
 
 def incident_of(flow: str) -> str:
@@ -115,10 +117,10 @@ def _alert(run: FlowRun, incident: str, is_late: bool) -> Alert:
     return lost_alert(incident, run.name, (run.state.message or "") if run.state else "", link)
 
 
-def _told(lake: Lake, channels: tuple[Sends, ...], incident: str, alert: Alert | None) -> bool:
+def _notified(lake: Lake, channels: tuple[Sends, ...], incident: str, alert: Alert | None) -> bool:
     if alert is None:
         return _send(lambda: heal(lake, channels, incident))
-    return _send(lambda: tell(lake, channels, alert))
+    return _send(lambda: notify(lake, channels, alert))
 
 
 def _send(send: Callable[[], object]) -> bool:
@@ -127,5 +129,5 @@ def _send(send: Callable[[], object]) -> bool:
     except (LakeUnusable, LakeUnavailable):
         raise
     except HeadworksError as problem:
-        get_run_logger().warning("nobody could be told: %s", problem)
+        get_run_logger().warning("nobody could be notified: %s", problem)
         return False

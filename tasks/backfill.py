@@ -59,18 +59,18 @@ def run_windows(
         result = _run_one(target, window, {"lake": run.lake, "on_conflict": "wait", **parameters})
         # A window that was cut short is not done, and has not failed.
         stopping.go_on()
-        told = each.model_copy(update={"state": "failed" if result else "done", "message": result})
-        remember(run.open_lake(), name, flow, told, system_clock())
+        outcome = each.model_copy(update={"state": "failed" if result else "done", "message": result})
+        remember(run.open_lake(), name, flow, outcome, system_clock())
         if not result:
             progress.step()
-        return told
+        return outcome
 
-    told = {each.window.start: each for each in _side_by_side(one, open_windows, parallel)}
-    failed = [each for each in told.values() if each.state == "failed"]
-    if 0 < len(failed) < len(told):
+    outcome = {each.window.start: each for each in _side_by_side(one, open_windows, parallel)}
+    failed = [each for each in outcome.values() if each.state == "failed"]
+    if 0 < len(failed) < len(outcome):
         get_run_logger().info("%s: %d windows failed and are tried once more", name, len(failed))
-        told |= {each.window.start: each for each in _side_by_side(one, failed, parallel)}
-    done = tuple(told.get(each.window.start, each) for each in planned)
+        outcome |= {each.window.start: each for each in _side_by_side(one, failed, parallel)}
+    done = tuple(outcome.get(each.window.start, each) for each in planned)
     _show(name, done)
     return done
 
@@ -78,7 +78,7 @@ def run_windows(
 def _side_by_side(
     one: Callable[[PlannedWindow], PlannedWindow], windows: list[PlannedWindow], parallel: int
 ) -> list[PlannedWindow]:
-    """Run ``one`` for each window, so many at once; told to stop, those at work are stopped and no other is begun."""
+    """Run ``one`` for each window, so many at once; asked to stop, those at work are stopped and no other is begun."""
     pool = ThreadPoolExecutor(parallel)
     try:
         # Each in a copy of this context, in which Prefect finds the run that the windows' runs belong to.
@@ -97,7 +97,7 @@ def _run_one(target: Flow[..., Any], window: Window, parameters: dict[str, Any])
         report = target(window=window, **parameters)
         if isinstance(report, RunReport) and report.status == "refused":
             raise ConcurrentRun(report.message)
-    except Exception as problem:  # noqa: BLE001 - whatever stops one window is told, and the others go on
+    except Exception as problem:  # noqa: BLE001 - whatever stops one window is reported, and the others continue
         return f"{type(problem).__name__}: {problem}"
     return ""
 

@@ -6,9 +6,9 @@ import polars as pl
 from prefect import get_run_logger, task
 
 from blocks import load_database
-from headworks.bronze.intake import TakeIn, take_in
-from headworks.bronze.intakes import TableIntake
+from headworks.bronze.ingest import IngestRequest, ingest
 from headworks.bronze.key_sets import compare_keys
+from headworks.bronze.readers import TableIngest
 from headworks.bronze.stamping import METADATA
 from headworks.names import Window
 from headworks.reports import LandingReport, Report
@@ -30,7 +30,7 @@ class Chosen(Report):
 
 
 class Ingested(Report):
-    """What became of one table: a report for each stream, and what tells its rows apart."""
+    """What became of one table: a report for each stream, and what identifies its rows."""
 
     dataset: str
     landings: tuple[LandingReport, ...]
@@ -55,8 +55,8 @@ def ingest_table(
     """Land what a table has that bronze has not; with ``keys``, note its keys to find deletions by."""
     table = chosen.table
     source = reader_of(load_database(database), table, run_id=run.run_id)
-    intake = TableIntake(source)
-    request = TakeIn(
+    intake = TableIngest(source)
+    request = IngestRequest(
         run.open_lake(),
         chosen.dataset,
         run.run_id,
@@ -71,7 +71,7 @@ def ingest_table(
             request.landing(), source, intake.live(), table.largest_vanishing_share, _log_batch
         )
     else:
-        reports = take_in(request, intake, _log_batch)
+        reports = ingest(request, intake, _log_batch)
     _log_done(reports)
     return Ingested(dataset=chosen.dataset, landings=reports, key=source.key, cursor=table.cursor)
 
@@ -79,7 +79,7 @@ def ingest_table(
 @task(name="mirror-table", task_run_name="mirror {ingested.dataset}", **EFFECT)
 @shielded
 def mirror_table(run: Run, ingested: Ingested) -> RefineOutcome:
-    """Keep the newest version of each row in silver; a closed gate is told, not raised."""
+    """Keep the newest version of each row in silver; a closed gate is reported, not raised."""
     lake = run.open_lake()
     bronze = lake.must_open("bronze", ingested.dataset)
     columns = pl.Schema({name: dtype for name, dtype in bronze.schema.items() if name not in METADATA})
@@ -102,7 +102,7 @@ def mirror_table(run: Run, ingested: Ingested) -> RefineOutcome:
 
 
 def _log_batch(report: LandingReport) -> None:
-    """Log a batch that was committed; where the process was told to stop, this is the moment to do so."""
+    """Log a batch that was committed; where the process was asked to stop, this is the moment to do so."""
     get_run_logger().info("%s: %d rows landed in %d batches", report.stream, report.landed, report.batches)
     go_on()
 
@@ -121,9 +121,9 @@ def _log_done(reports: tuple[LandingReport, ...]) -> None:
         )
         for notice in report.warnings:
             logger.warning("%s: %s.", report.stream, notice)
-        if report.unplaced:
+        if report.null_cursor:
             logger.warning(
-                "%s: %d rows have no cursor value; a full read takes them.", report.stream, report.unplaced
+                "%s: %d rows have no cursor value; a full read takes them.", report.stream, report.null_cursor
             )
         if report.later:
             logger.info(

@@ -9,8 +9,8 @@ from pathlib import Path
 from prefect import get_run_logger, task
 
 from blocks import api_settings, files_settings, lake_settings, load_database
-from headworks.bronze.intake import Mode, TakeIn, take_in
-from headworks.bronze.intakes import FileIntake, ResourceIntake, TableIntake
+from headworks.bronze.ingest import IngestRequest, Mode, ingest
+from headworks.bronze.readers import FileIngest, ResourceIngest, TableIngest
 from headworks.names import Window
 from headworks.ops.breakers import LakeBreakers
 from headworks.reports import LandingReport, Report
@@ -70,7 +70,7 @@ def extract_table(
         Table(schema_name=schema_name, name=table, cursor=cursor),
         run_id=run.run_id,
     )
-    reports = take_in(_request(run, dataset, window), TableIntake(source), _log_batch)
+    reports = ingest(_request(run, dataset, window), TableIngest(source), _log_batch)
     _log_done(reports)
     return reports
 
@@ -90,7 +90,7 @@ def extract_resource(
         _log_batch(report)
         progress.show(report)
 
-    reports = take_in(_request(run, dataset, window), ResourceIntake(ApiSource(client, resource)), on_batch)
+    reports = ingest(_request(run, dataset, window), ResourceIngest(ApiSource(client, resource)), on_batch)
     progress.done(reports)
     _log_done(reports)
     return reports
@@ -105,13 +105,13 @@ def extract_files(
     request = _request(run, dataset, window)
     shelf = LakeShelf(request.lake, dataset, dry_run=run.dry_run)
     source = FileSource(Location(files_settings(location)), files, shelf)
-    reports = take_in(request, FileIntake(source), _log_batch)
+    reports = ingest(request, FileIngest(source), _log_batch)
     _log_done(reports)
     return reports
 
 
-def _request(run: Run, dataset: str, window: Window | None) -> TakeIn:
-    return TakeIn(
+def _request(run: Run, dataset: str, window: Window | None) -> IngestRequest:
+    return IngestRequest(
         run.open_lake(),
         dataset,
         run.run_id,
@@ -122,7 +122,7 @@ def _request(run: Run, dataset: str, window: Window | None) -> TakeIn:
 
 
 def _log_batch(report: LandingReport) -> None:
-    """Log a batch that was committed; where the process was told to stop, this is the moment to do so."""
+    """Log a batch that was committed; where the process was asked to stop, this is the moment to do so."""
     get_run_logger().debug(
         "%s: %d rows landed, sequence %d",
         report.stream,

@@ -88,7 +88,7 @@ def stage_gold(run: Run, gold: GoldTable, pins: Pins) -> Staged:
 )
 @shielded
 def audit_gold(run: Run, gold: GoldTable, staged: Staged) -> Audit:
-    """Check a candidate before anybody sees it; a closed gate is told, not raised."""
+    """Check a candidate before anybody sees it; a closed gate is reported, not raised."""
     gate = audit(run.open_lake(), gold, staged, "" if run.dry_run else run.run_id)
     if gate is None:
         get_run_logger().info("%s: nothing new to check", gold.name)

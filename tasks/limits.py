@@ -1,7 +1,4 @@
-"""The budget of requests that all runs of all containers share: a rate limit on the Prefect server.
-
-What belongs here: making and leasing it. What does not: how many requests a second, which the API's block says.
-"""
+"""The budget of requests that all runs of all containers share: a rate limit on the Prefect server."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""How tasks retry and when: decided by the class of the error, never by its text.
-
-What belongs here: the retry condition and the options shared by all tasks. What does not: tasks.
-"""
+"""How tasks retry and when: decided by the class of the error, never by its text."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ PINNED_FOR = timedelta(hours=1)
 
 
 def heals(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Tell whether a failed task may be tried again: only for what can heal."""
+    """Return whether a failed task may be tried again: only for what can heal."""
     try:
         state.result()
     except RetryError:

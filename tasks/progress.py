@@ -1,7 +1,4 @@
-"""How far a landing is, as a progress artifact: pages, records, rate, and when it will be done.
-
-What belongs here: that artifact. What does not: counting, which the landing does.
-"""
+"""How far a landing is, as a progress artifact: pages, records, rate, and when it will be done."""
 
 from __future__ import annotations
 
@@ -34,13 +31,16 @@ class Progress:
         now = self._monotonic()
         if now - self._shown >= _EVERY_S:
             self._shown = now
-            self._put(percent(report), told(report, now - self._begun))
+            self._put(percent(report), progress_text(report, now - self._begun))
 
     def done(self, reports: Sequence[LandingReport]) -> None:
         """Show the end, where anything was shown before."""
         if self._artifact is not None:
             self._put(
-                100.0, "; ".join(told(each, self._monotonic() - self._begun, done=True) for each in reports)
+                100.0,
+                "; ".join(
+                    progress_text(each, self._monotonic() - self._begun, done=True) for each in reports
+                ),
             )
 
     def _put(self, progress: float, description: str) -> None:
@@ -57,8 +57,8 @@ def percent(report: LandingReport) -> float:
     return min(100.0, 100.0 * report.read / report.expected) if report.expected else 0.0
 
 
-def told(report: LandingReport, seconds: float, *, done: bool = False) -> str:
-    """Tell pages, records and rate of a stream, and about when it will be done."""
+def progress_text(report: LandingReport, seconds: float, *, done: bool = False) -> str:
+    """Report pages, records and rate of a stream, and about when it will be done."""
     rate = report.read / seconds if seconds > 0 else 0.0
     text = f"{report.stream}: {report.pages:,} pages, {report.read:,} records, {rate:,.0f} records/s"
     if done:

@@ -89,7 +89,7 @@ def publish_tables(
 
 
 def _announce(run: Run, product: ProductVersion, target: str) -> None:
-    """Emit the event that deployments can be triggered by; told again where the publication is tried again."""
+    """Emit the event that deployments can be triggered by; reported again where the publication is tried again."""
     emit_event(
         PUBLISHED,
         resource={

@@ -13,7 +13,7 @@ from tasks.policy import EFFECT, shielded
 @task(name="refine", task_run_name="refine {dataset.name}", **EFFECT)
 @shielded
 def refine_dataset(run: Run, dataset: Dataset) -> RefineOutcome:
-    """Judge what silver has not consumed of bronze, and merge what passes; a closed gate is told, not raised."""
+    """Judge what silver has not consumed of bronze, and merge what passes; a closed gate is reported, not raised."""
     outcome = refine(Refinement(run.open_lake(), run.run_id, counts_on=True), dataset, dry_run=run.dry_run)
     report = outcome.report
     get_run_logger().info(

@@ -14,7 +14,7 @@ from tasks.policy import EFFECT, shielded
 @task(name="replay", task_run_name="replay {dataset.name}", **EFFECT)
 @shielded
 def replay_dataset(run: Run, dataset: Dataset, selection: Selection, by: str, note: str) -> ReplayOutcome:
-    """Judge rejected rows again and merge those that pass now; a closed gate is told, not raised."""
+    """Judge rejected rows again and merge those that pass now; a closed gate is reported, not raised."""
     work = Refinement(run.open_lake(), run.run_id)
     outcome = replay(work, dataset, selection, by=by, note=note, dry_run=run.dry_run)
     report = outcome.report

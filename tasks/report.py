@@ -1,4 +1,4 @@
-"""Telling what a run did: the ledger in the lake, and the artifacts in the UI."""
+"""Reporting what a run did: the ledger in the lake, and the artifacts in the UI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes the hash-pinned locks from pyproject.toml, or tells whether they are up to date (``--check``).
+"""Writes the hash-pinned locks from pyproject.toml, or says whether they are up to date (``--check``).
 
 ``locks/runtime.txt`` is what the image installs, ``locks/dashboard.txt`` what the dashboard's image installs, and
 ``locks/dev.txt`` is everything, at the same versions. All are made for every platform and Python at once, and name no
@@ -46,13 +46,13 @@ def main() -> int:
         _compile(here, upgrade=options.upgrade)
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        beside = Path(folder)
-        shutil.copy(here / "pyproject.toml", beside)
-        shutil.copytree(here / "locks", beside / "locks")
-        _compile(beside, upgrade=False)
-        stale = [name for name in _OPTIONS if (here / name).read_text() != (beside / name).read_text()]
+        alongside = Path(folder)
+        shutil.copy(here / "pyproject.toml", alongside)
+        shutil.copytree(here / "locks", alongside / "locks")
+        _compile(alongside, upgrade=False)
+        stale = [name for name in _OPTIONS if (here / name).read_text() != (alongside / name).read_text()]
     if stale:
-        print(f"Out of date: {', '.join(stale)}. Write them anew with: make lock", file=sys.stderr)
+        print(f"Out of date: {', '.join(stale)}. Write them again with: make lock", file=sys.stderr)
         return 1
     print("Locks are up to date.")
     return 0

@@ -1,1 +1,1 @@
-"""Paginated APIs: pages a second into committed Delta, beside a bare client and a peer."""
+"""Paginated APIs: pages a second into committed Delta, alongside a bare client and a peer."""

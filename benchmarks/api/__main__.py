@@ -4,7 +4,7 @@
     python -m benchmarks.api --memory   the peak memory of 1,000 and of 10,000 pages, too
 
 dlt runs in an environment of its own, made with uv from ``dlt.txt`` in ``.bench/``. Each measurement is a process
-of its own; what is told is the best round of each. It ends with 1 where a ratio is below what is promised.
+of its own; what is reported is the best round of each. It ends with 1 where a ratio is below what is promised.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PROMISED = {"page numbers, 8 in flight": 0.9, "page numbers, 32 in flight": 0.65
 
 
 def main() -> int:
-    """Measure, and tell; the exit code."""
+    """Measure, and report; the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -82,7 +82,7 @@ def _ways(url: str, pages: int, *, dlt: bool) -> dict[str, Sequence[str]]:
 
 
 def _compare(best: dict[str, Measured]) -> bool:
-    """Tell the ratios; False where one is below what is promised."""
+    """Report the ratios; False where one is below what is promised."""
     kept = True
     for name, promised in PROMISED.items():
         limit = best[f"bare, {name.rpartition(', ')[2]}"]
@@ -93,7 +93,7 @@ def _compare(best: dict[str, Measured]) -> bool:
 
 
 def _memory(latency_s: float) -> bool:
-    """Tell the peak memory of 1,000 and of 10,000 pages; False where it grows by more than a tenth."""
+    """Report the peak memory of 1,000 and of 10,000 pages; False where it grows by more than a tenth."""
     peaks = []
     for pages in (1_000, 10_000):
         with serving(pages, latency_s) as url:

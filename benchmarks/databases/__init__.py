@@ -1,1 +1,1 @@
-"""Databases: tables of TPC-H to committed Delta bronze, beside COPY to nowhere and beside other tools."""
+"""Databases: tables of TPC-H to committed Delta bronze, alongside COPY to nowhere and alongside other tools."""

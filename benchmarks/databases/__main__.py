@@ -4,10 +4,7 @@
 
 Each round takes every way once, in turn, so that a slow minute of the machine falls on all. Each way is a process of
 its own; its peak memory is that process's. Peers run in environments of their own, made by uv from the hash-pinned
-requirement files beside this module. COPY to nowhere is libpq's, through psql.
-
-What belongs here: running and telling. What does not: what a way does (``ways.py`` for ours, ``peers.py`` for theirs,
-``by_hand.py`` for the same libraries without headworks).
+requirement files alongside this module. COPY to nowhere is libpq's, through psql.
 """
 
 from __future__ import annotations
@@ -72,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for _ in range(options.rounds):
                 for way in options.ways:
                     found[way].append(_measure(way, dsn, table, folder, Path(server.bin_path)))
-            _tell(table, options.scale, found)
+            _report(table, options.scale, found)
     finally:
         _control(server, "-m", "fast", "stop")
         shutil.rmtree(folder, ignore_errors=True)
@@ -141,7 +138,7 @@ def _command(way: str, dsn: str, table: str, lake: Path, binaries: Path, folder:
     return [sys.executable, "-m", "benchmarks.databases.ways", *ours]
 
 
-def _tell(table: str, scale: float, found: dict[str, list[Measured]]) -> None:
+def _report(table: str, scale: float, found: dict[str, list[Measured]]) -> None:
     base = statistics.median(m.seconds for m in found["copy"]) if "copy" in found else None
     print(f"\n{table} at scale {scale:g}")
     print(f"  {'way':<22}{'median s':>10}{'min':>8}{'max':>8}{'x COPY':>8}{'peak MB':>9}")

@@ -1,8 +1,8 @@
 """The shortest way by hand: asyncpg's COPY through a pipe into Arrow's CSV reader, and on to one Delta commit.
 
 It is what the same libraries take on a machine without any of what headworks adds: one snapshot for parts, batches and
-positions to go on from, values that no type holds, columns that tell where a row came from. Its schema is headworks'.
-What belongs here: that. What does not: other tools (``peers.py``).
+positions to continue from, values that no type holds, columns that report where a row came from. Its schema is
+headworks'.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Environments of the peers: each has one tool alone, at the versions and hashes of the file beside this module.
-
-What belongs here: making them. What does not: what is run in them (``peers.py``).
-"""
+"""Environments of the peers: each has one tool alone, at the versions and hashes of the file alongside this module."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The peers' ways to the same place: a Delta table with decimals that are exact where the tool can.
 
-Each is imported where it is used: a peer's environment has that peer alone. What belongs here: the plainest fast way
-that each tool's own documentation gives. What does not: measuring.
+Each is imported where it is used: a peer's environment has that peer alone.
 """
 
 from __future__ import annotations

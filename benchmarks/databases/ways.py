@@ -1,7 +1,4 @@
-"""Our way: a table to committed Delta bronze, through the whole landing protocol.
-
-What belongs here: that. What does not: peers, which run in environments of their own.
-"""
+"""Our way: a table to committed Delta bronze, through the whole landing protocol."""
 
 from __future__ import annotations
 
@@ -12,8 +9,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from headworks.bronze.intake import TakeIn, take_in
-from headworks.bronze.intakes import TableIntake
+from headworks.bronze.ingest import IngestRequest, ingest
+from headworks.bronze.readers import TableIngest
 from headworks.settings import DatabaseSettings, LakeSettings
 from headworks.sources.sql.postgres import PostgresTable
 from headworks.sources.sql.table import Table
@@ -23,9 +20,9 @@ from headworks.storage.store import Lake
 def main(dsn: str, table: str, lake: str, report: str, ranges: str) -> None:
     """Take a table in whole, and write how long it took."""
     database = DatabaseSettings(url=SecretStr(dsn))
-    intake = TableIntake(PostgresTable(database, Table(name=table, ranges=int(ranges))))
+    intake = TableIngest(PostgresTable(database, Table(name=table, ranges=int(ranges))))
     began = time.monotonic()
-    take_in(TakeIn(Lake(LakeSettings(root=lake)), f"tpch.{table}", "bench", mode="full"), intake)
+    ingest(IngestRequest(Lake(LakeSettings(root=lake)), f"tpch.{table}", "bench", mode="full"), intake)
     Path(report).write_text(json.dumps({"seconds": time.monotonic() - began}))
 
 

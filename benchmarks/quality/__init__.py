@@ -1,1 +1,1 @@
-"""The gate beside what can be written by hand, and beside its peers."""
+"""The gate alongside what can be written by hand, and alongside its peers."""

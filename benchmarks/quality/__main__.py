@@ -1,11 +1,9 @@
-"""Measures the gate: rules on rows, contracts, memory, and a merge, beside what is written by hand and beside pandera.
+"""Measures the gate: rules on rows, contracts, memory, and a merge, alongside what is written by hand and alongside pandera.
 
     python -m benchmarks.quality --scale 1 --rounds 5
 
 Each round takes every way once, in turn, so that a slow minute of the machine falls on all. Each way is a process of
-its own: its peak memory is that process's, and its processor time says what it took where other work ran beside it.
-
-What belongs here: running and telling. What does not: what a way does (``ways.py`` for ours, ``peers.py`` for theirs).
+its own: its peak memory is that process's, and its processor time says what it took where other work ran alongside it.
 """
 
 from __future__ import annotations
@@ -57,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for _ in range(options.rounds):
             for way in options.ways:
                 found[way].append(measure(way, folder))
-        tell(options.scale, found)
+        report(options.scale, found)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0
@@ -111,7 +109,7 @@ def _peer_environment(way: str, folder: Path) -> Path:
     return python
 
 
-def tell(scale: float, found: dict[str, list[Measured]]) -> None:
+def report(scale: float, found: dict[str, list[Measured]]) -> None:
     """Print medians, extremes, processor time of the whole process, and the largest peak of memory."""
     print(f"TPC-H at scale {scale:g}")
     print(f"  {'way':<28}{'median s':>10}{'min':>8}{'max':>8}{'x hand':>8}{'cpu s':>8}{'peak MB':>9}")

@@ -1,7 +1,4 @@
-"""pandera's way to the same place, in an environment of its own: the good rows to one file, the others to another.
-
-What belongs here: the plainest fast way that the tool's own documentation gives. What does not: measuring.
-"""
+"""pandera's way to the same place, in an environment of its own: the good rows to one file, the others to another."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Ten rules about TPC-H's lineitem, three times the same: for headworks, by hand in Polars, and for pandera.
-
-What belongs here: the rules. What does not: applying them. This file imports Polars alone, since peers import it, too.
-"""
+"""Ten rules about TPC-H's lineitem, three times the same: for headworks, by hand in Polars, and for pandera."""
 
 from __future__ import annotations
 

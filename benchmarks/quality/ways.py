@@ -1,7 +1,4 @@
-"""The ways that are measured, each as a process of its own: ``python -m benchmarks.quality.ways WAY DATA OUT REPORT``.
-
-What belongs here: our ways and those by hand. What does not: peers (``peers.py``), measuring (``__main__.py``).
-"""
+"""The ways that are measured, each as a process of its own: ``python -m benchmarks.quality.ways WAY DATA OUT REPORT``."""
 
 from __future__ import annotations
 
@@ -132,9 +129,9 @@ def hand(place: Place, timed: Timed) -> None:
     """Filter once, by hand, in Polars' streaming engine: good rows to one file, the others with reasons to another."""
     with timed("rows"):
         holds = pl.all_horizontal(RULES.values())
-        told = pl.concat_list(pl.when(~rule).then(pl.lit(name)) for name, rule in RULES.items())
+        reasons = pl.concat_list(pl.when(~rule).then(pl.lit(name)) for name, rule in RULES.items())
         good = place.lineitem.filter(holds)
-        bad = place.lineitem.filter(~holds).with_columns(told.list.drop_nulls().alias("reasons"))
+        bad = place.lineitem.filter(~holds).with_columns(reasons.list.drop_nulls().alias("reasons"))
         pl.collect_all(
             [
                 good.sink_parquet(place.out / "good.parquet", compression="snappy", lazy=True),
@@ -246,7 +243,7 @@ FROM '{file}'
 
 
 def upsert(place: Place, timed: Timed) -> None:
-    """Merge 100,000 recent rows, changed, into the 1.5 million of silver; beside it a commit that changes nothing.
+    """Merge 100,000 recent rows, changed, into the 1.5 million of silver; alongside it a commit that changes nothing.
 
     Orders are numbered as they come, as a shop's are; TPC-H's own keys have nothing to do with their days.
     """

@@ -1,7 +1,4 @@
-"""``headworks anomaly``: known anomalies accepted for a time, incidents labelled, judgements listed and withdrawn.
-
-What belongs here: arguments and messages. What does not: the judgements (``headworks.quality.judgements``).
-"""
+"""``headworks anomaly``: known anomalies accepted for a time, incidents labelled, judgements listed and withdrawn."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import argparse
 from datetime import UTC, datetime
 from typing import Literal
 
-from deployments.commands.shared import Commands, add_lake, look_at_lake, open_lake, show_json, tell
+from deployments.commands.shared import Commands, add_lake, look_at_lake, open_lake, print_table, show_json
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -97,7 +94,7 @@ def _list(options: argparse.Namespace) -> int:
     if not said:
         print("Nobody has judged any anomaly yet.")
         return 0
-    tell(
+    print_table(
         ("number", "verdict", "table", "check", "from", "to", "by", "reason"),
         [
             (

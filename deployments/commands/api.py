@@ -1,7 +1,4 @@
-"""``headworks api``: the recipes of real APIs, and a description out of one to paste.
-
-What belongs here: arguments and messages. What does not: the recipes (``headworks.sources.api.recipes``).
-"""
+"""``headworks api``: the recipes of real APIs, and a description out of one to paste."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
-from deployments.commands.shared import Commands, show_json, tell
+from deployments.commands.shared import Commands, print_table, show_json
 from headworks.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -97,7 +94,7 @@ def _recipes(options: argparse.Namespace) -> int:
     elif options.json:
         show_json([{"name": one.name, "title": one.title, "resources": list(one.resources)} for one in found])
     else:
-        tell(
+        print_table(
             ("recipe", "API", "resources"), [(one.name, one.title, ", ".join(one.resources)) for one in found]
         )
     return 0

@@ -1,13 +1,10 @@
-"""``headworks breaker``: which APIs have an open circuit breaker, and asking one again.
-
-What belongs here: arguments and messages. What does not: when a breaker opens (``headworks.sources.api.breaker``).
-"""
+"""``headworks breaker``: which APIs have an open circuit breaker, and asking one again."""
 
 from __future__ import annotations
 
 import argparse
 
-from deployments.commands.shared import Commands, add_lake, look_at_lake, open_lake, show_json, tell
+from deployments.commands.shared import Commands, add_lake, look_at_lake, open_lake, print_table, show_json
 from headworks.errors import SettingsError
 from headworks.ports import system_clock
 
@@ -37,11 +34,11 @@ def _show(options: argparse.Namespace) -> int:
     for name in store.names():
         found = read_breaker(store, name)
         until = f"{found.closed_until:%Y-%m-%d %H:%M:%S}" if found.closed_until else ""
-        rows.append((name, found.stands(now), str(found.failures), until, found.reason))
+        rows.append((name, found.state(now), str(found.failures), until, found.reason))
     if options.json:
         show_json([dict(zip(_COLUMNS, row, strict=True)) for row in rows])
     elif rows:
-        tell(("api", "state", "failures", "no request before (UTC)", "last failure"), rows)
+        print_table(("api", "state", "failures", "no request before (UTC)", "last failure"), rows)
     else:
         print("No API has failed so often that a breaker was kept.")
     return 0

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from deployments.commands.shared import Commands, add_lake, look_at_lake, tell
+from deployments.commands.shared import Commands, add_lake, look_at_lake, print_table
 from headworks.ops.escaping import one_line
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _print(rows: pl.DataFrame, options: argparse.Namespace) -> None:
         print(spreadsheet(_flat(rows)).write_csv(), end="")
         return
     cells = [tuple(map(_cell, row)) for row in rows.iter_rows()]
-    tell([one_line(name) for name in rows.columns], cells)
+    print_table([one_line(name) for name in rows.columns], cells)
     print(f"{rows.height:,} {'row' if rows.height == 1 else 'rows'}")
 
 

@@ -1,7 +1,4 @@
-"""``headworks probe``: looks at an API and proposes the resource to paste.
-
-What belongs here: arguments and messages. What does not: guessing (``headworks.sources.api.probe``).
-"""
+"""``headworks probe``: looks at an API and proposes the resource to paste."""
 
 from __future__ import annotations
 

@@ -1,13 +1,10 @@
-"""``headworks product`` and ``headworks rollback``: publications looked at, rolled back and released.
-
-What belongs here: arguments and messages. What does not: the work (``headworks.gold.products``).
-"""
+"""``headworks product`` and ``headworks rollback``: publications looked at, rolled back and released."""
 
 from __future__ import annotations
 
 import argparse
 
-from deployments.commands.shared import Commands, add_lake, look_at_lake, open_lake, show_json, tell
+from deployments.commands.shared import Commands, add_lake, look_at_lake, open_lake, print_table, show_json
 
 _SHOWN = 20
 
@@ -21,7 +18,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     add_lake(show)
     show.add_argument("--json", action="store_true", help="as JSON")
     show.set_defaults(command=_show)
-    release = actions.add_parser("release", help="let a product that was rolled back go on")
+    release = actions.add_parser("release", help="let a product that was rolled back continue")
     _changing(release)
     release.set_defaults(command=_release)
 
@@ -32,7 +29,9 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     rollback.add_argument(
         "--to", required=True, metavar="RUN", help="the run whose publication is shown again"
     )
-    rollback.add_argument("--reason", required=True, help="why; it is told to every run until the release")
+    rollback.add_argument(
+        "--reason", required=True, help="why; it is reported to every run until the release"
+    )
     rollback.set_defaults(command=_rollback)
 
 
@@ -54,7 +53,7 @@ def _show(options: argparse.Namespace) -> int:
     if not known:
         print(f"{options.product} was never published.")
         return 0
-    tell(
+    print_table(
         ("publication", "published at", "by run", "tables", "held"),
         [
             (

@@ -1,7 +1,4 @@
-"""``headworks quarantine``: rejected rows listed, shown, judged again, or discarded.
-
-What belongs here: arguments and messages. What does not: the work (``headworks.silver.replay``).
-"""
+"""``headworks quarantine``: rejected rows listed, shown, judged again, or discarded."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import argparse
 import uuid
 from typing import TYPE_CHECKING
 
-from deployments.commands.shared import Commands, add_lake, look_at_lake, open_lake, show_json, tell
+from deployments.commands.shared import Commands, add_lake, look_at_lake, open_lake, print_table, show_json
 from headworks.errors import SettingsError
 from headworks.ops.escaping import one_line
 
@@ -44,7 +41,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     shown.set_defaults(command=_show)
 
     released = actions.add_parser(
-        "release", help="judge rows again, and take in those that pass the rules now"
+        "release", help="judge rows again, and ingest those that pass the rules now"
     )
     _selecting(released)
     _deciding(released)
@@ -94,7 +91,7 @@ def _list(options: argparse.Namespace) -> int:
     if not rows:
         print("The quarantine is empty: nothing was rejected that somebody would have to decide about.")
         return 0
-    tell(
+    print_table(
         ("dataset", "reason", "rows", "since", ""),
         [
             (name, reason, f"{count:,}", f"{oldest:%Y-%m-%d %H:%M}", state)
@@ -154,12 +151,12 @@ def _release(options: argparse.Namespace) -> int:
     would = "would be " if options.dry_run else ""
     print(f"{report.judged:,} rows of {report.dataset} were judged again by the rules as they are now.")
     print(
-        f"{report.released:,} {would}taken in, {report.superseded + report.unchanged:,} are known in a newer version."
+        f"{report.released:,} {would}ingested, {report.superseded + report.unchanged:,} are known in a newer version."
     )
     for reason, count in report.reasons.items():
         print(f"{count:,} are still rejected: {reason}")
     if outcome.gate is not None and not outcome.gate.open:
-        print(f"The gate is closed, nothing was taken in: {'; '.join(outcome.gate.reasons)}")
+        print(f"The gate is closed, nothing was ingested: {'; '.join(outcome.gate.reasons)}")
         return 2
     return 0
 

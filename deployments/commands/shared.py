@@ -1,7 +1,4 @@
-"""What the groups of the command share: finding the lake, and telling rows.
-
-What belongs here: only what several groups use.
-"""
+"""What the groups of the command share: finding the lake, and reporting rows."""
 
 from __future__ import annotations
 
@@ -72,7 +69,7 @@ def show_json(value: object) -> None:
     print(json.dumps(value, indent=2, default=str, ensure_ascii=False))
 
 
-def tell(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table with columns as wide as they must be."""
     rows = [tuple(map(one_line, row)) for row in rows]
     table = [header, *rows]

@@ -1,7 +1,4 @@
-"""``headworks silver``: a dataset's silver made again from bronze.
-
-What belongs here: arguments and messages. What does not: the work (``headworks.silver.rebuild``).
-"""
+"""``headworks silver``: a dataset's silver made again from bronze."""
 
 from __future__ import annotations
 

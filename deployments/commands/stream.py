@@ -1,7 +1,4 @@
-"""``headworks stream``: the positions of a dataset's streams, and setting one back.
-
-What belongs here: arguments and messages. What does not: the work (``headworks.bronze.streams``).
-"""
+"""``headworks stream``: the positions of a dataset's streams, and setting one back."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import argparse
 import json
 from collections.abc import Mapping
 
-from deployments.commands.shared import Commands, add_lake, look_at_lake, open_lake, show_json, tell
+from deployments.commands.shared import Commands, add_lake, look_at_lake, open_lake, print_table, show_json
 from headworks.errors import SettingsError
 
 _FEW = 3
@@ -52,7 +49,7 @@ def _show(options: argparse.Namespace) -> int:
         rows = [
             (each.stream, str(each.sequence), str(each.consumed), _short(each.position)) for each in states
         ]
-        tell(("stream", "landed", "in silver", "position"), rows)
+        print_table(("stream", "landed", "in silver", "position"), rows)
     else:
         print("No stream has landed anything yet.")
     return 0

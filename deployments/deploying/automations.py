@@ -24,10 +24,10 @@ from deployments.deploying.declared import DeclaredAutomation
 from deployments.deploying.outcomes import Outcome, holds
 
 ALERTS = "alerts"
-_HEALED = "(well again)"
+_HEALED = "(recovered)"
 
 
-def bring_notifier(profile: Profile, *, dry_run: bool) -> Iterator[Outcome]:
+def ensure_notifier(profile: Profile, *, dry_run: bool) -> Iterator[Outcome]:
     """Copy the block of the alerts to one that the server itself can send by; nothing where the server cannot."""
     name = notifier_name(profile)
     made = _notifier(saved_block(AlertChannel, profile.name(ALERTS)))
@@ -47,7 +47,7 @@ def notifier_name(profile: Profile) -> str:
     return profile.name("headworks-alerts-of-the-server")
 
 
-def bring_automation(
+def ensure_automation(
     client: SyncPrefectClient, declared: DeclaredAutomation, profile: Profile, *, dry_run: bool
 ) -> Outcome:
     """Make an automation as it is declared, if what it sends by is there."""
@@ -88,7 +88,7 @@ def _bring(client: SyncPrefectClient, wanted: AutomationCore, *, dry_run: bool) 
 
 
 def same_automation(found: Automation, wanted: AutomationCore) -> bool:
-    """Tell whether an automation is as it is wanted, whether it is switched on or off."""
+    """Return whether an automation is as it is wanted, whether it is switched on or off."""
     fields = {"description", "trigger", "actions"}
     return holds(_plain(found, fields), _plain(wanted, fields))
 
@@ -99,7 +99,7 @@ def _plain(automation: AutomationCore, fields: set[str]) -> Any:
 
 
 def in_order(value: Any) -> Any:
-    """Sort what the server keeps as a set, and each of its processes tells in an order of its own."""
+    """Sort what the server keeps as a set, and each of its processes gives in an order of its own."""
     if isinstance(value, dict):
         return {
             name: sorted(inner)

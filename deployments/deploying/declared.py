@@ -1,7 +1,6 @@
 """What is wanted of a server: ``prefect.yaml`` and ``deployments/server.yaml``, read strictly.
 
-Prefect ignores what it does not know in a ``prefect.yaml``; here an unknown key is an error. What belongs here: the
-models of the two files, and the names that they take with a profile. What does not: the server.
+Prefect ignores what it does not know in a ``prefect.yaml``; here an unknown key is an error.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class Pool(Settings):
     name: str
     type: str
     description: str = ""
-    template: Path = Field(description="The base job template, a JSON file beside server.yaml.")
+    template: Path = Field(description="The base job template, a JSON file alongside server.yaml.")
     concurrency_limit: int | None = Field(default=None, ge=0, description="Runs side by side.")
     queues: tuple[Queue, ...] = ()
 
@@ -131,7 +130,7 @@ class PrefectFile(Settings):
 
 
 def read_server(profile: Profile, path: Path = SERVER) -> Server:
-    """Read what a server needs beside deployments, with the names of a profile."""
+    """Read what a server needs alongside deployments, with the names of a profile."""
     plain: Server = _read(path, Server)
     return plain.model_copy(
         update={

@@ -1,7 +1,6 @@
 """The deployments of prefect.yaml, each written only where the server holds another.
 
-They are written as ``prefect deploy`` writes them. What belongs here: comparing and writing. What does not: what is
-wanted (``declared.py``).
+They are written as ``prefect deploy`` writes them.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ from pydantic import TypeAdapter
 
 from deployments.deploying.automations import same_automation
 from deployments.deploying.declared import Declared
-from deployments.deploying.outcomes import Became, Outcome
+from deployments.deploying.outcomes import Change, Outcome
 
 _trigger: TypeAdapter[Any] = TypeAdapter(DeploymentTriggerTypes)
 
 
-def bring_deployment(
+def ensure_deployment(
     client: SyncPrefectClient, declared: Declared, *, dry_run: bool, by_hand: bool = False
 ) -> Iterator[Outcome]:
     """Make a deployment as it is declared, with its schedules and triggers.
@@ -60,7 +59,7 @@ def bring_deployment(
         # Prefect takes away the deployment's triggers whenever it writes the deployment.
         made.apply(schedules=schedules, version_info=_version(made))
         _remove_schedules(client, found, declared)
-    if not dry_run and (not same or any(one.became != "unchanged" for one in triggers)):
+    if not dry_run and (not same or any(one.change != "unchanged" for one in triggers)):
         _bring_triggers(client, found.id, declared)
     yield Outcome("deployment", made.full_name, "unchanged" if same else "updated", _paused(found))
     yield from triggers
@@ -97,7 +96,7 @@ def _made(declared: Declared) -> RunnerDeployment:
 
 
 def _version(made: RunnerDeployment) -> VersionInfo:
-    # Prefect would take the commit, in a clone with a remote: each commit would write every deployment anew.
+    # Prefect would take the commit, in a clone with a remote: each commit would rewrite every deployment.
     return VersionInfo(type="prefect:simple", version=made.version or "")
 
 
@@ -126,7 +125,7 @@ def _same(found: DeploymentResponse, made: RunnerDeployment, declared: Declared)
         _json(found.parameters),
         _json(found.job_variables),
         _json(found.parameter_openapi_schema),
-        sorted(map(_told, found.schedules)),
+        sorted(map(_schedule_key, found.schedules)),
     )
     there: tuple[Any, ...] = (
         made.description,
@@ -147,7 +146,7 @@ def _same(found: DeploymentResponse, made: RunnerDeployment, declared: Declared)
     return here == there
 
 
-def _told(found: DeploymentSchedule) -> str:
+def _schedule_key(found: DeploymentSchedule) -> str:
     schedule = found.schedule
     if not isinstance(schedule, CronSchedule):
         return _json([found.slug, str(schedule)])
@@ -173,7 +172,7 @@ def _compared(client: SyncPrefectClient, deployment_id: UUID, declared: Declared
     names = {one.name for one in wanted}
     old = [one.name for one in found if one.name not in names]
     return [
-        *(Outcome("trigger", one.name, _became(one, found)) for one in wanted),
+        *(Outcome("trigger", one.name, _change(one, found)) for one in wanted),
         *(Outcome("trigger", name, "removed") for name in old),
     ]
 
@@ -187,7 +186,7 @@ def _related(client: SyncPrefectClient, deployment_id: UUID, declared: Declared)
 
 def _bring_triggers(client: SyncPrefectClient, deployment_id: UUID, declared: Declared) -> None:
     """Make the automations that start a deployment; they belong to it, as those that ``prefect deploy`` makes."""
-    # The server does not tell which of them belong to the deployment, but takes away all that do.
+    # The server does not report which of them belong to the deployment, but takes away all that do.
     client.delete_resource_owned_automations(_owner(deployment_id))
     for one in _automations(deployment_id, declared):
         client.create_automation(one)
@@ -210,7 +209,7 @@ def _trigger_name(declared: Declared, trigger: Mapping[str, Any]) -> str:
     return f"{declared.name}: {trigger['name']}"
 
 
-def _became(wanted: AutomationCore, found: Sequence[Automation]) -> Became:
+def _change(wanted: AutomationCore, found: Sequence[Automation]) -> Change:
     known = [one for one in found if one.name == wanted.name]
     if not known:
         return "created"

@@ -1,7 +1,4 @@
-"""The image: built from this checkout, and pushed where a registry is named.
-
-What belongs here: calling ``docker``. What does not: what is inside, which the Dockerfile says.
-"""
+"""The image: built from this checkout, and pushed where a registry is named."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from deployments.deploying.outcomes import Became, Outcome
+from deployments.deploying.outcomes import Change, Outcome
 from headworks.errors import SettingsError
 
 REGISTRY = "HEADWORKS_REGISTRY"
@@ -24,7 +21,7 @@ def image_name(plain: str, registry: str) -> str:
     return f"{registry.rstrip('/')}/{plain}" if registry else plain
 
 
-def bring_image(checkout: Path, name: str, *, push: bool, dry_run: bool) -> Outcome:
+def ensure_image(checkout: Path, name: str, *, push: bool, dry_run: bool) -> Outcome:
     """Build the image, and push it; where nothing changed, Docker's cache gives the same image again.
 
     Raises `SettingsError` where there is no Docker, or where it fails; the output of the build is shown as it comes.
@@ -43,8 +40,8 @@ def bring_image(checkout: Path, name: str, *, push: bool, dry_run: bool) -> Outc
     after = _identity(name)
     if push:
         _docker("push", name)
-    became: Became = "unchanged" if after == before else "updated" if before else "created"
-    return Outcome("image", name, became, "pushed" if push else "")
+    change: Change = "unchanged" if after == before else "updated" if before else "created"
+    return Outcome("image", name, change, "pushed" if push else "")
 
 
 def _labels(checkout: Path) -> list[str]:

@@ -8,10 +8,10 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound
 
 from deployments.deploying.declared import GlobalLimit, Server, TagLimit
-from deployments.deploying.outcomes import Became, Outcome
+from deployments.deploying.outcomes import Change, Outcome
 
 
-def bring_limits(client: SyncPrefectClient, server: Server, *, dry_run: bool) -> Iterator[Outcome]:
+def apply_limits(client: SyncPrefectClient, server: Server, *, dry_run: bool) -> Iterator[Outcome]:
     """Make the limits as they are declared; others are left alone."""
     for limit in server.global_limits:
         kind = "rate limit" if limit.slot_decay_per_second else "global limit"
@@ -20,32 +20,32 @@ def bring_limits(client: SyncPrefectClient, server: Server, *, dry_run: bool) ->
         yield Outcome("tag limit", tag.tag, _tag(client, tag, dry_run=dry_run))
 
 
-def _global(client: SyncPrefectClient, wanted: GlobalLimit, *, dry_run: bool) -> Became:
+def _global(client: SyncPrefectClient, wanted: GlobalLimit, *, dry_run: bool) -> Change:
     try:
         found = client.read_global_concurrency_limit_by_name(wanted.name)
     except ObjectNotFound:
-        became: Became = "created"
+        change: Change = "created"
     else:
         same = (found.limit, found.slot_decay_per_second) == (wanted.limit, wanted.slot_decay_per_second)
         if same:
             return "unchanged"
-        became = "updated"
+        change = "updated"
     if not dry_run:
         client.upsert_global_concurrency_limit_by_name(
             wanted.name, wanted.limit, wanted.slot_decay_per_second
         )
-    return became
+    return change
 
 
-def _tag(client: SyncPrefectClient, wanted: TagLimit, *, dry_run: bool) -> Became:
+def _tag(client: SyncPrefectClient, wanted: TagLimit, *, dry_run: bool) -> Change:
     try:
         found = client.read_concurrency_limit_by_tag(wanted.tag)
     except ObjectNotFound:
-        became: Became = "created"
+        change: Change = "created"
     else:
         if found.concurrency_limit == wanted.limit:
             return "unchanged"
-        became = "updated"
+        change = "updated"
     if not dry_run:
         client.create_concurrency_limit(wanted.tag, wanted.limit)
-    return became
+    return change

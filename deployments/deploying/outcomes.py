@@ -1,7 +1,4 @@
-"""What became of each thing that was declared, and how it is told.
-
-What belongs here: the words and the comparison that all kinds share.
-"""
+"""What became of each thing that was declared, and how it is reported."""
 
 from __future__ import annotations
 
@@ -10,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Became = Literal["created", "updated", "unchanged", "kept", "missing", "removed"]
+Change = Literal["created", "updated", "unchanged", "kept", "missing", "removed"]
 
-_ORDER: tuple[Became, ...] = ("created", "updated", "removed", "unchanged", "kept", "missing")
+_ORDER: tuple[Change, ...] = ("created", "updated", "removed", "unchanged", "kept", "missing")
 
 
 @dataclass(frozen=True)
@@ -24,12 +21,12 @@ class Outcome:
 
     kind: str
     name: str
-    became: Became
+    change: Change
     note: str = ""
 
 
 def holds(found: Any, wanted: Any) -> bool:
-    """Tell whether what was found has all that is wanted; what else it has does not matter, except in lists."""
+    """Return whether what was found has all that is wanted; what else it has does not matter, except in lists."""
     if isinstance(wanted, Mapping):
         return isinstance(found, Mapping) and all(
             name in found and holds(found[name], value) for name, value in wanted.items()
@@ -45,13 +42,13 @@ def holds(found: Any, wanted: Any) -> bool:
 
 def changes(outcomes: Iterable[Outcome]) -> int:
     """Count what was, or would be, written."""
-    return sum(each.became in {"created", "updated", "removed"} for each in outcomes)
+    return sum(each.change in {"created", "updated", "removed"} for each in outcomes)
 
 
 def summary(outcomes: Sequence[Outcome], *, dry_run: bool) -> str:
     """Say in one line how many became what."""
-    counts = Counter(each.became for each in outcomes)
-    told = ", ".join(f"{counts[became]} {became}" for became in _ORDER if counts[became])
+    counts = Counter(each.change for each in outcomes)
+    listing = ", ".join(f"{counts[change]} {change}" for change in _ORDER if counts[change])
     if not changes(outcomes):
-        return f"Nothing to change: {told}."
-    return f"{'A dry run, nothing was written. It would be' if dry_run else 'Done'}: {told}."
+        return f"Nothing to change: {listing}."
+    return f"{'A dry run, nothing was written. It would be' if dry_run else 'Done'}: {listing}."

@@ -14,11 +14,11 @@ from prefect.client.schemas.objects import WorkQueue
 from prefect.exceptions import ObjectNotFound
 
 from deployments.deploying.declared import Pool, Queue
-from deployments.deploying.outcomes import Became, Outcome
+from deployments.deploying.outcomes import Change, Outcome
 from headworks.errors import SettingsError
 
 
-def bring_pool(
+def ensure_pool(
     client: SyncPrefectClient, pool: Pool, template: dict[str, Any], *, dry_run: bool
 ) -> Iterator[Outcome]:
     """Make a pool as it is declared, then its queues; raises `SettingsError` where it is of another type."""
@@ -48,7 +48,7 @@ def bring_pool(
         yield Outcome("work queue", f"{pool.name}/{queue.name}", _queue(client, pool, queue, dry_run=dry_run))
 
 
-def _queue(client: SyncPrefectClient, pool: Pool, queue: Queue, *, dry_run: bool) -> Became:
+def _queue(client: SyncPrefectClient, pool: Pool, queue: Queue, *, dry_run: bool) -> Change:
     # Each pool has a queue named default from its first moment, which is then brought in line.
     found = _find(client, pool.name, queue.name)
     wanted: dict[str, Any] = {

@@ -1,7 +1,4 @@
-"""The stack's Postgres: a PostgreSQL 18 out of a Python package, with a database for the shop and one for analytics.
-
-What belongs here: making, starting and stopping it, its databases and its role. What does not: the shop's tables.
-"""
+"""The stack's Postgres: a PostgreSQL 18 out of a Python package, with a database for the shop and one for analytics."""
 
 from __future__ import annotations
 
@@ -56,7 +53,7 @@ class Postgres:
             raise SettingsError(
                 f"Postgres did not start: {problem}",
                 where=str(self.data / "log"),
-                do="read that log; make clean makes everything anew.",
+                do="read that log; make clean starts afresh.",
             ) from problem
         if is_new:
             self._furnish(server)

@@ -1,7 +1,4 @@
-"""Processes that outlive the command that started them: starting, recognising, waiting for and stopping them.
-
-What belongs here: that, and free ports. What does not: what the processes are.
-"""
+"""Processes that outlive the command that started them: starting, recognising, waiting for and stopping them."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ class Process(BaseModel):
     began: float
 
     def is_running(self) -> bool:
-        """Tell whether just this process still runs."""
+        """Return whether just this process still runs."""
         try:
             found = psutil.Process(self.pid)
             same: bool = abs(found.create_time() - self.began) < _SAME_MOMENT_S
@@ -43,7 +40,7 @@ class Process(BaseModel):
             return False
 
     def listens_on(self, port: int) -> bool:
-        """Tell whether this process, or a child of it, is the one that listens on a port."""
+        """Return whether this process, or a child of it, is the one that listens on a port."""
         with contextlib.suppress(psutil.NoSuchProcess):
             found = psutil.Process(self.pid)
             for process in (found, *found.children(recursive=True)):
@@ -138,5 +135,5 @@ def _failed(what: str, log: Path) -> SettingsError:
     return SettingsError(
         f"{what}. The end of its log:\n    {tail}\n",
         where=str(log),
-        do="mend what the log says; make down stops what was started, and make clean makes everything anew.",
+        do="fix what the log says; make down stops what was started, and make clean starts afresh.",
     )

@@ -1,7 +1,6 @@
 """The stack as a whole: up, serving, down, and what is running.
 
-All of it lies in one folder: data, logs, ports, processes, and the passwords it made up for itself. What belongs here:
-the order of things, and the state file. What does not: how a single part is started.
+All of it lies in one folder: data, logs, ports, processes, and the passwords it made up for itself.
 """
 
 from __future__ import annotations
@@ -132,7 +131,7 @@ class Stack:
         return self._worker_log.exists() and _SERVING in self._worker_log.read_text(errors="replace")
 
     def down(self) -> bool:
-        """Stop everything that was started, in the opposite order; tell whether anything ran."""
+        """Stop everything that was started, in the opposite order; return whether anything ran."""
         if not self.root.exists():
             return False
         with self._locked():

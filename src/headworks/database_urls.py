@@ -49,7 +49,7 @@ class DatabaseUrl:
 
     @property
     def is_postgres(self) -> bool:
-        """Tell whether it is the URL of a Postgres."""
+        """Return whether it is the URL of a Postgres."""
         return self.scheme.partition("+")[0] in _POSTGRES
 
     def secret_options(self) -> list[str]:
@@ -114,7 +114,7 @@ def _parts(scheme: str, rest: str) -> DatabaseUrl | None:
 
 
 def _is_query(text: str, scheme: str) -> bool:
-    """Tell whether a text is parameters and nothing else: a question mark may be part of a password, too."""
+    """Return whether a text is parameters and nothing else: a question mark may be part of a password, too."""
     if not text:
         return True
     if not _PAIRS.fullmatch(text):

@@ -22,7 +22,7 @@
     │   └── AccountMismatch        a row is unaccounted for
     ├── FreshnessMissed            a table is older than was promised: look at what fills it
     ├── GateClosed                 the data is not good enough: consumers keep the last good version
-    ├── RunStopped                 the process was told to end: the next run goes on after the last batch
+    ├── RunStopped                 the process was asked to end: the next run continues after the last batch
     ├── ConcurrentRun              another run moved what this one was about to move: one wins, the other ends
     ├── WaitTooLong                the source asks for a longer wait than a run may sleep: run again after it
     ├── WindowTooLarge             the source gives no more than a part of the window: split it
@@ -39,9 +39,6 @@
     ├── BackfillIncomplete         some windows of a backfill failed: the others are done and not repeated
     └── ReadIncomplete             a read ended without proof that it was whole: the position stays at the last batch
         └── ReadShort              fewer records came than were announced: what came is landed, and the run failed
-
-What belongs here: the tree and how an error speaks. What does not: translation of other libraries' errors, which
-happens once, at the boundary to that library.
 """
 
 from __future__ import annotations
@@ -150,7 +147,7 @@ class GateClosed(HeadworksError):
 
 
 class RunStopped(HeadworksError):
-    """The process was told to end, and the run stopped after the batch in hand; the next one goes on there."""
+    """The process was asked to end, and the run stopped after the batch in hand; the next one continues there."""
 
 
 class ConcurrentRun(HeadworksError):
@@ -158,7 +155,7 @@ class ConcurrentRun(HeadworksError):
 
 
 class WaitTooLong(HeadworksError):
-    """The source asks for a longer wait than a run may sleep; a later run goes on after what was committed."""
+    """The source asks for a longer wait than a run may sleep; a later run continues after what was committed."""
 
 
 class WindowTooLarge(HeadworksError):

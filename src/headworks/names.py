@@ -29,7 +29,7 @@ OWN_IN_BRONZE = frozenset(
         *("_refused", "_raw", "_file", "_file_version", "_line"),
     }
 )
-"""The columns that bronze keeps for itself, beside those of a source."""
+"""The columns that bronze keeps for itself, alongside those of a source."""
 
 OWN_IN_SILVER = frozenset(
     {
@@ -37,7 +37,7 @@ OWN_IN_SILVER = frozenset(
         *("_deleted", "_void_until"),
     }
 )
-"""The columns that silver keeps for itself, beside those that are declared."""
+"""The columns that silver keeps for itself, alongside those that are declared."""
 
 _DATASET = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _STREAM = re.compile(r"[a-z][a-z0-9_.]*(@[A-Za-z0-9_.\-]+)?")
@@ -56,7 +56,7 @@ def check_dataset(name: str) -> str:
 
 
 def is_word(name: str) -> bool:
-    """Tell whether a name is one word of a dataset's, as its folders are."""
+    """Return whether a name is one word of a dataset's, as its folders are."""
     return "." not in name and _DATASET.fullmatch(name) is not None
 
 

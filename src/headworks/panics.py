@@ -18,7 +18,7 @@ class RustPanicked(RuntimeError):
 
 
 def is_panic(problem: BaseException) -> bool:
-    """Tell whether an exception is the panic of a Rust library."""
+    """Return whether an exception is the panic of a Rust library."""
     return type(problem).__name__ == _PANIC
 
 

@@ -61,7 +61,7 @@ def system_sleep(seconds: float) -> None:
 
 
 async def system_async_sleep(seconds: float) -> None:
-    """Wait for a number of seconds, really, while others go on."""
+    """Wait for a number of seconds, really, while others continue."""
     await asyncio.sleep(seconds)
 
 

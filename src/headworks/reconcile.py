@@ -1,7 +1,4 @@
-"""Reconciliation: what each step of a run says must fit what the step before it says.
-
-What belongs here: the equations of the account. What does not: reports, and what a mismatch leads to.
-"""
+"""Reconciliation: what each step of a run says must fit what the step before it says."""
 
 from __future__ import annotations
 

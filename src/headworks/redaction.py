@@ -86,7 +86,7 @@ E = TypeVar("E", bound=BaseException)
 
 
 class Withheld(Exception):
-    """Stands in a chain of causes for another library's exception, whose text or parts held a secret."""
+    """Kept in a chain of causes for another library's exception, whose text or parts held a secret."""
 
 
 class _Secret:
@@ -104,7 +104,7 @@ class _Secret:
         self._sure = _loose(text[:least])
 
     def is_likely(self, loose: str) -> bool:
-        """Tell whether it may be in a text, from the text without its escapes: a quick look."""
+        """Return whether it may be in a text, from the text without its escapes: a quick look."""
         return self._sure in loose
 
     def out_of(self, text: str) -> str:
@@ -153,7 +153,7 @@ class Secrets:
             self._known = dict(list(known.items())[-_MOST_KNOWN:])
 
     def is_in(self, text: str, *, least: int = 0) -> bool:
-        """Tell whether a text holds one of the secrets that have at least so many characters."""
+        """Return whether a text holds one of the secrets that have at least so many characters."""
         loose = _loose(text)
         return any(
             one.is_likely(loose) and one.out_of(text) != text
@@ -239,7 +239,7 @@ def excerpt(text: str, most: int = 200) -> str:
 
 
 def holds_secret(text: str, *, least: int = 0) -> bool:
-    """Tell whether a text holds a secret that this process knows and that has at least so many characters."""
+    """Return whether a text holds a secret that this process knows and that has at least so many characters."""
     return _KNOWN.is_in(text, least=least)
 
 
@@ -350,7 +350,7 @@ def _unescaped(found: re.Match[str]) -> str:
 
 
 def _has_parts(problem: BaseException) -> bool:
-    """Tell whether an exception carries objects of its library, such as a request with its headers."""
+    """Return whether an exception carries objects of its library, such as a request with its headers."""
     plain = (str, bytes, int, float, bool, type(None), tuple, list)
     return any(not isinstance(value, plain) for value in vars(problem).values())
 

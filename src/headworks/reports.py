@@ -1,8 +1,4 @@
-"""The run report: one typed model that every number shown about a run comes from.
-
-What belongs here: the models and the sums over them. What does not: rendering (``account.py``), storing
-(``ledger.py``), judging (``reconcile.py``).
-"""
+"""The run report: one typed model that every number shown about a run comes from."""
 
 from __future__ import annotations
 
@@ -55,7 +51,7 @@ class LandingReport(Report):
     generation: int = Field(default=0, description="Number of the full read, 0 for an incremental one.")
     keys_noted: int = Field(default=0, description="Keys of the source that were noted to find deletions by.")
     missing: int = Field(default=0, description="Of these keys, those that bronze has never seen.")
-    unplaced: int = Field(
+    null_cursor: int = Field(
         default=0, description="Rows without a cursor value, which only a full read takes; seen by this run."
     )
     later: int = Field(
@@ -127,7 +123,7 @@ class RefineReport(Report):
 
     @property
     def changed(self) -> bool:
-        """Tell whether silver's rows changed."""
+        """Return whether silver's rows changed."""
         return self.accepted + self.deleted + self.returned > 0
 
 

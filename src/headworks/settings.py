@@ -1,8 +1,4 @@
-"""Settings of the engine: frozen models that say where things are and what is allowed.
-
-What belongs here: plain values. What does not: how they are filled, which the blocks do from a Prefect server, from
-environment variables or from ``.env``.
-"""
+"""Settings of the engine: frozen models that say where things are and what is allowed."""
 
 from __future__ import annotations
 
@@ -45,7 +41,7 @@ class PlaceSettings(Settings):
 
     @property
     def is_local(self) -> bool:
-        """Tell whether the place is a folder of this machine."""
+        """Return whether the place is a folder of this machine."""
         return "://" not in self.root
 
     def options(self) -> dict[str, str] | None:
@@ -96,7 +92,7 @@ class DatabaseSettings(Settings):
     idle_timeout_s: int = Field(
         default=300,
         ge=1,
-        description="Longest time that a publication may stand still in its transaction, in seconds: then the server "
+        description="Longest time that a publication may be idle in its transaction, in seconds: then the server "
         "ends it and gives back its locks.",
     )
     connect_timeout_s: int = Field(default=8, ge=1, description="Longest time to connect, in seconds.")

@@ -35,7 +35,7 @@ Answer = Callable[[Store, Request], Response]
 
 
 class _BadRequestError(Exception):
-    """The request cannot be understood; the message tells the caller why."""
+    """The request cannot be understood; the message shows the caller why."""
 
 
 class _Gate:
@@ -111,7 +111,7 @@ def _answer(answer: Answer, store: Store, request: Request) -> Response:
     except _BadRequestError as error:
         return _error(400, str(error))
     except psycopg.Error:
-        # What the database says may tell callers more than they should know.
+        # What the database says may show callers more than they should know.
         return _error(503, "the database does not answer")
 
 
@@ -135,7 +135,7 @@ def _products(store: Store, request: Request) -> Response:
 def _rates(store: Store, request: Request) -> Response:
     limit = min(_number(request, "limit", 50), MAX_RATES)
     cursor = request.query_params.get("cursor")
-    # One more than asked for tells whether there is more.
+    # One more than asked for says whether there is more.
     found = store.rates(_since(request), None if cursor is None else _read_cursor(cursor), limit + 1)
     shown = found[:limit]
     rates = [

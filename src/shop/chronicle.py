@@ -12,7 +12,7 @@ from shop.catalogue import Catalogue, rates
 from shop.dirt import dirty_customers, dirty_orders
 from shop.people import moves, newcomers
 from shop.trade import LIFE_DAYS, placed
-from shop.world import Day, RowT, Story, World
+from shop.world import Day, RowT, RunContext, World
 
 
 class Chronicle:
@@ -55,7 +55,7 @@ class Chronicle:
         )
 
 
-def _written(day_no: int, stories: Iterable[Story[RowT]]) -> tuple[list[RowT], list[RowT]]:
+def _written(day_no: int, stories: Iterable[RunContext[RowT]]) -> tuple[list[RowT], list[RowT]]:
     """The rows that are new on a day, and those that change on it; a copy's change is its original's."""
     new: list[RowT] = []
     changed: dict[RowT, None] = {}
@@ -67,5 +67,5 @@ def _written(day_no: int, stories: Iterable[Story[RowT]]) -> tuple[list[RowT], l
     return new, list(changed)
 
 
-def _versions_on(day_no: int, story: Story[RowT]) -> Iterator[RowT]:
+def _versions_on(day_no: int, story: RunContext[RowT]) -> Iterator[RowT]:
     return (version.row for version in story[1:] if version.day_no == day_no)

@@ -21,7 +21,7 @@ Row = tuple[Any, ...]
 
 _LIVED: Final = "SELECT coalesce(max(day_no) + 1, 0) FROM shop.life"
 
-# In-place changes go to the newest version of a key: an older version beside it stays what it is.
+# In-place changes go to the newest version of a key: an older version alongside it stays what it is.
 _CHANGE_NEWEST: Final = """
     WITH newest AS (
         SELECT {key}, max(t.updated_at) AS moment
@@ -80,7 +80,7 @@ def live_until(connection: Connection[Any], world: World, days: int) -> list[dat
 
 
 def found(connection: Connection[Any], world: World) -> list[date]:
-    """Found the shop, its tables and its history; goes on where it was interrupted; the dates lived."""
+    """Found the shop, its tables and its history; continues where it was interrupted; the dates lived."""
     create_schema(connection, world)
     lived = live_until(connection, world, world.history_days)
     if lived:
@@ -98,7 +98,7 @@ def found(connection: Connection[Any], world: World) -> list[date]:
 
 def _live_one(connection: Connection[Any], chronicle: Chronicle, days: int) -> date | None:
     with connection.transaction():
-        # Whoever lives a day keeps others from living the same one, and from telling the truth meanwhile.
+        # Whoever lives a day keeps others from living the same one, and from computing the truth meanwhile.
         connection.execute("LOCK TABLE shop.life IN EXCLUSIVE MODE")
         (day_no,) = _one(connection, _LIVED)
         if day_no >= days:

@@ -1,7 +1,4 @@
-"""The shop's datasets: where each is read from, how its columns are made, what it refers to.
-
-What belongs here: declarations. What does not: rules (``schemas.py``), gold (``gold.py``), connections.
-"""
+"""The shop's datasets: where each is read from, how its columns are made, what it refers to."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ class TableSource:
 
 
 def _is_near_list_price() -> pl.Expr:
-    """Tell whether a line's price is of the order of its product's list price, which is in euros."""
+    """Return whether a line's price is of the order of its product's list price, which is in euros."""
     listed = pl.col("shop.products.price").cast(pl.Float64)
     units = pl.col("shop.orders.currency").replace_strict(
         UNITS_PER_EURO, default=None, return_dtype=pl.Float64

@@ -15,7 +15,7 @@ from typing import Final
 
 from shop.people import customer, customers_known, newcomers
 from shop.trade import COPIED, STALE, draw_lines, draw_order, placed
-from shop.world import NOBODY, CustomerRow, LineRow, OrderRow, Placed, Story, Version, World
+from shop.world import NOBODY, CustomerRow, LineRow, OrderRow, Placed, RunContext, Version, World
 
 EVERY_DAYS: Final = 3
 _DIRTY_CUSTOMERS: Final = 500_000
@@ -112,13 +112,13 @@ def dirty_orders(world: World, day_no: int) -> Placed:
 
 def _needless(
     chance: Random, sound: Placed, day_no: int
-) -> tuple[list[Story[OrderRow]], list[Story[LineRow]]]:
-    """Exact copies of one order and its lines, and older versions of another's, written beside the newest."""
+) -> tuple[list[RunContext[OrderRow]], list[RunContext[LineRow]]]:
+    """Exact copies of one order and its lines, and older versions of another's, written alongside the newest."""
     copied, stale = sound.orders[COPIED], sound.orders[STALE]
     newest = stale[0].row
     earlier = newest.updated_at - timedelta(microseconds=chance.randrange(1_000_000, 3_600_000_000))
     orders = [copied, (Version(day_no, newest._replace(status="new", updated_at=earlier)),)]
-    lines: list[Story[LineRow]] = []
+    lines: list[RunContext[LineRow]] = []
     for story in sound.lines:
         line = story[0].row
         if line.order_id == copied[0].row.order_id:
@@ -151,7 +151,7 @@ def _break_order(kind: OrderDirt, chance: Random, order: OrderRow) -> OrderRow:
 
 def _dirty_line(
     world: World, chance: Random, day_no: int, kind: LineDirt, parent: OrderRow, line_no: int
-) -> Story[LineRow]:
+) -> RunContext[LineRow]:
     """One more line of a sound order, broken; negative quantities are repaired every other time."""
     whole = draw_lines(world, chance, day_no, parent, 1)[0]._replace(line_no=line_no)
     broken = _break_line(kind, chance, whole)
@@ -179,12 +179,12 @@ def _break_line(kind: LineDirt, chance: Random, line: LineRow) -> LineRow:
             return line._replace(product_id=NOBODY + chance.randrange(100_000))
 
 
-def dirty_customers(world: World, day_no: int) -> list[Story[CustomerRow]]:
+def dirty_customers(world: World, day_no: int) -> list[RunContext[CustomerRow]]:
     """The broken customers of a day, a copy of a newcomer and an older version of another."""
     if day_no < 0:
         return []
     chance = world.random("dirty customers", day_no)
-    stories: list[Story[CustomerRow]] = []
+    stories: list[RunContext[CustomerRow]] = []
     copied, newest = newcomers(world, day_no)[-2:]
     stories.append((Version(day_no, copied),))
     earlier = newest.updated_at - timedelta(microseconds=chance.randrange(1_000_000, 3_600_000_000))

@@ -2,8 +2,6 @@
 
 A line's revenue is its quantity times price less discount, at the newest exchange rate known on the day of the order,
 rounded to the cent, half away from zero. Cancelled orders do not count.
-
-What belongs here: the transforms and how they are published. What does not: reading, rules, gates.
 """
 
 from __future__ import annotations

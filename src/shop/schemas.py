@@ -1,7 +1,4 @@
-"""The rules of the shop's rows, one schema a dataset; a rule's name is the reason on a rejected row.
-
-What belongs here: types and rules. What does not: where columns come from (``datasets.py``).
-"""
+"""The rules of the shop's rows, one schema a dataset; a rule's name is the reason on a rejected row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running the shop's API: as a program, and in a thread beside a test or a demo.
+"""Running the shop's API: as a program, and in a thread alongside a test or a demo.
 
 Sockets, signals and start-up messages belong here; the application itself is in `api`. `python -m shop.api`
 starts it.
@@ -29,7 +29,7 @@ _DSN_VARIABLE = "SHOP_API_DSN"
 
 
 class _Server(uvicorn.Server):
-    """A server that tells when it listens."""
+    """A server that shows when it listens."""
 
     def __init__(self, app: Starlette, on_listening: Callable[[], None]) -> None:
         super().__init__(
@@ -78,7 +78,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop by SIGTERM or SIGINT; the exit code."""
+    """Serve until asked to stop by SIGTERM or SIGINT; the exit code."""
     options = _parser().parse_args(arguments)
     try:
         _serve(options)

@@ -31,7 +31,7 @@ class Rate(NamedTuple):
 
 
 class Store:
-    """One connection, opened when needed, shared by the API's threads and opened anew after it broke."""
+    """One connection, opened when needed, shared by the API's threads and opened again after it broke."""
 
     def __init__(self, dsn: SecretStr) -> None:
         self._dsn = dsn

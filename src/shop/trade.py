@@ -15,7 +15,7 @@ from typing import Final
 
 from shop.catalogue import list_price_cents, products_on_sale
 from shop.people import customer, customers_known
-from shop.world import LineRow, OrderRow, Placed, Story, Version, World
+from shop.world import LineRow, OrderRow, Placed, RunContext, Version, World
 
 LIFE_DAYS: Final = 12
 """No row is changed later than this many days after its order's day."""
@@ -94,8 +94,8 @@ def placed(world: World, day_no: int) -> Placed:
         return Placed((), ())
     chance = world.random("orders", day_no)
     percent = _WEEKDAY_PERCENT[world.day(day_no).weekday()] * chance.randint(90, 110)
-    orders: list[Story[OrderRow]] = []
-    lines: list[Story[LineRow]] = []
+    orders: list[RunContext[OrderRow]] = []
+    lines: list[RunContext[LineRow]] = []
     for place in range(max(6, world.orders_per_day * percent // 10_000)):
         paid = place in (STALE, LATE) or chance.random() < 0.4
         order = _dated(
@@ -113,7 +113,7 @@ def placed(world: World, day_no: int) -> Placed:
 
 
 def _dated(chance: Random, day_no: int, place: int, order: OrderRow) -> OrderRow:
-    """Put the order's own date back where it is told of late."""
+    """Put the order's own date back where it is reported of late."""
     days = 0
     if place == ANNOUNCED and day_no > 0:
         days = 1
@@ -122,7 +122,7 @@ def _dated(chance: Random, day_no: int, place: int, order: OrderRow) -> OrderRow
     return order._replace(ordered_at=order.ordered_at - timedelta(days=days))
 
 
-def _career(world: World, chance: Random, day_no: int, order: OrderRow) -> Story[OrderRow]:
+def _career(world: World, chance: Random, day_no: int, order: OrderRow) -> RunContext[OrderRow]:
     """How an order moves on: paid, shipped, delivered; a few are cancelled before they are shipped."""
     story = [Version(day_no, order)]
     path = {"new": ["paid", "shipped", "delivered"], "paid": ["shipped", "delivered"]}[order.status]
@@ -135,7 +135,7 @@ def _career(world: World, chance: Random, day_no: int, order: OrderRow) -> Story
     return tuple(story)
 
 
-def _line_life(world: World, chance: Random, day_no: int, place: int, line: LineRow) -> Story[LineRow]:
+def _line_life(world: World, chance: Random, day_no: int, place: int, line: LineRow) -> RunContext[LineRow]:
     """Most lines stay as they are; a few get another quantity within three days."""
     wanted = place == CORRECTED and line.line_no == 1
     if not wanted and chance.random() >= 0.03:

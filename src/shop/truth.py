@@ -63,7 +63,7 @@ class Truth(_Frozen):
 
 
 def truth(connection: Connection[Any]) -> Truth:
-    """Tell what gold must be, of one moment: the shop does not live on while it is told."""
+    """Return what gold must be, of one moment: the shop does not live on while it is reported."""
     parameters = _parameters()
     valid = read_sql("valid")
     with connection.transaction():

@@ -121,7 +121,7 @@ class Version(Generic[RowT]):
     row: RowT
 
 
-Story = tuple[Version[RowT], ...]
+RunContext = tuple[Version[RowT], ...]
 """The life of one row: first it is inserted, every later version replaces it in place."""
 
 
@@ -129,8 +129,8 @@ Story = tuple[Version[RowT], ...]
 class Placed:
     """Orders with their lines, as they will have been written and changed."""
 
-    orders: tuple[Story[OrderRow], ...]
-    lines: tuple[Story[LineRow], ...]
+    orders: tuple[RunContext[OrderRow], ...]
+    lines: tuple[RunContext[LineRow], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""The dashboard in a browser: the numbers of the shop's truth to the cent, and a banner that tells the gate's state.
+"""The dashboard in a browser: the numbers of the shop's truth to the cent, and a banner that shows the gate's state.
 
-The tests go on from each other: the shop lives on, a contract is broken, and mended.
+The tests continue from each other: the shop lives on, a contract is broken, and fixed.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def test_filters_narrow_every_number_down(
 def test_with_a_closed_gate_the_banner_says_why_and_the_numbers_stay_the_last_good_ones(
     demo: Demo, dashboard: Dashboard, page: Page, screen: Screen, tmp_path: Path
 ) -> None:
-    """The shop lives on, but its contract asks for what cannot hold; then the contract is mended."""
+    """The shop lives on, but its contract asks for what cannot hold; then the contract is fixed."""
     last_good = _truth(demo)
     demo.stack.live(2)
     assert _truth(demo).daily != last_good.daily
@@ -140,8 +140,8 @@ def test_with_a_closed_gate_the_banner_says_why_and_the_numbers_stay_the_last_go
     assert "gold.sales.daily: country" in said
     assert metric(page, "Revenue") == _revenue(last_good.daily)
 
-    mended = demo.run("flows.sales")
-    assert mended.code == 0, mended.err
+    fixed = demo.run("flows.sales")
+    assert fixed.code == 0, fixed.err
     _open(page, dashboard)
     assert "Gate open" in page.locator("#banner").inner_text()
     assert metric(page, "Revenue") == _revenue(_truth(demo).daily) != _revenue(last_good.daily)

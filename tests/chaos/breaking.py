@@ -23,7 +23,7 @@ from tests.chaos.marking import Voice
 from tests.chaos.steps import Place, ends
 
 BREAKS: Final = ("position-after", "position-before", "quarantine-last", "ledger-first")
-"""What a kill in between does: a stream's position that is written beside the data, after or before the rows, doubles
+"""What a kill in between does: a stream's position that is written alongside the data, after or before the rows, doubles
 or loses them; rejected rows that are written after silver are lost; a publication that is recorded before its rows
 is never made."""
 
@@ -44,8 +44,8 @@ def _keep_positions_beside(*, before: bool) -> None:
     reached: dict[str, Any] = {}
 
     def forgetful_head(lake: Lake, table: Any, dataset: str, stream: str) -> Head:
-        beside = _beside(lake, stream)
-        position = json.loads(beside.read_text()) if beside.exists() else None
+        alongside = _alongside(lake, stream)
+        position = json.loads(alongside.read_text()) if alongside.exists() else None
         return replace(read_head(lake, table, dataset, stream), position=position)
 
     def note_position(where: Landing, sequence: int, token: int, position: Any, *more: Any) -> None:
@@ -53,13 +53,13 @@ def _keep_positions_beside(*, before: bool) -> None:
         put_checkpoint(where, sequence, token, position, *more)
 
     def two_step_commit(where: Landing, table: Any, rows: Any, *sequence_and_more: Any) -> None:
-        beside = _beside(where.lake, where.stream)
-        beside.parent.mkdir(parents=True, exist_ok=True)
+        alongside = _alongside(where.lake, where.stream)
+        alongside.parent.mkdir(parents=True, exist_ok=True)
         if before:
-            beside.write_text(json.dumps(reached[where.stream]))
+            alongside.write_text(json.dumps(reached[where.stream]))
         commit(where, table, rows, *sequence_and_more)
         if not before:
-            beside.write_text(json.dumps(reached[where.stream]))
+            alongside.write_text(json.dumps(reached[where.stream]))
 
     _replace(landing, read_head=forgetful_head, put_checkpoint=note_position, _commit=two_step_commit)
 
@@ -105,5 +105,5 @@ def _replace(module: Any, **functions: Callable[..., Any]) -> None:
         setattr(module, name, function)
 
 
-def _beside(lake: Lake, stream: str) -> Path:
+def _alongside(lake: Lake, stream: str) -> Path:
     return Path(lake.settings.root) / "positions" / f"{stream}.json"

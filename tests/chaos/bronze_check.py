@@ -1,12 +1,10 @@
-"""Bronze beside the sources: each record of each reading exactly once, though the shop lived on between the kills.
+"""Bronze alongside the sources: each record of each reading exactly once, though the shop lived on between the kills.
 
 A Postgres table is compared row by row: all that a finished pass could read has to be there, and nothing more often
 than the shop ever showed it. So is an API that is read by cursor. Where pages are counted by number, each reading may
-scan them twice, since the catalogue announces more records than it has different ones, and one that goes on after a
+scan them twice, since the catalogue announces more records than it has different ones, and one that continues after a
 kill remembers nothing of what came before: there a record may be landed once by each reading, and one that cannot be
 recognised, since it has no readable key or its key is listed twice, by each scan.
-
-What belongs here: those two. What does not: silver and everything behind it (``lake_check.py``).
 """
 
 from __future__ import annotations
@@ -88,7 +86,7 @@ def _compare_products(
 
 
 def _compare_rates(witness: Witness, name: str, stream: str, part: pl.DataFrame, *, whole: bool) -> Compared:
-    """Compare a stream of the rates, of which each reading goes on exactly where the last one stood."""
+    """Compare a stream of the rates, of which each reading continues exactly where the last one stood."""
     found = Counter(map(rate_of, part.get_column("record").to_list()))
     least, shown = _shown(witness, name, stream, part, whole=whole)
     return compared(name, found, least, Counter(dict.fromkeys(shown, 1)))
@@ -147,7 +145,7 @@ def _key(record: bytes) -> Any:
 
 
 def _with_addresses(witness: Witness, table: Table, rows: pl.DataFrame, parts: list[Compared]) -> Compared:
-    """Add what the rows' own numbers tell: none twice, none left out, and nothing gone that was said to be landed."""
+    """Add what the rows' own numbers report: none twice, none left out, and nothing gone that was said to be landed."""
     total = summed(table.name, parts)
     batches = rows.group_by("_stream", "_sequence").agg(
         last=pl.col("_row").max(), distinct=pl.col("_row").n_unique(), rows=pl.len()
@@ -159,6 +157,6 @@ def _with_addresses(witness: Witness, table: Table, rows: pl.DataFrame, parts: l
         for stream, sequence in witness.acknowledged.items()
         if table.name == f"bronze.{stream.partition('@')[0]}"
     )
-    # The same row can show in both ways of counting; it is told once.
-    missing, doubled = max(total.missing, gaps) + lost, max(total.doubled, repeated)
-    return Compared(table.name, rows.height, missing, doubled)
+    # The same row can show in both ways of counting; it is reported once.
+    missing, duplicated = max(total.missing, gaps) + lost, max(total.duplicated, repeated)
+    return Compared(table.name, rows.height, missing, duplicated)

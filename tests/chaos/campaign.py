@@ -1,7 +1,7 @@
 """The chaos campaign as a program: kill, run again, compare, and print what came of it.
 
 ``python -m tests.chaos.campaign --kills 220 --flow-kills 10 --seed 1`` takes some minutes and ends with 1 where a
-single row is missing or doubled anywhere. What belongs here: options and rounds. What does not: a round.
+single row is missing or duplicated anywhere.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.chaos.breaking import BREAKS
 from tests.chaos.flow import play_flow
 from tests.chaos.killer import PassFailed, Typical
 from tests.chaos.living import postgres_server
-from tests.chaos.outcome import Outcome, told
+from tests.chaos.outcome import Outcome, output
 from tests.chaos.rounds import play, stage
 
 KILLS_A_ROUND = 55
@@ -36,7 +36,7 @@ class Campaign:
 
 
 def run(campaign: Campaign, folder: Path, outcome: Outcome) -> None:
-    """Run a campaign below ``folder`` and note what it did and found; raises `PassFailed` where it cannot go on."""
+    """Run a campaign below ``folder`` and note what it did and found; raises `PassFailed` where it cannot continue."""
     typical = Typical()
     rounds = max(1, round(campaign.kills / KILLS_A_ROUND))
     with postgres_server() as databases:
@@ -65,24 +65,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except PassFailed as problem:
             print(f"A pass did not come to its end, with seed {campaign.seed}: {problem}", file=sys.stderr)
             came_through = False
-    print(f"\n{told(outcome)}\n\nseed {campaign.seed}, {time.monotonic() - began:.0f} s")
+    print(f"\n{output(outcome)}\n\nseed {campaign.seed}, {time.monotonic() - began:.0f} s")
     return 0 if came_through and succeeded(campaign, outcome) else 1
 
 
 def succeeded(campaign: Campaign, outcome: Outcome) -> bool:
-    """Tell whether all kills were dealt, each kind of step was hit, and no row is missing or doubled."""
+    """Return whether all kills were dealt, each kind of step was hit, and no row is missing or duplicated."""
     return (
         len(outcome.kills) >= campaign.kills
         and len(outcome.flow_kills) >= campaign.flow_kills
         and not outcome.unhit()
-        and outcome.missing == outcome.doubled == 0
+        and outcome.missing == outcome.duplicated == 0
     )
 
 
 def _say(part: str, outcome: Outcome) -> None:
     kills = len(outcome.kills) + len(outcome.flow_kills)
     print(
-        f"{part}: {kills} kills so far, {outcome.missing} rows missing, {outcome.doubled} doubled", flush=True
+        f"{part}: {kills} kills so far, {outcome.missing} rows missing, {outcome.duplicated} doubled",
+        flush=True,
     )
 
 

@@ -1,7 +1,4 @@
-"""What every comparison of the campaign comes to: rows expected, rows found, missing, doubled.
-
-What belongs here: counting differences. What does not: what is compared (``bronze_check.py``, ``lake_check.py``).
-"""
+"""What every comparison of the campaign comes to: rows expected, rows found, missing, doubled."""
 
 from __future__ import annotations
 
@@ -16,17 +13,17 @@ from tests.chaos.living import LivingShop
 
 @dataclass(frozen=True)
 class Compared:
-    """One table beside what it has to be; a wrong row is missing as it should be and doubled as it is."""
+    """One table alongside what it has to be; a wrong row is missing as it should be and doubled as it is."""
 
     table: str
     found: int
     missing: int
-    doubled: int
+    duplicated: int
 
     @property
     def expected(self) -> int:
         """How many rows there should be."""
-        return self.found + self.missing - self.doubled
+        return self.found + self.missing - self.duplicated
 
 
 @dataclass
@@ -61,7 +58,7 @@ def compared(
         table,
         found=sum(found.values()),
         missing=sum(max(0, times - found.get(row, 0)) for row, times in least.items()),
-        doubled=sum(max(0, times - most.get(row, 0)) for row, times in found.items()),
+        duplicated=sum(max(0, times - most.get(row, 0)) for row, times in found.items()),
     )
 
 
@@ -71,7 +68,7 @@ def summed(table: str, parts: list[Compared]) -> Compared:
         table,
         found=sum(part.found for part in parts),
         missing=sum(part.missing for part in parts),
-        doubled=sum(part.doubled for part in parts),
+        duplicated=sum(part.duplicated for part in parts),
     )
 
 

@@ -1,8 +1,7 @@
 """The real flow under fire: ``python -m flows.sales`` against a Prefect server, killed by its own log's clock.
 
 The process is the one that a user starts, with nothing of this suite in it; where it is can only be read from what
-Prefect prints. What belongs here: the server, the process, its kill. What does not: the engine's kills
-(``killer.py``), comparing.
+Prefect prints.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from typing import Final
 import httpx
 import polars as pl
 
-from headworks.bronze.intake import Mode
+from headworks.bronze.ingest import Mode
 from tests.chaos.comparing import Compared, compared
 from tests.chaos.killer import ROOT, PassFailed
 from tests.chaos.outcome import FlowKill, Outcome
@@ -145,7 +144,7 @@ def play_flow(played: Stage, kills: int, outcome: Outcome, folder: Path) -> None
 
 
 def _aims(seed: str) -> Iterator[tuple[str, float, bool]]:
-    """Yield stages without end, with the share of its usual time before the kill, and whether the shop stands still."""
+    """Yield stages without end, with the share of its usual time before the kill, and whether the shop is still."""
     chance = Random(seed)
     while True:
         for stage in chance.sample(STAGES, len(STAGES)):

@@ -1,7 +1,4 @@
-"""Starting workers, following their markers, and killing them with SIGKILL where the plan says.
-
-What belongs here: processes. What does not: what they do, and what is left in the lake afterwards.
-"""
+"""Starting workers, following their markers, and killing them with SIGKILL where the plan says."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from statistics import median
 from threading import Timer
 from typing import IO
 
-from headworks.bronze.intake import Mode
+from headworks.bronze.ingest import Mode
 from tests.chaos.plan import Aim
 from tests.chaos.steps import Kind, Marker, Phase, Place, follow, read_marker
 
@@ -122,7 +119,7 @@ class Worker:
                     continue
 
     def _follow(self, markers: _Follower, aim: Aim | None, kill_at: str | None) -> bool:
-        """Read markers to the end; tell whether the kill was dealt on the way."""
+        """Read markers to the end; return whether the kill was dealt on the way."""
         dealt, met = False, 0
         for line in _pipe(self._process.stdout):
             marker = read_marker(line)
@@ -154,7 +151,7 @@ class _Follower:
         self._since: dict[Place, float] = {}
 
     def take(self, marker: Marker, *, measure: bool) -> None:
-        """Take in one marker."""
+        """Ingest one marker."""
         if marker.sign == "+":
             self.acknowledged[marker.stream] = marker.sequence
         if marker.place is None:

@@ -1,7 +1,4 @@
-"""Silver, quarantine, gold, products and Postgres beside what the shop's own database says they must be.
-
-What belongs here: those comparisons, after a pass that nobody killed. What does not: bronze (``bronze_check.py``).
-"""
+"""Silver, quarantine, gold, products and Postgres alongside what the shop's own database says they must be."""
 
 from __future__ import annotations
 
@@ -43,7 +40,7 @@ _NEWEST_VALID: Final[dict[str, tuple[tuple[str, ...], str]]] = {
         "SELECT day, currency, eur_per_unit FROM valid_rates",
     ),
 }
-"""What tells silver's live rows apart, and the shop's own statement of what they must be."""
+"""What shows silver's live rows apart, and the shop's own statement of what they must be."""
 
 _DATASETS = tuple(dataset for independent in datasets.IN_ORDER for dataset in independent)
 
@@ -69,9 +66,9 @@ def _compare_silver(witness: Witness, connection: psycopg.Connection[Any], datas
         expected,
         expected,
     )
-    # A tombstone beside a live row, or beside another, doubles the key as well.
-    doubled = rows.height - rows.select(dataset.key).n_unique()
-    return Compared(live.table, live.found, live.missing, max(live.doubled, doubled))
+    # A tombstone alongside a live row, or alongside another, doubles the key as well.
+    duplicated = rows.height - rows.select(dataset.key).n_unique()
+    return Compared(live.table, live.found, live.missing, max(live.duplicated, duplicated))
 
 
 def _compare_quarantine(witness: Witness, dataset: Dataset) -> Compared:
@@ -101,7 +98,7 @@ def _compare_quarantine(witness: Witness, dataset: Dataset) -> Compared:
         ),
     ]
     total = summed(f"quarantine.{name}", parts)
-    return Compared(total.table, total.found, total.missing + _unread(bronze, silver), total.doubled)
+    return Compared(total.table, total.found, total.missing + _unread(bronze, silver), total.duplicated)
 
 
 def _unread(bronze: Table, silver: Table) -> int:
@@ -115,8 +112,8 @@ def _unread(bronze: Table, silver: Table) -> int:
 
 def _compare_gold(witness: Witness, connection: psycopg.Connection[Any]) -> list[Compared]:
     """Compare gold with the shop's truth to the cent, and Postgres with gold, and both ledgers with each other."""
-    told = truth(connection)
-    truths = {gold.DAILY.name: told.daily, gold.CUSTOMER_VALUE.name: told.customer_value}
+    output = truth(connection)
+    truths = {gold.DAILY.name: output.daily, gold.CUSTOMER_VALUE.name: output.customer_value}
     published = open_product(witness.lake, gold.PRODUCT)
     found = []
     for table in gold.PUBLISHED:

@@ -1,7 +1,7 @@
 """The shop that lives on between the kills, and the record of what it showed at each moment.
 
-Nothing changes while a worker is alive, so the time at which a row was landed tells which state of the shop it was
-read from. What belongs here: changing the shop, and remembering its states. What does not: what the engine made of it.
+Nothing changes while a worker is alive, so the time at which a row was landed shows which state of the shop it was
+read from.
 """
 
 from __future__ import annotations

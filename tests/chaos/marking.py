@@ -1,8 +1,4 @@
-"""The worker's side of the markers: each step and each commit says when it begins and when it ends.
-
-What belongs here: saying it, by wrapping the engine's functions from outside; what they do stays as it is. What does
-not: the pass itself (``worker.py``), defects on purpose (``breaking.py``).
-"""
+"""The worker's side of the markers: each step and each commit says when it begins and when it ends."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a campaign did and found, and how that is printed.
-
-What belongs here: counting and tables. What does not: killing (``killer.py``, ``flow.py``), comparing.
-"""
+"""What a campaign did and found, and how that is printed."""
 
 from __future__ import annotations
 
@@ -73,12 +70,12 @@ class Outcome:
         return sum(table.missing for check in self.checks for table in check)
 
     @property
-    def doubled(self) -> int:
+    def duplicated(self) -> int:
         """Rows doubled, over all comparisons."""
-        return sum(table.doubled for check in self.checks for table in check)
+        return sum(table.duplicated for check in self.checks for table in check)
 
 
-def told(outcome: Outcome) -> str:
+def output(outcome: Outcome) -> str:
     """Return the outcome as two tables, of the kills and of the rows."""
     return f"{_kills(outcome)}\n\n{_rows(outcome)}"
 
@@ -114,10 +111,10 @@ def _rows(outcome: Outcome) -> str:
         found = [table for check in outcome.checks for table in check if table.table == name]
         lines.append(
             f"{name:<32}{len(found):>8}{sum(table.expected for table in found):>15,}"
-            f"{sum(table.missing for table in found):>10}{sum(table.doubled for table in found):>10}"
+            f"{sum(table.missing for table in found):>10}{sum(table.duplicated for table in found):>10}"
         )
     compared = sum(table.expected for check in outcome.checks for table in check)
     lines.append(
-        f"{'all':<32}{len(outcome.checks):>8}{compared:>15,}{outcome.missing:>10}{outcome.doubled:>10}"
+        f"{'all':<32}{len(outcome.checks):>8}{compared:>15,}{outcome.missing:>10}{outcome.duplicated:>10}"
     )
     return "\n".join(lines)

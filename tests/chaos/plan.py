@@ -1,7 +1,4 @@
-"""The plan of a campaign: where each kill is aimed, decided by the seed alone.
-
-What belongs here: chance. What does not: carrying it out; how long a step takes is measured on the way.
-"""
+"""The plan of a campaign: where each kill is aimed, decided by the seed alone."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ STILL: Final = 0.4
 class Aim:
     """A kill as planned: at the n-th time in this place, when this share of its usual time has passed.
 
-    Where the shop stands ``still``, the pass has to take up what the last one left, with nothing new to cover it.
+    Where the shop is ``still``, the pass has to take up what the last one left, with nothing new to cover it.
     """
 
     place: Place

@@ -1,7 +1,4 @@
-"""Rounds of kills: one shop and one lake, workers killed again and again, and everything compared in between.
-
-What belongs here: the order of living on, killing, running again and comparing. What does not: any of these.
-"""
+"""Rounds of kills: one shop and one lake, workers killed again and again, and everything compared in between."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from headworks.bronze.intake import Mode
+from headworks.bronze.ingest import Mode
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from shop.api import make_app
@@ -135,7 +132,7 @@ def finish(played: Stage, mode: Mode, outcome: Outcome) -> None:
 
 
 def _make_up(played: Stage, mode: Mode, planned: Iterator[Aim], outcome: Outcome) -> None:
-    """Go on with the plan for the kinds of steps that no kill has hit so far: chance may have missed one."""
+    """Continue with the plan for the kinds of steps that no kill has hit so far: chance may have missed one."""
     for _ in range(_LONGEST_MAKE_UP):
         owed = outcome.unhit()
         if not owed:

@@ -1,8 +1,4 @@
-"""Marker lines: how a worker tells where it is, and how the killer reads it.
-
-What belongs here: the words that both sides share. What does not: saying them (``marking.py``), acting on them
-(``killer.py``).
-"""
+"""Marker lines: how a worker shows where it is, and how the killer reads it."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 
 from shop import gold
 from tests.chaos.campaign import Campaign, run, succeeded
-from tests.chaos.outcome import Outcome, told
+from tests.chaos.outcome import Outcome, output
 from tests.chaos.rounds import stage
 from tests.chaos.steps import Place, begins, ends
 from tests.conftest import PostgresServer
@@ -31,9 +31,9 @@ def test_no_row_is_missing_or_doubled_after_kills_in_every_step_and_of_the_flow(
 
     run(campaign, tmp_path, outcome)
 
-    assert (outcome.missing, outcome.doubled) == (0, 0), told(outcome)
-    assert not outcome.unhit(), told(outcome)
-    assert succeeded(campaign, outcome), told(outcome)
+    assert (outcome.missing, outcome.duplicated) == (0, 0), output(outcome)
+    assert not outcome.unhit(), output(outcome)
+    assert succeeded(campaign, outcome), output(outcome)
     assert sum(outcome.reruns.values()) == len(outcome.kills) + len(outcome.flow_kills)
 
 
@@ -56,7 +56,7 @@ def test_an_engine_that_does_in_two_steps_what_must_be_one_is_caught(
     killed_at: str,
     table: str,
     missing: bool,
-    doubled: bool,
+    duplicated: bool,
 ) -> None:
     """Killed between the two steps, the wrong engine doubles or loses rows, and the comparison says so."""
     with stage(postgres.new_database(), tmp_path, "broken", break_=engine) as played:
@@ -68,4 +68,4 @@ def test_an_engine_that_does_in_two_steps_what_must_be_one_is_caught(
         assert not played.run("incremental").killed
         compared = next(found for found in played.compare() if found.table == table)
 
-    assert (compared.missing > 0, compared.doubled > 0) == (missing, doubled), compared
+    assert (compared.missing > 0, compared.duplicated > 0) == (missing, duplicated), compared

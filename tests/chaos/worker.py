@@ -1,7 +1,7 @@
 """A process that takes one pass through the engine and says where it is, to be killed anywhere on the way.
 
 It imports everything first, then waits for one line on its standard input, the mode; so the next worker warms up
-while one is at work. What belongs here: the pass, in the order of the flow. What does not: killing and checking.
+while one is at work.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import soda_core.contracts  # noqa: F401
 import soda_duckdb.common.data_sources.duckdb_data_source  # noqa: F401
 from pydantic import SecretStr
 
-from headworks.bronze.intake import Intake, Mode, TakeIn, take_in
-from headworks.bronze.intakes import ResourceIntake, TableIntake
+from headworks.bronze.ingest import Ingest, IngestRequest, Mode, ingest
+from headworks.bronze.readers import ResourceIngest, TableIngest
 from headworks.gold.curation import audit, curate, stage
 from headworks.gold.products import publish_product
 from headworks.gold.table import pin
@@ -109,8 +109,8 @@ def take(work: Pass) -> None:
 
 def _extracts(work: Pass) -> list[Callable[[], None]]:
     """Return the taking-in of each source, in an order of chance: none depends on another."""
-    tables: dict[str, Intake] = {
-        dataset.name: TableIntake(
+    tables: dict[str, Ingest] = {
+        dataset.name: TableIngest(
             PostgresTable(
                 work.database,
                 Table(
@@ -123,15 +123,15 @@ def _extracts(work: Pass) -> list[Callable[[], None]]:
         )
         for dataset, table in datasets.TABLES
     }
-    resources: dict[str, Intake] = {
-        dataset.name: ResourceIntake(ApiSource(work.api, resource, unlanded_pages=2))
+    resources: dict[str, Ingest] = {
+        dataset.name: ResourceIngest(ApiSource(work.api, resource, unlanded_pages=2))
         for dataset, resource in datasets.RESOURCES
     }
 
     def extract(name: str) -> None:
-        request = TakeIn(work.lake, name, work.run_id, work.mode)
+        request = IngestRequest(work.lake, name, work.run_id, work.mode)
         with work.voice.within(Place("bronze", "step", name)):
-            take_in(request, {**tables, **resources}[name], lambda report: _acknowledge(work, report))
+            ingest(request, {**tables, **resources}[name], lambda report: _acknowledge(work, report))
 
     names = sorted({**tables, **resources})
     Random(work.seed).shuffle(names)

@@ -3,8 +3,6 @@
 Rows are written, changed and deleted between the blows. After each few, one undisturbed pass is made and everything is
 compared: the live stream must hold each version of a row that a reader could see exactly once, a full read each row
 once, and silver the table itself.
-
-What belongs here: blows and the comparison. What does not: the reader (``reader.py``).
 """
 
 from __future__ import annotations
@@ -211,10 +209,10 @@ class Played:
 
     def _compare(self, what: str, found: Counter[Any], must: set[Any], may: set[Any]) -> None:
         missing, foreign = must - set(found), set(found) - may
-        doubled = [version for version, times in found.items() if times > 1]
-        if missing or foreign or doubled:
+        duplicated = [version for version, times in found.items() if times > 1]
+        if missing or foreign or duplicated:
             self.outcome.faults.append(
-                f"{what}: {len(missing)} missing, {len(foreign)} never were, {len(doubled)} doubled"
+                f"{what}: {len(missing)} missing, {len(foreign)} never were, {len(duplicated)} doubled"
             )
 
 
@@ -248,7 +246,7 @@ def play(blows: int, seed: str) -> Outcome:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the campaign and tell what came of it; 1 where anything was not exact."""
+    """Run the campaign and report what came of it; 1 where anything was not exact."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos_databases.campaign", description=__doc__)
     parser.add_argument("--blows", type=int, default=100)
     parser.add_argument("--seed", default="1")

@@ -1,7 +1,4 @@
-"""A process that takes one table in, and says each batch that it committed.
-
-What belongs here: that. What does not: killing it.
-"""
+"""A process that takes one table in, and says each batch that it committed."""
 
 from __future__ import annotations
 
@@ -10,8 +7,8 @@ from typing import cast
 
 from pydantic import SecretStr
 
-from headworks.bronze.intake import Mode, TakeIn, take_in
-from headworks.bronze.intakes import TableIntake
+from headworks.bronze.ingest import IngestRequest, Mode, ingest
+from headworks.bronze.readers import TableIngest
 from headworks.errors import RetryError
 from headworks.settings import DatabaseSettings, LakeSettings
 from headworks.sources.sql.postgres import PostgresTable
@@ -28,10 +25,10 @@ def main(root: str, dsn: str, mode: str) -> int:
     print("ready", flush=True)
     sys.stdin.readline()
     table = Table(name="rows", cursor="at", commit_lag_s=0, batch_rows=BATCH_ROWS, ranges=2)
-    intake = TableIntake(PostgresTable(DatabaseSettings(url=SecretStr(dsn)), table))
-    request = TakeIn(Lake(LakeSettings(root=root)), "t.rows", "chaos", cast(Mode, mode))
+    intake = TableIngest(PostgresTable(DatabaseSettings(url=SecretStr(dsn)), table))
+    request = IngestRequest(Lake(LakeSettings(root=root)), "t.rows", "chaos", cast(Mode, mode))
     try:
-        take_in(request, intake, lambda report: print(report.stream, report.last_sequence, flush=True))
+        ingest(request, intake, lambda report: print(report.stream, report.last_sequence, flush=True))
     except RetryError as problem:
         print(f"{type(problem).__name__}: {problem}", file=sys.stderr)
         return HEALS

@@ -3,8 +3,6 @@
 ``python -m tests.corruption.campaign --clean 200 --seed 1`` plays days of the shop through the engine: a history of
 clean days first, then clean days that are judged for false alarms, and among them corrupted days, each on a copy of the
 lake as it is on that day.
-
-What belongs here: that order, and the table that is printed. What does not: kinds, days, a run.
 """
 
 from __future__ import annotations
@@ -47,11 +45,11 @@ class Verdict:
     strength: float
     end: str
     gold_kept: bool
-    told: str
+    output: str
 
     @property
     def caught(self) -> bool:
-        """It was stopped, held back row by row, or at least told."""
+        """It was stopped, held back row by row, or at least reported."""
         return self.end != "missed"
 
     @property
@@ -80,7 +78,7 @@ class Results:
         return len(self.false_alarms) / max(self.clean, 1)
 
     def succeeded(self) -> bool:
-        """Tell whether the campaign's aims were reached."""
+        """Return whether the campaign's aims were reached."""
         quiet = self.company.real or self.alarm_rate <= 0.02
         return self.recall >= 0.95 and quiet and all(one.safe for one in self.verdicts)
 
@@ -158,8 +156,8 @@ def _clean(company: Company, lake: Lake, day: Day, results: Results) -> None:
     played = _played(company, lake, day)
     results.clean += 1
     if played.alarms or played.stopped:
-        told = "; ".join(f"{one.scope} {one.name} {one.outcome}: {one.detail}" for one in played.alarms)
-        results.false_alarms.append(f"{day.ends.date()}: {told or played.report.message}")
+        output = "; ".join(f"{one.scope} {one.name} {one.outcome}: {one.detail}" for one in played.alarms)
+        results.false_alarms.append(f"{day.ends.date()}: {output or played.report.message}")
 
 
 def _judge(
@@ -169,7 +167,7 @@ def _judge(
     frames, touched = kind.corrupted(day.frames, before.frames, strength, seed)
     played = play(company, there, frames, day.ends, f"corrupt-{day.number}")
     kept = not played.stopped or read_product(there, company.product) == product
-    return Verdict(kind, strength, _end(there, played, kind, touched), kept, _told(played))
+    return Verdict(kind, strength, _end(there, played, kind, touched), kept, _shown(played))
 
 
 def _end(lake: Lake, played: Played, kind: Kind, touched: frozenset[int]) -> str:
@@ -180,21 +178,21 @@ def _end(lake: Lake, played: Played, kind: Kind, touched: frozenset[int]) -> str
         rows = rejected.filter(pl.col("run_id") == played.report.run_id).select("_row").collect().to_series()
         if touched <= set(rows):
             return "held back"
-    return "told" if played.alarms else "missed"
+    return "reason_texts" if played.alarms else "missed"
 
 
-def _told(played: Played) -> str:
+def _shown(played: Played) -> str:
     if played.stopped:
         return f"{played.stopped.scope}: {played.stopped.reasons[0]}"
     return f"{played.alarms[0].scope}: {played.alarms[0].name}" if played.alarms else ""
 
 
-def told(results: Results) -> str:
+def output(results: Results) -> str:
     """Render what a campaign found."""
     ends = Counter((one.kind.name, one.end) for one in results.verdicts)
-    lines = [f"{'kind':<34}{'dataset':<20}{'severity':<10}stopped  held back  told  missed"]
+    lines = [f"{'kind':<34}{'dataset':<20}{'severity':<10}stopped  held back  reported  missed"]
     for kind in dict.fromkeys(one.kind for one in results.verdicts):
-        counts = [ends[(kind.name, end)] for end in ("stopped", "held back", "told", "missed")]
+        counts = [ends[(kind.name, end)] for end in ("stopped", "held back", "reason_texts", "missed")]
         lines.append(
             f"{kind.name:<34}{kind.dataset:<20}{kind.severity:<10}{counts[0]:>7}{counts[1]:>11}{counts[2]:>6}{counts[3]:>8}"
         )
@@ -208,7 +206,7 @@ def told(results: Results) -> str:
         f"gold unchanged in every stopped run: {'yes' if all(one.gold_kept for one in results.verdicts) else 'NO'}",
         f"{results.clean} {'days as they were' if results.company.real else 'clean days'}: "
         f"{len(results.false_alarms)} with an alarm ({results.alarm_rate:.1%})",
-        *[f"  not safe: {one.kind.name} at {one.strength}: {one.end} {one.told}" for one in unsafe],
+        *[f"  not safe: {one.kind.name} at {one.strength}: {one.end} {one.output}" for one in unsafe],
         *[f"  missed: {one.kind.name} at {one.strength}" for one in results.verdicts if not one.caught],
         *[f"  {'alarm' if results.company.real else 'false alarm'} on {one}" for one in results.false_alarms],
     ]
@@ -236,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 past = history(Path(folder), options.seed, options.clean, options.warm_up, company)
                 results = run(Path(folder), past, options.seed, options.clean, kinds, options.strengths)
             took = time.monotonic() - began
-            print(f"{company.name}\n\n{told(results)}\n\nseed {options.seed}, {took:.0f} s\n", flush=True)
+            print(f"{company.name}\n\n{output(results)}\n\nseed {options.seed}, {took:.0f} s\n", flush=True)
             reached = reached and results.succeeded()
     return 0 if reached else 1
 

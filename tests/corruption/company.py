@@ -1,7 +1,4 @@
-"""What a campaign needs to know of those whose days it corrupts: datasets, gold tables, and the days.
-
-What belongs here: that declaration. What does not: any company.
-"""
+"""What a campaign needs to know of those whose days it corrupts: datasets, gold tables, and the days."""
 
 from __future__ import annotations
 

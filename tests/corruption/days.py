@@ -1,7 +1,6 @@
 """The shop's days as frames, as its database and its API would hand them over: weekday season, and growth.
 
-Growth is made by leaving orders out, fewer of them every day; references stay whole. What belongs here: clean days.
-What does not: corruption (``kinds.py``), runs (``playing.py``).
+Growth is made by leaving orders out, fewer of them every day; references stay whole.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Flights from New York in 2013, day by day as an airport would tell them, with rules, a contract and a gold table.
+"""Flights from New York in 2013, day by day as an airport would report them, with rules, a contract and a gold table.
 
 Real data: its storms and holidays are in it, so that not every alarm on a day as it was is a false one. What belongs
 here: days and declarations. What does not: corruption (``kinds.py``), runs (``playing.py``).
@@ -47,7 +47,7 @@ class Flights(dy.Schema):
 
     @dy.rule()
     def impossible_schedule(cls) -> pl.Expr:
-        """A flight was scheduled within two days of the day that it is told of."""
+        """A flight was scheduled within two days of the day that it is reported of."""
         apart = pl.col("scheduled_at") - pl.col("updated_at")
         return (apart < pl.duration(days=2)) & (apart > pl.duration(days=-2))
 

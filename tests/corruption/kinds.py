@@ -1,8 +1,8 @@
 """The kinds of corruption: what is done to a day's frames, how bad that is, and how strongly.
 
-Everything that decides what the campaign reports stands here: kinds, severities and strengths. A strength is the share
+Everything that decides what the campaign reports is here: kinds, severities and strengths. A strength is the share
 of rows that are touched, unless the kind says otherwise. ``critical`` must be stopped before gold, or held back row by
-row; ``warning`` must be told.
+row; ``warning`` must be reported.
 """
 
 from __future__ import annotations

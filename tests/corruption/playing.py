@@ -1,7 +1,4 @@
-"""One day through the engine: landed, refined, curated, recorded, as the sales flow does it, and what came of it.
-
-What belongs here: a run, and copies of a lake. What does not: days, corruption, verdicts.
-"""
+"""One day through the engine: landed, refined, curated, recorded, as the sales flow does it, and what came of it."""
 
 from __future__ import annotations
 

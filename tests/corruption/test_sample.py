@@ -1,7 +1,4 @@
-"""A sample of the corruption campaign: kinds of each severity, and clean days, on a short history.
-
-What belongs here: the sample, and that the campaign can fail. What does not: the whole campaign (``make corruption``).
-"""
+"""A sample of the corruption campaign: kinds of each severity, and clean days, on a short history."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headworks.quality import anomalies
-from tests.corruption.campaign import History, Results, history, run, told
+from tests.corruption.campaign import History, Results, history, output, run
 from tests.corruption.kinds import KINDS
 from tests.corruption.playing import copied
 
@@ -37,7 +34,7 @@ def sampled(folder: Path, past: History, clean: int, names: tuple[str, ...] = SA
 def test_the_sample_is_caught_before_gold_and_clean_days_are_quiet(tmp_path: Path, past: History) -> None:
     results = sampled(tmp_path, past, CLEAN)
     assert len(results.verdicts) == len(SAMPLE)
-    assert results.succeeded(), told(results)
+    assert results.succeeded(), output(results)
 
 
 def test_without_the_comparison_with_good_runs_the_campaign_fails(
@@ -47,15 +44,15 @@ def test_without_the_comparison_with_good_runs_the_campaign_fails(
     monkeypatch.setattr(anomalies, "_COMPARED", {})
     results = sampled(tmp_path, past, clean=0, names=("rates × 100", "rows lost"))
     assert not results.succeeded()
-    assert "not safe: rates × 100" in told(results)
+    assert "not safe: rates × 100" in output(results)
 
 
 def test_few_prices_out_of_all_proportion_are_held_back_row_by_row(tmp_path: Path, past: History) -> None:
-    """No distribution tells them: a hundredfold cheap thing costs what a dear one does. Its list price does."""
+    """No distribution distinguishes them: a hundredfold cheap thing costs what a dear one does. Its list price does."""
     own = replace(past, lake=copied(past.lake, tmp_path / "lake"))
     weakest = [replace(kind, strengths=(0.05,)) for kind in KINDS if kind.name == "price × 100"]
     results = run(tmp_path, own, SEED, 0, weakest)
-    assert [one.end for one in results.verdicts] == ["held back"], told(results)
+    assert [one.end for one in results.verdicts] == ["held back"], output(results)
 
 
 def test_every_kind_has_a_name_of_its_own_and_there_are_forty_at_least() -> None:

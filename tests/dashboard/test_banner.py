@@ -86,7 +86,7 @@ def test_every_status_of_a_run_has_words_of_its_own() -> None:
 
 
 def test_freshness_is_the_newest_day_and_the_time_of_publication_with_their_age() -> None:
-    facts = {name: (value, remark) for name, value, remark in _said(_run("published")).facts}
+    facts = {name: (value, warning) for name, value, warning in _said(_run("published")).facts}
     assert facts["Newest business day"] == ("Tue 10 Mar 2026", "yesterday")
     assert facts["Published"] == ("Wed 11 Mar 2026, 09:00 UTC", "3 hours ago")
     assert facts["Publication"][0] == "No. 4"

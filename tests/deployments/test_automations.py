@@ -1,4 +1,4 @@
-"""What the server does by itself: calls zombies crashed, tells of workers, and starts what an event starts.
+"""What the server does by itself: calls zombies crashed, shows of workers, and starts what an event starts.
 
 On a real server with its event services. The automations are those of ``server.yaml`` and ``prefect.yaml``; only the
 time after which a silent run is a zombie is shorter.
@@ -52,25 +52,25 @@ SALES, MAINTENANCE = "sales/sales-daily", "maintenance/maintenance-nightly"
 
 
 class People:
-    """Who is told: a webhook that keeps what is posted to it."""
+    """Who is notified: a webhook that keeps what is posted to it."""
 
     def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
+        self.output: list[dict[str, Any]] = []
 
     def answer(self, asked: Asked) -> Answer:
-        self.told.append(json.loads(asked.body))
+        self.output.append(json.loads(asked.body))
         return Answer()
 
     def titles(self) -> list[str]:
-        return [each["title"] for each in self.told]
+        return [each["title"] for each in self.output]
 
 
 @pytest.fixture(scope="module")
 def people() -> Iterator[tuple[People, str]]:
-    """The people, and the address that they are told at."""
-    told = People()
-    with served(told.answer) as upstream:
-        yield told, f"{upstream.url}/T0/secret"
+    """The people, and the address that they are reported at."""
+    output = People()
+    with served(output.answer) as upstream:
+        yield output, f"{upstream.url}/T0/secret"
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def server(
 @pytest.fixture(autouse=True)
 def talking(server: tuple[Operated, Lake], people: tuple[People, str], tmp_path: Path) -> Iterator[None]:
     """Talk to that server, and let people have heard nothing yet."""
-    people[0].told.clear()
+    people[0].output.clear()
     with _talking_to(server[0].url, tmp_path):
         yield
 
@@ -141,7 +141,7 @@ def now(client: SyncPrefectClient, run: UUID, state: State[Any]) -> None:
 
 
 def happens(client: SyncPrefectClient, name: str, **content: Any) -> None:
-    """Tell this server of an event: Prefect's own worker for that talks to the first server that a process had."""
+    """Report this server of an event: Prefect's own worker for that talks to the first server that a process had."""
     event = Event.model_validate({"event": name, **content})
     client.request("POST", "/events", json=[event.model_dump(mode="json")]).raise_for_status()
 
@@ -186,7 +186,7 @@ def test_a_run_that_gives_no_sign_of_life_is_crashed_and_others_are_left_alone(
         "Cancelled",
         "Running",
     ]
-    wait_for("people are to be told of it", lambda: alerts_about(server[0], silent))
+    wait_for("people are to be reported it", lambda: alerts_about(server[0], silent))
     now(client, other, Cancelled())
 
 
@@ -207,15 +207,15 @@ def test_people_are_told_once_of_a_crash_and_once_when_the_flow_does_its_work_ag
         now(client, run, Crashed(message=message))
         (asked,) = wait_for("the alert is asked for", partial(alerts_about, server[0], run))
         alert(flow_run=UUID(asked["parameters"]["flow_run"]))
-    (told,) = people[0].told
-    assert (told["incident"], told["kind"]) == ("flow maintenance of maintenance-nightly", "run failed")
-    assert "The machine is gone." in told["text"]
-    assert [each.incident for each in open_incidents(server[1])] == [told["incident"]]
+    (output,) = people[0].output
+    assert (output["incident"], output["kind"]) == ("flow maintenance of maintenance-nightly", "run failed")
+    assert "The machine is gone." in output["text"]
+    assert [each.incident for each in open_incidents(server[1])] == [output["incident"]]
     assert maintenance(return_state=True).is_completed()
     assert open_incidents(server[1]) != (), "this run was of no deployment"
     channel = Webhook(url=SecretStr(people[1]))
-    assert heal(server[1], [channel], told["incident"])
-    assert [each["healed"] for each in people[0].told] == [False, True]
+    assert heal(server[1], [channel], output["incident"])
+    assert [each["healed"] for each in people[0].output] == [False, True]
 
 
 def test_a_run_that_nobody_starts_in_time_is_told_and_alerts_are_not_told_of_themselves(
@@ -223,10 +223,10 @@ def test_a_run_that_nobody_starts_in_time_is_told_and_alerts_are_not_told_of_the
 ) -> None:
     run = begin(client, MAINTENANCE)
     (asked,) = wait_for("the alert is asked for", lambda: alerts_about(server[0], run))
-    assert alert(flow_run=run) == "told"
-    (told,) = people[0].told
-    assert told["kind"] == "run late"
-    # Nobody starts the alert either, and nobody is to be told of that.
+    assert alert(flow_run=run) == "reason_texts"
+    (output,) = people[0].output
+    assert output["kind"] == "run late"
+    # Nobody starts the alert either, and nobody is to be reported of that.
     wait_for("the alert is late", lambda: state_of(client, UUID(asked["id"])) == "Late")
     assert alerts_about(server[0], UUID(asked["id"])) == []
     now(client, run, Running())
@@ -243,9 +243,9 @@ def test_what_a_run_told_itself_a_dry_run_and_what_is_well_by_now_are_not_told_a
     first, second = begin(client, SALES), begin(client, SALES)
     now(client, first, Failed(message="the source is away"))
     now(client, second, Failed(message="the gate is closed"))
-    assert alert(flow_run=first) == "told"
+    assert alert(flow_run=first) == "reason_texts"
     assert alert(flow_run=second) == "people know of it already"
-    assert len(people[0].told) == 1
+    assert len(people[0].output) == 1
 
 
 def test_where_the_lake_is_away_people_are_told_without_it(
@@ -253,8 +253,8 @@ def test_where_the_lake_is_away_people_are_told_without_it(
 ) -> None:
     run = begin(client, SALES, lake="no-such-lake")
     now(client, run, Failed(message="There is no block"))
-    assert alert(flow_run=run) == "told, without the lake"
-    assert len(people[0].told) == 1
+    assert alert(flow_run=run) == "reported, without the lake"
+    assert len(people[0].output) == 1
 
 
 def test_a_published_product_starts_what_depends_on_it(
@@ -286,14 +286,14 @@ def test_the_server_tells_by_itself_that_a_pool_has_no_worker_and_that_it_has_on
                 "prefect.resource.name": name,
             },
         )
-    wait_for("the server tells", lambda: "Nobody works in the pool headworks-local" in people[0].titles())
+    wait_for("the server shows", lambda: "Nobody works in the pool headworks-local" in people[0].titles())
     client.request(
         "POST",
         "/work_pools/headworks-local/workers/heartbeat",  # type: ignore[arg-type] # a template's own value
         json={"name": "one", "heartbeat_interval_seconds": 30},
     )
-    back = "The pool headworks-local has a worker again (well again)"
-    wait_for("the server tells", lambda: back in people[0].titles())
+    back = "The pool headworks-local has a worker again (recovered)"
+    wait_for("the server shows", lambda: back in people[0].titles())
     assert not [title for title in people[0].titles() if "pool-of-others" in title]
 
 
@@ -314,8 +314,8 @@ def test_runs_that_fail_before_they_begin_are_reported_even_where_alerting_fails
     wait_for("an alert crashed", lambda: any(state_of(client, UUID(one["id"])) == "Crashed" for one in asked))
     failed = "Alerting people failed: "
     wait_for("the server reports it", lambda: any(each.startswith(failed) for each in people[0].titles()))
-    for told in [each for each in people[0].told if each["title"].startswith(failed)]:
-        assert "look at the runs that failed or crashed just before" in told["text"]
+    for output in [each for each in people[0].output if each["title"].startswith(failed)]:
+        assert "look at the runs that failed or crashed just before" in output["text"]
     _end_all(client)
 
 
@@ -346,6 +346,6 @@ def test_a_missed_promise_is_one_incident_of_its_flow_and_heals(
     for _ in range(2):
         state = freshness(promises=[promise], return_state=True)
         assert state.is_failed()
-    assert [each["kind"] for each in people[0].told] == ["freshness missed"]
+    assert [each["kind"] for each in people[0].output] == ["freshness missed"]
     assert freshness(promises=[], return_state=True).is_completed()
-    assert [each["healed"] for each in people[0].told] == [False, True]
+    assert [each["healed"] for each in people[0].output] == [False, True]

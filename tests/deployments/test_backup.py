@@ -1,4 +1,4 @@
-"""Backup and restore as docs/operations.md tells it: the lake and the server's database, lost and back again."""
+"""Backup and restore as docs/operations.md shows it: the lake and the server's database, lost and back again."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ SECRETS = ("canary-token-77aa", "canary-password-77bb", "canary-owner-77cc", ALE
 
 @dataclass(frozen=True)
 class Lived:
-    """What the runs left behind: what they printed, and what people were told."""
+    """What the runs left behind: what they printed, and what people were notified of."""
 
     demo: Demo
     commands: dict[str, Command]
@@ -86,7 +86,7 @@ def _alerts_block(demo: Demo) -> str:
 def test_the_runs_went_as_they_were_meant_to(lived: Lived) -> None:
     assert lived.commands["well"].code == 0, lived.commands["well"].err
     assert [lived.commands[name].code for name in WRONG] == [1, 1, 1]
-    assert lived.people.asked, "nobody was told, so no alert was looked at"
+    assert lived.people.asked, "nobody was notified, so no alert was looked at"
 
 
 def test_the_server_shows_no_secret(lived: Lived) -> None:

@@ -54,7 +54,7 @@ def operator(server: Operated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def told(capsys: pytest.CaptureFixture[str], spoilt: Any) -> Any:
+def deployed(capsys: pytest.CaptureFixture[str], spoilt: Any) -> Any:
     """Deploy, and return what became of each thing by its name, with the last line under an empty name.
 
     A few deployments, unless a file is named: each takes its time.
@@ -102,66 +102,66 @@ def named(deployments: list[Any], name: str) -> Any:
     return next(one for one in deployments if one["name"] == name)
 
 
-def test_a_dry_run_tells_all_and_writes_nothing(server: Operated, told: Any) -> None:
+def test_a_dry_run_tells_all_and_writes_nothing(server: Operated, deployed: Any) -> None:
     before = server.holdings()
-    outcome = told("--dry-run")
+    outcome = deployed("--dry-run")
     assert outcome["sales/sales-daily-docker"] == "created"
     assert outcome["shop-api"] == "created"
     assert "nothing was written" in outcome[""]
     assert server.holdings() == before
 
 
-def test_deploying_makes_everything_once_and_again_changes_nothing(server: Operated, told: Any) -> None:
+def test_deploying_makes_everything_once_and_again_changes_nothing(server: Operated, deployed: Any) -> None:
     for pool in ("headworks-docker", "headworks-local"):
-        outcome = told(*ALL, "--pool", pool)
+        outcome = deployed(*ALL, "--pool", pool)
         assert outcome[pool] == "created"
     first = server.holdings()
     document = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text())
     assert len(first["deployments"]) == len(document["deployments"])
     assert len(first["queues"]) == 6
     for pool in ("headworks-docker", "headworks-local"):
-        outcome = told(*ALL, "--pool", pool)
+        outcome = deployed(*ALL, "--pool", pool)
         assert outcome[""].startswith("Nothing to change")
         assert set(outcome.values()) - {outcome[""], outcome["lines"], ""} == {"unchanged", "missing"}
     assert server.holdings() == first, "something was written again"
 
 
 def test_by_hand_nothing_starts_by_itself_until_the_same_is_deployed_without(
-    server: Operated, told: Any
+    server: Operated, deployed: Any
 ) -> None:
     """The demo's way: schedules begin paused; deploying in full later makes triggers, and says what stays paused."""
     pool = ("--profile", "byhand")
     trigger = "byhand-freshness-hourly-docker: freshness-after-publication"
-    assert trigger not in told(*pool, "--by-hand")
+    assert trigger not in deployed(*pool, "--by-hand")
     ours = [one for one in server.post("deployments/filter", {}) if one["name"].startswith("byhand-")]
     schedules = [schedule for one in ours for schedule in one["schedules"]]
     assert [one["active"] for one in schedules] == [False] * len(schedules) != []
     first = server.holdings()
-    assert told(*pool, "--by-hand", "--summary")["lines"].count("\n") == 1
+    assert deployed(*pool, "--by-hand", "--summary")["lines"].count("\n") == 1
     assert server.holdings() == first
-    in_full = told(*pool)
+    in_full = deployed(*pool)
     assert in_full[trigger] == "created"
     assert "paused, and stays so: every-morning" in in_full["lines"]
     assert server.automation(trigger)
     whole = server.holdings()
-    assert told(*pool, "--by-hand")[""].startswith("Nothing to change"), "a trigger was taken away again"
+    assert deployed(*pool, "--by-hand")[""].startswith("Nothing to change"), "a trigger was taken away again"
     assert server.holdings() == whole
 
 
 def test_another_commit_with_the_same_flows_changes_nothing(
-    told: Any, monkeypatch: pytest.MonkeyPatch
+    deployed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Prefect takes the commit for the version, where a pipeline or a clone with a remote tells it."""
+    """Prefect takes the commit for the version, where a pipeline or a clone with a remote shows it."""
     monkeypatch.setenv("GITHUB_REPOSITORY", "somebody/headworks")
     monkeypatch.setenv("GITHUB_REF_NAME", "main")
     for commit in ("c0ffee00", "decade00"):
         monkeypatch.setenv("GITHUB_SHA", commit)
-        outcome = told()
+        outcome = deployed()
     assert outcome[""].startswith("Nothing to change")
 
 
-def test_the_server_holds_no_secret_but_in_its_blocks(server: Operated, told: Any) -> None:
-    outcome = told(*ALL)
+def test_the_server_holds_no_secret_but_in_its_blocks(server: Operated, deployed: Any) -> None:
+    outcome = deployed(*ALL)
     held = server.holdings()
     in_blocks = "".join(held.pop("blocks").values())
     for secret in ("lake", "api", "shop", "analytics", "alerts"):
@@ -173,17 +173,17 @@ def test_the_server_holds_no_secret_but_in_its_blocks(server: Operated, told: An
 
 
 def test_what_a_person_paused_or_switched_off_stays_so_and_a_change_does_not_wake_it(
-    server: Operated, told: Any, spoilt: Any
+    server: Operated, deployed: Any, spoilt: Any
 ) -> None:
     name = "sales/sales-daily-docker"
-    told()
+    deployed()
     deployment = server.deployment(name)
     (schedule,) = deployment["schedules"]
     server.patch(f"deployments/{deployment['id']}/schedules/{schedule['id']}", {"active": False})
     zombies = server.automation("headworks-zombies")
     server.patch(f"automations/{zombies['id']}", {"enabled": False})
     server.patch("work_pools/headworks-docker", {"is_paused": True})
-    assert told()[""].startswith("Nothing to change")
+    assert deployed()[""].startswith("Nothing to change")
 
     def later(deployments: list[Any]) -> None:
         named(deployments, "sales-daily-docker")["schedules"][0]["cron"] = "45 5 * * *"
@@ -191,22 +191,22 @@ def test_what_a_person_paused_or_switched_off_stays_so_and_a_change_does_not_wak
     def patient(declared: Any) -> None:
         declared["automations"][0]["trigger"]["within"] = 120
 
-    outcome = told(*spoilt(deployments=later, server=patient))
+    outcome = deployed(*spoilt(deployments=later, server=patient))
     assert (outcome[name], outcome["headworks-zombies"]) == ("updated", "updated")
     (changed,) = server.deployment(name)["schedules"]
     assert (changed["schedule"]["cron"], changed["active"]) == ("45 5 * * *", False)
     assert server.automation("headworks-zombies")["enabled"] is False
     assert server.automation("headworks-zombies")["trigger"]["within"] == 120
     assert server.get("work_pools/headworks-docker")["is_paused"] is True
-    told()
+    deployed()
     server.patch("work_pools/headworks-docker", {"is_paused": False})
     server.patch(f"automations/{zombies['id']}", {"enabled": True})
 
 
 def test_what_a_person_changed_by_hand_is_as_declared_again_and_nothing_else_is_touched(
-    server: Operated, told: Any
+    server: Operated, deployed: Any
 ) -> None:
-    told()
+    deployed()
     deployment = server.deployment("maintenance/maintenance-nightly-docker")
     server.patch(f"deployments/{deployment['id']}", {"job_variables": {"image": "other:1"}})
     (queue,) = [
@@ -216,42 +216,42 @@ def test_what_a_person_changed_by_hand_is_as_declared_again_and_nothing_else_is_
     ]
     server.patch(f"work_queues/{queue['id']}", {"priority": 3})
     server.patch("work_pools/headworks-docker", {"concurrency_limit": 99})
-    outcome = told()
-    assert {name for name, became in outcome.items() if became == "updated"} == {
+    outcome = deployed()
+    assert {name for name, change in outcome.items() if change == "updated"} == {
         "maintenance/maintenance-nightly-docker",
         "headworks-docker/background",
         "headworks-docker",
     }
-    assert told()[""].startswith("Nothing to change")
+    assert deployed()[""].startswith("Nothing to change")
 
 
 def test_schedules_and_triggers_that_are_no_longer_declared_go(
-    server: Operated, told: Any, spoilt: Any
+    server: Operated, deployed: Any, spoilt: Any
 ) -> None:
-    told()
+    deployed()
 
     def without(deployments: list[Any]) -> None:
         freshness = named(deployments, "freshness-hourly-docker")
         freshness["schedules"], freshness["triggers"] = [], []
 
-    outcome = told(*spoilt(deployments=without))
+    outcome = deployed(*spoilt(deployments=without))
     trigger = "freshness-hourly-docker: freshness-after-publication"
     assert outcome["freshness/freshness-hourly-docker"] == "updated"
     assert outcome[trigger] == "removed"
     assert server.deployment("freshness/freshness-hourly-docker")["schedules"] == []
     assert trigger not in {one["name"] for one in server.post("automations/filter")}
-    assert told()[trigger] == "created"
+    assert deployed()[trigger] == "created"
 
 
-def test_an_automation_that_was_made_twice_is_left_once(server: Operated, told: Any) -> None:
-    told()
+def test_an_automation_that_was_made_twice_is_left_once(server: Operated, deployed: Any) -> None:
+    deployed()
     one = server.automation("headworks-zombies")
     server.post("automations/", {key: one[key] for key in ("name", "trigger", "actions")})
-    assert told()["headworks-zombies"] == "updated"
+    assert deployed()["headworks-zombies"] == "updated"
     server.automation("headworks-zombies")
 
 
-def test_limits_are_made_changed_and_left_alone(server: Operated, told: Any, spoilt: Any) -> None:
+def test_limits_are_made_changed_and_left_alone(server: Operated, deployed: Any, spoilt: Any) -> None:
     def limited(most: int) -> Any:
         def change(declared: Any) -> None:
             declared["global_limits"] = [
@@ -263,9 +263,9 @@ def test_limits_are_made_changed_and_left_alone(server: Operated, told: Any, spo
         return spoilt(server=change)
 
     names = ("warehouse", "partner-api", "reads-warehouse")
-    for most, became in ((4, "created"), (4, "unchanged"), (5, "updated"), (5, "unchanged")):
-        outcome = told(*limited(most))
-        assert [outcome[name] for name in names] == [became] * 3
+    for most, change in ((4, "created"), (4, "unchanged"), (5, "updated"), (5, "unchanged")):
+        outcome = deployed(*limited(most))
+        assert [outcome[name] for name in names] == [change] * 3
     assert {
         one["name"]: one["slot_decay_per_second"]
         for one in server.post("v2/concurrency_limits/filter")
@@ -274,13 +274,13 @@ def test_limits_are_made_changed_and_left_alone(server: Operated, told: Any, spo
 
 
 def test_a_profile_is_apart_from_the_others_on_the_same_server(
-    server: Operated, told: Any, monkeypatch: pytest.MonkeyPatch
+    server: Operated, deployed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told()
+    deployed()
     before = server.holdings()
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name.replace("HEADWORKS_", "HEADWORKS_STAGING_"), value)
-    outcome = told("--profile", "staging")
+    outcome = deployed("--profile", "staging")
     assert outcome["sales/staging-sales-daily-docker"] == "created"
     assert outcome["staging-shop-database"] == "created"
     held = server.holdings()
@@ -293,45 +293,47 @@ def test_a_profile_is_apart_from_the_others_on_the_same_server(
     zombies = json.dumps(server.automation("staging-headworks-zombies"))
     assert "prefect.tag.headworks-staging" in zombies
     assert "staging-headworks-docker" in json.dumps(server.automation("staging-headworks-workers-gone"))
-    assert told("--profile", "staging")[""].startswith("Nothing to change")
+    assert deployed("--profile", "staging")[""].startswith("Nothing to change")
 
 
 def test_files_that_say_what_is_not_known_and_pools_that_are_not_there_are_refused(
-    told: Any, spoilt: Any
+    deployed: Any, spoilt: Any
 ) -> None:
     def misspelt(deployments: list[Any]) -> None:
         deployments[0]["parametres"] = {}
 
-    assert "parametres" in told(*spoilt(deployments=misspelt), code=1)["error"]
-    assert "headworks-other" in told("--pool", "headworks-other", code=1)["error"]
-    assert "Staging!" in told("--profile", "Staging!", code=1)["error"]
-    assert "--file" in told("--file", "nowhere.env", code=1)["error"]
+    assert "parametres" in deployed(*spoilt(deployments=misspelt), code=1)["error"]
+    assert "headworks-other" in deployed("--pool", "headworks-other", code=1)["error"]
+    assert "Staging!" in deployed("--profile", "Staging!", code=1)["error"]
+    assert "--file" in deployed("--file", "nowhere.env", code=1)["error"]
 
 
-def test_a_pool_of_another_type_is_refused_before_anything_is_written(server: Operated, told: Any) -> None:
+def test_a_pool_of_another_type_is_refused_before_anything_is_written(
+    server: Operated, deployed: Any
+) -> None:
     server.post("work_pools/", {"name": "odd-headworks-local", "type": "docker"})
     before = server.holdings()
-    outcome = told("--profile", "odd", "--pool", "headworks-local", code=1)
+    outcome = deployed("--profile", "odd", "--pool", "headworks-local", code=1)
     assert "of the type docker, and process is wanted" in outcome["error"]
     assert server.holdings() == before
 
 
-def test_without_a_server_or_with_one_that_is_away_it_says_so(told: Any, tmp_path: Path) -> None:
+def test_without_a_server_or_with_one_that_is_away_it_says_so(deployed: Any, tmp_path: Path) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
-        assert "does not answer" in told(code=1)["error"]
+        assert "does not answer" in deployed(code=1)["error"]
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
-        assert "PREFECT_API_URL" in told(code=1)["error"]
+        assert "PREFECT_API_URL" in deployed(code=1)["error"]
 
 
 def test_with_a_registry_deployments_take_the_image_from_there(
-    server: Operated, told: Any, monkeypatch: pytest.MonkeyPatch
+    server: Operated, deployed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = named(
         yaml.safe_load((CHECKOUT / "prefect.yaml").read_text())["deployments"], "sales-daily-docker"
     )
     monkeypatch.setenv("HEADWORKS_REGISTRY", "registry.example.com/team/")
-    told()
+    deployed()
     deployed = server.deployment("sales/sales-daily-docker")["job_variables"]["image"]
     assert deployed == f"registry.example.com/team/{plain['work_pool']['job_variables']['image']}"

@@ -27,8 +27,8 @@ from prefect.settings import (
 
 from blocks.profiles import Profile
 from deployments.deploying.declared import read_deployments, read_server, template_of
-from deployments.deploying.flows import bring_deployment
-from deployments.deploying.pools import bring_pool
+from deployments.deploying.flows import ensure_deployment
+from deployments.deploying.pools import ensure_pool
 from deployments.local.postgres import SHOP
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
@@ -63,12 +63,12 @@ def deployed(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     }
     with demo.unserved(), temporary_settings(chosen), get_client(sync_client=True) as client:
         (pool,) = [one for one in read_server(Profile()).work_pools if one.name == POOL]
-        list(bring_pool(client, pool, template_of(pool, Profile()), dry_run=False))
+        list(ensure_pool(client, pool, template_of(pool, Profile()), dry_run=False))
         for one in read_deployments(Profile(), CHECKOUT / "prefect.yaml"):
             if one.work_pool.name == POOL:
                 # Without triggers and schedules: what is run here is what this test runs.
                 bare = one.model_copy(update={"triggers": (), "schedules": ()})
-                list(bring_deployment(client, bare, dry_run=False))
+                list(ensure_deployment(client, bare, dry_run=False))
         yield client
 
 

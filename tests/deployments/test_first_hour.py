@@ -42,12 +42,12 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """Run the flow as a program, insist that it fails cleanly, and return its last message."""
     capsys.readouterr()
     code = run_as_program(sales, arguments)
-    told = capsys.readouterr().err
-    assert code == FAILED, told
-    assert "Traceback" not in told
-    assert WRONG not in told
-    message = told.rstrip().splitlines()[-1]
-    assert "What to do: " in message, told
+    output = capsys.readouterr().err
+    assert code == FAILED, output
+    assert "Traceback" not in output
+    assert WRONG not in output
+    message = output.rstrip().splitlines()[-1]
+    assert "What to do: " in message, output
     return message
 
 
@@ -143,11 +143,11 @@ def test_a_value_that_is_wrong(
     at_the_demo: Demo, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
     code = run_as_program(sales, arguments)
-    told = capsys.readouterr().err
+    output = capsys.readouterr().err
     assert code == FAILED
-    assert "A parameter is wrong" in told
-    assert said in told
-    assert "Traceback" not in told
+    assert "A parameter is wrong" in output
+    assert said in output
+    assert "Traceback" not in output
 
 
 def test_a_choice_that_does_not_exist_is_told_with_those_that_do(capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,10 +179,10 @@ def test_a_python_that_is_too_old_or_missing_is_told_before_anything_is_made(
     done = subprocess.run(
         [make, "demo", f"PYTHON={old}"], cwd=tmp_path, env=clean, capture_output=True, text=True, check=False
     )
-    told = done.stdout + done.stderr
+    output = done.stdout + done.stderr
     assert done.returncode != 0
-    assert "headworks needs Python 3.11 or newer" in told
-    assert said in told
-    assert "make PYTHON=python3.12 demo" in told
-    assert "Traceback" not in told
+    assert "headworks needs Python 3.11 or newer" in output
+    assert said in output
+    assert "make PYTHON=python3.12 demo" in output
+    assert "Traceback" not in output
     assert not (tmp_path / ".venv").exists()

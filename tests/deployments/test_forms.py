@@ -40,7 +40,7 @@ def fields(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize("entrypoint", ENTRYPOINTS)
 def test_every_field_says_what_it_is(entrypoint: str) -> None:
-    # A field with the one value that tells its model from others says so by that.
+    # A field with the one value that shows its model from others says so by that.
     silent = [
         name
         for name, about in fields(form(entrypoint))

@@ -1,7 +1,4 @@
-"""prefect.yaml means what it says: Prefect ignores what it does not know, so the file is judged here, key by key.
-
-What belongs here: the file. What does not: deploying it, see test_process_pool.py and tests/docker.
-"""
+"""prefect.yaml means what it says: Prefect ignores what it does not know, so the file is judged here, key by key."""
 
 from __future__ import annotations
 
@@ -60,7 +57,7 @@ def _deployment_faults(deployment: Document) -> list[str]:
         found += _unknown(f"{name}.triggers", trigger, DeploymentEventTrigger)
     pool = deployment["work_pool"]["name"]
     if pool not in _POOLS:
-        return [*found, f"{name}.work_pool: {pool} is a pool that nothing here tells how to make"]
+        return [*found, f"{name}.work_pool: {pool} is a pool that nothing here says how to make"]
     variables = _template(pool)["variables"]["properties"]
     chosen = deployment["work_pool"].get("job_variables", {})
     return found + [f"{name}: no job variable {key!r} of {pool}" for key in chosen if key not in variables]
@@ -121,7 +118,7 @@ SPOILERS: dict[str, Callable[[Document], object]] = {
     "Prefect knows no 'strategy'": lambda d: d["deployments"][0]["concurrency_limit"].update(strategy="X"),
     "no job variable 'volume'": lambda d: _variables(d).update(volume="headworks-data:/data"),
     "Prefect knows no 'expects'": lambda d: _triggers(d)[0].update(expects=[]),
-    "a pool that nothing here tells": lambda d: d["deployments"][0]["work_pool"].update(name="other"),
+    "a pool that nothing here shows": lambda d: d["deployments"][0]["work_pool"].update(name="other"),
     "the name of a secret": lambda d: _env(d).update(PREFECT_API_KEY="1234"),
     "a URL with a user in it": lambda d: _env(d).update(DATABASE="postgresql://me:pw@db/shop"),
     "a template, which": lambda d: _env(d).update(SHOP="{{ $SHOP }}"),
@@ -219,7 +216,7 @@ def test_a_schedule_can_be_paused_for_good_and_says_its_time_zone(name: str) -> 
     RawScheduleConfig.model_validate(schedule)
     CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
     assert schedule["slug"]
-    assert "active" not in schedule, "deploying again would begin a paused schedule anew"
+    assert "active" not in schedule, "deploying again would begin a paused schedule again"
 
 
 @pytest.mark.parametrize("name", FLOWS)

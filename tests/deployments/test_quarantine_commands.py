@@ -46,7 +46,7 @@ def test_rejected_rows_are_listed_shown_judged_again_and_discarded(demo: Demo) -
         "--by",
         "ada",
         "--note",
-        "the source was mended",
+        "the source was fixed",
     )
     assert released.code == 0, released.err
     # As many as there were readings of it: each row of bronze is judged by itself.
@@ -70,7 +70,7 @@ def test_rejected_rows_are_listed_shown_judged_again_and_discarded(demo: Demo) -
 
 
 def test_the_flow_judges_the_whole_quarantine_again_and_accounts_for_each_row(demo: Demo) -> None:
-    """No rule was mended, so no row passes: each is still rejected, or known in a newer version; nothing changes."""
+    """No rule was fixed, so no row passes: each is still rejected, or known in a newer version; nothing changes."""
     run = demo.run("flows.replay_quarantine", "--param", 'by="ada"', "--param", 'note="after the fix"')
     assert run.code == 0, run.err
     assert "Quarantine: judged again" in run.out

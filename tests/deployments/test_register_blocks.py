@@ -70,9 +70,9 @@ def test_a_block_that_nothing_describes_is_refused_with_the_names_of_its_variabl
 ) -> None:
     monkeypatch.delenv("HEADWORKS_MISSING_LAKE_ROOT", raising=False)
     assert main(["missing-lake"]) == 1
-    told = capsys.readouterr().err
-    assert "missing-lake" in told
-    assert "HEADWORKS_MISSING_LAKE_" in told
+    output = capsys.readouterr().err
+    assert "missing-lake" in output
+    assert "HEADWORKS_MISSING_LAKE_" in output
 
 
 def test_the_kind_of_a_block_is_what_the_project_says_or_its_variables_alone_can_mean() -> None:

@@ -61,4 +61,4 @@ def test_what_is_urgent_goes_first_though_it_came_last_and_two_workers_share_the
 
 def taken(operator: Operator, runs: dict[str, Any], worker: str) -> int:
     """Return how many of the runs a worker took, by what it noted in their logs."""
-    return sum(f"Worker '{worker}' submitting flow run" in operator.told(run) for run in runs)
+    return sum(f"Worker '{worker}' submitting flow run" in operator.output(run) for run in runs)

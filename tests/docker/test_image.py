@@ -31,7 +31,7 @@ def _config(image: str) -> dict[str, Any]:
 
 def test_it_runs_as_a_user_with_a_number_who_is_not_root(image: str) -> None:
     user, _, group = _config(image)["User"].partition(":")
-    assert int(user) >= 10_000, "an orchestrator can tell from a number alone that this is not root"
+    assert int(user) >= 10_000, "an orchestrator can report from a number alone that this is not root"
     assert _in_image(image, "id -u; id -g").split() == [user, group]
 
 

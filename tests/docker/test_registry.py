@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deployments.deploying.image import bring_image, image_name
+from deployments.deploying.image import ensure_image, image_name
 from deployments.local.processes import free_port, start, stop, wait_until
 from headworks.errors import SettingsError
 from tests.docker.conftest import docker
@@ -64,21 +64,21 @@ def test_an_image_is_pushed_under_the_registrys_name_and_another_machine_gets_it
 ) -> None:
     name = image_name(_PLAIN, f"{registry}/team/")
     try:
-        made = bring_image(checkout, name, push=True, dry_run=False)
-        assert (made.name, made.became, made.note) == (f"{registry}/team/{_PLAIN}", "created", "pushed")
+        made = ensure_image(checkout, name, push=True, dry_run=False)
+        assert (made.name, made.change, made.note) == (f"{registry}/team/{_PLAIN}", "created", "pushed")
         listed = httpx.get(f"http://{registry}/v2/team/headworks-push-test/tags/list").json()
         assert listed["tags"] == ["1"]
         pushed = docker("image", "inspect", "--format", "{{.Id}}", name)
         docker("rmi", "--force", name)
         docker("pull", name)
         assert docker("image", "inspect", "--format", "{{.Id}}", name) == pushed
-        assert bring_image(checkout, name, push=True, dry_run=False).became == "unchanged"
+        assert ensure_image(checkout, name, push=True, dry_run=False).change == "unchanged"
     finally:
         docker("rmi", "--force", name)
 
 
 def test_a_dry_run_pushes_nothing(registry: str, checkout: Path) -> None:
-    bring_image(checkout, image_name(_PLAIN, registry), push=True, dry_run=True)
+    ensure_image(checkout, image_name(_PLAIN, registry), push=True, dry_run=True)
     assert httpx.get(f"http://{registry}/v2/_catalog").json() == {"repositories": []}
 
 
@@ -86,6 +86,6 @@ def test_a_registry_that_does_not_answer_is_said_with_what_to_do(checkout: Path)
     name = image_name(_PLAIN, f"127.0.0.1:{free_port(5056)}")
     try:
         with pytest.raises(SettingsError, match=r"docker push failed.*logged in to the registry"):
-            bring_image(checkout, name, push=True, dry_run=False)
+            ensure_image(checkout, name, push=True, dry_run=False)
     finally:
         docker("rmi", "--force", name)

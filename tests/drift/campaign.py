@@ -16,7 +16,7 @@ import psycopg
 from pydantic import SecretStr
 
 from headworks.settings import DatabaseSettings
-from tests.drift.chain import Story, play, told
+from tests.drift.chain import PairPlay, output, play
 from tests.support.types import FLAT
 
 NESTED: tuple[pl.DataType, ...] = (
@@ -42,7 +42,7 @@ def run(
     pairs: Sequence[tuple[pl.DataType, pl.DataType]],
     seed: int,
     database: DatabaseSettings | None,
-) -> list[Story]:
+) -> list[PairPlay]:
     """Play pairs one after another, each with a lake of its own."""
     stories = []
     for number, (before, after) in enumerate(pairs):
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stories = run(Path(folder), [pair], asked.seed, database)
         refused.update(layer for story in stories for layer in story.refused)
         wrong += sum(bool(story.wrong) for story in stories)
-        if text := told(stories):
+        if text := output(stories):
             print(text, flush=True)
         if number % _SHOWN_EVERY == 0:
             print(f"{number} pairs, {wrong} wrong, {time.monotonic() - began:.0f} s", flush=True)

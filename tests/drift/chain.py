@@ -1,8 +1,4 @@
-"""One column through all layers while its type changes: bronze, silver mirrored and declared, gold, Postgres.
-
-What belongs here: one such story, and what each layer must hold after each run, worked out by Python's exact
-arithmetic. What does not: which types (``campaign.py``).
-"""
+"""One column through all layers while its type changes: bronze, silver mirrored and declared, gold, Postgres."""
 
 from __future__ import annotations
 
@@ -78,7 +74,7 @@ class Layer:
 
 
 @dataclass
-class Story:
+class PairPlay:
     """What became of a pair of types: the layers that refused it, with their messages."""
 
     before: pl.DataType
@@ -142,9 +138,9 @@ def _random(dtype: pl.DataType, chance: random.Random) -> Any:
 
 def play(
     folder: Path, before: pl.DataType, after: pl.DataType, seed: int, database: DatabaseSettings | None
-) -> Story:
+) -> PairPlay:
     """Play the runs of a pair of types through all layers."""
-    chance, story = random.Random(f"{seed} {before} {after}"), Story(before, after)
+    chance, story = random.Random(f"{seed} {before} {after}"), PairPlay(before, after)
     lake = Lake(LakeSettings(root=str(folder / "lake")))
     contract = folder / "gold.yml"
     contract.write_text(_CONTRACT)
@@ -180,7 +176,7 @@ def play(
 
 
 def _downstream(
-    story: Story,
+    story: PairPlay,
     lake: Lake,
     contract: Path,
     layers: dict[str, Layer],
@@ -258,7 +254,7 @@ def _declared(column: dy.Column) -> Dataset:
     )
 
 
-def _attempt(story: Story, layer: str, run: int, step: Any) -> bool:
+def _attempt(story: PairPlay, layer: str, run: int, step: Any) -> bool:
     """Take a step; a refusal is noted, and is wrong where it does not name column, before, after and what to do."""
     try:
         step()
@@ -299,7 +295,7 @@ def plain_for_type(value: Any) -> Any:
     )
 
 
-def _compare(story: Story, lake: Lake, name: str, layer: Layer, run: int) -> None:
+def _compare(story: PairPlay, lake: Lake, name: str, layer: Layer, run: int) -> None:
     silver = lake.open("silver", name)
     if silver is None:
         return
@@ -311,7 +307,7 @@ def _compare(story: Story, lake: Lake, name: str, layer: Layer, run: int) -> Non
         story.wrong.append(f"{name}, run {run}: neither taken nor rejected: {sorted(missing)}")
 
 
-def _same(story: Story, where: str, run: int, wanted: dict[int, Any], found: dict[int, Any]) -> None:
+def _same(story: PairPlay, where: str, run: int, wanted: dict[int, Any], found: dict[int, Any]) -> None:
     differ = {
         number: (wanted.get(number, "no row"), found.get(number, "no row"))
         for number in {*wanted, *found}
@@ -333,6 +329,6 @@ def _equal(one: Any, other: Any) -> bool:
     )
 
 
-def told(stories: Sequence[Story]) -> str:
+def output(stories: Sequence[PairPlay]) -> str:
     """Return what was wrong, for people."""
     return "\n".join(f"{one.before} then {one.after}: {text}" for one in stories for text in one.wrong)

@@ -15,7 +15,7 @@ from headworks.storage import delta
 from headworks.storage.exact import in_types
 from tests.conftest import PostgresServer
 from tests.drift.campaign import NESTED, PAIRS, run, sample
-from tests.drift.chain import told
+from tests.drift.chain import output
 
 CHOSEN = [
     (pl.Decimal(10, 2), pl.Decimal(14, 4)),
@@ -36,7 +36,7 @@ def test_every_value_is_the_same_in_each_layer_or_its_column_is_refused(
     tmp_path: Path, database: DatabaseSettings, pair: tuple[pl.DataType, pl.DataType]
 ) -> None:
     stories = run(tmp_path, [pair], 1, database)
-    assert not told(stories), told(stories)
+    assert not output(stories), output(stories)
 
 
 def test_a_cast_that_changes_values_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +57,7 @@ def test_a_cast_that_changes_values_is_found(tmp_path: Path, monkeypatch: pytest
         (pl.Date(), pl.Datetime("us")),
     ]
     stories = run(tmp_path, pairs, 1, None)
-    assert all(story.wrong for story in stories), told(stories)
+    assert all(story.wrong for story in stories), output(stories)
 
 
 def test_all_pairs_are_many() -> None:

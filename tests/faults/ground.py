@@ -1,8 +1,4 @@
-"""The ground of the campaign: a stack as it is operated, runs in containers, somebody who hears alerts, and the truth.
-
-What belongs here: beginning a run, holding it at a place, breaking things, and looks at what came of it. What does
-not: which fault leads to what.
-"""
+"""The ground of the campaign: a stack as it is operated, runs in containers, somebody who hears alerts, and the truth."""
 
 from __future__ import annotations
 
@@ -100,8 +96,8 @@ class Ground:
     def until_heard(self, *words: str) -> None:
         """Wait until an alert with all of these words arrives."""
         self.until(
-            lambda: any(all(word in told for word in words) for told in self.heard),
-            f"nobody was told of {words}",
+            lambda: any(all(word in output for word in words) for output in self.heard),
+            f"nobody was notified of {words}",
         )
 
     def exit_code(self, begun: Begun) -> int:
@@ -109,7 +105,7 @@ class Ground:
         return int(docker("inspect", "--format", "{{.State.ExitCode}}", begun.container))
 
     def is_running(self, begun: Begun) -> bool:
-        """Tell whether a run's container still runs."""
+        """Return whether a run's container still runs."""
         return docker("inspect", "--format", "{{.State.Running}}", begun.container) == "true"
 
     def assert_exact(self) -> None:
@@ -119,7 +115,7 @@ class Ground:
             for dataset in group:
                 silver = self.place.lake.must_open("silver", dataset.name).scan().select(dataset.key)
                 keys = silver.collect()
-                assert keys.n_unique() == keys.height, f"doubled keys in silver.{dataset.name}"
+                assert keys.n_unique() == keys.height, f"duplicate keys in silver.{dataset.name}"
 
     def assert_lease_is_free(self) -> None:
         """Insist that nobody holds the lease of the sales."""
@@ -137,7 +133,7 @@ class Ground:
 
     @contextmanager
     def without_api(self) -> Iterator[None]:
-        """Let the shop's API be away as long as the block lasts; afterwards a person says that it is well again."""
+        """Let the shop's API be away as long as the block lasts; afterwards a person says that it is recovered."""
         stop(self.stack._state().processes[API])
         try:
             yield

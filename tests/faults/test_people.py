@@ -16,10 +16,12 @@ def test_a_cancelled_run_ends_as_cancelled_gives_its_lease_back_and_the_next_goe
             begun = ground.begin()
             reached()
             ground.cancel(begun)
-            ground.until(lambda: "Told to stop" in ground.operator.told(begun.id), "it was not told to stop")
+            ground.until(
+                lambda: "Asked to stop" in ground.operator.output(begun.id), "it was not asked to stop"
+            )
         # The statement that waits for the lock is the batch in hand: it is waited for.
         ground.operator.watch(begun.id, "CANCELLED")
-        ground.until(lambda: not ground.is_running(begun), "the container goes on")
+        ground.until(lambda: not ground.is_running(begun), "the container continues")
         ground.assert_lease_is_free()
         ground.run()
     ground.assert_exact()

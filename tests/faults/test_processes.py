@@ -54,7 +54,9 @@ def test_a_stopped_container_puts_its_run_back_for_another_one(ground: Ground) -
             begun = ground.begin()
             reached()
             docker("kill", "--signal", "TERM", begun.container)
-            ground.until(lambda: "Told to stop" in ground.operator.told(begun.id), "it was not told to stop")
+            ground.until(
+                lambda: "Asked to stop" in ground.operator.output(begun.id), "it was not asked to stop"
+            )
         run = ground.operator.watch(begun.id, "COMPLETED")
     assert run["run_count"] > 1
     ground.assert_exact()

@@ -1,4 +1,4 @@
-"""What is read from, or published to, is away for a while: short outages are sat out, longer ones are told."""
+"""What is read from, or published to, is away for a while: short outages are sat out, longer ones are reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.server, pytest.mark.campaign]
 
 
 def retrying(ground: Ground, run: str) -> bool:
-    """Tell whether a task of the run waits for its next try."""
+    """Return whether a task of the run waits for its next try."""
     asked = {"task_runs": {"flow_run_id": {"any_": [run]}, "state": {"name": {"any_": ["AwaitingRetry"]}}}}
     return bool(ground.operator.post("task_runs/filter", asked))
 
@@ -38,7 +38,7 @@ def test_postgres_gone_for_a_minute_fails_the_run_is_told_and_heals(ground: Grou
             ground.until(lambda: time.monotonic() - began >= 60, "a minute never passed")
         ground.heard.clear()
         ground.run()
-        ground.until_heard("well again")
+        ground.until_heard("recovered")
     ground.assert_exact()
 
 
@@ -51,5 +51,5 @@ def test_an_api_that_stays_away_opens_its_breaker_and_heals(ground: Ground) -> N
             ground.until_heard("the run failed")
         ground.heard.clear()
         ground.run()
-        ground.until_heard("well again")
+        ground.until_heard("recovered")
     ground.assert_exact()

@@ -1,4 +1,4 @@
-"""The disk is full, or results are gone: what is committed stays, and the next run goes on."""
+"""The disk is full, or results are gone: what is committed stays, and the next run continues."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_full_disk_fails_the_run_and_breaks_nothing(ground: Ground, image: str
         with ground.working():
             begun = ground.begin(volumes=[f"{volume}:/data"])
             run = ground.operator.watch(begun.id, "FAILED", "CRASHED")
-            assert "No space left" in ground.operator.told(begun.id), run["state"]
+            assert "No space left" in ground.operator.output(begun.id), run["state"]
             docker("exec", keeper, "rm", "/data/ballast")
             ground.run(volumes=[f"{volume}:/data"])
         shutil.rmtree(ground.data / "lake")
@@ -75,6 +75,6 @@ def failed_at_the_api(ground: Ground) -> Begun:
 
 
 def landed_by(ground: Ground, flow_run: str, dataset: str) -> list[int]:
-    """Return how many rows of a dataset a flow run had landed after each of its tries, by what it told."""
-    told = re.findall(rf"{re.escape(dataset)}: \d+ read, (\d+) landed", ground.operator.told(flow_run))
-    return [int(rows) for rows in told]
+    """Return how many rows of a dataset a flow run had landed after each of its tries, by what it reported."""
+    output = re.findall(rf"{re.escape(dataset)}: \d+ read, (\d+) landed", ground.operator.output(flow_run))
+    return [int(rows) for rows in output]

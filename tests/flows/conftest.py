@@ -46,7 +46,7 @@ def open_shop(place: Place) -> Iterator[Place]:
 
 @pytest.fixture(scope="session")
 def empty_place(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A founded shop of which nothing was taken in; not to be changed, only copied."""
+    """A founded shop of which nothing was ingested; not to be changed, only copied."""
     shop = postgres.new_database()
     with psycopg.connect(shop) as connection:
         found(connection, WORLD)
@@ -87,7 +87,7 @@ def published_place(
 def place(
     published_place: Place, postgres: PostgresServer, tmp_path: Path, prefect_server: str, at_once: None
 ) -> Iterator[Place]:
-    """A copy of the published shop with a day to take in, and a Prefect server to run the flow on."""
+    """A copy of the published shop with a day to ingest, and a Prefect server to run the flow on."""
     with open_shop(published_place.copy(tmp_path / "lake", postgres.new_database)) as opened:
         yield opened
 

@@ -1,4 +1,4 @@
-"""A backfill that is killed over and over: each day is taken in once, the live position stays, and all is true.
+"""A backfill that is killed over and over: each day is ingested once, the live position stays, and all is true.
 
 Six days and two kills, or as many as HEADWORKS_BACKFILL says: HEADWORKS_BACKFILL=60,5 is the whole campaign.
 """
@@ -52,7 +52,7 @@ _A_WINDOWS_LINES = 5
 
 @pytest.fixture
 def shop(postgres: PostgresServer, tmp_path: Path, prefect_server: str, at_once: None) -> Iterator[Place]:
-    """A shop with its history, of which nothing was taken in."""
+    """A shop with its history, of which nothing was ingested."""
     dsn = postgres.new_database()
     with psycopg.connect(dsn) as connection:
         found(connection, WORLD)
@@ -100,7 +100,7 @@ class Backfill:
                     os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
         self.errors.extend(line[:400] for line in lines if "| ERROR " in line)
-        # The first error tells why, in whichever run it was; what follows only piles up behind it.
+        # The first error explains why, in whichever run it was; what follows only piles up behind it.
         assert code == (0 if kill_at_line is None else -signal.SIGKILL), "".join(
             [*self.errors[:5], *lines[-40:]]
         )
@@ -172,7 +172,7 @@ def test_windows_side_by_side_are_taken_in_once_and_a_finished_backfill_does_not
     shop: Place, prefect_api_url: str, tmp_path: Path
 ) -> None:
     if DAYS > 10:
-        pytest.skip("told by the small one")
+        pytest.skip("reported by the small one")
     backfill = Backfill(shop, prefect_api_url, tmp_path, parallel=3)
     backfill.run()
     assert_each_window_once(shop)

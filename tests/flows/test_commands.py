@@ -239,11 +239,11 @@ def test_of_a_block_and_a_variable_that_differ_the_block_wins_and_that_is_report
         said = run(*LOOKING[command], "--lake", "both-lake", HEADWORKS_BOTH_LAKE_ROOT=str(other))
         again = run(*LOOKING[command], "--lake", "both-lake")
     assert (said.code, said.out) == (0, again.out)
-    (told,) = [one.getMessage() for one in caplog.records if one.name == "blocks.resolve"]
-    assert "both-lake of the Prefect server" in told
-    assert "HEADWORKS_BOTH_LAKE_ROOT" in told
-    assert "NOT used" in told
-    assert str(other) not in told
+    (output,) = [one.getMessage() for one in caplog.records if one.name == "blocks.resolve"]
+    assert "both-lake of the Prefect server" in output
+    assert "HEADWORKS_BOTH_LAKE_ROOT" in output
+    assert "NOT used" in output
+    assert str(other) not in output
 
 
 def test_blocks_are_written_to_a_chosen_server_alone(run: Callable[..., Said]) -> None:

@@ -53,9 +53,9 @@ def ending(status: RunStatus) -> Callable[[], RunReport]:
 def test_the_exit_code_tells_how_a_run_ended(
     status: RunStatus, code: int, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_as_program(ending(status), ["--account", "told/account.json"]) == code
+    assert run_as_program(ending(status), ["--account", "reported/account.json"]) == code
     assert status in capsys.readouterr().out
-    assert json.loads((elsewhere / "told" / "account.json").read_text())["status"] == status
+    assert json.loads((elsewhere / "reason_texts" / "account.json").read_text())["status"] == status
 
 
 @pytest.mark.parametrize(
@@ -75,16 +75,16 @@ def test_an_error_of_ours_is_one_message_with_its_class_and_what_to_do(
         raise problem
 
     assert run_as_program(flow, []) == code
-    told = capsys.readouterr().err
-    assert told == f"\n{type(problem).__name__}: {problem}\n"
-    assert "What to do:" in told
+    output = capsys.readouterr().err
+    assert output == f"\n{type(problem).__name__}: {problem}\n"
+    assert "What to do:" in output
 
 
 @pytest.mark.parametrize(
     ("result", "shown"),
     [
         ((), "nothing"),
-        ("told", "told"),
+        ("reason_texts", "reason_texts"),
         (
             (PlannedWindow(window=Window(start=NOW, end=NOW + timedelta(days=1)), state="done"),),
             "  start             end               state",

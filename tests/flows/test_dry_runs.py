@@ -70,7 +70,7 @@ def everything(root: Path) -> dict[str, bytes | None]:
 
 
 def stopped(place: Place, monkeypatch: pytest.MonkeyPatch, name: str, step: Callable[..., None]) -> Place:
-    """Run the flow until one of its steps, which ends it as a worker that is told to stop does."""
+    """Run the flow until one of its steps, which ends it as a worker that is asked to stop does."""
     with monkeypatch.context() as patch:
         patch.setattr(f"flows.sales.{name}", step)
         with pytest.raises(RunStopped):
@@ -79,7 +79,7 @@ def stopped(place: Place, monkeypatch: pytest.MonkeyPatch, name: str, step: Call
 
 
 def stops(*_: Any) -> None:
-    raise RunStopped("told to stop", where="here")
+    raise RunStopped("asked to stop", where="here")
 
 
 @pytest.fixture(params=["empty", "filled", "landed alone", "refined in part"])

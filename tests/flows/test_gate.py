@@ -76,7 +76,7 @@ def original(scope: str) -> Path:
 
 
 def assert_kept(place: Place, scope: str, said: str) -> RunReport:
-    """Run; insist that nothing shows, that the run says why, and that ledger and quarantine tell it too."""
+    """Run; insist that nothing shows, that the run says why, and that ledger and quarantine report it too."""
     before, orders = place.seen(), place.bytes_of("silver/shop/orders")
     counted = place.rejected("shop.orders")
     with pytest.raises(GateClosed) as caught:
@@ -89,7 +89,7 @@ def assert_kept(place: Place, scope: str, said: str) -> RunReport:
     assert said in report.message
     checks = place.checks(report.run_id)
     bad = checks.filter((pl.col("scope") == scope) & ~pl.col("outcome").is_in(["passed", "warned"]))
-    assert bad.height > 0, "ops.checks does not tell what was not passed"
+    assert bad.height > 0, "ops.checks does not report what was not passed"
     assert {gate.scope: gate.open for gate in report.gates}[scope] is False
     if scope == SILVER:
         assert place.bytes_of("silver/shop/orders") == orders

@@ -125,8 +125,8 @@ def test_a_deployed_run_takes_the_parameters_that_it_was_given_and_the_server_re
     assert state.is_completed(), state
     assert sorted(landed("raw.other_rates")) == sorted(RATES)
     assert landed() == []
-    told = capfd.readouterr()
-    assert TOKEN not in told.out + told.err
+    output = capfd.readouterr()
+    assert TOKEN not in output.out + output.err
 
 
 def execute(run: UUID) -> None:
@@ -140,14 +140,14 @@ def test_probe_proposes_a_resource_with_reasons_and_tries_it(
     api: Upstream, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert headworks(["probe", "/v1/rates?limit=20", "--block", "shop-api"]) == OK
-    told = capsys.readouterr()
-    reasons, _, proposed = told.out.partition("The resource, to be checked and pasted:")
+    output = capsys.readouterr()
+    reasons, _, proposed = output.out.partition("The resource, to be checked and pasted:")
     assert "- pagination: next_cursor looks like a token" in reasons
     assert "- tried: 3 pages were read like this, with 20, 20, 16 records, each of them new" in reasons
     assert "- a second run: read 56 records to its end" in reasons
     resource = Resource.model_validate_json(proposed)
     assert (resource.records, resource.pagination.kind) == ("rates", "cursor")
-    assert TOKEN not in told.out + told.err
+    assert TOKEN not in output.out + output.err
 
 
 def test_probe_sends_no_credentials_to_another_address(

@@ -104,7 +104,7 @@ def test_columns_that_change_are_followed_by_silver_over_three_further_runs(
             "(1099511627776, now() - interval '40 minutes', 0.0001, 'new')",
         ),
         (
-            "RENAME note TO remark",
+            "RENAME note TO warning",
             "(1099511627777, now() - interval '30 minutes', 9999999999.9999, 'renamed')",
         ),
     ):
@@ -113,7 +113,9 @@ def test_columns_that_change_are_followed_by_silver_over_three_further_runs(
         assert ingest_database(**asked).status == "landed"
         found = lake.must_open("silver", "raw.orders").scan().sort("id").select("id", "total").collect()
         assert found.rows() == connection.execute("SELECT id, total FROM orders ORDER BY id").fetchall()
-    last = lake.must_open("silver", "raw.orders").scan().sort("id").select("note", "remark").tail(2).collect()
+    last = (
+        lake.must_open("silver", "raw.orders").scan().sort("id").select("note", "warning").tail(2).collect()
+    )
     assert last.rows() == [("new", None), (None, "renamed")]
     connection.execute("ALTER TABLE orders ALTER total TYPE text")
     connection.execute("INSERT INTO orders VALUES (5000, now() - interval '20 minutes', 'much')")

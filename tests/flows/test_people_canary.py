@@ -64,7 +64,7 @@ def lived(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> Iterator[Lived]:
-    """Four runs: well, gate closed, failed, well again; each after a day of the shop with marked people in it."""
+    """Four runs: well, gate closed, failed, recovered; each after a day of the shop with marked people in it."""
     monkeypatch.chdir(tmp_path)
     for name, value in place.variables().items():
         monkeypatch.setenv(name, value)
@@ -91,7 +91,7 @@ def test_marked_people_are_seen_in_no_log_state_artifact_alert_result_delta_log_
     lived: Lived,
 ) -> None:
     root = lived.place.root
-    assert len(lived.people.asked) >= 2, "nobody was told, so no alert was looked at"
+    assert len(lived.people.asked) >= 2, "nobody was notified, so no alert was looked at"
     assert canaries.seen(canaries.table_texts(root / "silver"), PEOPLE), "the marked people did not come"
     assert canaries.seen(canaries.table_texts(root / "quarantine"), PEOPLE), "no marked row was rejected"
     texts = chain(

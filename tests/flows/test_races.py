@@ -28,7 +28,7 @@ from tests.support.sales import Place
 
 pytestmark = pytest.mark.server
 
-# Where the slow run stands while another one does everything, and how it then ends.
+# Where the slow run is while another one does everything, and how it then ends.
 POINTS: dict[str, tuple[Any, str, int, set[str]]] = {
     "landing": (landing, "_commit", 1, {"refused"}),
     "quarantine": (refinement, "put_rejected", 1, {"unchanged", "published"}),
@@ -73,14 +73,14 @@ def assert_exact(place: Place) -> None:
     for group in datasets.IN_ORDER:
         for dataset in group:
             silver = place.lake.must_open("silver", dataset.name).scan().select(dataset.key).collect()
-            assert silver.n_unique() == silver.height, f"doubled keys in silver.{dataset.name}"
+            assert silver.n_unique() == silver.height, f"duplicate keys in silver.{dataset.name}"
 
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_zombie_that_wakes_after_another_run_took_over(
     place: Place, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
-    """While one run stands at a point, the shop lives on and another run takes everything in and publishes it."""
+    """While one run is at a point, the shop lives on and another run takes everything in and publishes it."""
     module, name, number, ends = POINTS[point]
 
     def takes_over() -> str:

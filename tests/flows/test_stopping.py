@@ -1,4 +1,4 @@
-"""A run that is told to stop finishes or abandons the batch in hand, gives its lease back, and the next one goes on."""
+"""A run that is asked to stop finishes or abandons the batch in hand, gives its lease back, and the next one continues."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.server
 RECORDS = 300
 A_BATCHES_PAGES = 50
 STOPPED_AT_PAGE = 130
-TOLD = "Told to stop"
+ASKED = "Asked to stop"
 
 
 def program(
@@ -114,7 +114,7 @@ def test_whole_batches_stay_and_the_next_run_lands_the_rest(
     lake = Lake(LakeSettings(root=str(tmp_path / "lake")))
     api.process = program("ingest_api", environment, tmp_path, *arguments)
     said = ended(api.process)
-    assert TOLD in said
+    assert ASKED in said
     assert newest_state() == "Crashed"
     assert_given_back(lake, "raw.rows")
     landed = ids(lake)
@@ -137,14 +137,14 @@ def ids(lake: Lake) -> list[int]:
 def test_tasks_in_threads_are_waited_for_and_nothing_else_is_begun(
     place: Place, prefect_server: str, tmp_path: Path
 ) -> None:
-    """The run stands at a locked table while others are landed; the lock is let go when it was told to stop."""
+    """The run is at a locked table while others are landed; the lock is let go when it was asked to stop."""
     environment = {**place.variables(), "PREFECT_API_URL": prefect_server}
     with psycopg.connect(place.shop) as connection:
         connection.execute("LOCK TABLE shop.orders IN ACCESS EXCLUSIVE MODE")
         process = program("sales", environment, tmp_path)
         said = until(process, "shop.products: ")
         process.send_signal(signal.SIGTERM)
-        said += until(process, TOLD)
+        said += until(process, ASKED)
     said += ended(process)
     assert "silver" not in said
     assert newest_state() == "Crashed"
@@ -166,7 +166,7 @@ def until(process: subprocess.Popen[str], text: str) -> str:
 
 def test_a_landing_stops_between_two_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Told:
-        """Is told to stop after the first batch."""
+        """Is asked to stop after the first batch."""
 
         def __init__(self) -> None:
             self.batches = 0
@@ -175,8 +175,8 @@ def test_a_landing_stops_between_two_batches(tmp_path: Path, monkeypatch: pytest
             self.batches += 1
             return True
 
-    told: Any = Told()
-    monkeypatch.setattr(stopping, "_told", told)
+    output: Any = Told()
+    monkeypatch.setattr(stopping, "_told", output)
     lake = Lake(LakeSettings(root=str(tmp_path)))
     with pytest.raises(RunStopped):
         land(
@@ -185,7 +185,7 @@ def test_a_landing_stops_between_two_batches(tmp_path: Path, monkeypatch: pytest
             on_batch=lambda _: stopping.go_on(),
         )
     first = lake.must_open("bronze", "t.items").row_count()
-    assert told.batches == 1
+    assert output.batches == 1
     assert 0 < first < 6
     monkeypatch.undo()
     land(Landing(lake, "t.items", "t.items", "run"), Numbered(items(1, 6)))

@@ -1,5 +1,1 @@
-"""The hostile campaign: every affliction, every style of paging, many seeds, through the whole landing protocol.
-
-What belongs here: campaigns against our own API source. What does not: the hostile API and the promises, which ship as
-``headworks.testing``.
-"""
+"""The hostile campaign: every fault, every style of paging, many seeds, through the whole landing protocol."""

@@ -1,7 +1,6 @@
 """Pages that are far too big, read by a process of its own whose memory is measured.
 
-Run as a program it reads one and prints what came of it. What belongs here: that process and its judgement. What does
-not: the bombs.
+Run as a program it reads one and prints what came of it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from headworks.errors import HeadworksError
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from headworks.testing.access import SECRET, Keyed
-from headworks.testing.afflictions.security import Bomb
+from headworks.testing.faults.security import Bomb
 from headworks.testing.hostile import HostileApi, hostile
 from headworks.testing.outcome import DATASET, silver_amounts
 from headworks.testing.reading import source_of
@@ -28,27 +27,27 @@ from headworks.testing.truth import make_rows, sums_of, sums_of_rows
 from tests.support.memory import peak_kb
 
 CAP_MB = 16
-BESIDE_MB = 100
-"""The memory that a reading may take beside the cap, in megabytes."""
+ALONGSIDE_MB = 100
+"""The memory that a reading may take alongside the cap, in megabytes."""
 STYLES_OF_BOMBS = ("page", "cursor")
 ROWS = 118
 _READ_S = 300
 
 
 def play_bomb(name: str, style: str, seed: int, folder: Path, *, packed: bool) -> Found:
-    """Let another process meet a bomb; it must refuse it, in little memory, and go on when it is gone."""
+    """Let another process meet a bomb; it must refuse it, in little memory, and continue when it is gone."""
     found = Found(name, style, seed)
     bomb = Bomb(Random(f"{name}/{style}/{seed}"), packed=packed)
     api = HostileApi(STYLES[style], make_rows(ROWS, seed), bomb, Keyed())
     lake = Lake(LakeSettings(root=str(folder)))
     with hostile(api):
-        told = _other(api, folder)
-        found.failed, memory_mb = str(told["failed"]), float(str(told["memory_mb"]))
+        output = _other(api, folder)
+        found.failed, memory_mb = str(output["failed"]), float(str(output["memory_mb"]))
         if found.failed != "ResponseTooLarge":
-            found.faults.append(f"not refused as too large: {told}")
-        if memory_mb > CAP_MB + BESIDE_MB:
-            found.faults.append(f"it took {memory_mb:.0f} MB, more than {CAP_MB} + {BESIDE_MB}")
-        if SECRET in str(told):
+            found.faults.append(f"not refused as too large: {output}")
+        if memory_mb > CAP_MB + ALONGSIDE_MB:
+            found.faults.append(f"it took {memory_mb:.0f} MB, more than {CAP_MB} + {ALONGSIDE_MB}")
+        if SECRET in str(output):
             found.faults.append("a secret is in the error")
         bomb.heal()
         found.runs = 2
@@ -56,7 +55,7 @@ def play_bomb(name: str, style: str, seed: int, folder: Path, *, packed: bool) -
     held = sums_of((key, amount or 0) for key, amount in silver_amounts(lake).items())
     if held != sums_of_rows(api.rows):
         found.faults.append(f"silver has {held}, the truth is {sums_of_rows(api.rows)}")
-    found.struck, found.requests, found.pages = bomb.struck, api.requests, sum(api.pages.values())
+    found.injected, found.requests, found.pages = bomb.injected, api.requests, sum(api.pages.values())
     return found
 
 
@@ -65,8 +64,8 @@ def _other(api: HostileApi, folder: Path) -> dict[str, object]:
     done = subprocess.run(
         [*command, api.style.name, str(folder)], capture_output=True, text=True, timeout=_READ_S, check=True
     )
-    told: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    output: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return output
 
 
 def main(port: str, style: str, folder: str) -> None:

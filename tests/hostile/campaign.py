@@ -2,8 +2,6 @@
 
 ``python -m tests.hostile.campaign --seeds 20`` takes most of an hour, with ``--spread`` some minutes; it ends with 1
 where one promise is broken.
-
-What belongs here: options, rounds and the table. What does not: the cases.
 """
 
 from __future__ import annotations
@@ -41,21 +39,18 @@ class Tally:
         requests, pages = sum(each.requests for each in self.found), sum(each.pages for each in self.found)
         failed = sorted({each.failed for each in self.found if each.failed})
         ratio = f"{requests / pages:.2f}" if pages else "-"
-        struck = sum(each.struck > 0 for each in self.found)
+        injected = sum(each.injected > 0 for each in self.found)
         promise = {"exact": "exact", "repaired": "exact, or said and repaired", "fails": "✗ clear failure"}
         return (
             f"| {self.case.name} | {len(self.case.styles)} | {promise[self.case.ends]} | {self.kept}/{len(self.found)} "
-            f"| {struck} | {ratio} | {', '.join(failed) or '-'} |"
+            f"| {injected} | {ratio} | {', '.join(failed) or '-'} |"
         )
 
 
 COSTLY_SEEDS = 5
 """Seeds of what takes seconds each."""
 CHUNK = 10
-HEAD = (
-    "| affliction | styles | must be | kept | struck | requests a page | fails as |\n"
-    "|---|---|---|---|---|---|---|"
-)
+HEAD = "| fault | styles | must be | kept | hit | requests a page | fails as |\n|---|---|---|---|---|---|---|"
 
 
 def play_all(

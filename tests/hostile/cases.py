@@ -1,7 +1,4 @@
-"""All that the campaign plays, as one list: the catalogue's cases, odd records, increments and bombs.
-
-What belongs here: the list. What does not: playing (``play`` of each kind), counting (``campaign.py``).
-"""
+"""All that the campaign plays, as one list: the catalogue's cases, odd records, increments and bombs."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headworks.sources.base import Source
-from headworks.testing.afflictions.catalogue import BOMBS, CASES, ODDITIES, Case
+from headworks.testing.faults.catalogue import BOMBS, CASES, ODDITIES, Case
 from headworks.testing.hostile import HostileApi
 from headworks.testing.reading import source_of
 from headworks.testing.trial import Allowed, Found, play

@@ -1,7 +1,4 @@
-"""Readings of what is new, from a table that changes between them: ties, late rows, stamps in the future, updates.
-
-What belongs here: playing and judging these cases. What does not: changes in the middle of a reading.
-"""
+"""Readings of what is new, from a table that changes between them: ties, late rows, stamps in the future, updates."""
 
 from __future__ import annotations
 
@@ -119,5 +116,5 @@ def play_growth(name: str, style: str, seed: int, folder: Path) -> Found:
                     f"reading {reading + 1} landed {report.landed} of {len(api.rows)} rows again"
                 )
     assert api.time.clock() > BEGINNING
-    found.struck, found.requests, found.pages = 1, api.requests, sum(api.pages.values())
+    found.injected, found.requests, found.pages = 1, api.requests, sum(api.pages.values())
     return found

@@ -1,7 +1,7 @@
-"""Kills in the middle of a reading of 1,000 pages: nothing lost, nothing doubled, little read again.
+"""Kills in the middle of a reading of 1,000 pages: nothing lost, nothing duplicated, little read again.
 
 ``python -m tests.hostile.killing --seeds 100`` prints what came of it. The moment of a kill is a page's number and some
-milliseconds more, both from the seed. What belongs here: killing, reading on, comparing. What does not: the reading.
+milliseconds more, both from the seed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from headworks.bronze.landing import Landing, land
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from headworks.testing.access import Keyed
-from headworks.testing.hostile import Affliction, HostileApi, hostile
+from headworks.testing.hostile import Fault, HostileApi, hostile
 from headworks.testing.outcome import DATASET, bronze_records
 from headworks.testing.styles import STYLES, Shown, Wanted
 from headworks.testing.truth import make_rows
@@ -53,7 +53,7 @@ class Steady(HostileApi):
         return self.known[wanted]
 
 
-class Kills(Affliction):
+class Kills(Fault):
     """Kills a process some milliseconds after the page with a number was asked for."""
 
     def __init__(self, process: subprocess.Popen[str], dice: Random) -> None:
@@ -63,7 +63,7 @@ class Kills(Affliction):
     def answer(self, api: HostileApi, asked: Asked) -> Reply | None:
         """Kill, then answer as ever."""
         if api.requests == self.page:
-            self.struck += 1
+            self.injected += 1
             timer = Timer(self.delay_s, os.kill, (self._process.pid, signal.SIGKILL))
             timer.daemon = True
             timer.start()
@@ -72,7 +72,7 @@ class Kills(Affliction):
 
 @dataclass(frozen=True)
 class Killed:
-    """What a kill came to: where it was, what had been committed, what was read again, lost or doubled."""
+    """What a kill came to: where it was, what had been committed, what was read again, lost or duplicated."""
 
     style: str
     seed: int
@@ -80,13 +80,13 @@ class Killed:
     committed: int
     again: int
     lost: int
-    doubled: int
+    duplicated: int
     dead: bool
 
     @property
     def exact(self) -> bool:
-        """Tell whether nothing is lost or doubled, and no more was read again than is allowed."""
-        return not self.lost and not self.doubled and self.again <= MOST_AGAIN
+        """Return whether nothing is lost or duplicated, and no more was read again than is allowed."""
+        return not self.lost and not self.duplicated and self.again <= MOST_AGAIN
 
 
 MOST_AGAIN = UNLANDED_PAGES + 1
@@ -109,11 +109,11 @@ def kill(api: Steady, seed: int, folder: Path) -> Killed:
     process = _reader(api, folder)
     try:
         aim = Kills(process, Random(f"kill-{api.style.name}-{seed}"))
-        api.affliction = aim
+        api.fault = aim
         process.communicate("go\n", timeout=_READ_S)
     finally:
         process.kill()
-    api.affliction = Affliction()
+    api.fault = Fault()
     committed = len(bronze_records(lake))
     land(Landing(lake, DATASET, DATASET, "run"), reading(api))
     landed, truth = Counter(bronze_records(lake)), Counter(row.record for row in api.rows)
@@ -124,7 +124,7 @@ def kill(api: Steady, seed: int, folder: Path) -> Killed:
         committed=committed,
         again=sum(count - 1 for count in api.pages.values()),
         lost=(truth - landed).total(),
-        doubled=(landed - truth).total(),
+        duplicated=(landed - truth).total(),
         dead=process.returncode == -signal.SIGKILL,
     )
 
@@ -160,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         again = [each.again for each in mine] or [0]
         print(
             f"| {style} | {len(mine)} | {sum(each.dead for each in mine)} | {sum(each.lost for each in mine)} "
-            f"| {sum(each.doubled for each in mine)} | {max(again)}, {sum(again) / len(again):.1f} |"
+            f"| {sum(each.duplicated for each in mine)} | {max(again)}, {sum(again) / len(again):.1f} |"
         )
     print(f"\n{sum(each.exact for each in kills)} of {len(kills)} exact, {time.monotonic() - began:.0f} s")
     return 0 if all(each.exact for each in kills) and kills else 1

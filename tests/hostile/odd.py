@@ -1,7 +1,4 @@
-"""Readings of odd records: whatever they are, they land as they came, and every one of them is accounted for.
-
-What belongs here: playing and judging these cases. What does not: the records (``headworks.testing.afflictions``).
-"""
+"""Readings of odd records: whatever they are, they land as they came, and every one of them is accounted for."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from headworks.settings import LakeSettings
 from headworks.silver.refinement import Refinement, refine
 from headworks.storage.store import Lake
 from headworks.testing.access import Keyed
-from headworks.testing.afflictions.records import odd_rows
+from headworks.testing.faults.records import odd_rows
 from headworks.testing.hostile import HostileApi, hostile
 from headworks.testing.outcome import DATASET, THINGS, bronze_records
 from headworks.testing.reading import source_of
@@ -24,7 +21,7 @@ from headworks.testing.trial import Found
 STYLES_OF_RECORDS = ("page", "cursor", "link", "graphql", "keyset")
 """Records at a path, at the top, below each edge, and with the next page's key inside."""
 NOT_BY_KEY = ("null keys", "conflicting duplicates", "NaN", "malformed record")
-"""A keyset goes on from the last record's key, so it needs one that can be read and is unique."""
+"""A keyset continues from the last record's key, so it needs one that can be read and is unique."""
 ROWS = 60
 
 
@@ -61,5 +58,5 @@ def play_odd(name: str, style: str, seed: int, folder: Path, *, in_flight: int =
     judged = account.accepted + account.rejected + account.superseded + account.unchanged
     if judged != report.landed + report.refused:
         found.faults.append(f"{report.landed} landed, {judged} accounted for")
-    found.struck, found.requests, found.pages = 1, api.requests, sum(api.pages.values())
+    found.injected, found.requests, found.pages = 1, api.requests, sum(api.pages.values())
     return found

@@ -1,7 +1,6 @@
 """A process that lands one reading of a hostile API, to be killed anywhere on the way.
 
-It imports everything, says so, and waits for a line before it begins. What belongs here: the reading. What does not:
-killing and comparing (``killing.py``).
+It imports everything, says so, and waits for a line before it begins.
 """
 
 from __future__ import annotations

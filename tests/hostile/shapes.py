@@ -763,7 +763,7 @@ SHAPES: dict[str, Shape] = {
         },
         deletes=True,
     ),
-    "a token alone beside a mark": Shape(
+    "a token alone alongside a mark": Shape(
         {
             "path": "/alone",
             "records": "rows",

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from headworks.testing.access import SECRET, Keyed
-from headworks.testing.afflictions.security import Refuses
 from headworks.testing.described import SINCE
+from headworks.testing.faults.security import Refuses
 from headworks.testing.hostile import HostileApi, hostile
 from headworks.testing.reading import source_of
 from headworks.testing.styles import STYLES
-from headworks.testing.suite import Failing, Making, Manners, SourceSuite
+from headworks.testing.suite import Failing, Making, SourceBehaviour, SourceSuite
 from headworks.testing.truth import make_rows
 
 QUIET_S = 20
@@ -28,7 +28,7 @@ class ApiSuite(SourceSuite):
 
     style = "cursor"
     described: Mapping[str, Any] = MappingProxyType({})
-    manners = Manners(volatile=("_page", "_url"))
+    behaviour = SourceBehaviour(volatile=("_page", "_url"))
 
     @pytest.fixture
     def api(self) -> Iterator[HostileApi]:
@@ -70,7 +70,7 @@ class TestCursorSince(ApiSuite):
     """A token in the body, and only what is new."""
 
     described = MappingProxyType({"incremental": SINCE})
-    manners = Manners(volatile=("_page", "_url"))
+    behaviour = SourceBehaviour(volatile=("_page", "_url"))
 
 
 class TestKeyset(ApiSuite):

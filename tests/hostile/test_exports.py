@@ -67,7 +67,7 @@ def test_a_job_that_takes_long_is_left_to_the_next_run() -> None:
 
 
 def _described(reading: Any) -> list[str]:
-    from headworks.sources.api.standing import described_as
+    from headworks.sources.api.progress import described_as
 
     return list(described_as(reading.resource, reading.api.settings.base_url))
 

@@ -1,4 +1,4 @@
-"""A sample of the hostile campaign: one seed of every affliction, the styles in turn, and the campaign itself judged.
+"""A sample of the hostile campaign: one seed of every fault, the styles in turn, and the campaign itself judged.
 
 The whole of it is ``make hostile``.
 """
@@ -11,7 +11,7 @@ import pytest
 
 from headworks.errors import HeadworksError, ReadIncomplete
 from headworks.sources.base import Source
-from headworks.testing.afflictions.catalogue import case
+from headworks.testing.faults.catalogue import case
 from headworks.testing.hostile import HostileApi
 from headworks.testing.reading import source_of
 from headworks.testing.trial import Allowed, play
@@ -54,7 +54,7 @@ def test_the_same_seed_strikes_the_same_requests(tmp_path: Path) -> None:
     row = ROWS["500/502/503/504 at 12 %"]
     first, second = (row.play("cursor", 2, tmp_path / name) for name in ("one", "two"))
     assert first == second
-    assert first.struck > 0
+    assert first.injected > 0
 
 
 def test_a_broken_promise_is_found(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Came:
                 continue
             (self.deleted.add if gone else self.deleted.discard)(int(record["id"]))
         self.position, self.shown = batch.position, batch.shown
-        self.warnings += batch.remarks
+        self.warnings += batch.warnings
 
     def newest(self) -> dict[int, dict[str, Any]]:
         """Return the last record of each id that is not deleted."""

@@ -22,7 +22,7 @@ def lake(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def database(postgres: PostgresServer) -> DatabaseSettings:
-    """An empty database of its own, as the engine is told of it."""
+    """An empty database of its own, as the engine is reported it."""
     return DatabaseSettings(url=SecretStr(postgres.new_database()))
 
 

@@ -1,4 +1,4 @@
-"""Rows are held against those that they refer to: one out of all proportion waits, and goes on once it is mended."""
+"""Rows are held against those that they refer to: one out of all proportion waits, and continues once it is fixed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_row_that_disagreed_is_released_once_its_parent_is_mended(shop: Lake) 
     """The price was right, and the item's value was not."""
     sell(shop, (1, 1, 400), (2, 1, 4_000), (3, 2, 1))
     assert sold(shop) == [3]
-    land_items(shop, [("1", "50", 2)], f"{NAME}@mended")
+    land_items(shop, [("1", "50", 2)], f"{NAME}@fixed")
     refine_items(shop)
     assert sell(shop).released == 1
     assert sold(shop) == [1, 3]
@@ -82,7 +82,7 @@ def test_a_reference_to_no_key_leaves_open_which_row_is_meant(shop: Lake) -> Non
 
 
 @pytest.mark.parametrize(
-    ("holds", "references", "told"),
+    ("holds", "references", "reason_texts"),
     [
         (pl.col("cost") < 1, SALE.references, "looks at what it cannot see: cost"),
         (pl.col("t.others.v") < 1, SALE.references, r"looks at what it cannot see: t\.others\.v"),
@@ -91,8 +91,8 @@ def test_a_reference_to_no_key_leaves_open_which_row_is_meant(shop: Lake) -> Non
     ],
 )
 def test_an_agreement_that_cannot_be_looked_up_is_refused_at_import(
-    holds: pl.Expr, references: tuple[Reference, ...], told: str
+    holds: pl.Expr, references: tuple[Reference, ...], output: str
 ) -> None:
     changed: dict[str, Any] = {"references": references, "agreements": (Agreement("too_dear", holds),)}
-    with pytest.raises(SettingsError, match=told):
+    with pytest.raises(SettingsError, match=output):
         replace(SALE, **changed)

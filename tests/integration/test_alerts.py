@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from headworks.errors import CredentialsRefused, SourceUnavailable
 from headworks.ops.alerts import Alert, Rejected, alert_of, masked
 from headworks.ops.channels import Mail, Slack, Webhook
-from headworks.ops.incidents import heal, open_incidents, tell
+from headworks.ops.incidents import heal, notify, open_incidents
 from headworks.reports import CheckReport, GateReport, RunReport
 from headworks.storage.store import Lake
 from tests.support.served import Answer, Asked, Upstream, served
@@ -56,7 +56,7 @@ CLOSED = report(
 
 
 class Receiver:
-    """Keeps what it is told."""
+    """Keeps what it is reported."""
 
     def __init__(self) -> None:
         self.got: list[Alert] = []
@@ -89,7 +89,7 @@ def hook() -> Iterator[tuple[Upstream, list[Any], list[int]]]:
 def test_an_alert_says_what_failed_where_to_look_and_what_to_do() -> None:
     alert = alert_of(CLOSED, (Rejected("shop.people", ("v|min",), '{"name": "Ada", "year": 1815}'),))
     assert alert is not None
-    told = alert.text()
+    output = alert.text()
     for part in (
         "gate is closed",
         "silver 10, gold 9",
@@ -97,7 +97,7 @@ def test_an_alert_says_what_failed_where_to_look_and_what_to_do() -> None:
         "What to do",
         'shop.people, v|min: {"name": "xxx", "year": 9999}',
     ):
-        assert part in told
+        assert part in output
 
 
 @pytest.mark.parametrize("status", ["published", "unchanged", "dry run", "refused"])
@@ -114,11 +114,11 @@ def test_an_incident_is_told_once_until_it_heals_and_then_once_more(lake: Lake) 
     receiver = Receiver()
     alert = alert_of(report("failed", message="the source is away"))
     assert alert is not None
-    assert [tell(lake, [receiver], alert) for _ in range(3)] == [True, False, False]
+    assert [notify(lake, [receiver], alert) for _ in range(3)] == [True, False, False]
     assert [each.incident for each in open_incidents(lake)] == ["flow sales"]
     assert [heal(lake, [receiver], "flow sales") for _ in range(2)] == [True, False]
     assert open_incidents(lake) == ()
-    assert tell(lake, [receiver], alert)
+    assert notify(lake, [receiver], alert)
     assert [each.healed for each in receiver.got] == [False, True, False]
 
 
@@ -127,7 +127,7 @@ def test_an_incident_that_turns_into_another_kind_is_told_again(lake: Lake) -> N
     for each in (report("failed", message="away"), CLOSED, CLOSED):
         alert = alert_of(each)
         assert alert is not None
-        tell(lake, [receiver], alert)
+        notify(lake, [receiver], alert)
     assert [each.kind for each in receiver.got] == ["run failed", "gate closed"]
 
 
@@ -136,8 +136,8 @@ def test_what_a_channel_did_not_take_is_told_by_the_others_and_again_by_all(lake
     alert = alert_of(CLOSED)
     assert alert is not None
     with pytest.raises(SourceUnavailable):
-        tell(lake, [Silent(), receiver], alert)
-    assert tell(lake, [receiver], alert)
+        notify(lake, [Silent(), receiver], alert)
+    assert notify(lake, [receiver], alert)
     assert len(receiver.got) == 2
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from headworks.bronze.intake import TakeIn, take_in
-from headworks.bronze.intakes import ResourceIntake
+from headworks.bronze.ingest import IngestRequest, ingest
 from headworks.bronze.landing import Landing, land
+from headworks.bronze.readers import ResourceIngest
 from headworks.errors import AddressRefused, ReadIncomplete, SourceUnavailable, StopError
 from headworks.names import Window
 from headworks.reports import LandingReport
@@ -179,10 +179,10 @@ def test_a_window_is_a_stream_of_its_own_and_its_bounds_are_asked_for(lake: Lake
     window = Window(start=datetime(2026, 1, 5, tzinfo=UTC), end=datetime(2026, 1, 7, tzinfo=UTC))
 
     with served(lambda asked: body([dated(9)[1]])) as api:
-        request = TakeIn(lake, NAME, "run", window=window)
-        intake = ResourceIntake(ApiSource(api_client(api.url), resource))
-        (report,) = take_in(request, intake)
-        take_in(TakeIn(lake, NAME, "run"), intake)
+        request = IngestRequest(lake, NAME, "run", window=window)
+        intake = ResourceIngest(ApiSource(api_client(api.url), resource))
+        (report,) = ingest(request, intake)
+        ingest(IngestRequest(lake, NAME, "run"), intake)
     assert api.queries()[0] == {
         "since": "2026-01-04T23:59:59.999999Z",
         "until": "2026-01-06T23:59:59.999999Z",
@@ -212,8 +212,8 @@ def test_a_window_with_more_than_the_api_gives_is_split_until_it_fits(lake: Lake
     )
     window = Window(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 1, 20, tzinfo=UTC))
     with served(answer) as api:
-        intake = ResourceIntake(ApiSource(api_client(api.url, in_flight=4), resource))
-        (report,) = take_in(TakeIn(lake, NAME, "run", window=window), intake)
+        intake = ResourceIngest(ApiSource(api_client(api.url, in_flight=4), resource))
+        (report,) = ingest(IngestRequest(lake, NAME, "run", window=window), intake)
     ids = [json.loads(record)["id"] for record in landed_records(lake)]
     assert sorted(ids) == [at for at, _ in records]
     assert report.landed == 200

@@ -1,4 +1,4 @@
-"""Real HTTP into real bronze: every record once, to the byte, and a reading cut short goes on where it was."""
+"""Real HTTP into real bronze: every record once, to the byte, and a reading cut short continues where it was."""
 
 from __future__ import annotations
 

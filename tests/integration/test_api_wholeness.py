@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from headworks.bronze.generations import newest_complete
-from headworks.bronze.intake import Mode, TakeIn, take_in
-from headworks.bronze.intakes import ResourceIntake
+from headworks.bronze.ingest import IngestRequest, Mode, ingest
+from headworks.bronze.readers import ResourceIngest
 from headworks.errors import HeadworksError, ReadIncomplete, SettingsError
 from headworks.names import Window
 from headworks.reports import LandingReport
@@ -115,8 +115,8 @@ def _take(
     lake: Lake, url: str, described: dict[str, Any], mode: Mode = "incremental", window: Any = None
 ) -> LandingReport:
     resource = Resource.model_validate({"records": "data", **described})
-    request = TakeIn(lake, "t.t", "run", mode=mode, window=window)
-    return take_in(request, ResourceIntake(ApiSource(api_client(url), resource)))[0]
+    request = IngestRequest(lake, "t.t", "run", mode=mode, window=window)
+    return ingest(request, ResourceIngest(ApiSource(api_client(url), resource)))[0]
 
 
 def _ids(lake: Lake) -> list[int]:
@@ -259,9 +259,9 @@ def test_a_description_that_changes_after_a_stop_loses_nothing(lake: Lake, chang
     described = {"path": "/keys", "pagination": KEYS, "key": ["id"]}
     source = Resource.model_validate({"records": "data", **described})
     with served(stops) as api, pytest.raises(HeadworksError):
-        take_in(
-            TakeIn(lake, "t.t", "run"),
-            ResourceIntake(ApiSource(api_client(api.url), source, unlanded_pages=2)),
+        ingest(
+            IngestRequest(lake, "t.t", "run"),
+            ResourceIngest(ApiSource(api_client(api.url), source, unlanded_pages=2)),
         )
     assert 0 < len(_ids(lake)) < ALL
     # Another port, too: the base URL is another one.

@@ -1,4 +1,4 @@
-"""Machines whose clocks differ by hours: leases hold, and each failure is told once, and once that it is over."""
+"""Machines whose clocks differ by hours: leases hold, and each failure is reported once, and once that it is over."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from headworks.errors import ConcurrentRun
 from headworks.ops.alerts import Alert
-from headworks.ops.incidents import heal, open_incidents, tell
+from headworks.ops.incidents import heal, notify, open_incidents
 from headworks.storage.store import Lake
 from tests.support.leases import Waiting, leasing
 
@@ -50,7 +50,7 @@ def test_a_dead_run_holds_nobody_up_for_longer_than_a_lease(lake: Lake, hours: i
 @pytest.mark.parametrize("first", HOURS)
 @pytest.mark.parametrize("second", HOURS)
 def test_a_new_failure_is_told_and_an_old_one_is_over_once(lake: Lake, first: int, second: int) -> None:
-    """One machine tells of the failure, another one that it is over, and then of the next."""
+    """One machine shows of the failure, another one that it is over, and then of the next."""
     heard, now = Heard(), datetime(2026, 1, 5, 8, tzinfo=UTC)
     alert = Alert(
         incident="flow x", kind="run failed", title="x failed", details=(), examples=(), do="", link=""
@@ -58,8 +58,8 @@ def test_a_new_failure_is_told_and_an_old_one_is_over_once(lake: Lake, first: in
     for round_ in range(3):
         for hours in (first, second):
             moment = now + timedelta(minutes=10 * round_, hours=hours)
-            assert tell(lake, [heard], alert, lambda at=moment: at)  # type: ignore[misc]
-            assert not tell(lake, [heard], alert, lambda at=moment: at)  # type: ignore[misc]
+            assert notify(lake, [heard], alert, lambda at=moment: at)  # type: ignore[misc]
+            assert not notify(lake, [heard], alert, lambda at=moment: at)  # type: ignore[misc]
             over = now + timedelta(minutes=10 * round_ + 5, hours=second if hours == first else first)
             assert heal(lake, [heard], "flow x", clock=lambda at=over: at)  # type: ignore[misc]
             assert not heal(lake, [heard], "flow x", clock=lambda at=over: at)  # type: ignore[misc]

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from headworks.settings import DatabaseSettings
 from headworks.sources.sql.postgres import PostgresTable
 from headworks.sources.sql.table import Table
-from headworks.testing.suite import Failing, Making, Manners, SourceSuite
+from headworks.testing.suite import Failing, Making, SourceBehaviour, SourceSuite
 from tests.conftest import PostgresServer
 
 QUIET_S = 20
@@ -78,5 +78,5 @@ class TestTableByCursor(PostgresSuite):
 class TestWholeTable(PostgresSuite):
     """From the beginning to the end each time."""
 
-    manners = Manners(resumes=False)
+    behaviour = SourceBehaviour(resumes=False)
     whole = True

@@ -1,4 +1,4 @@
-"""A contract may be about the table as it would be, and about several tables: all of it before anything is visible."""
+"""A contract may be about the table after the merge, and about several tables: all of it before anything is visible."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A dataset may bear any name of the grammar: also one that headworks uses itself, or one that continues another.
 
-Each name lives a full life: landed, read by windows and in full, refined, maintained, and gone on with. It was the name
-of a transaction that 0.1.0 let a dataset overwrite, and rows were passed by.
+Each name lives a full life: landed, read by windows and in full, refined, maintained, and continued with. It was the
+name of a transaction that 0.1.0 let a dataset overwrite, and rows were passed by.
 """
 
 from __future__ import annotations

@@ -97,4 +97,4 @@ def _said(described: dict[str, Any]) -> str:
             )
         except HeadworksError as problem:
             return str(problem)
-    return " ".join(remark for batch in batches for remark in batch.remarks)
+    return " ".join(warning for batch in batches for warning in batch.warnings)

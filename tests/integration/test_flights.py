@@ -37,7 +37,7 @@ class Loaded:
         self.counts = flights.load(connection)
         self.reports: dict[str, RefineReport] = {}
 
-    def take_in(self, name: str) -> None:
+    def ingest(self, name: str) -> None:
         """Land and refine one table."""
         source = reader(self.database, name)
         dataset = flights.dataset(name, source.schema, CURSORS.get(name))
@@ -61,7 +61,7 @@ def loaded(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
         connection.execute("SET timezone = 'UTC'")
         made = Loaded(DatabaseSettings(url=SecretStr(dsn)), connection, lake)
         for name in COUNTS:
-            made.take_in(name)
+            made.ingest(name)
         yield made
 
 

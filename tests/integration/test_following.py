@@ -136,11 +136,11 @@ def test_a_new_column_is_empty_in_the_rows_that_are_there(feed: Feed) -> None:
     feed.land([1, 2], v=pl.Series([1, 2]))
     feed.refine(declared(v=dy.Int64()))
     more = declared(v=dy.Int64(), w=dy.String(nullable=True))
-    told: list[str] = []
+    output: list[str] = []
     for number in (3, 4, 5):
         feed.land([number], v=pl.Series([number]), w=pl.Series([f"w{number}"]))
-        told += feed.refine(more).report.columns
-    assert told == ["w (String) is new, and empty in the rows that silver has"]
+        output += feed.refine(more).report.columns
+    assert output == ["w (String) is new, and empty in the rows that silver has"]
     assert feed.silver("id", "w") == [(1, None), (2, None), (3, "w3"), (4, "w4"), (5, "w5")]
 
 

@@ -1,4 +1,4 @@
-"""Freshness: every table is told, and one that is older than promised is late, whichever of its ages it is."""
+"""Freshness: every table is reported, and one that is older than promised is late, whichever of its ages it is."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def daily(lake: Lake) -> str:
 def test_every_table_is_told_also_one_that_nothing_is_promised_of(lake: Lake) -> None:
     land_items(lake, items(1, 3))
     refine_items(lake)
-    told = measured(lake, datetime.now(UTC))
-    assert {name: each.state for name, each in told.items()} == {
+    output = measured(lake, datetime.now(UTC))
+    assert {name: each.state for name, each in output.items()} == {
         f"bronze.{NAME}": "no promise",
         f"silver.{NAME}": "no promise",
     }
-    assert all(each.committed_age_h is not None and each.committed_age_h < 1 for each in told.values())
+    assert all(each.committed_age_h is not None and each.committed_age_h < 1 for each in output.values())
 
 
 def test_a_table_that_was_not_written_in_time_is_stale_and_says_by_how_much(lake: Lake) -> None:
@@ -62,15 +62,15 @@ def test_care_for_its_files_does_not_make_a_table_fresh(lake: Lake) -> None:
 def test_a_day_counts_from_its_end(lake: Lake, within_h: float, state: str) -> None:
     """The newest day is the fifth, and it is noon of the sixth."""
     name = daily(lake)
-    told = measured(lake, NOW, {"table": name, "event_column": "day", "event_within_h": within_h})[name]
-    assert (told.state, told.event_age_h) == (state, 12)
+    output = measured(lake, NOW, {"table": name, "event_column": "day", "event_within_h": within_h})[name]
+    assert (output.state, output.event_age_h) == (state, 12)
 
 
 def test_a_table_without_events_breaks_a_promise_about_its_newest(lake: Lake) -> None:
     lake.ensure("gold", "sales.daily", DAYS.schema)
     promise = {"table": "gold.sales.daily", "event_column": "day", "event_within_h": 24}
-    told = measured(lake, NOW, promise)["gold.sales.daily"]
-    assert (told.state, told.why) == ("stale", "newest event: there is none, promised is one within 24 h")
+    output = measured(lake, NOW, promise)["gold.sales.daily"]
+    assert (output.state, output.why) == ("stale", "newest event: there is none, promised is one within 24 h")
 
 
 def test_a_promised_table_that_is_not_there_is_missing(lake: Lake) -> None:

@@ -111,7 +111,7 @@ def test_keys_that_the_live_stream_showed_since_its_start_are_not_deleted(shop: 
 
 
 def test_keys_that_silver_took_in_since_its_start_are_not_deleted(shop: Shop) -> None:
-    """Key 3 was landed and refined while the full read went on."""
+    """Key 3 was landed and refined while the full read continued."""
     shop.live(items(1, 2))
     shop.refine()
     generation = shop.begin()
@@ -327,12 +327,12 @@ class Machine:
 @given(
     known=KEYS,
     shown=KEYS,
-    beside=st.lists(KEYS, max_size=2),
+    alongside=st.lists(KEYS, max_size=2),
     off=st.tuples(*[HOURS] * 4),
     early=st.booleans(),
 )
 def test_what_is_deleted_does_not_depend_on_the_clocks_of_the_machines(
-    known: set[int], shown: set[int], beside: list[set[int]], off: tuple[timedelta, ...], early: bool
+    known: set[int], shown: set[int], alongside: list[set[int]], off: tuple[timedelta, ...], early: bool
 ) -> None:
     """Four machines, each up to two days off: gone is what neither the full read nor anything since has shown."""
     with TemporaryDirectory() as folder:
@@ -342,15 +342,15 @@ def test_what_is_deleted_does_not_depend_on_the_clocks_of_the_machines(
         if early:
             shop.refine()
         generation = begin_generation(replace(shop.landing(), clock=reader), ITEMS)
-        for number, (machine, keys) in enumerate(zip((second, third), beside, strict=False)):
+        for number, (machine, keys) in enumerate(zip((second, third), alongside, strict=False)):
             machine.land(f"{NAME}@wbeside{number}", keys)
             if early:
                 shop.refine()
         reader.land(generation.stream, shown)
         complete_generation(replace(shop.landing(), clock=reader), generation)
         report = shop.refine()
-        assert set(silver(shop.lake)) == shown.union(*beside)
-        assert report.deleted == len(known - shown.union(*beside))
+        assert set(silver(shop.lake)) == shown.union(*alongside)
+        assert report.deleted == len(known - shown.union(*alongside))
 
 
 def test_a_full_read_whose_mark_tells_no_sequences_deletes_nothing(

@@ -1,4 +1,4 @@
-"""Weeks of small runs with nightly care: the lake's files stay few, nothing that is needed is missing, all goes on."""
+"""Weeks of small runs with nightly care: the lake's files stay few, nothing that is needed is missing, all continues."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ def test_a_table_says_from_its_first_version_on_which_bounds_its_log_keeps(lake:
 
 
 def test_a_log_of_the_first_form_is_silenced_by_care_and_its_history_goes(lake: Lake) -> None:
-    """Footers of files that are there stay until these are joined or merged anew; the log does not say it any more."""
+    """Footers of files that are there stay until these are joined or merged again; the log does not say it any more."""
     with first_form():
         land_marked(lake, 1)
     assert {Path(each).suffix for each in marked(lake)} == {".json", ".parquet"}

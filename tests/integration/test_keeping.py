@@ -29,8 +29,8 @@ from tests.support.sources import Frames
 
 NAME = "t.people"
 DAY0 = datetime(2026, 1, 1, tzinfo=UTC)
-Told = tuple[int | None, str | None, int, bool]
-"""A version as the source tells it: key, city, the day since which, and whether the key is gone."""
+Version = tuple[int | None, str | None, int, bool]
+"""A version as the source shows it: key, city, the day since which, and whether the key is gone."""
 
 
 class PeopleSchema(dy.Schema):
@@ -59,13 +59,13 @@ PEOPLE = Dataset(
 HISTORY = replace(PEOPLE, keeps="history")
 
 
-def frame(told: Sequence[Told]) -> pl.DataFrame:
-    rows = [(key, city, DAY0 + timedelta(days=day), gone) for key, city, day, gone in told]
+def frame(output: Sequence[Version]) -> pl.DataFrame:
+    rows = [(key, city, DAY0 + timedelta(days=day), gone) for key, city, day, gone in output]
     types = {"id": pl.Int64(), "city": pl.String(), "since": pl.Datetime("us", "UTC"), "gone": pl.Boolean()}
     return pl.DataFrame(rows, schema=types, orient="row")
 
 
-def take_in(lake: Lake, loads: Sequence[Sequence[Told]], dataset: Dataset) -> list[RefineReport]:
+def ingest(lake: Lake, loads: Sequence[Sequence[Version]], dataset: Dataset) -> list[RefineReport]:
     """Land and refine load after load."""
     reports = []
     for number in range(1, len(loads) + 1):
@@ -92,7 +92,7 @@ def lives(rows: pl.DataFrame) -> list[tuple[Any, ...]]:
 
 
 def test_a_history_keeps_each_version_with_its_time(lake: Lake) -> None:
-    first, second = take_in(
+    first, second = ingest(
         lake, [[(1, "Köln", 0, False), (2, "Delft", 0, False)], [(1, "Leeds", 5, False)]], HISTORY
     )
     assert (first.inserted, second.inserted, second.updated) == (2, 1, 0)
@@ -102,22 +102,22 @@ def test_a_history_keeps_each_version_with_its_time(lake: Lake) -> None:
 
 
 def test_a_late_version_takes_its_place_between_the_others(lake: Lake) -> None:
-    take_in(lake, [[(1, "Köln", 0, False), (1, "Leeds", 9, False)], [(1, "Delft", 4, False)]], HISTORY)
+    ingest(lake, [[(1, "Köln", 0, False), (1, "Leeds", 9, False)], [(1, "Delft", 4, False)]], HISTORY)
     assert [row[1:5] for row in lives(silver(lake))] == [
         ("Köln", 0, 4, False), ("Delft", 4, 9, False), ("Leeds", 9, None, True),
     ]  # fmt: skip
 
 
 def test_a_tombstone_ends_a_history_and_a_newer_version_begins_it_again(lake: Lake) -> None:
-    take_in(lake, [[(1, "Köln", 0, False)], [(1, None, 3, True)]], HISTORY)
+    ingest(lake, [[(1, "Köln", 0, False)], [(1, None, 3, True)]], HISTORY)
     assert [row[2:] for row in lives(silver(lake))] == [(0, 3, False, False), (3, None, False, True)]
-    take_in(lake, [[(1, "Köln", 0, False)], [(1, None, 3, True)], [(1, "Leeds", 7, False)]], HISTORY)
+    ingest(lake, [[(1, "Köln", 0, False)], [(1, None, 3, True)], [(1, "Leeds", 7, False)]], HISTORY)
     assert [row[2:] for row in lives(silver(lake))][-2:] == [(3, 7, False, True), (7, None, True, False)]
 
 
 def test_reading_a_history_again_changes_nothing(lake: Lake) -> None:
-    load: list[Told] = [(1, "Köln", 0, False), (1, "Leeds", 5, False)]
-    *_, again = take_in(lake, [load, load], HISTORY)
+    load: list[Version] = [(1, "Köln", 0, False), (1, "Leeds", 5, False)]
+    *_, again = ingest(lake, [load, load], HISTORY)
     assert (again.unchanged, again.accepted) == (2, 0)
     assert silver(lake).height == 2
 
@@ -132,10 +132,10 @@ VERSION = st.tuples(
 )
 
 
-def numbered(told: Sequence[Told]) -> pl.DataFrame:
+def numbered(output: Sequence[Version]) -> pl.DataFrame:
     """Return versions as they leave the rules, each with a provenance of its own: later ones were read later."""
     return (
-        frame(told)
+        frame(output)
         .rename({"gone": DELETED})
         .with_columns(
             pl.col("since").to_physical().alias("_cursor"),
@@ -157,10 +157,10 @@ def merged(there: pl.DataFrame, load: pl.DataFrame) -> pl.DataFrame:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(VERSION, min_size=1, max_size=10), st.data())
-def test_any_order_of_arrival_gives_the_same_history(told: list[Told], data: st.DataObject) -> None:
+def test_any_order_of_arrival_gives_the_same_history(output: list[Version], data: st.DataObject) -> None:
     """In one load or in several, in any order, and some of it twice."""
     empty = pl.DataFrame(schema=HISTORY.silver_schema())
-    rows = numbered(told)
+    rows = numbered(output)
     at_once = merged(empty, rows)
     order = data.draw(st.permutations(range(rows.height)))
     step, again = data.draw(st.integers(1, 4)), data.draw(st.integers(0, 3))
@@ -173,8 +173,8 @@ def test_any_order_of_arrival_gives_the_same_history(told: list[Told], data: st.
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(VERSION, min_size=1, max_size=12))
-def test_a_history_has_no_gap_no_overlap_and_at_most_one_current_row(told: list[Told]) -> None:
-    rows = lives(merged(pl.DataFrame(schema=HISTORY.silver_schema()), numbered(told)))
+def test_a_history_has_no_gap_no_overlap_and_at_most_one_current_row(output: list[Version]) -> None:
+    rows = lives(merged(pl.DataFrame(schema=HISTORY.silver_schema()), numbered(output)))
     for _, group in groupby(rows, key=lambda row: row[0]):
         chain = list(group)
         assert all(one[3] == after[2] for one, after in pairwise(chain)), (
@@ -182,23 +182,23 @@ def test_a_history_has_no_gap_no_overlap_and_at_most_one_current_row(told: list[
         )
         assert chain[-1][3] is None
         assert sum(row[4] for row in chain) == (0 if chain[-1][5] else 1)
-        newest = max(told_row[2] for told_row in told if told_row[0] == chain[0][0])
+        newest = max(row_of[2] for row_of in output if row_of[0] == chain[0][0])
         assert chain[-1][2] == newest
 
 
 def test_a_tombstone_deletes_its_key_and_keeps_the_last_values(lake: Lake) -> None:
-    take_in(lake, [[(1, "Köln", 0, False), (2, "Delft", 0, False)], [(1, None, 3, True)]], PEOPLE)
+    ingest(lake, [[(1, "Köln", 0, False), (2, "Delft", 0, False)], [(1, None, 3, True)]], PEOPLE)
     rows = silver(lake).sort("id").select("id", "city", DELETED).rows()
     assert rows == [(1, "Köln", True), (2, "Delft", False)]
 
 
 def test_a_tombstone_that_comes_first_keeps_older_versions_dead(lake: Lake) -> None:
-    take_in(lake, [[(1, None, 3, True)], [(1, "Köln", 0, False)]], PEOPLE)
+    ingest(lake, [[(1, None, 3, True)], [(1, "Köln", 0, False)]], PEOPLE)
     assert silver(lake).select("id", DELETED).rows() == [(1, True)]
 
 
 def test_a_tombstone_without_a_key_is_rejected(lake: Lake) -> None:
-    (report,) = take_in(lake, [[(None, None, 3, True)]], PEOPLE)
+    (report,) = ingest(lake, [[(None, None, 3, True)]], PEOPLE)
     assert report.rejected == 1
     kept = rejected_rows(lake, NAME, lake.open("silver", NAME))
     assert kept is not None
@@ -207,7 +207,7 @@ def test_a_tombstone_without_a_key_is_rejected(lake: Lake) -> None:
 
 def test_what_was_appended_first_is_never_changed(lake: Lake) -> None:
     appending = replace(PEOPLE, keeps="first")
-    _, second, third = take_in(
+    _, second, third = ingest(
         lake, [[(1, "Köln", 0, False)], [(1, "Leeds", 5, False), (2, "Delft", 5, False)], [(1, "Köln", 0, False)]],
         appending,
     )  # fmt: skip
@@ -217,7 +217,7 @@ def test_what_was_appended_first_is_never_changed(lake: Lake) -> None:
 
 
 def test_a_rule_that_only_warns_is_counted_and_rejects_nothing(lake: Lake) -> None:
-    (report,) = take_in(lake, [[(1, "Ulm", 0, False), (2, "Köln", 0, False), (3, None, 0, False)]], PEOPLE)
+    (report,) = ingest(lake, [[(1, "Ulm", 0, False), (2, "Köln", 0, False), (3, None, 0, False)]], PEOPLE)
     assert (report.inserted, report.rejected, report.warned) == (2, 1, {"short_name": 1})
     assert report.reasons == {"city|nullability": 1}
 
@@ -225,10 +225,10 @@ def test_a_rule_that_only_warns_is_counted_and_rejects_nothing(lake: Lake) -> No
 @settings(max_examples=6, deadline=None)
 @given(st.lists(st.lists(VERSION, max_size=4), min_size=1, max_size=3))
 def test_a_history_in_the_lake_is_that_of_all_versions_at_once(
-    tmp_path_factory: pytest.TempPathFactory, loads: list[list[Told]]
+    tmp_path_factory: pytest.TempPathFactory, loads: list[list[Version]]
 ) -> None:
     lake = Lake(LakeSettings(root=str(Path(tmp_path_factory.mktemp("history")) / "lake")))
-    take_in(lake, loads, HISTORY)
+    ingest(lake, loads, HISTORY)
     at_once = merged(
         pl.DataFrame(schema=HISTORY.silver_schema()), numbered([one for load in loads for one in load])
     )

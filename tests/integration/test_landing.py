@@ -130,7 +130,7 @@ def test_a_commit_that_keeps_failing_ends_in_commit_unclear_and_moves_nothing(la
 
 
 def test_a_commit_that_fails_twice_and_then_works_lands_once(lake: Lake) -> None:
-    """Failures count from anew after each commit that worked: four in all end nothing here."""
+    """Failures count from again after each commit that worked: four in all end nothing here."""
     with writes(not_happened(1, 2, 4, 5)):
         report = land(landing(lake), Numbered(FIVE))
     assert ids(bronze(lake)) == FIVE_IDS

@@ -59,7 +59,7 @@ def test_without_the_table_object_that_was_read_two_runs_double(
 
 
 def test_a_zombie_that_wakes_after_another_took_over_is_refused(lake: Lake) -> None:
-    """The other run took over and went on with new records before the sleeper woke."""
+    """The other run took over and continued with new records before the sleeper woke."""
 
     def take_over() -> None:
         land_items(lake, SIX)
@@ -159,7 +159,7 @@ def made_at_once(lake: Lake, dataset: str) -> None:
     assert made.row_count() == makers
     first = lake.open("ops", dataset, 0)
     assert first is not None
-    assert first.id == made.id, "it was made anew on top of what others had written"
+    assert first.id == made.id, "it was made again on top of what others had written"
 
 
 def test_of_many_makers_of_one_table_one_makes_it_and_all_write_to_it(lake: Lake) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from headworks.errors import ConcurrentRun, LakeUnusable
-from headworks.ops.leases import LEASE_S, Lease, Leasing, keeping
+from headworks.ops.leases import LEASE_S, Lease, Leasing, heartbeat
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from tests.support.leases import Waiting, leasing
@@ -180,7 +180,7 @@ def test_a_lease_is_kept_and_then_given_back_whatever_happens_in_between(lake: L
     counting = Counting(taking, NAME, lease.number, lease._term)
 
     def run() -> None:
-        with keeping(counting, beat_s=0.001):
+        with heartbeat(counting, beat_s=0.001):
             assert beats.wait(30)
             raise SystemExit
 
@@ -193,11 +193,11 @@ def test_a_lease_is_kept_and_then_given_back_whatever_happens_in_between(lake: L
 
 
 def test_a_run_whose_lease_was_taken_is_told_and_goes_on(lake: Lake, clock: Waiting) -> None:
-    told = threading.Event()
+    output = threading.Event()
     lease = leasing(lake, clock).take(NAME, "first", "")
     leasing(lake, clock, lives=False).take(NAME, "second", "")
-    with keeping(lease, beat_s=0.001, lost=told.set):
-        assert told.wait(30)
+    with heartbeat(lease, beat_s=0.001, lost=output.set):
+        assert output.wait(30)
     _, term = leasing(lake, clock).newest(NAME)
     assert term is not None
     assert not term.released, "the other run's lease was given back"
@@ -215,7 +215,7 @@ def test_a_lake_that_does_not_answer_for_a_while_ends_no_lease(lake: Lake, clock
             return super().renew()
 
     lease = leasing(lake, clock).take(NAME, "first", "")
-    with keeping(Flaky(leasing(lake, clock), NAME, lease.number, lease._term), beat_s=0.001):
+    with heartbeat(Flaky(leasing(lake, clock), NAME, lease.number, lease._term), beat_s=0.001):
         assert answers.wait(30)
 
 

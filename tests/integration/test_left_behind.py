@@ -179,8 +179,8 @@ def test_a_waiting_row_is_read_without_the_other_batches_of_bronze(
 def test_what_became_of_a_window_last_counts_whatever_the_clocks_say(lake: Lake) -> None:
     window = Window(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 1, 2, tzinfo=UTC))
     now = datetime(2026, 2, 1, tzinfo=UTC)
-    told: tuple[tuple[State, int], ...] = (("failed", 3), ("done", 0), ("failed", -5), ("done", -9))
-    for state, hours in told:
+    output: tuple[tuple[State, int], ...] = (("failed", 3), ("done", 0), ("failed", -5), ("done", -9))
+    for state, hours in output:
         remember(lake, "b", "f", PlannedWindow(window=window, state=state), now + timedelta(hours=hours))
         assert plan(lake, "b", "f", (window,))[0].state == state
 

@@ -1,4 +1,4 @@
-"""Maintenance takes away only what nobody can need any more, beside running readers and writers."""
+"""Maintenance takes away only what nobody can need any more, alongside running readers and writers."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ def test_runs_that_land_and_refine_meanwhile_lose_and_double_nothing(lake: Lake)
             for number in range(1, rounds + 1):
                 land_items(lake, items(1, 3 * number))
                 _refine_until_fresh(lake)
-        except BaseException as problem:  # noqa: BLE001 - told by the main thread
+        except BaseException as problem:  # noqa: BLE001 - reported by the main thread
             problems.append(problem)
         finally:
             done.set()

@@ -135,7 +135,7 @@ def test_what_is_no_array_has_no_elements(lake: Lake, array: str) -> None:
 
 
 def test_elements_wait_for_their_parent_and_are_released_when_it_comes(lake: Lake) -> None:
-    """The parent was rejected: its lines are held back with it, and come with its mended version."""
+    """The parent was rejected: its lines are held back with it, and come with its fixed version."""
     wrong = '{"order_id": 1, "version": "x", "lines": [{"sku": "a", "quantity": 1}]}'
     columns = {**LINES.columns, "version": pl.lit(1, dtype=pl.Int64)}
     patient = replace(LINES, columns=columns)
@@ -234,8 +234,8 @@ def test_a_child_that_comes_after_retention_says_that_it_cannot_know(lake: Lake)
     _aged(lake)
     landed(lake, [order(1, 1, line("a", 1))], [order(2, 1, line("b", 1))])
     refine(Refinement(lake, "run"), ORDERS)
-    (told,) = _warned(refine(Refinement(lake, "run"), LINES))
-    assert "it is not known what they held" in told
+    (output,) = _warned(refine(Refinement(lake, "run"), LINES))
+    assert "it is not known what they held" in output
     assert _warned(refine(Refinement(lake, "run"), LINES)) == []
 
 

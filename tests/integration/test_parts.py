@@ -47,8 +47,8 @@ def kept(lake: Lake) -> tuple[list[Any], list[Any]]:
     table = lake.must_open("silver", NAME)
     rejects = rejected_rows(lake, NAME, table)
     assert rejects is not None
-    told = rejects.select("_stream", "_sequence", "_row", "key", "reasons", "record")
-    return table.scan().sort("id").collect().rows(), told.sort(
+    output = rejects.select("_stream", "_sequence", "_row", "key", "reasons", "record")
+    return table.scan().sort("id").collect().rows(), output.sort(
         "_stream", "_sequence", "_row"
     ).collect().rows()
 

@@ -31,7 +31,7 @@ REFUSED = ("a=b", "a%20b", "%C3%BC", "a[b]", "a]b", "a^b", "a|b", "a\\b", "a\nb"
 
 
 def lived_in(lake: Lake, contracts: Path) -> None:
-    """Land, refine, publish and care, and go on."""
+    """Land, refine, publish and care, and continue."""
     golden.named(lake, contracts, items(1, 2), "first")
     golden.named(lake, contracts, [*items(1, 2), *items(1, 1, cursor=2), *items(3, 3)], "second")
     assert not [care for care in maintain(lake, MaintenanceSettings(compact_from_files=2)) if care.failed]

@@ -102,10 +102,10 @@ CANNOT_BE_EVALUATED = {
 def test_a_contract_that_cannot_be_evaluated_publishes_nothing(
     lake: Lake, database: DatabaseSettings, connection: psycopg.Connection, tmp_path: Path, case: str
 ) -> None:
-    text, told = CANNOT_BE_EVALUATED[case]
+    text, output = CANNOT_BE_EVALUATED[case]
     report = published(lake, database, tmp_path, text)
     assert not report.gates[0].open
-    assert told in " ".join(report.gates[0].reasons)
+    assert output in " ".join(report.gates[0].reasons)
     assert shown(connection) == []
     assert connection.execute("SELECT to_regclass('analytics._headworks_products')").fetchone() == (None,)
 

@@ -23,7 +23,7 @@ from tests.support.faults import Crash
 from tests.support.golden import PRODUCT, PUBLISHED, named
 from tests.support.published import ONE, SCHEMA, Rows, ask, single
 from tests.support.sources import items
-from tests.support.turns import Beside
+from tests.support.turns import Alongside
 
 
 @pytest.fixture
@@ -255,29 +255,29 @@ def test_rows_that_somebody_else_put_in_are_taken_away(
 def test_a_second_publication_waits_for_the_first_and_then_goes_on(
     lake: Lake, database: DatabaseSettings, connection: psycopg.Connection, contracts: Path
 ) -> None:
-    """While the first is in its transaction the second stands at the lock: seen in the database, not by the clock."""
+    """While the first is in its transaction the second is at the lock: seen in the database, not by the clock."""
     first = named(lake, contracts, items(1, 4))
     second = named(lake, contracts, items(1, 8))
     real = publishing._record
-    beside: list[Beside] = []
+    alongside: list[Alongside] = []
 
     def record(*arguments: Any) -> None:
-        if not beside:
-            beside.append(Beside(lambda: publish(lake, database, second)).start())
+        if not alongside:
+            alongside.append(Alongside(lambda: publish(lake, database, second)).start())
             waiting = (
                 "SELECT count(*) FROM pg_stat_activity"
                 " WHERE wait_event_type = 'Lock' AND datname = current_database()"
             )
             while ask(connection, waiting) != [(1,)]:
-                assert not beside[0].ended.is_reached(), "it did not wait"
-                beside[0].ended.wait_a_little()
+                assert not alongside[0].ended.is_reached(), "it did not wait"
+                alongside[0].ended.wait_a_little()
         real(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(publishing, "_record", record)
         publish(lake, database, first)
-        beside[0].join()
-    assert beside[0].error is None
+        alongside[0].join()
+    assert alongside[0].error is None
     assert shown(connection) == expected(8)
     assert recorded(connection)[0][1] == 2
 

@@ -35,7 +35,7 @@ from headworks.settings import DatabaseSettings
 from headworks.storage.store import Lake
 from tests.conftest import PostgresServer
 from tests.support.published import single
-from tests.support.turns import Beside
+from tests.support.turns import Alongside
 
 FRAME = pl.DataFrame({"id": [1, 2], "v": ["a", None]})
 TABLE = PublishedTable("t.one", "one", ("id",))
@@ -572,14 +572,14 @@ def test_another_key_is_followed_and_a_foreign_key_that_is_in_the_way_is_named(p
     place.publishes(frame)
     place.does("CREATE TABLE analytics.theirs (one bigint REFERENCES analytics.one (id))")
     place.table = replace(TABLE, key=("id", "v"))
-    doubled = pl.DataFrame({"id": [1, 1], "v": ["a", "b"]})
+    duplicated = pl.DataFrame({"id": [1, 1], "v": ["a", "b"]})
     with pytest.raises(PublicationRefused, match="depend"):
-        place.publishes(doubled)
+        place.publishes(duplicated)
     place.does("DROP TABLE analytics.theirs")
-    place.publishes(doubled)
-    assert sorted(place.rows()) == doubled.rows()
+    place.publishes(duplicated)
+    assert sorted(place.rows()) == duplicated.rows()
     place.table = replace(TABLE, key=("v",))
-    place.publishes(doubled.with_columns(id=pl.lit(None, pl.Int64)))
+    place.publishes(duplicated.with_columns(id=pl.lit(None, pl.Int64)))
     assert sorted(place.rows("v, id")) == [("a", None), ("b", None)]
     place.table = TABLE
     place.publishes(frame)
@@ -716,7 +716,7 @@ def test_a_publisher_that_stands_still_is_ended_and_holds_nobody_up(
     """It is stopped in its transaction, with a column changed; the server ends it, and another one goes through."""
     place.publishes(FRAME)
     patient = place.database.model_copy(update={"idle_timeout_s": 1})
-    real, still = publishing._record, Beside(lambda: None)
+    real, still = publishing._record, Alongside(lambda: None)
 
     def standing(*arguments: Any) -> None:
         gone = (

@@ -26,7 +26,7 @@ from tests.support.items import (
     silver,
 )
 from tests.support.sources import bad_items, items
-from tests.support.turns import Beside, Turn
+from tests.support.turns import Alongside, Turn
 
 SEVEN_BAD = ["1", "2", "3", "4", "5", "6", "7"]
 
@@ -68,7 +68,7 @@ def test_rejects_of_a_crashed_try_do_not_count_and_are_taken_away(lake: Lake) ->
 def test_without_the_token_rejects_of_a_crashed_try_are_counted_twice(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rule taken out: all tries carry one token, so that silver cannot tell which one it named."""
+    """The rule taken out: all tries carry one token, so that silver cannot report which one it named."""
     monkeypatch.setattr(
         refinement, "next_try", lambda silver, token: quarantine.Try(silver.transaction("#writer") + 1, 1, 1)
     )
@@ -94,14 +94,14 @@ def test_a_shorter_try_that_writes_later_does_not_take_a_longer_ones_rejects(lak
         real_commit(*arguments)
 
     real_commit, b_ended = commit_silver, Turn()
-    a = Beside(lambda: refine(with_token(lake, pause), ITEM)).start()
+    a = Alongside(lambda: refine(with_token(lake, pause), ITEM)).start()
     read.wait()
     land_items(lake, bad_items(1, 7))
 
     def b_at_commit(*arguments: Any) -> None:
         patch.setattr(refinement, "commit_silver", a_at_commit)
         may_write.reached()
-        # A either wrote its rejects and stands before its commit, or was refused already.
+        # A either wrote its rejects and is before its commit, or was refused already.
         while not (at_commit.is_reached() or a.ended.is_reached()):
             a.ended.wait_a_little()
         real_commit(*arguments)

@@ -1,7 +1,7 @@
 """Silver made again from bronze is what a fresh lake makes of the same bronze, in every way of keeping versions.
 
 New columns get their values, rejected rows count once, decisions of people stay, a kill changes nothing or all, and
-further runs go on from there.
+further runs continue from there.
 """
 
 from __future__ import annotations

@@ -53,10 +53,10 @@ def test_rows_whose_parents_lie_in_another_window_close_no_gate_and_are_told(
     window = FIRST.model_copy(update={"once": once})
     land_sales(shop, GOOD + ORPHANS, window_stream(SALES, window, 1))
     outcome = refined(shop, part_rows)
-    told = (
+    output = (
         "0 of 5 rows rejected (0.0%), allowed 25.0% and 1000000 rows; 3 more wait for rows of other windows"
     )
-    assert limits_check(outcome) == ("passed", told)
+    assert limits_check(outcome) == ("passed", output)
     assert (outcome.report.rejected, outcome.report.elsewhere, outcome.report.committed) == (3, 3, True)
     assert sold(shop) == [1, 2]
     assert reasons(shop) == {str(number): ["unknown_item"] for number in (3, 4, 5)}
@@ -72,7 +72,7 @@ def test_they_are_released_by_the_window_that_has_their_parents(shop: Lake) -> N
 
 
 def test_what_is_new_has_no_other_window_to_wait_for(shop: Lake) -> None:
-    """Even beside a window: where parents are missing from the live reading, something is wrong."""
+    """Even alongside a window: where parents are missing from the live reading, something is wrong."""
     land_sales(shop, GOOD, window_stream(SALES, FIRST, 1))
     land_sales(shop, ORPHANS, SALES)
     outcome = refined(shop)
@@ -86,9 +86,9 @@ def test_a_row_of_a_window_that_is_wrong_in_itself_counts(shop: Lake, bad: Sale)
     land_sales(shop, [*GOOD, bad, *ORPHANS], window_stream(SALES, FIRST, 1))
     strict = replace(STRICT, limits=RejectLimits(rows=0))
     outcome = refine(Refinement(shop, "run"), strict)
-    outcome_of_limits, told = limits_check(outcome)
+    outcome_of_limits, output = limits_check(outcome)
     assert outcome_of_limits == "failed"
-    assert told.startswith("1 of 6 rows rejected")
+    assert output.startswith("1 of 6 rows rejected")
 
 
 def settled(lake: Lake) -> dict[str, str]:

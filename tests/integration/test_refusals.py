@@ -1,4 +1,4 @@
-"""A record that fits no row is landed beside the good ones in one commit, counted apart, and rejected by refinement."""
+"""A record that fits no row is landed alongside the good ones in one commit, counted apart, and rejected by refinement."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Refusing:
         """Yield the batch unless it was read."""
         if position is None:
             frame = pl.DataFrame([GOOD, RULE_BROKEN, REFUSED], schema=SCHEMA, orient="row")
-            yield Batch(frame, {"n": 1}, read=3, refused=1, remarks=("b.csv vanished",))
+            yield Batch(frame, {"n": 1}, read=3, refused=1, warnings=("b.csv vanished",))
 
 
 def land_all(lake: Lake) -> LandingReport:
@@ -48,7 +48,7 @@ def land_all(lake: Lake) -> LandingReport:
 
 
 def test_a_refused_record_stays_rejected_when_it_is_judged_again(lake: Lake) -> None:
-    """It has no columns to judge, so no rule that was mended can let it pass."""
+    """It has no columns to judge, so no rule that was fixed can let it pass."""
     land_all(lake)
     refine_items(lake)
     report = replay(Refinement(lake, "replay"), ITEM).report

@@ -12,7 +12,7 @@ from headworks.settings import LakeSettings
 from headworks.silver.refinement import Refinement, refine
 from headworks.storage.store import Lake
 from tests.support.items import ITEM, NAME, Ticking, land_items
-from tests.support.replay_worker import MENDED, replay_killed, replay_mended
+from tests.support.replay_worker import FIXED, replay_fixed, replay_killed
 from tests.support.sources import Record, bad_items, items
 
 LOADS: tuple[list[Record], ...] = (
@@ -28,7 +28,7 @@ def opened(folder: Path) -> Lake:
     return Lake(LakeSettings(root=str(folder)))
 
 
-def taken_in(folder: Path, dataset: Any) -> Lake:
+def ingested(folder: Path, dataset: Any) -> Lake:
     """Land the same rows at the same moments, and refine each load under a dataset's rules."""
     lake, clock, landed = opened(folder), Ticking(), list[Record]()
     for load in LOADS:
@@ -48,11 +48,11 @@ def rows(lake: Lake) -> list[tuple[Any, ...]]:
 def test_killed_around_any_commit_and_replayed_twice_silver_is_that_of_a_clean_first_run(
     tmp_path: Path, commit: int, after: bool
 ) -> None:
-    wrong, right = taken_in(tmp_path / "wrong", ITEM), taken_in(tmp_path / "right", MENDED)
+    wrong, right = ingested(tmp_path / "wrong", ITEM), ingested(tmp_path / "right", FIXED)
     assert rows(wrong) != rows(right)
     assert replay_killed(tmp_path / "wrong", commit, after=after), "there is no such commit"
     for run_id in ("second", "third"):
-        replay_mended(tmp_path / "wrong", run_id)
+        replay_fixed(tmp_path / "wrong", run_id)
     assert rows(opened(tmp_path / "wrong")) == rows(right)
     noted = resolutions(wrong, NAME).select("key", "resolution").collect().rows()
     assert len(noted) == len(set(noted))
@@ -62,5 +62,5 @@ def test_killed_around_any_commit_and_replayed_twice_silver_is_that_of_a_clean_f
 
 
 def test_a_replay_has_so_many_commits_and_no_more(tmp_path: Path) -> None:
-    taken_in(tmp_path / "wrong", ITEM)
+    ingested(tmp_path / "wrong", ITEM)
     assert not replay_killed(tmp_path / "wrong", COMMITS + 1, after=False)

@@ -55,8 +55,8 @@ def test_publications_are_told_from_the_newest_to_the_oldest(three_runs: Lake) -
     publish_product(
         three_runs, "stock", [gold(three_runs, 9)], "four", Ticking(datetime.max.replace(year=2030))
     )
-    told = [(each.product, each.sequence, each.run_id) for each in publications(three_runs)]
-    assert told == [("stock", 1, "four"), ("sales", 3, "three"), ("sales", 2, "two"), ("sales", 1, "one")]
+    output = [(each.product, each.sequence, each.run_id) for each in publications(three_runs)]
+    assert output == [("stock", 1, "four"), ("sales", 3, "three"), ("sales", 2, "two"), ("sales", 1, "one")]
 
 
 def test_a_rollback_shows_what_the_run_published_as_a_newer_publication(

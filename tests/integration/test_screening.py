@@ -102,10 +102,10 @@ class Life:
 @pytest.fixture
 def life(lake: Lake) -> Life:
     """A lake after its first load and four good days."""
-    told = Life(lake)
+    output = Life(lake)
     for number in range(5):
-        told.lives(number, sales(number))
-    return told
+        output.lives(number, sales(number))
+    return output
 
 
 def said(number: int, **changes: object) -> Judgement:
@@ -157,9 +157,9 @@ def test_what_was_stopped_is_taken_in_once_it_is_accepted(life: Life) -> None:
     again = refine(Refinement(life.lake, "run-5b", clock=lambda: moment), SALES)
     assert again.report.committed
     assert again.gate is not None
-    told = {check.name: (check.outcome, check.detail) for check in again.gate.checks}
-    assert told["mean of price"][0] == "accepted"
-    assert "ada: a price rise" in told["mean of price"][1]
+    output = {check.name: (check.outcome, check.detail) for check in again.gate.checks}
+    assert output["mean of price"][0] == "accepted"
+    assert "ada: a price rise" in output["mean of price"][1]
 
 
 def test_every_candidate_leaves_one_profile_and_a_dry_run_none(life: Life) -> None:
@@ -222,7 +222,7 @@ def test_nothing_new_for_too_long_is_told_and_stops_where_that_is_asked(life: Li
 def window_of_days(
     lake: Lake, number: int, rows: pl.DataFrame, days: int = 1, *, once: str | None = None, read: int = 40
 ) -> RefineOutcome:
-    """Take in a window that ends with a day, on the day ``read``, and end its run well."""
+    """Ingest a window that ends with a day, on the day ``read``, and end its run well."""
     window = Window(start=day(number - days), end=day(number), once=once)
     run_id = f"window-{number}"
     landing = Landing(lake, NAME, window_stream(NAME, window, 1), run_id, clock=lambda: day(read))

@@ -2,7 +2,7 @@
 
 Each table of a small lake is set back to each of its earlier versions, as a restored backup of that table alone does
 (its log ends there) and as Delta's RESTORE does (its transactions stay), or loses its newest file or half of its newest
-log entry, as an interrupted copy or a power loss leaves it. Then the flow goes on three times with changed sources.
+log entry, as an interrupted copy or a power loss leaves it. Then the flow continues three times with changed sources.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _bad(records: list[Record]) -> set[int]:
 
 
 def _go_on(lake: Lake, contracts: Path) -> str | None:
-    """Go on three times; return the name of the error that refused it, and insist on exactness where none did."""
+    """Continue three times; return the name of the error that refused it, and insist on exactness where none did."""
     for number, records in enumerate(LATER):
         try:
             golden.named(lake, contracts, records, f"later-{number}")
@@ -223,7 +223,7 @@ def test_a_table_of_the_first_form_is_gone_on_with(copied: Path) -> None:
 
 
 def _is_new(line: str) -> bool:
-    """Tell whether a line of the log is a transaction that 0.1.0 did not write."""
+    """Return whether a line of the log is a transaction that 0.1.0 did not write."""
     names = ("#consumed", "#rows", "#bronze", "#at", "#commit", "#quarantined")
     return line.startswith('{"txn"') and any(
         f'{name}"' in line or name in line.partition("#bronze")[1] for name in names

@@ -88,7 +88,7 @@ def test_a_merge_that_changes_nothing_makes_no_commit(lake: Lake) -> None:
 
 
 def test_empty_batches_move_the_upper_bound(lake: Lake) -> None:
-    """The bound comes from bronze's transactions, since an empty batch has no row to tell of it."""
+    """The bound comes from bronze's transactions, since an empty batch has no row to report of it."""
     land(Landing(lake, NAME, NAME, "run"), Numbered(FOUR, end_mark=True))
     refine_items(lake)
     assert bronze(lake).get_column("_sequence").max() == 2

@@ -1,4 +1,4 @@
-"""Streams looked at and set back: what is read again is recognised, and nothing is doubled in silver."""
+"""Streams looked at and set back: what is read again is recognised, and nothing is duplicated in silver."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_each_stream_is_told_with_what_silver_has_taken_of_it(lake: Lake) -> Non
     land_items(lake, FIVE)
     refine_items(lake)
     land_items(lake, items(6, 7), f"{NAME}@other")
-    told = [(each.stream, each.sequence, each.consumed, each.position) for each in show_streams(lake, NAME)]
-    assert told == [(NAME, 3, 3, {"n": 5}), (f"{NAME}@other", 1, 0, {"n": 2})]
+    output = [(each.stream, each.sequence, each.consumed, each.position) for each in show_streams(lake, NAME)]
+    assert output == [(NAME, 3, 3, {"n": 5}), (f"{NAME}@other", 1, 0, {"n": 2})]
 
 
 def test_a_stream_that_is_set_back_is_read_again_and_silver_stays_exact(lake: Lake) -> None:

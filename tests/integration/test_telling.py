@@ -7,9 +7,8 @@ from datetime import timedelta
 from headworks.bronze.resolutions import Resolver, resolve
 from headworks.ops.alerts import Alert, Rejected
 from headworks.ops.breakers import LakeBreakers
-from headworks.ops.incidents import heal, tell
-from headworks.ops.recorder import Recorder
-from headworks.ops.telling import (
+from headworks.ops.incidents import heal, notify
+from headworks.ops.notices import (
     QUARANTINE_ROWS,
     Seen,
     incident_of,
@@ -18,6 +17,7 @@ from headworks.ops.telling import (
     seen,
     warnings,
 )
+from headworks.ops.recorder import Recorder
 from headworks.reports import CheckReport, GateReport, RunReport
 from headworks.silver.refinement import Refinement, refine
 from headworks.silver.replay import open_rejects
@@ -30,7 +30,7 @@ SCOPE = f"silver.{NAME}"
 
 
 class Heard:
-    """A channel that keeps what it is told."""
+    """A channel that keeps what it is reported."""
 
     def __init__(self) -> None:
         self.alerts: list[Alert] = []
@@ -73,7 +73,7 @@ def test_a_warning_is_told_once_and_once_when_it_is_over(lake: Lake) -> None:
     heard, loud, quiet = Heard(), run(lake, "warned"), run(lake, "passed")
     for _ in range(3):
         for alert in warnings(lake, loud):
-            tell(lake, [heard], alert)
+            notify(lake, [heard], alert)
     for incident in quiet_tables(quiet):
         heal(lake, [heard], incident)
     assert [alert.healed for alert in heard.alerts] == [False, True]
@@ -125,7 +125,7 @@ def test_many_rejected_rows_are_few_beside_very_many_good_ones(lake: Lake) -> No
 def test_an_open_breaker_is_told_by_every_run_and_is_over_when_it_is_closed(lake: Lake) -> None:
     land_items(lake, items(1, 2))
     store, report = LakeBreakers(lake), run(lake, "passed")
-    clock = lambda: BEGINNING  # noqa: E731 - a clock that stands
+    clock = lambda: BEGINNING  # noqa: E731 - a clock that is
     later = BEGINNING + timedelta(minutes=5)
     store.save("shop-api", Breaker(failures=10, closed_until=later, reason="503").model_dump(mode="json"))
     (alert,) = seen(lake, report, clock).alerts

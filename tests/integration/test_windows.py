@@ -1,4 +1,4 @@
-"""Windows: streams of their own beside the live one, taken up where they were cut short."""
+"""Windows: streams of their own alongside the live one, taken up where they were cut short."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_window_that_was_cut_short_goes_on_in_its_stream(lake: Lake) -> None:
 
 
 def test_windows_that_differ_by_less_than_a_second_do_not_share_a_stream(lake: Lake) -> None:
-    """Else the second would go on at the first's position, and leave out what lies before it."""
+    """Else the second would continue at the first's position, and leave out what lies before it."""
     later = Window(start=DAY.start + timedelta(milliseconds=500), end=DAY.end)
     assert cut_short(lake, later) != window_reading(lake, NAME, DAY)
 

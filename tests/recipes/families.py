@@ -143,7 +143,7 @@ def ended(path: str, end: End) -> dict[str, Any]:
 
 
 def opaque(key: str) -> str:
-    """Return a token that stands for a place after a key."""
+    """Return a token that represents a place after a key."""
     return base64.urlsafe_b64encode(f"after key {key}".encode()).decode()
 
 

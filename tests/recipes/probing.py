@@ -106,17 +106,17 @@ def _read(looked: Looked, found: Proposal) -> Outcome:
     resource = Resource.model_validate(found.resource)
     kind = resource.pagination.kind
     came: Counter[bytes] = Counter()
-    shown, remarks = None, ""
+    shown, warnings = None, ""
     try:
         for batch in ApiSource(looked.client, resource).read(None, None):
             came.update(batch.frame["record"].drop_nulls().to_list())
             shown = batch.shown if batch.shown is not None else shown
-            remarks += " ".join(batch.remarks)
+            warnings += " ".join(batch.warnings)
     except HeadworksError as problem:
         return Outcome("stopped", f"{kind}: {type(problem).__name__}: {problem}")
     if len(came) == looked.count():
         return Outcome("right", f"{kind}, shown={shown}")
-    said = f"{kind}: {len(came)} of {looked.count()}, shown={shown}, {remarks[:200]} {json.dumps(found.resource)[:400]}"
+    said = f"{kind}: {len(came)} of {looked.count()}, shown={shown}, {warnings[:200]} {json.dumps(found.resource)[:400]}"
     return Outcome("PART IN GREEN" if shown else "a part, and said so", said)
 
 

@@ -106,12 +106,12 @@ class Read:
 
     landed: int = 0
     repeated: int = 0
-    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     shown: bool | None = None
 
     def add(self, batch: Batch) -> None:
         """Add a batch."""
         self.landed += batch.frame.height
         self.repeated += batch.repeated
-        self.remarks += batch.remarks
+        self.warnings += batch.warnings
         self.shown = batch.shown if batch.shown is not None else self.shown

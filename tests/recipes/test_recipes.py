@@ -36,7 +36,7 @@ def exactly(played: Playing, held: list[tuple[Any, bool]]) -> None:
 
 
 def counted(vendor: Vendor) -> bool:
-    """Tell whether a vendor's pages are counted, so that a scan may have to be made again, or its rows have no key."""
+    """Return whether a vendor's pages are counted, so that a scan may have to be made again, or its rows have no key."""
     return vendor.array or recipe(vendor.recipe).resource(vendor.resource).pagination.kind in (
         "page_numbers",
         "offset",
@@ -93,7 +93,7 @@ def test_a_recipe_reads_exactly_and_again_and_after_changes_and_after_a_stop(ven
         exactly(played, stopped.held)
         if not counted(vendor):
             assert len(stopped.held) == len(full.held)
-        assert first.shown or first.remarks
+        assert first.shown or first.warnings
 
 
 def test_every_recipe_has_a_server_of_its_shape() -> None:

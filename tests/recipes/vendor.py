@@ -111,7 +111,7 @@ class Mark:
             raise Refused(f"{self.parameter} is {call_text}") from problem
 
     def passes(self, row: Row, since: datetime | None) -> bool:
-        """Tell whether a row is at or after what is asked for."""
+        """Return whether a row is at or after what is asked for."""
         moment = row.updated if self.of == "updated" else row.created
         return since is None or moment > since or (self.inclusive and moment == since)
 

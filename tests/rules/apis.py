@@ -108,7 +108,7 @@ RULES = (
     ),
     rule(
         "a full read that is not shown to be complete deletes nothing",
-        "src/headworks/bronze/intake.py",
+        "src/headworks/bronze/ingest.py",
         "    if report.shown is False:\n",
         "    if False:\n",
         f"{_WHOLE}::test_a_full_read_that_is_not_shown_to_be_complete_deletes_nothing",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule, the text that is the rule, what stands there without it, and the tests that must then fail."""
+    """A rule, the text that is the rule, what is there without it, and the tests that must then fail."""
 
     name: str
     file: str

@@ -12,7 +12,7 @@ _CLOCKS = "tests/integration/databases/test_clocks.py"
 
 _VALUES = "tests/integration/dialects/test_held_values.py"
 _LATE = "tests/integration/dialects/test_late_commits.py"
-_BESIDE = f"{_VALUES}::test_a_value_of_another_type_is_kept_beside_by_name_and_its_neighbours_land"
+_ALONGSIDE = f"{_VALUES}::test_a_value_of_another_type_is_kept_beside_by_name_and_its_neighbours_land"
 
 RULES = (
     rule(
@@ -27,14 +27,14 @@ RULES = (
         f"{_SQL}/rows.py",
         '_PLAIN_DAY = r"^\\d{4}-\\d{2}-\\d{2}$"',
         '_PLAIN_DAY = r"^.*$"',
-        _BESIDE,
+        _ALONGSIDE,
     ),
     rule(
         "a value that SQLite holds against its column's type is kept beside",
         f"{_SQL}/reflection.py",
         "(self.loose and not isinstance(self.dtype, pl.String))",
         "False",
-        _BESIDE,
+        _ALONGSIDE,
     ),
     rule(
         "transactions of MariaDB that write bound a run",

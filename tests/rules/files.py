@@ -84,7 +84,7 @@ RULES = (
     ),
     rule(
         "a full read that left a file out deletes no key",
-        "src/headworks/bronze/intake.py",
+        "src/headworks/bronze/ingest.py",
         "    if report.shown is False:\n",
         "    if False:\n",
         f"{_LEFT}::test_a_full_read_that_could_not_read_a_file_is_not_complete",

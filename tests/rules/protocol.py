@@ -113,9 +113,9 @@ RULES = (
     rule(
         "a table that several make at once is made once",
         DELTA,
-        "make it anew, as a version on top of what was written meanwhile.\n"
+        "make it again, as a version on top of what was written meanwhile.\n"
         "                commit_properties=CommitProperties(max_commit_retries=0),",
-        "make it anew, as a version on top of what was written meanwhile.\n"
+        "make it again, as a version on top of what was written meanwhile.\n"
         "                commit_properties=CommitProperties(max_commit_retries=15),",
         f"{_R}::test_of_many_makers_of_one_table_one_makes_it_and_all_write_to_it",
     ),

@@ -242,7 +242,7 @@ RULES = (
         f"{_P}::test_the_grants_of_the_documentation_are_enough_word_for_word",
     ),
     rule(
-        "a publisher that stands still is ended",
+        "a publisher that is still is ended",
         CONNECT,
         '            + (idle or "")\n',
         "",

@@ -28,7 +28,8 @@ RULES = (
     rule(
         "a parent that is as it was has its children read again",
         f"{_API}/children.py",
-        "                standing = replace(standing, held=None)\n                parents",
+        """                progress = replace(progress, held=None)
+                parents""",
         "                parents",
         f"{_AGAIN}::test_children_are_read_again_of_parents_that_are_as_they_were",
     ),

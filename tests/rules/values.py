@@ -93,7 +93,8 @@ RULES = (
     rule(
         "keys that may be hidden delete nothing",
         KEYS,
-        "    if not remarks:\n",
+        """    if not warnings:
+""",
         "    if True:\n",
         "tests/integration/databases/test_left_out.py::test_keys_that_a_policy_hides_delete_nothing",
     ),

@@ -30,8 +30,8 @@ RULES = (
     rule(
         "a tombstone without a cursor ends what arrived before it",
         COMPARE,
-        "told = pl.when(floating()).then(pl.max_horizontal(ARRIVAL, VOID)).otherwise(VOID)",
-        "told = pl.col(VOID)",
+        "voided = pl.when(floating()).then(pl.max_horizontal(ARRIVAL, VOID)).otherwise(VOID)",
+        "voided = pl.col(VOID)",
         f"{_D}::test_a_tombstone_with_nothing_but_its_key_ends_the_key",
     ),
     rule(
@@ -109,19 +109,19 @@ RULES = (
     rule(
         "a deletion lies after the version that it ends, whatever the clocks say",
         HISTORY,
-        "        moment = _next(base, dtype) if told is None or told <= base else told",
-        "        moment = _next(base, dtype) if told is None else told",
+        "        moment = _next(base, dtype) if derived is None or derived <= base else derived",
+        "        moment = _next(base, dtype) if derived is None else derived",
         f"{_D}::test_a_key_that_is_gone_is_not_current_whatever_the_clock_of_the_source",
     ),
     rule(
-        "what was landed before a full read is told by the order of landing",
+        "what was landed before a full read is known from the order of landing",
         VANISHING,
         "~pl.col(DELETED) & (pl.col(ARRIVAL) <= floor)",
         "~pl.col(DELETED) & ~_landed_since(generation.before)",
         f"{_D}::test_a_deletion_is_found_after_the_bronze_of_its_key_has_aged",
     ),
     rule(
-        "what stands in the place of an array is refused by name",
+        "what is in the place of an array is refused by name",
         NESTED,
         "            if elements is None:",
         "            if elements is None and [].append(1):",

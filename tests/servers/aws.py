@@ -1,7 +1,4 @@
-"""Amazon's APIs as moto answers for them: a table of DynamoDB, and a stream of CloudWatch's logs.
-
-What belongs here: starting and filling it. What does not: reading it.
-"""
+"""Amazon's APIs as moto answers for them: a table of DynamoDB, and a stream of CloudWatch's logs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Datasette on an SQLite file of weather and planes: next URLs, tokens, Link headers, keys of one column and of five.
-
-What belongs here: filling and starting it. What does not: reading it.
-"""
+"""Datasette on an SQLite file of weather and planes: next URLs, tokens, Link headers, keys of one column and of five."""
 
 from __future__ import annotations
 

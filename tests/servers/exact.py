@@ -1,7 +1,4 @@
-"""Landing a resource of a real server, and comparing the table with what the server was filled with.
-
-What belongs here: the landing and the comparison. What does not: servers and resources.
-"""
+"""Landing a resource of a real server, and comparing the table with what the server was filled with."""
 
 from __future__ import annotations
 

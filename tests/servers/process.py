@@ -1,7 +1,4 @@
-"""Server processes: started, waited for until they answer, and ended.
-
-What belongs here: their lives. What does not: which servers there are.
-"""
+"""Server processes: started, waited for until they answer, and ended."""
 
 from __future__ import annotations
 

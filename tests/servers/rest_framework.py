@@ -1,7 +1,6 @@
 """Django REST framework with one resource under each of its ways of paging, and under the Link headers of an add-on.
 
-Run as a program it serves; imported it starts that program. What belongs here: the resource and starting it. What does
-not: reading it.
+Run as a program it serves; imported it starts that program.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ FAST = Limits(burst=10_000, per_second=10_000)
 
 @contextmanager
 def client(dsn: str, *, limits: Limits = FAST, faults: Faults | None = None) -> Iterator[httpx.Client]:
-    """An authorised client of an API of its own, whose clock stands still."""
+    """An authorised client of an API of its own, whose clock is still."""
     app = make_app(SecretStr(dsn), TOKEN, limits, faults, clock=lambda: 100.0)
     headers = {"Authorization": f"Bearer {TOKEN.get_secret_value()}"}
     with serving(app) as url, httpx.Client(base_url=url, headers=headers, timeout=10) as opened:

@@ -23,11 +23,13 @@ def test_truth_equals_a_slow_computation_in_python(founded_dsn: str) -> None:
     with psycopg.connect(founded_dsn) as connection:
         exports = Exports()
         exports.read(connection)
-        told = truth(connection)
-    assert told == slow_truth(exports)
-    assert len(told.daily) > 20
-    assert len(told.customer_value) > 10
-    assert sum(row.revenue_eur for row in told.daily) == sum(row.revenue_eur for row in told.customer_value)
+        output = truth(connection)
+    assert output == slow_truth(exports)
+    assert len(output.daily) > 20
+    assert len(output.customer_value) > 10
+    assert sum(row.revenue_eur for row in output.daily) == sum(
+        row.revenue_eur for row in output.customer_value
+    )
 
 
 def test_a_reader_of_changes_can_reach_the_truth_whatever_his_step(
@@ -105,6 +107,6 @@ def test_half_a_cent_is_rounded_away_from_zero_and_the_last_rate_before_the_day_
 @pytest.mark.parametrize("attribute", ["daily", "customer_value", "expected"])
 def test_truth_cannot_be_changed_by_its_readers(founded_dsn: str, attribute: str) -> None:
     with psycopg.connect(founded_dsn) as connection:
-        told = truth(connection)
+        output = truth(connection)
     with pytest.raises(ValueError, match="frozen"):
-        setattr(told, attribute, None)
+        setattr(output, attribute, None)

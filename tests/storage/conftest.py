@@ -24,7 +24,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 
 @pytest.fixture
 def broken(store: ObjectStore, tmp_path: Path) -> Iterator[FaultyStore]:
-    """A store in front of it that can be told to break."""
+    """A store in front of it that can be known to break."""
     with faulty(store.url, tmp_path) as running:
         yield running
 

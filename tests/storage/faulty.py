@@ -64,8 +64,8 @@ class FaultyStore:
 
     def end(self) -> tuple[Counter[str], int]:
         """Make no fault any more; returns how often each kind of call was made since `begin`, and how many failed."""
-        told = httpx.get(f"{self.url}{_CONTROL}").raise_for_status().json()
-        return Counter(told["seen"]), int(told["made"])
+        output = httpx.get(f"{self.url}{_CONTROL}").raise_for_status().json()
+        return Counter(output["seen"]), int(output["made"])
 
 
 @contextmanager
@@ -176,8 +176,8 @@ def _handler(state: _State, upstream: str) -> type[BaseHTTPRequestHandler]:
             if self.command == "POST":
                 given = json.loads(body)
                 state.begin(None if given is None else Fault(**given))
-            told = state.end() if self.command == "GET" else {}
-            self._answer(200, [("Content-Type", "application/json")], json.dumps(told).encode(), cut=False)
+            output = state.end() if self.command == "GET" else {}
+            self._answer(200, [("Content-Type", "application/json")], json.dumps(output).encode(), cut=False)
 
         def _refuse(self, status: int, code: str, message: str) -> None:
             xml = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"

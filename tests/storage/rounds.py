@@ -22,7 +22,7 @@ import pytest
 
 from deployments import cli
 from deployments.commands import shared
-from headworks.bronze.intake import TakeIn, take_in
+from headworks.bronze.ingest import IngestRequest, ingest
 from headworks.errors import HeadworksError, RetryError
 from headworks.gold.curation import audit, curate, stage
 from headworks.gold.products import publish_product, read_product
@@ -90,7 +90,7 @@ def _wrong(fault: Fault, said: BaseException | None) -> str:
 
 
 @dataclass(frozen=True)
-class _Intake:
+class _Ingest:
     records: list[Record]
 
     def live(self) -> Source | None:
@@ -189,7 +189,7 @@ class Rounds:
 
     def _land(self) -> None:
         mode: Any = "full" if self.number % 4 == 0 else "incremental"
-        take_in(TakeIn(self.lake, NAME, self._run, mode=mode), _Intake(self.source))
+        ingest(IngestRequest(self.lake, NAME, self._run, mode=mode), _Ingest(self.source))
 
     def _gold(self) -> None:
         pins = pin(self.lake, [NAME])
@@ -215,8 +215,8 @@ class Rounds:
 
     def _command(self, *words: str) -> Callable[[], None]:
         def run() -> None:
-            told = io.StringIO()
-            with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(told):
+            output = io.StringIO()
+            with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
                 patch.setattr(shared, "_located", lambda options: (self.lake, "the lake of the test"))
                 options = cli._parser().parse_args(list(words))
                 options.command(options)

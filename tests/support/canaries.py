@@ -1,7 +1,4 @@
-"""Looks for secrets in everything that is kept or shown: the server's tables, files, and the tables of a lake.
-
-What belongs here: looking. What does not: what runs beforehand.
-"""
+"""Looks for secrets in everything that is kept or shown: the server's tables, files, and the tables of a lake."""
 
 from __future__ import annotations
 
@@ -59,7 +56,7 @@ def file_texts(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def table_texts(lake: Path) -> Iterator[tuple[str, str]]:
-    """Walk over all rows of all tables of a lake, in every column: Parquet compresses, so files tell nothing."""
+    """Walk over all rows of all tables of a lake, in every column: Parquet compresses, so files report nothing."""
     for log in sorted(lake.rglob("_delta_log")):
         table = DeltaTable(str(log.parent))
         frame = pl.scan_delta(table).collect()

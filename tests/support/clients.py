@@ -1,7 +1,4 @@
-"""Clients of a served API as the engine's tests use them: a fixed clock, no jitter, and no real waiting.
-
-What belongs here: making them, and a token that can be looked for. What does not: serving.
-"""
+"""Clients of a served API as the engine's tests use them: a fixed clock, no jitter, and no real waiting."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ TOKEN = "tkn-6f1b-never-shown"
 
 
 async def no_wait(seconds: float) -> None:
-    """Go on at once."""
+    """Continue at once."""
 
 
 def api_settings(url: str, *, token: str | None = TOKEN, **limits: Any) -> ApiSettings:
@@ -32,6 +29,6 @@ def api_settings(url: str, *, token: str | None = TOKEN, **limits: Any) -> ApiSe
 def api_client(
     url: str, *, sleep: AsyncSleep = no_wait, token: str | None = TOKEN, **limits: Any
 ) -> ApiClient:
-    """Make a client whose clock stands still and whose waits are as long as they can be."""
+    """Make a client whose clock is still and whose waits are as long as they can be."""
     settings = api_settings(url, token=token, **limits)
     return ApiClient(settings, clock=lambda: NOW, sleep=sleep, chance=lambda: 1.0)

@@ -1,7 +1,4 @@
-"""Tables of a real Postgres, taken into bronze, and how the two are compared value for value.
-
-What belongs here: short ways to the usual steps. What does not: what a test is about.
-"""
+"""Tables of a real Postgres, taken into bronze, and how the two are compared value for value."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from headworks.bronze.intake import Mode, TakeIn, take_in
-from headworks.bronze.intakes import TableIntake
+from headworks.bronze.ingest import IngestRequest, Mode, ingest
+from headworks.bronze.readers import TableIngest
 from headworks.bronze.stamping import METADATA
 from headworks.reports import LandingReport
 from headworks.settings import DatabaseSettings
@@ -31,7 +28,7 @@ NAME = "t.rows"
 _PRINTED_OUR_WAY = "-c datestyle=ISO -c intervalstyle=iso_8601 -c timezone=UTC -c extra_float_digits=1"
 
 _RUNS = count(1)
-"""Each taking-in is a run of its own: within one run the account goes on."""
+"""Each taking-in is a run of its own: within one run the account continues."""
 
 
 def source(database: DatabaseSettings, **table: Any) -> PostgresTable:
@@ -43,9 +40,9 @@ def take(
     lake: Lake, reading: PostgresTable, mode: Mode = "incremental", dataset: str = NAME, **request: Any
 ) -> tuple[LandingReport, ...]:
     """Take a table in."""
-    return take_in(
-        TakeIn(lake, dataset, f"run {next(_RUNS)}", mode=mode, drift=reading.table.drift, **request),
-        TableIntake(reading),
+    return ingest(
+        IngestRequest(lake, dataset, f"run {next(_RUNS)}", mode=mode, drift=reading.table.drift, **request),
+        TableIngest(reading),
     )
 
 

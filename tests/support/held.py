@@ -1,7 +1,4 @@
-"""A Prefect server that was deployed to: what it holds, and how it is waited for.
-
-What belongs here: looks at a server through its API. What does not: deploying.
-"""
+"""A Prefect server that was deployed to: what it holds, and how it is waited for."""
 
 from __future__ import annotations
 

@@ -67,4 +67,4 @@ def reasons(lake: Lake) -> dict[str, list[str]]:
     """Return why sales were rejected, by id."""
     kept = rejected_rows(lake, SALES, lake.open("silver", SALES))
     assert kept is not None
-    return {key: told for key, told in kept.select("key", "reasons").collect().iter_rows()}
+    return {key: output for key, output in kept.select("key", "reasons").collect().iter_rows()}

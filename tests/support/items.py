@@ -78,7 +78,7 @@ def bronze(lake: Lake, dataset: str = NAME) -> pl.DataFrame:
 
 
 def head(lake: Lake, stream: str = NAME) -> Head:
-    """Return where a stream of ``t.items`` stands."""
+    """Return where a stream of ``t.items`` is."""
     return read_head(lake, lake.ensure("bronze", NAME, ITEMS), NAME, stream)
 
 
@@ -86,12 +86,12 @@ def silver(lake: Lake) -> dict[int, tuple[int, int | None]]:
     """Return the live rows of silver as id: (value, cursor); a doubled id is an error."""
     rows = lake.must_open("silver", NAME).scan().filter(~pl.col("_deleted")).collect()
     found = {row["id"]: (row["v"], row["at"]) for row in rows.iter_rows(named=True)}
-    assert len(found) == rows.height, f"doubled keys in silver: {rows}"
+    assert len(found) == rows.height, f"duplicate keys in silver: {rows}"
     return found
 
 
 def rejected(lake: Lake) -> list[str]:
-    """Return the keys of the rejected rows that count, sorted, doubled ones included."""
+    """Return the keys of the rejected rows that count, sorted, duplicate ones included."""
     rows = rejected_rows(lake, NAME, lake.open("silver", NAME))
     if rows is None:
         return []

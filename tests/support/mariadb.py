@@ -1,7 +1,4 @@
-"""A MariaDB server in a folder of its own, for the time of the tests.
-
-What belongs here: starting and stopping it. What does not: databases' content.
-"""
+"""A MariaDB server in a folder of its own, for the time of the tests."""
 
 from __future__ import annotations
 

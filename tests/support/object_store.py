@@ -1,7 +1,4 @@
-"""An object store for tests: moto's server, which speaks S3 over real HTTP.
-
-What belongs here: running it, and lakes in it. What does not: what is done in a lake.
-"""
+"""An object store for tests: moto's server, which speaks S3 over real HTTP."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A stack as it is operated: its Prefect server keeps its data in a Postgres of its own, and looks often.
-
-What belongs here: that server. What does not: pools, workers, and what they run.
-"""
+"""A stack as it is operated: its Prefect server keeps its data in a Postgres of its own, and looks often."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Work pools as an operator meets them: the ``prefect`` command line against a stack's server, and what came of it.
-
-What belongs here: commands, and looks at their outcome. What does not: starting servers.
-"""
+"""Work pools as an operator meets them: the ``prefect`` command line against a stack's server, and what came of it."""
 
 from __future__ import annotations
 
@@ -142,11 +139,11 @@ class Operator:
             run: dict[str, Any] = self.read(f"flow_runs/{flow_run_id}")
             if run["state_type"] in (ends or FINAL):
                 return run
-            assert run["state_type"] not in FINAL, f"{run['state']}\n{self.told(flow_run_id)}"
-            assert time.monotonic() < deadline, f"{run['state']}\n{self.told(flow_run_id)}"
+            assert run["state_type"] not in FINAL, f"{run['state']}\n{self.output(flow_run_id)}"
+            assert time.monotonic() < deadline, f"{run['state']}\n{self.output(flow_run_id)}"
             time.sleep(_POLL_S)
 
-    def told(self, flow_run_id: str) -> str:
+    def output(self, flow_run_id: str) -> str:
         """Return the log of a flow run."""
         asked = {"logs": {"flow_run_id": {"any_": [flow_run_id]}}, "sort": "TIMESTAMP_ASC", "limit": 200}
         return "\n".join(line["message"] for line in self.post("logs/filter", asked))

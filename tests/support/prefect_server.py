@@ -1,7 +1,4 @@
-"""A Prefect server as a process, with a database of its own.
-
-What belongs here: starting and stopping it. What does not: who talks to it.
-"""
+"""A Prefect server as a process, with a database of its own."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """A process that replays the quarantine of ``t.items`` and is killed, by SIGKILL, before or after its n-th step.
 
-A step is a commit or a look into the lake. So the moment is the same on every machine. What belongs here: the process,
-and starting it. What does not: what is expected of the lake afterwards.
+A step is a commit or a look into the lake. So the moment is the same on every machine.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from headworks.storage.store import Lake
 from tests.support.items import ITEM
 
 
-class MendedSchema(dy.Schema):
+class FixedSchema(dy.Schema):
     """The items' rules after the fix: a negative value was never wrong."""
 
     id = dy.Int64(nullable=False)
@@ -33,11 +32,11 @@ class MendedSchema(dy.Schema):
     at = dy.Int64(nullable=True)
 
 
-MENDED = replace(ITEM, schema=MendedSchema)
+FIXED = replace(ITEM, schema=FixedSchema)
 
 
 def replay_killed(lake: Path, step: int, *, after: bool) -> bool:
-    """Replay in a process that is killed at a step; tell whether it was, or came to its end before."""
+    """Replay in a process that is killed at a step; return whether it was, or came to its end before."""
     moment = "after" if after else "before"
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.replay_worker", str(lake), str(step), moment],
@@ -48,9 +47,9 @@ def replay_killed(lake: Path, step: int, *, after: bool) -> bool:
     return done.returncode != 0
 
 
-def replay_mended(lake: Path, run_id: str) -> None:
-    """Replay all rejected items under the mended rules, to the end."""
-    replay(Refinement(Lake(LakeSettings(root=str(lake))), run_id), MENDED, by="ada", note="a wrong rule")
+def replay_fixed(lake: Path, run_id: str) -> None:
+    """Replay all rejected items under the fixed rules, to the end."""
+    replay(Refinement(Lake(LakeSettings(root=str(lake))), run_id), FIXED, by="ada", note="a wrong rule")
 
 
 def _killing(step: int, *, after: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -78,7 +77,7 @@ def main(lake: str, step: str, moment: str) -> None:
     around = _killing(int(step), after=moment == "after")
     for name in ("append", "append_part", "merge", "delete"):
         setattr(delta.Table, name, around(getattr(delta.Table, name)))
-    replay_mended(Path(lake), "killed")
+    replay_fixed(Path(lake), "killed")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 A pytest plugin. Each word is a marker or a fixture, and a test that has one of them is meant. Where the parts of a
 suite were set up, a skip says that the set-up did not work. A file that is skipped as a whole shows no marker, so none
-may be. What belongs here: that. What does not: deciding what is skipped, which is up to each suite.
+may be.
 """
 
 from __future__ import annotations

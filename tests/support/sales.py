@@ -1,8 +1,4 @@
-"""The sales flow on real parts, and everything that its consumers can see of it, to the byte.
-
-What belongs here: one place where the flow ran (a lake and two databases), copies of it, and looks at it. What does
-not: what a test breaks.
-"""
+"""The sales flow on real parts, and everything that its consumers can see of it, to the byte."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A headless Chromium as fixtures, and screenshots for people to look at.
 
 A suite takes the fixtures by importing them in its ``conftest.py``. Screenshots go to the folder that
-``HEADWORKS_SCREENSHOTS`` names, else to one that pytest makes. What belongs here: the browser. What does not: pages.
+``HEADWORKS_SCREENSHOTS`` names, else to one that pytest makes.
 """
 
 from __future__ import annotations

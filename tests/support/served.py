@@ -1,7 +1,4 @@
-"""A small HTTP server whose every answer is decided by the test: pages, refusals, delays and broken connections.
-
-What belongs here: serving and remembering what was asked. What does not: the shop's API, which is a real application.
-"""
+"""A small HTTP server whose every answer is decided by the test: pages, refusals, delays and broken connections."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A Postgres for a Prefect server's own data: Debian's, since Prefect needs pg_trgm, which wheels leave out.
-
-What belongs here: finding and running it. What does not: the server.
-"""
+"""A Postgres for a Prefect server's own data: Debian's, since Prefect needs pg_trgm, which wheels leave out."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Numbered:
     end_mark: bool = False
 
     def read(self, position: Position | None, until: datetime | None) -> Iterator[Batch]:
-        """Yield what comes after ``position``; with ``end_mark`` a last, empty batch tells that the reading is done."""
+        """Yield what comes after ``position``; with ``end_mark`` a last, empty batch says that the reading is done."""
         at = position["n"] if position else 0
         try:
             for number in range(1_000_000):
@@ -87,5 +87,5 @@ def bad_items(first: int, last: int, *, cursor: int = 1) -> list[Record]:
 
 
 def ids(frame: pl.DataFrame) -> list[Any]:
-    """Return the ids of a frame, sorted, doubled ones included."""
+    """Return the ids of a frame, sorted, duplicate ones included."""
     return sorted(frame.get_column("id").to_list())

@@ -1,7 +1,4 @@
-"""Two kinds of places for files, written to in the same words: a folder, and a bucket of an S3 server.
-
-What belongs here: writing, touching and deleting files from outside. What does not: reading them.
-"""
+"""Two kinds of places for files, written to in the same words: a folder, and a bucket of an S3 server."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ class Store(Protocol):
         ...
 
     def put(self, path: str, data: bytes) -> None:
-        """Write a file, or write it anew."""
+        """Write a file, or write it again."""
         ...
 
     def delete(self, path: str) -> None:
@@ -48,7 +45,7 @@ class Folder:
         return FilesSettings(root=str(self.root))
 
     def put(self, path: str, data: bytes) -> None:
-        """Write a file, or write it anew."""
+        """Write a file, or write it again."""
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
@@ -77,7 +74,7 @@ class Bucket:
         return FilesSettings(root=f"s3://{self.bucket}/{self.folder}", storage_options=options)
 
     def put(self, path: str, data: bytes) -> None:
-        """Write an object, or write it anew: past the server's HTTP, which would be most of a test's time."""
+        """Write an object, or write it again: past the server's HTTP, which would be most of a test's time."""
         self.backend.put_object(self.bucket, f"{self.folder}/{path}", data)
 
     def delete(self, path: str) -> None:

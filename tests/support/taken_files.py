@@ -34,7 +34,7 @@ def take(store: Store, lake: Lake, files: Files = CSV, **changed: Any) -> Landin
 
 
 def values(lake: Lake) -> list[Any]:
-    """Return the ids of all good rows, sorted, doubled ones included."""
+    """Return the ids of all good rows, sorted, duplicate ones included."""
     rows = bronze(lake, NAME).filter(pl.col("_refused").is_null())
     return sorted(rows.get_column("id").to_list())
 

@@ -1,7 +1,4 @@
-"""The dataset ``t.things``: records of a served API, taken from its bytes to silver.
-
-What belongs here: the dataset and short ways to land and look at it. What does not: the server.
-"""
+"""The dataset ``t.things``: records of a served API, taken from its bytes to silver."""
 
 from __future__ import annotations
 
@@ -79,7 +76,7 @@ def landed_records(lake: Lake) -> list[bytes]:
 
 
 def things_in_silver(lake: Lake) -> list[int]:
-    """Refine what is landed, and return the ids that silver then holds, doubled ones included."""
+    """Refine what is landed, and return the ids that silver then holds, duplicate ones included."""
     outcome = refine(Refinement(lake, "run"), THINGS)
     assert outcome.gate is None or outcome.gate.open, outcome.gate
     rows = lake.must_open("silver", NAME).scan().filter(~pl.col("_deleted")).collect()

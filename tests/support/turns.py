@@ -1,6 +1,6 @@
 """Two runs taking turns at chosen points, so that an interleaving is the same each time.
 
-A run that stops at a point calls `Turn.reached` there, and the one that shall go on then waits for it. What runs is
+A run that stops at a point calls `Turn.reached` there, and the one that shall continue then waits for it. What runs is
 nobody's business here.
 """
 
@@ -20,11 +20,11 @@ class Turn:
         self._event = threading.Event()
 
     def reached(self) -> None:
-        """Tell the other side that this point is reached."""
+        """Report the other side that this point is reached."""
         self._event.set()
 
     def is_reached(self) -> bool:
-        """Tell whether this point is reached."""
+        """Return whether this point is reached."""
         return self._event.is_set()
 
     def wait_a_little(self) -> None:
@@ -36,7 +36,7 @@ class Turn:
         assert self._event.wait(LONGEST_WAIT_S), "the other side never came"
 
 
-class Beside:
+class Alongside:
     """Runs an action in a thread of its own, and keeps how it ended."""
 
     def __init__(self, action: Callable[[], Any]) -> None:
@@ -46,15 +46,15 @@ class Beside:
         self.error: BaseException | None = None
         self.ended = Turn()
 
-    def start(self) -> Beside:
+    def start(self) -> Alongside:
         """Begin."""
         self._thread.start()
         return self
 
-    def join(self) -> Beside:
+    def join(self) -> Alongside:
         """Wait for the end."""
         self._thread.join(LONGEST_WAIT_S)
-        assert not self._thread.is_alive(), "the run beside this one never ended"
+        assert not self._thread.is_alive(), "the run alongside this one never ended"
         return self
 
     def _run(self) -> None:

@@ -87,7 +87,7 @@ def extremes(dtype: pl.DataType) -> list[Any]:
 
 
 def held(value: Any, there: pl.DataType) -> bool:
-    """Tell by Python's exact arithmetic whether a type holds a value as it is."""
+    """Report by Python's exact arithmetic whether a type holds a value as it is."""
     if value is None:
         return True
     if isinstance(there, pl.List):

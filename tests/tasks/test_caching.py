@@ -46,11 +46,11 @@ def states_of(task_name: str, story: Callable[[], Any], runs: int) -> list[str]:
     ids: list[str] = []
 
     @flow(name="caching")
-    def telling() -> None:
+    def notices() -> None:
         ids.append(str(flow_run.id))
         story()
 
-    telling()
+    notices()
     return [str(run.state_name) for run in ended_task_runs(ids[0], runs, task_name)]
 
 
@@ -170,7 +170,7 @@ def test_a_landing_is_never_taken_from_the_cache(
                 connection.execute("INSERT INTO things VALUES (%s, %s)", (number, number))
 
         assert states_of("extract", story, runs=3) == ["Completed"] * 3
-    # The account of one run goes on from try to try.
+    # The account of one run continues from try to try.
     assert [report.landed for report in reports] == [1, 2, 3]
 
 

@@ -58,7 +58,7 @@ def test_there_are_the_tasks_that_are_looked_at_here() -> None:
         "alert",
         "alert-freshness",
         "alert-flow-run",
-        "well-again",
+        "recovered",
         "plan-backfill",
         "maintain-lake",
         "measure-freshness",
@@ -113,8 +113,8 @@ def test_what_has_an_effect_is_never_cached_and_what_is_cached_has_a_key_and_an_
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_tasks_take_and_return_references_and_no_frames(task: Task[Any, Any]) -> None:
     signature = inspect.signature(task.fn, eval_str=True)
-    told = [parameter.annotation for parameter in signature.parameters.values()]
-    text = " ".join(str(annotation) for annotation in (*told, signature.return_annotation))
+    output = [parameter.annotation for parameter in signature.parameters.values()]
+    text = " ".join(str(annotation) for annotation in (*output, signature.return_annotation))
     assert "Frame" not in text
     assert "polars" not in text
 

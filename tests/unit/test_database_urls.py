@@ -105,11 +105,11 @@ def test_a_password_that_is_not_encoded_is_read_or_refused_and_never_shown(
     try:
         settings = DatabaseSettings(url=SecretStr(url))
         place = describe(settings) if scheme.startswith("postgres") else where_is(settings)
-        told = f"{place} {database_connector(SecretStr(url))!r}"
+        output = f"{place} {database_connector(SecretStr(url))!r}"
         assert settings.parts().host == "db.example.com"
     except HeadworksError as problem:
-        told = "".join(traceback.format_exception(problem)) + repr(problem)
-    assert "canary-7f3" not in told
+        output = "".join(traceback.format_exception(problem)) + repr(problem)
+    assert "canary-7f3" not in output
 
 
 @pytest.mark.parametrize(

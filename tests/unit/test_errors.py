@@ -38,13 +38,13 @@ KINDS = [getattr(errors, name) for name, _ in tree()]
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_error_has_a_decision_in_one_sentence_and_survives_pickling(kind: type[HeadworksError]) -> None:
     assert (kind.__doc__ or "").strip().endswith((".", "did."))
-    sent = pickle.loads(pickle.dumps(kind("It broke.", where="bronze.x", do="mend it.")))
-    assert (type(sent), str(sent)) == (kind, "It broke. [bronze.x] What to do: mend it.")
+    sent = pickle.loads(pickle.dumps(kind("It broke.", where="bronze.x", do="fix it.")))
+    assert (type(sent), str(sent)) == (kind, "It broke. [bronze.x] What to do: fix it.")
 
 
 def test_parts_that_are_not_given_are_left_out() -> None:
     assert str(HeadworksError("It broke.")) == "It broke."
-    assert str(HeadworksError("It broke.", do="mend it.")) == "It broke. What to do: mend it."
+    assert str(HeadworksError("It broke.", do="fix it.")) == "It broke. What to do: fix it."
 
 
 def test_what_stops_is_never_what_may_be_tried_again() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True)
 class Told:
-    """A row as a source gives it: ``cursor`` is a number that stands for the cursor's value, None for none."""
+    """A row as a source gives it: ``cursor`` is a number that represents the cursor's value, None for none."""
 
     key: str | None
     value: int | None

@@ -43,7 +43,7 @@ class Differs(AssertionError):
 
 
 class Crash(BaseException):
-    """Stands for the end of the process: nothing catches it."""
+    """Represents the end of the process: nothing catches it."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class Full:
 
 @dataclass
 class World:
-    """The source, the lake, and what the oracle was told."""
+    """The source, the lake, and what the oracle was reported."""
 
     folder: str
     seed: int
@@ -206,7 +206,7 @@ class World:
     noted: dict[str, int] = field(default_factory=dict)
     log: list[Told] = field(default_factory=list)
     refined: int = 0
-    told: list[Told] = field(default_factory=list)
+    rows_shown: list[Told] = field(default_factory=list)
     fulls: dict[int, Full] = field(default_factory=dict)
     consumed: int = 0
     parents: dict[int, bool] = field(default_factory=dict)
@@ -310,7 +310,7 @@ class World:
             damaged = self.rng.random()
             name = f"x{key}" if damaged < 0.04 else (None if damaged < 0.07 else row.key)
             self.streams[NAME].append(replace(row, key=name))
-            self.told.append(row)
+            self.rows_shown.append(row)
 
     def _tombstone(self, key: int) -> None:
         form = self.rng.choice(["keys", "cursor"]) if self.tombstones == "mixed" else self.tombstones
@@ -359,14 +359,14 @@ class World:
 
     def step_window(self) -> None:
         """Read some of what the source has now in a stream of its own."""
-        self._beside([row for row in self.source.values() if self.rng.random() < 0.6], "w")
+        self._alongside([row for row in self.source.values() if self.rng.random() < 0.6], "w")
 
     def step_backfill(self) -> None:
         """Land versions of long ago in a stream of their own."""
-        if self.told:
-            self._beside([self.rng.choice(self.told) for _ in range(self.rng.randint(1, 3))], "b")
+        if self.rows_shown:
+            self._alongside([self.rng.choice(self.rows_shown) for _ in range(self.rng.randint(1, 3))], "b")
 
-    def _beside(self, rows: list[Told], kind: str) -> None:
+    def _alongside(self, rows: list[Told], kind: str) -> None:
         stream = f"{NAME}@{kind}{len(self.streams)}"
         self.streams[stream] = rows
         self.land(stream, Listed(rows, self.shown, self.rng.randint(1, 3)))

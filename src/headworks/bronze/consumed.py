@@ -1,6 +1,6 @@
 """What silver remembers of the bronze that it consumed, so that a bronze which was set back is refused.
 
-A sequence alone does not say which rows it stands for: a bronze that is restored alone lands other rows under sequences
+A sequence alone does not say which rows it represents: a bronze that is restored alone lands other rows under sequences
 that silver has consumed already, and they would be passed by. So silver's commit keeps, of the bronze that it read, the
 table's id and version, and of each stream the token of the last consumed commit and the number of rows landed by then.
 Landing, resetting, full reads and refinement compare these before anything else. Tables of 0.1.0 lack them: there the

@@ -1,11 +1,9 @@
-"""Streams beside the live one: generations (full reads) and windows, and the marks that make a full read complete.
+"""Streams alongside the live one: generations (full reads) and windows, and the marks that make a full read complete.
 
-A full read lands in a stream of its own, numbered anew after each restart. It counts as complete only when its end
+A full read lands in a stream of its own, numbered again after each restart. It counts as complete only when its end
 mark is committed, which names the last sequence of each stream at that moment. Only a complete generation may lead to
-deletes, and only of keys last seen before it began. What came before is told by the sequences that each stream had
+deletes, and only of keys last seen before it began. What came before is known from the sequences that each stream had
 then, and not by clocks: those of two machines are never quite the same.
-
-What belongs here: numbering, marking, and finding the newest complete generation. What does not: landing, deleting.
 """
 
 from __future__ import annotations
@@ -57,7 +55,7 @@ def begin_generation(landing: Landing, schema: pl.Schema) -> Generation:
     table = open_bronze(landing.lake, landing.dataset, schema)
     check_not_set_back(landing.lake, landing.dataset, table)
     number = table.transaction(_begun(landing.dataset)) + 1
-    # Of the version that the mark is set on: what is landed beside it counts as seen since, which deletes less.
+    # Of the version that the mark is set on: what is landed alongside it counts as seen since, which deletes less.
     before = {stream: table.transaction(stream) for stream in table.streams()}
     landed, started_at = table.version, landing.clock()
     try:
@@ -116,10 +114,10 @@ def left_by_run(landing: Landing) -> tuple[LandingReport, ...]:
     newest = table.transaction(_begun(landing.dataset)) if table else 0
     reports = []
     for number in range(newest, max(0, newest - _MOST_TRIES), -1):
-        beside = replace(landing, stream=generation_stream(landing.dataset, number))
+        alongside = replace(landing, stream=generation_stream(landing.dataset, number))
         assert table is not None
-        head = read_head(landing.lake, table, landing.dataset, beside.stream)
-        report = landed_before(beside, head)
+        head = read_head(landing.lake, table, landing.dataset, alongside.stream)
+        report = landed_before(alongside, head)
         if report is not None:
             reports.append(report.model_copy(update={"generation": number}))
         elif head.sequence:
@@ -197,7 +195,7 @@ def window_reading(lake: Lake, dataset: str, window: Window) -> str:
 
 
 def keys_path(generation: Generation, token: int) -> str:
-    """Return where the keys of a full read of keys alone are kept, beside its end mark."""
+    """Return where the keys of a full read of keys alone are kept, alongside its end mark."""
     return _mark_path(generation.dataset, generation.number, token).removesuffix(".json") + ".parquet"
 
 

@@ -1,10 +1,8 @@
-"""Finding deletions by comparing keys: all keys of a source, kept as an object beside the end mark of a generation.
+"""Finding deletions by comparing keys: all keys of a source, kept as an object alongside the end mark of a generation.
 
 A key set is a full read that reads nothing but keys. It takes a number as every full read does, the live stream catches
 up before its end mark, and silver deletes by it what it deletes by any complete generation: keys that were not shown
 and were last seen before it began. Nothing is landed, so it is as cheap as the keys are small.
-
-What belongs here: taking a key set. What does not: deleting (``silver/refinement.py``).
 """
 
 from __future__ import annotations
@@ -66,12 +64,12 @@ def compare_keys(
     generation = begin_generation(landing, source.schema)
     path = keys_path(generation, landing.token())
     arrow = pl.DataFrame(schema=schema).to_arrow().schema
-    remarks: list[str] = []
-    count = landing.lake.put_rows(path, arrow, _keys(source, arrow, remarks))
+    warnings: list[str] = []
+    count = landing.lake.put_rows(path, arrow, _keys(source, arrow, warnings))
     caught_up = () if live is None else (land(landing, live, on_batch=on_batch),)
     bronze = landing.lake.must_open("bronze", landing.dataset)
     missing = _missing(landing.lake, bronze, path, schema)
-    if not remarks:
+    if not warnings:
         complete_generation(landing, replace(generation, keys=path, largest_share=largest_share))
     report = LandingReport(
         dataset=landing.dataset,
@@ -82,17 +80,21 @@ def compare_keys(
         generation=generation.number,
         keys_noted=count,
         missing=missing,
-        shown=False if remarks else None,
-        warnings=(*remarks, *([_NOT_WHOLE] if remarks else []), *([_told(missing)] if missing else [])),
+        shown=False if warnings else None,
+        warnings=(
+            *warnings,
+            *([_NOT_WHOLE] if warnings else []),
+            *([_missing_warning(missing)] if missing else []),
+        ),
     )
     return (report, *caught_up)
 
 
-def _keys(source: KeySource, schema: pa.Schema, remarks: list[str]) -> Iterator[pa.Table]:
+def _keys(source: KeySource, schema: pa.Schema, warnings: list[str]) -> Iterator[pa.Table]:
     """Yield the keys of a source, and note why they may not be all."""
     for batch in source.read_keys():
         if batch.shown is False:
-            remarks += batch.remarks
+            warnings += batch.warnings
         rows = batch.frame.to_arrow() if isinstance(batch.frame, pl.DataFrame) else batch.frame
         yield rows.select(schema.names).cast(schema)
 
@@ -112,7 +114,7 @@ def _missing(lake: Lake, bronze: Table, path: str, schema: pl.Schema) -> int:
         return int(unseen.select(pl.len()).collect(engine="streaming").item())
 
 
-def _told(missing: int) -> str:
+def _missing_warning(missing: int) -> str:
     return (
         f"{missing} keys of the source are not in bronze: they have no cursor value, or were written with one that had "
         "been read past. A full read takes them"

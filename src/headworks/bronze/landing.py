@@ -4,8 +4,6 @@ A batch has happened when, and only when, one Delta commit carries its rows toge
 stream's sequence and a random token. The position is in a checkpoint object whose name holds both, written before
 the commit and meaningless until then. After any failure of a commit the transactions are read again, and they alone
 say what happened.
-
-What belongs here: that loop, and reading where a stream stands. What does not: reading sources, making streams' names.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ from headworks.storage.store import Lake
 COMMIT_ATTEMPTS = 3
 _WIDENED = "#widened"
 _COUNTED = (
-    "first_sequence", "read", "landed", "refused", "repeated", "batches", "unplaced", "later",
+    "first_sequence", "read", "landed", "refused", "repeated", "batches", "null_cursor", "later",
     "ahead", "pages", "requests", "retries",
 )  # fmt: skip
 """What a report counts from batch to batch."""
@@ -50,7 +48,7 @@ OnBatch = Callable[[LandingReport], None]
 
 @dataclass(frozen=True)
 class Head:
-    """Where a stream stands: its last committed sequence, that commit's token, and the position after it.
+    """The position of a stream: its last committed sequence, that commit's token, and the position after it.
 
     ``run_id`` is the run that committed it, and ``counted`` what that run had read and landed in the stream by then.
     ``form_known`` is false where the position was lost and none came since: the form of the source's is not known.
@@ -89,7 +87,7 @@ def landed_rows(table: Table, stream: str) -> int:
 
 
 def read_head(lake: Lake, table: Table, dataset: str, stream: str) -> Head:
-    """Read where a stream stands, from the table's own transactions and the checkpoint that they name.
+    """Read the position of a stream, from the table's own transactions and the checkpoint that they name.
 
     Raises `CheckpointLost` where that is gone.
     """
@@ -205,7 +203,7 @@ def land(
 
     Raises `ConcurrentRun` where another run moved the stream, `CommitUnclear` where a commit failed three times
     without having happened, and whatever the source raises. In each case all batches reported to ``on_batch`` are
-    in the table, none of them twice, and the next landing goes on after them.
+    in the table, none of them twice, and the next landing continues after them.
     """
     check_dataset(landing.dataset)
     check_stream(landing.stream)
@@ -326,7 +324,7 @@ def _resolve(
     failures: int,
     on_batch: OnBatch | None,
 ) -> tuple[LandingReport, int]:
-    """Find out from a fresh snapshot what a failed commit did, and say how to go on."""
+    """Find out from a fresh snapshot what a failed commit did, and say how to continue."""
     table = landing.lake.must_open("bronze", landing.dataset)
     sequence, token = (
         table.transaction(landing.stream),
@@ -344,7 +342,7 @@ def _resolve(
         raise CommitUnclear(
             f"A commit failed {failures} times without having happened: {failed.__cause__}",
             where=f"{table.name}, stream {landing.stream}, sequence {sequence + 1}",
-            do="check the lake's storage; nothing was lost, the next run goes on from here.",
+            do="check the lake's storage; nothing was lost, the next run continues from here.",
         ) from failed.__cause__
     return report, failures
 
@@ -353,9 +351,9 @@ def _counted(report: LandingReport, batch: Batch, sequence: int, *, committed: b
     update: dict[str, Any] = {
         "read": report.read + batch.read,
         "repeated": report.repeated + batch.repeated,
-        **told(report, batch),
+        **batch_counts(report, batch),
         # Counted of the whole source in one moment: not added up, or a step that is repeated would count twice.
-        "unplaced": batch.unplaced or report.unplaced,
+        "null_cursor": batch.null_cursor or report.null_cursor,
         "later": batch.later or report.later,
         "ahead": batch.ahead or report.ahead,
     }
@@ -368,15 +366,15 @@ def _counted(report: LandingReport, batch: Batch, sequence: int, *, committed: b
     return report.model_copy(update=update)
 
 
-def told(report: LandingReport, batch: Batch) -> dict[str, Any]:
-    """Return what a batch tells about its source and what it took, added to what a report has already."""
+def batch_counts(report: LandingReport, batch: Batch) -> dict[str, Any]:
+    """Return what a batch shows about its source and what it took, added to what a report has already."""
     return {
         "pages": report.pages + batch.effort.pages,
         "requests": report.requests + batch.effort.requests,
         "retries": report.retries + batch.effort.retries,
         "expected": batch.expected if batch.expected is not None else report.expected,
         "shown": batch.shown if batch.shown is not None else report.shown,
-        "warnings": tuple(dict.fromkeys((*report.warnings, *batch.remarks)))[:MOST_WARNINGS],
+        "warnings": tuple(dict.fromkeys((*report.warnings, *batch.warnings)))[:MOST_WARNINGS],
         "left_out": {**report.left_out, **batch.left_out},
     }
 
@@ -415,7 +413,7 @@ def _moved(landing: Landing, head: Head) -> ConcurrentRun:
     return ConcurrentRun(
         f"Another run moved the stream to sequence {head.sequence} while this one was landing in it.",
         where=f"bronze.{landing.dataset}, stream {landing.stream}",
-        do="nothing is lost or doubled; let the other run finish, or start this one again.",
+        do="nothing is lost or duplicated; let the other run finish, or start this one again.",
     )
 
 

@@ -3,8 +3,6 @@
 What a parent's bronze has is a source like any other: its elements are landed in the child's bronze by the same
 protocol, exactly once, and refined by the child's own rules. The position is the last sequence taken of each of the
 parent's streams.
-
-What belongs here: reading elements out of a parent's bronze. What does not: landing, refining.
 """
 
 from __future__ import annotations
@@ -76,15 +74,15 @@ class Elements:
         """Yield the elements of the parent's batches that were not taken yet, some batches at a time."""
         taken: dict[str, int] = dict((position or {}).get("streams", {}))
         records: list[_Element] = []
-        moved, remarks = False, self._aged(position)
+        moved, warnings = False, self._aged(position)
         for stream, sequence in self._pending(taken):
             records += self._elements(stream, sequence)
             taken[stream], moved = sequence, True
             if len(records) >= _BATCH_ELEMENTS:
-                yield self._batch(records, taken, remarks)
+                yield self._batch(records, taken, warnings)
                 records, moved = [], False
         if moved:
-            yield self._batch(records, taken, remarks)
+            yield self._batch(records, taken, warnings)
 
     def _pending(self, taken: Mapping[str, int]) -> Iterator[tuple[str, int]]:
         """Yield the batches of the parent that were not taken yet, in the order in which they were landed.
@@ -129,7 +127,7 @@ class Elements:
         )
 
     def _batch(
-        self, records: list[_Element], taken: Mapping[str, int], remarks: tuple[str, ...] = ()
+        self, records: list[_Element], taken: Mapping[str, int], warnings: tuple[str, ...] = ()
     ) -> Batch:
         refused = sum(reason is not None for _, reason, *_ in records)
         return Batch(
@@ -137,7 +135,7 @@ class Elements:
             {"streams": dict(taken)},
             read=len(records),
             refused=refused,
-            remarks=remarks,
+            warnings=warnings,
         )
 
     def _elements(self, stream: str, sequence: int) -> Iterator[_Element]:
@@ -155,7 +153,7 @@ class Elements:
                 continue
             elements = _array_in(parent.get(self.nested.field))
             if elements is None:
-                # As much of the parent as says whose lines these are, and what stands in their place.
+                # As much of the parent as says whose lines these are, and what is in their place.
                 kept = {**given, self.nested.field: parent[self.nested.field]}
                 yield None, f"{self.nested.field}|no array", _encoder.encode(kept), None
                 continue
@@ -173,7 +171,7 @@ class Elements:
                 yield _encoder.encode(record), None, None, place
 
     def _is_in_doubt(self, text: bytes, parent: Fields) -> bool:
-        """Tell whether a parent says twice, and differently, whose its elements are, or which."""
+        """Return whether a parent says twice, and differently, whose its elements are, or which."""
         unknown = conflicting(text, parent)
         if not unknown:
             return False

@@ -1,7 +1,6 @@
 """The records that sources refused: rows of bronze that hold a reason and the bytes, and nothing else.
 
-Where a dataset has a silver table, refinement turns them into rejected rows in quarantine. What belongs here: reading
-them straight from bronze, which also works where there is no silver. What does not: refusing, which sources do.
+Where a dataset has a silver table, refinement turns them into rejected rows in quarantine.
 """
 
 from __future__ import annotations

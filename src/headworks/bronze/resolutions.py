@@ -3,8 +3,6 @@
 Nothing is deleted there, unless silver is made again. The quarantine keeps every row for ever; a resolution says that a
 row needs no more attention, when, by whom and why.
 Each row is resolved at most once: a commit carries the dataset's number of resolutions, and is refused if that moved.
-
-What belongs here: keeping and reading resolutions. What does not: deciding about rows (``silver/replay.py``).
 """
 
 from __future__ import annotations
@@ -115,7 +113,7 @@ def forget_passed(lake: Lake, dataset: str) -> None:
 def note_passed(lake: Lake, dataset: str, passed: pl.DataFrame, resolver: Resolver) -> None:
     """Note each row that passed as released, or as superseded where silver has a newer version or the same values.
 
-    What was released is told by its origin in silver, so who was killed before this can be caught up.
+    What was released is known from its origin in silver, so who was killed before this can be caught up.
     """
     silver = lake.must_open("silver", dataset).scan().select(ORIGIN)
     released = collected(passed.lazy().join(silver, on=list(ORIGIN), how="semi"), f"silver.{dataset}")

@@ -1,7 +1,7 @@
 """A batch's rows as bronze keeps them: in its types, with the metadata that name each row.
 
 A fast source gives Arrow tables, and these stay what they are: the way through Polars and back costs as much as reading
-and writing together. What belongs here: that. What does not: the commit.
+and writing together.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""Streams as an operator sees them: where each stands, and setting one back.
+"""Streams as an operator sees them: the position of each, and setting one back.
 
-A stream is set back by going on: the next sequence carries no rows and another position. So the protocol holds, bronze
-keeps what it has, and silver recognises what is read again as unchanged.
-
-What belongs here: looking and setting back. What does not: landing.
+A stream is set back by continuing: the next sequence carries no rows and another position. So the protocol holds,
+bronze keeps what it has, and silver recognises what is read again as unchanged.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ _SHOWN = 200
 
 
 class StreamState(Report):
-    """Where one stream stands."""
+    """The position of one stream."""
 
     stream: str
     dataset: str
@@ -40,7 +38,7 @@ class StreamState(Report):
 
 
 def show_streams(lake: Lake, dataset: str) -> tuple[StreamState, ...]:
-    """Return where each stream of a dataset stands, the live one first.
+    """Return the position of each stream of a dataset, the live one first.
 
     Raises `LakeUnusable` where the dataset has no bronze table.
     """
@@ -176,7 +174,7 @@ def _ordered(value: object) -> Any:
 
 
 def _is_like(value: object, present: object) -> bool:
-    """Tell whether a value is of the kind of the present one; nothing is like anything."""
+    """Return whether a value is of the kind of the present one; nothing is like anything."""
     if value is None or present is None:
         return True
     if isinstance(present, bool) or isinstance(value, bool):

@@ -282,7 +282,7 @@ def _frame(frame: pl.DataFrame | pl.Series | pl.LazyFrame) -> str:
 
 @functools.cache
 def _is_installed(top: str) -> bool:
-    """Tell whether a package is one of Python's own or lies among the installed ones."""
+    """Return whether a package is one of Python's own or lies among the installed ones."""
     if top in sys.builtin_module_names or top in sys.stdlib_module_names:
         return True
     module = sys.modules.get(top)

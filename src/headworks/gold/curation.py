@@ -1,8 +1,4 @@
-"""Gold tables: declared as transforms of silver, staged, audited, and only then committed.
-
-What belongs here: the declaration of a gold table, and the steps from pins to an audited candidate. What does not: the
-commit itself (``gold/table.py``), and any business transform.
-"""
+"""Gold tables: declared as transforms of silver, staged, audited, and only then committed."""
 
 from __future__ import annotations
 
@@ -284,7 +280,7 @@ def _check_key(scope: str, candidate: pl.DataFrame, key: tuple[str, ...]) -> Che
     duplicates = candidate.filter(pl.struct(key).is_duplicated()) if candidate.height else candidate
     surplus = candidate.height - candidate.select(key).n_unique() if candidate.height else 0
     nulls = candidate.filter(pl.any_horizontal(pl.col(name).is_null() for name in key))
-    told = [
+    pieces = [
         f"{count} {what}, such as {key_shown(rows, key)}" if count else ""
         for count, what, rows in (
             (surplus, "duplicate keys", duplicates),
@@ -296,7 +292,7 @@ def _check_key(scope: str, candidate: pl.DataFrame, key: tuple[str, ...]) -> Che
         name="key is unique",
         kind="key",
         outcome="failed" if surplus or nulls.height else "passed",
-        detail="; ".join(part for part in told if part),
+        detail="; ".join(part for part in pieces if part),
     )
 
 
@@ -335,5 +331,5 @@ def _check_types(scope: str, there: Table, candidate: pl.DataFrame, retyped: tup
 
 
 def _follows(before: pl.DataType, after: pl.DataType) -> bool:
-    """Tell whether a type holds whatever one of the same meaning did: the wider one, or one that is held by it."""
+    """Return whether a type holds whatever one of the same meaning did: the wider one, or one that is held by it."""
     return wider(before, after) is not None

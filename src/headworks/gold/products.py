@@ -3,8 +3,6 @@
 Readers open a product, never the newest version of a table, so nobody sees half a publication. The row is replaced
 by compare-and-swap on the product's own sequence. A product can be rolled back to an earlier publication, and is then
 held: nothing newer is published until a person releases it.
-
-What belongs here: that row and its history. What does not: the tables' content.
 """
 
 from __future__ import annotations
@@ -146,7 +144,7 @@ def publish_product(
             raise GateClosed(
                 f"The product is held at publication {current.sequence}: {current.held}.",
                 where=f"product {product}",
-                do=f"when what led to it is mended: headworks product release {product}",
+                do=f"when what led to it is fixed: headworks product release {product}",
             )
         if _same(current.tables, tables):
             return current
@@ -169,19 +167,19 @@ def roll_back(
 ) -> ProductVersion:
     """Publish again what a run published, as a new publication that holds the product until it is released.
 
-    The sequence goes on, so whoever follows it sees a newer publication; the tables themselves stay as they are.
+    The sequence continues, so whoever follows it sees a newer publication; the tables themselves stay as they are.
     Raises `SettingsError` where no publication of that run is known, with those that are.
     """
     known = [each for each in publications(lake) if each.product == check_dataset(product)]
     target = next((each for each in known if each.run_id == run_id), None)
     if target is None:
-        told = (
+        listing = (
             ", ".join(f"{each.run_id} ({each.published_at:%Y-%m-%d %H:%M})" for each in known[:10]) or "none"
         )
         raise SettingsError(
             f"Run {run_id!r} published nothing of {product} that is still known.",
             where=f"product {product}",
-            do=f"choose one of these runs: {told}.",
+            do=f"choose one of these runs: {listing}.",
         )
     for reference in target.tables:
         with reading(reference.table):
@@ -190,7 +188,7 @@ def roll_back(
 
 
 def release(lake: Lake, product: str, clock: Clock = system_clock) -> ProductVersion:
-    """Let a held product go on: the next run publishes what is newest.
+    """Let a held product continue: the next run publishes what is newest.
 
     Raises `SettingsError` where nothing holds it.
     """
@@ -216,7 +214,7 @@ def _put_again(
 def _refuse_older(lake: Lake, current: ProductVersion, tables: Sequence[TableRef]) -> None:
     """Refuse what a run made that slept while another one published newer versions.
 
-    A table that does not have the published version was made anew, and its versions begin again.
+    A table that does not have the published version was made again, and its versions begin again.
     """
     named = {reference.table: reference for reference in current.tables}
     older = [

@@ -1,7 +1,4 @@
-"""Gold tables: a candidate is staged from pinned silver, audited there, and then replaces the table in one commit.
-
-What belongs here: staging and replacing. What does not: auditing, which happens in between, and transforms.
-"""
+"""Gold tables: a candidate is staged from pinned silver, audited there, and then replaces the table in one commit."""
 
 from __future__ import annotations
 
@@ -62,7 +59,7 @@ class Staged(Report):
     code: int
     rows: int
     fresh: bool = False
-    """Made anew; otherwise the table is up to date and nothing was made."""
+    """Made again; otherwise the table is up to date and nothing was made."""
     changed: bool = False
     """Differs from what the table holds."""
     totals: dict[str, str] = Field(default_factory=dict)
@@ -101,7 +98,7 @@ def pinned_inputs(lake: Lake, pins: Pins, datasets: tuple[str, ...]) -> dict[str
 
 
 def is_current(gold: Table | None, inputs: dict[str, int], code: int) -> bool:
-    """Tell whether a gold table was made from just these inputs by just this code, and holds what was made."""
+    """Return whether a gold table was made from just these inputs by just this code, and holds what was made."""
     if gold is None or gold.restored_since(gold.transaction(AT)) is not None:
         return False
     return gold.transaction(CODE) == code and all(

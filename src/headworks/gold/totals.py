@@ -59,27 +59,27 @@ def check_totals(
 def _check(
     scope: str, candidate: pl.DataFrame, name: str, totals: Totals, tolerances: Mapping[str, float]
 ) -> CheckReport:
-    def told(outcome: Any, detail: str) -> CheckReport:
+    def checked(outcome: Any, detail: str) -> CheckReport:
         return CheckReport(
             scope=scope, name=f"total of {name} survives", kind="total", outcome=outcome, detail=detail
         )
 
     if name not in candidate.columns:
-        return told("error", f"gold has no column {name}; it has {', '.join(candidate.columns)}")
+        return checked("error", f"gold has no column {name}; it has {', '.join(candidate.columns)}")
     column = candidate.get_column(name)
     if not column.dtype.is_numeric():
-        return told("error", f"{name} is {column.dtype} in gold, which adds up to nothing")
+        return checked("error", f"{name} is {column.dtype} in gold, which adds up to nothing")
     silver, gold = _number(totals.values[name]), _sum(column)
     texts = f"silver {totals.values[name]}, gold {_shown(gold, column)}"
     if silver is None or gold is None:
-        return told("not evaluated", f"{texts}: one of them is no number")
+        return checked("not evaluated", f"{texts}: one of them is no number")
     apart = abs(silver - gold)
     allowed = Fraction(tolerances.get(name, 0))
     if name not in tolerances and (column.dtype.is_float() or name in totals.rounded):
         allowed = Fraction(totals.rounded.get(name, 0.0) + _bound(column))
     if apart <= allowed:
-        return told("passed", texts)
-    return told("failed", texts + (f", allowed are {float(allowed):.3g} of difference" if allowed else ""))
+        return checked("passed", texts)
+    return checked("failed", texts + (f", allowed are {float(allowed):.3g} of difference" if allowed else ""))
 
 
 def _sum(column: pl.Series) -> Fraction | None:

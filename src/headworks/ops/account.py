@@ -1,6 +1,6 @@
 """The account of a run as text: for a terminal, and as Markdown for a page.
 
-Every number comes from the run report. What belongs here: rendering. What does not: counting.
+Every number comes from the run report.
 """
 
 from __future__ import annotations
@@ -135,9 +135,9 @@ def _sections(report: RunReport) -> list[Section]:
     shown: list[Row] = [
         (each.product, warning) for each in report.publications for warning in dict.fromkeys(each.warnings)
     ]
-    told: list[Row] = [(each.stream, warning) for each in report.landings for warning in each.warnings]
-    if told:
-        sections.append(Section("Sources: what to know", ("stream", "what"), told))
+    warned: list[Row] = [(each.stream, warning) for each in report.landings for warning in each.warnings]
+    if warned:
+        sections.append(Section("Sources: what to know", ("stream", "what"), warned))
     left: list[Row] = [
         (each.stream, reason, _number(count))
         for each in report.landings
@@ -248,7 +248,7 @@ def _replayed(report: RunReport) -> list[Row]:
 
 
 def _anomalies(report: RunReport) -> list[Row]:
-    """Tell each anomaly, and where there is too little to compare with: that is not the same as fine."""
+    """Report each anomaly, and where there is too little to compare with: that is not the same as fine."""
     return [
         (check.scope, check.name, check.outcome, check.detail)
         for gate in report.gates
@@ -320,7 +320,7 @@ def _table(header: Row, rows: list[Row]) -> list[str]:
 
 
 def _numeric(header: Row, rows: list[Row]) -> list[bool]:
-    """Tell which columns hold numbers alone, and are set to the right."""
+    """Return which columns hold numbers alone, and are set to the right."""
     return [all(row[place].replace(",", "").isdigit() for row in rows) for place in range(len(header))]
 
 

@@ -1,7 +1,4 @@
-"""Which rows of a table are old enough to be deleted, and which must stay however old they are.
-
-What belongs here: that decision, for delta-rs and for Polars alike. What does not: deleting.
-"""
+"""Which rows of a table are old enough to be deleted, and which must stay however old they are."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Alerts: what a person is told when something needs them, in plain words, and when it is well again.
-
-What belongs here: the model and its words. What does not: who is told (``channels.py``) and how often
-(``headworks.ops.incidents``).
-"""
+"""Alerts: what a person is notified when something needs them, in plain words, and when it is recovered."""
 
 from __future__ import annotations
 
@@ -32,7 +28,7 @@ _FIELD = re.compile(r"[A-Za-z_][A-Za-z_-]{0,30}[0-9]{0,2}")
 
 
 class Alert(Report):
-    """One thing that a person has to look at; the same incident is told once, and once more when it is over."""
+    """One thing that a person has to look at; the same incident is reported once, and once more when it is over."""
 
     incident: str = Field(description="Names the incident: the same name is the same incident.")
     kind: Kind
@@ -51,7 +47,7 @@ class Alert(Report):
         return "\n".join(lines)
 
     def body(self) -> str:
-        """Render what stands between the title and the link."""
+        """Render what is between the title and the link."""
         lines = [f"- {detail}" for detail in self.details]
         if self.examples:
             lines += ["Examples:", *[f"  {example}" for example in self.examples[:3]]]
@@ -82,14 +78,14 @@ def alert_of(report: RunReport, quarantined: tuple[Rejected, ...] = ()) -> Alert
             kind="run failed",
             title=f"{report.flow}: the run failed",
             details=(report.message,),
-            do="mend what it says and run again: it goes on where it stopped.",
+            do="fix what it says and run again: it continues where it stopped.",
             link=_link(report),
         )
     return None
 
 
 def incident_of(report: RunReport) -> str:
-    """Name the incident of a flow on a lake: whatever stops it, it is one until it runs well again."""
+    """Name the incident of a flow on a lake: whatever stops it, it is one until it recovers."""
     return flow_incident(report.flow)
 
 
@@ -105,7 +101,7 @@ def quarantine_alert(dataset: str, waiting: int, rows: int) -> Alert:
         kind="quarantine growing",
         title=f"{waiting:,} rejected rows of {dataset} wait for a decision",
         details=(f"silver has {rows:,} rows",),
-        do=f"see why: headworks quarantine show {dataset}. Mend the source or the rule, then headworks quarantine "
+        do=f"see why: headworks quarantine show {dataset}. Fix the source or the rule, then headworks quarantine "
         f"release {dataset}; or discard them.",
     )
 
@@ -116,13 +112,13 @@ def quarantine_incident(dataset: str) -> str:
 
 
 def lost_alert(incident: str, run_name: str, message: str, link: str) -> Alert:
-    """Return the alert about a run that could not tell of its own end: it crashed, or failed before it began."""
+    """Return the alert about a run that could not report its own end: it crashed, or failed before it began."""
     return Alert(
         incident=incident,
         kind="run failed",
         title=f"{incident}: the run {run_name} failed",
         details=(message or "It ended without a word.",),
-        do="look at its log. Nothing has to be cleaned up: run it again, and it goes on after its last commit.",
+        do="look at its log. Nothing has to be cleaned up: run it again, and it continues after its last commit.",
         link=link,
     )
 
@@ -140,7 +136,7 @@ def late_alert(incident: str, run_name: str, due: str, link: str) -> Alert:
 
 
 def breaker_alert(api: str, until: str, reason: str) -> Alert:
-    """Return the alert about an API that is left in peace since it failed too often."""
+    """Return the alert about an API whose circuit breaker is open since it failed too often."""
     return Alert(
         incident=breaker_incident(api),
         kind="breaker open",
@@ -170,7 +166,7 @@ def freshness_alert(report: FreshnessReport, incident: str) -> Alert | None:
 
 def healed(incident: str, kind: Kind, link: str = "") -> Alert:
     """Return the word that an incident is over."""
-    return Alert(incident=incident, kind=kind, title=f"{incident}: well again", link=link, healed=True)
+    return Alert(incident=incident, kind=kind, title=f"{incident}: recovered", link=link, healed=True)
 
 
 @dataclass(frozen=True)

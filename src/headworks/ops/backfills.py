@@ -3,8 +3,6 @@
 A backfill has a name, and each of its windows is read once under that name: its stream is called by it, so a window
 that was read and then cut short further down is not read again. What became of each window is kept in
 ``ops.backfills``, append-only; the newest row of a window counts, by its number and not by a machine's clock.
-
-What belongs here: planning and remembering. What does not: running a window.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Breakers kept in the lake, one small object for each API, so that all runs and containers see the same.
-
-What belongs here: keeping, listing and resetting them. What does not: when a breaker opens (``headworks.sources.api``).
-"""
+"""Breakers kept in the lake, one small object for each API, so that all runs and containers see the same."""
 
 from __future__ import annotations
 

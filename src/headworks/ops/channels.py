@@ -1,7 +1,4 @@
-"""Channels that alerts go out by: a webhook, a Slack webhook, a mail. Each has deadlines and tells no secret.
-
-What belongs here: sending. What does not: deciding whether to.
-"""
+"""Channels that alerts go out by: a webhook, a Slack webhook, a mail. Each has deadlines and shows no secret."""
 
 from __future__ import annotations
 

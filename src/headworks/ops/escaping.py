@@ -50,7 +50,7 @@ def table_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return rows for a table artifact, whose texts fetch and link nothing.
 
     Prefect's first UI reads them as Markdown, images included, and its second shows them as they are. So an entity or
-    a backslash would be seen by people, and other signs stand in for those that make links, images and tags.
+    a backslash would be seen by people, and other signs replace those that make links, images and tags.
     """
     return [
         {name: _inert(value) if isinstance(value, str) else value for name, value in row.items()}

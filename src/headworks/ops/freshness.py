@@ -2,8 +2,6 @@
 
 Two ages, since either can hide the other: a flow that runs every hour and finds nothing keeps a table's last commit
 young while its data grow old; a flow that stopped leaves data that may still look recent.
-
-What belongs here: measuring and comparing. What does not: telling anybody.
 """
 
 from __future__ import annotations
@@ -53,7 +51,7 @@ class FreshnessPromise(Settings):
 
 
 class TableFreshness(Report):
-    """How fresh one table is, beside what was promised."""
+    """How fresh one table is, alongside what was promised."""
 
     table: str
     state: Literal["fresh", "stale", "missing", "no promise"]

@@ -1,9 +1,7 @@
-"""Incidents: what was told to people and is not over yet, so that each is told once, and once when it heals.
+"""Incidents: what was reported to people and is not over yet, so that each is reported once, and once when it heals.
 
 Kept in ``ops.incidents``, append-only; the newest row of an incident counts. An alert is sent first and noted then: a
-crash in between tells it twice, never not at all.
-
-What belongs here: which incidents are open. What does not: sending.
+crash in between shows it twice, never not at all.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ SCHEMA = pl.Schema(
 
 @dataclass(frozen=True)
 class Incident:
-    """Something that people were told of, and since when."""
+    """Something that people were notified of of, and since when."""
 
     incident: str
     kind: Kind
@@ -65,10 +63,10 @@ def open_incidents(lake: Lake) -> tuple[Incident, ...]:
     )
 
 
-def tell(lake: Lake, channels: Sequence[Sends], alert: Alert, clock: Clock = system_clock) -> bool:
+def notify(lake: Lake, channels: Sequence[Sends], alert: Alert, clock: Clock = system_clock) -> bool:
     """Send an alert unless its incident is open with the same kind already; returns whether it was sent.
 
-    Raises the first error of a channel after all were tried; the incident then counts as not told.
+    Raises the first error of a channel after all were tried; the incident then counts as not reported.
     """
     known = {(each.incident, each.kind) for each in open_incidents(lake)}
     if (alert.incident, alert.kind) in known:
@@ -81,7 +79,7 @@ def tell(lake: Lake, channels: Sequence[Sends], alert: Alert, clock: Clock = sys
 def heal(
     lake: Lake, channels: Sequence[Sends], incident: str, link: str = "", clock: Clock = system_clock
 ) -> bool:
-    """Tell that an incident is over, if it was open; returns whether it was."""
+    """Say that an incident is over, if it was open; returns whether it was."""
     known = next((each for each in open_incidents(lake) if each.incident == incident), None)
     if known is None:
         return False

@@ -5,10 +5,8 @@ its object, which of several runs at once one can do; it is renewed by writing i
 back by writing that it was. So the one conditional write is that of a new object, which every disk and store has.
 
 No table's correctness rests on a lease: the protocols of landing, silver, gold and publication refuse what would
-double or lose a row, whoever holds what. A holder that lost its lease without noticing therefore does no harm, and
+duplicate or lose a row, whoever holds what. A holder that lost its lease without noticing therefore does no harm, and
 neither do two clocks that differ.
-
-What belongs here: taking, renewing and giving back. What does not: what a run does meanwhile.
 """
 
 from __future__ import annotations
@@ -44,7 +42,7 @@ _FOLDER = "_headworks/leases"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.@-]")
 _TERM = re.compile(r"(\d+)\.json")
 
-Standing = Literal["free", "held", "unknown"]
+LeaseState = Literal["free", "held", "unknown"]
 
 
 class Term(BaseModel):
@@ -61,10 +59,10 @@ class Term(BaseModel):
     released: bool = False
 
 
-def standing(
+def lease_state(
     term: Term | None, run_id: str, now: datetime, lives: Callable[[Holder], bool | None], lease_s: float
-) -> Standing:
-    """Tell whether a lease is free, surely held, or not known to be either, from its newest term.
+) -> LeaseState:
+    """Return whether a lease is free, surely held, or not known to be either, from its newest term.
 
     It is free where nobody holds it, where the holder gave it back, where the same run held it before it was begun
     again, where the holder's process is known to be dead, and where it was silent for ``lease_s`` seconds by the clock
@@ -101,7 +99,7 @@ class Leasing:
         shown = False
         while True:
             now = self.clock()
-            state = standing(term, run_id, now, self.lives, self.lease_s)
+            state = lease_state(term, run_id, now, self.lives, self.lease_s)
             if state == "free" or (state == "unknown" and self._is_silent(term, changed_at, now)):
                 taken = self._create(name, number + 1, run_id, what)
                 if taken is not None:
@@ -116,7 +114,7 @@ class Leasing:
             changed_at = now if shown else changed_at
 
     def _is_silent(self, term: Term | None, changed_at: datetime, now: datetime) -> bool:
-        """Tell whether a holder on another machine showed no sign of life for as long as a lease.
+        """Return whether a holder on another machine showed no sign of life for as long as a lease.
 
         Its clock may be behind ours, so what it says counts only when some beats were watched for in vain; or ahead of
         ours, so watching for a whole lease counts in any case.
@@ -186,7 +184,7 @@ class Lease:
 
 
 @contextmanager
-def keeping(
+def heartbeat(
     lease: Lease, *, beat_s: float = BEAT_S, lost: Callable[[], None] = lambda: None
 ) -> Iterator[None]:
     """Renew a lease in a thread as long as the block lasts, and give it back at its end, however it ends.

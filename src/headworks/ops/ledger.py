@@ -1,7 +1,4 @@
-"""The run ledger: each run's report in ``ops.runs``, each check's outcome in ``ops.checks``.
-
-What belongs here: writing and reading those two tables. What does not: making reports.
-"""
+"""The run ledger: each run's report in ``ops.runs``, each check's outcome in ``ops.checks``."""
 
 from __future__ import annotations
 
@@ -71,7 +68,7 @@ def record_run(lake: Lake, report: RunReport) -> None:
 
 
 def _is_there(table: Table, report: RunReport, moment: str) -> bool:
-    """Tell whether a table has rows of a run's report of this very moment."""
+    """Return whether a table has rows of a run's report of this very moment."""
     same = (pl.col("run_id") == report.run_id) & (pl.col(moment) == report.finished_at)
     return not collected(table.scan().filter(same).select("run_id").head(1), table.name).is_empty()
 

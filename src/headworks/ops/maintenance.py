@@ -1,10 +1,8 @@
-"""Care of the lake's tables beside running readers and writers: compaction, retention, vacuum, clean-up of logs.
+"""Care of the lake's tables alongside running readers and writers: compaction, retention, vacuum, clean-up of logs.
 
 Nothing that somebody may still open is taken away: files younger than the longest run stay, and so do the versions that
 products name, with their log; the checkpoint that a table names is never collected; bronze rows go only when silver has
 consumed them and no rejected row was born in their batch. A table that is busy is left for the next time.
-
-What belongs here: what is done to one table, in which order. What does not: which day it runs, and rolling back.
 """
 
 from __future__ import annotations
@@ -342,7 +340,7 @@ def _name(file: StoredObject) -> str:
 
 
 def _is_unnamed(table: Table, dataset: str, folder: str, each: StoredObject) -> bool:
-    """Tell whether an object is a checkpoint or an end mark of this very dataset that the table does not name."""
+    """Return whether an object is a checkpoint or an end mark of this very dataset that the table does not name."""
     name = each.path.removeprefix(f"{folder}/")
     found = _CHECKPOINT.fullmatch(name)
     if found is None:

@@ -94,7 +94,7 @@ def _resolved(lake: Lake, paths: list[tuple[str, ...]]) -> Iterator[Named]:
 
 
 def _means(written: str, name: str) -> bool:
-    """Tell whether a name as it is written is that of a dataset, with its dots or with underscores in their place."""
+    """Return whether a name as it is written is that of a dataset, with its dots or with underscores in their place."""
     return written == name or written == name.replace(".", "_")
 
 

@@ -1,7 +1,4 @@
-"""Collects what a run's steps report while the run goes on, so that a failed run is accounted for too.
-
-What belongs here: collecting. What does not: judging, rendering, storing.
-"""
+"""Collects what a run's steps report during the run, so that a failed run is accounted for too."""
 
 from __future__ import annotations
 
@@ -51,21 +48,21 @@ class Recorder:
             self.gates.append(gate)
 
     def changed(self) -> bool:
-        """Tell whether anything that consumers see changed."""
+        """Return whether anything that consumers see changed."""
         return any(table.changed for table in self.gold) or any(p.changed for p in self.publications)
 
     def landed(self) -> bool:
-        """Tell whether a run that makes no gold landed anything, or changed silver."""
+        """Return whether a run that makes no gold landed anything, or changed silver."""
         grew = any(landing.landed + landing.refused for landing in self.landings)
         return not self.gold and (grew or any(refined.changed for refined in self.refinements))
 
     def has_silver(self) -> bool:
-        """Tell whether every dataset of the run has rows to refine or a silver table, as not on a new lake."""
+        """Return whether every dataset of the run has rows to refine or a silver table, as not on a new lake."""
         there = [one.table.uri for one in self.refinements] + [one.table.uri for one in self.replays]
         return all(there)
 
     def report(self, status: RunStatus, message: str = "") -> RunReport:
-        """Return the report of the run as it stands."""
+        """Return the report of the run as it is now."""
         window = self.window.model_dump(mode="json", exclude_none=True) if self.window else None
         return RunReport.model_validate(
             {

@@ -56,7 +56,7 @@ def postgres_types(schema: pl.Schema, where: str) -> dict[str, str]:
 
 
 def holds(there: str, wanted: str) -> bool:
-    """Tell whether a column of Postgres holds every value of another type exactly, both of the same meaning."""
+    """Return whether a column of Postgres holds every value of another type exactly, both of the same meaning."""
     if there == wanted:
         return True
     if there in _WHOLE and wanted in _WHOLE:
@@ -130,11 +130,11 @@ def refuse_values(frame: pl.DataFrame, key: Sequence[str], where: str) -> None:
 def keys_of(rows: pl.DataFrame, key: Sequence[str]) -> str:
     """Return the keys of the first rows as people read them, also where Python has no such value."""
     shown = rows.head(_ROWS_SHOWN).select(_text(name, rows.schema[name]).alias(name) for name in key)
-    told = [
+    examples = [
         "/".join(f"{name}={printable(value)}" for name, value in row.items())
         for row in shown.iter_rows(named=True)
     ]
-    return ", ".join(dict.fromkeys(told)) + (" …" if rows.height > _ROWS_SHOWN else "")
+    return ", ".join(dict.fromkeys(examples)) + (" …" if rows.height > _ROWS_SHOWN else "")
 
 
 def copied(frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:

@@ -35,7 +35,7 @@ class Column:
 
     kind: str
     must_be_given: bool
-    """Null is not allowed, and nothing stands in for a value that is not given."""
+    """Null is not allowed, and no default replaces a value that is not given."""
     not_null: bool
     generated: bool
 
@@ -62,7 +62,7 @@ class Owned:
 
 
 def make_ledger(connection: Connection, schema: str) -> bool:
-    """Make the record of tables where there is none; tells whether it was made."""
+    """Make the record of tables where there is none; says whether it was made."""
     if _oid(connection, schema, LEDGER):
         return False
     connection.execute(
@@ -158,14 +158,14 @@ def record_table(
 
 
 def schema_exists(connection: Connection, schema: str) -> bool:
-    """Tell whether a schema is there, also for a role that may not look into it."""
+    """Return whether a schema is there, also for a role that may not look into it."""
     return (
         connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone() is not None
     )
 
 
 def relation_exists(connection: Connection, schema: str, name: str) -> bool:
-    """Tell whether something of that name is there."""
+    """Return whether something of that name is there."""
     return _oid(connection, schema, name) != 0
 
 

@@ -65,7 +65,7 @@ WhenGone = Literal["null", "drop", "refuse"]
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A gold table and its name in Postgres, with the key that tells its rows apart.
+    """A gold table and its name in Postgres, with the key that identifies its rows.
 
     ``contract`` must hold for the table as readers would see it, in Postgres itself, before they do. ``gone`` says what
     becomes of a column that gold no longer has: its values become null, since old ones would be taken for today's; it
@@ -91,7 +91,7 @@ class PublishedTable:
             raise SettingsError(
                 "A published table has a key of different columns.",
                 where=self.dataset,
-                do="name the columns that tell its rows apart.",
+                do="name the columns that identify its rows.",
             )
         if self.contract is not None:
             check_contract(self.contract, self.dataset)
@@ -269,7 +269,7 @@ def _lock_product(connection: Connection, schema: str, product: str, lake_id: st
 
 
 def _open_ledger(connection: Connection, schema: str, recorded: int) -> bool:
-    """Make the record of tables where there is none; tells whether the product was published before there was one."""
+    """Make the record of tables where there is none; says whether the product was published before there was one."""
     if relation_exists(connection, schema, LEDGER):
         return False
     with _granted(f"schema {schema}", f"GRANT USAGE, CREATE ON SCHEMA {schema}"):
@@ -423,7 +423,7 @@ def _prepare(
         table.key,
         ours.contract,
     )
-    return _Target(kept, key_changes, _remarks(found, wanted, table, gone, emptied, where))
+    return _Target(kept, key_changes, _warnings(found, wanted, table, gone, emptied, where))
 
 
 def _refuse_columns(found: Found, wanted: Mapping[str, str], where: str) -> None:
@@ -475,8 +475,8 @@ def _alter(
 ) -> None:
     if not changes:
         return
-    told = "; ".join(change.as_string(connection) for change in changes)
-    with _granted(where, f"let the role own {where}"), _refused(where, told):
+    text = "; ".join(change.as_string(connection) for change in changes)
+    with _granted(where, f"let the role own {where}"), _refused(where, text):
         # Before the longer wait of the publication: who waits for a table lets newer readers wait behind it.
         connection.execute(f"SET LOCAL lock_timeout = '{_ALTER_LOCK_S}s'")
         connection.execute(sql.SQL("ALTER TABLE {} {}").format(target, sql.SQL(", ").join(changes)))
@@ -505,7 +505,7 @@ def _refuse_ungranted(connection: Connection, oid: int, where: str) -> None:
         )
 
 
-def _remarks(
+def _warnings(
     found: Found,
     wanted: Mapping[str, str],
     table: PublishedTable,
@@ -513,14 +513,14 @@ def _remarks(
     emptied: Sequence[str],
     where: str,
 ) -> tuple[str, ...]:
-    told = []
+    text = []
     if gone:
         what = "dropped" if table.gone == "drop" else "empty now, and may be dropped"
-        told.append(f"{where}: gold no longer has {', '.join(gone)}: {what}")
+        text.append(f"{where}: gold no longer has {', '.join(gone)}: {what}")
     strange = [name for name in found.columns if name not in wanted and name not in {*gone, *emptied}]
     if strange:
-        told.append(f"{where}: {', '.join(strange)} is not of gold, and is left as it is")
-    return tuple(told)
+        text.append(f"{where}: {', '.join(strange)} is not of gold, and is left as it is")
+    return tuple(text)
 
 
 @contextmanager
@@ -554,9 +554,9 @@ def _refused(where: str, what: str = "") -> Iterator[None]:
             problem.diag.column_name,
             problem.diag.message_detail if what else None,
         ]
-        told = ", ".join(name for name in names if name)
+        text = ", ".join(name for name in names if name)
         raise PublicationRefused(
-            f"Postgres does not take it: {first_line(problem)}{f' ({told})' if told else ''}.",
+            f"Postgres does not take it: {first_line(problem)}{f' ({text})' if text else ''}.",
             where=where,
             do=f"change what depends on it: {what}."
             if what
@@ -598,7 +598,7 @@ def _audit(connection: Connection, schema: str, tables: tuple[PublishedTable, ..
 
 
 def _text_of(table: PublishedTable) -> str:
-    """Return what tells one text of a contract from another."""
+    """Return what distinguishes one text of a contract from another."""
     if table.contract is None or not table.contract.exists():
         return ""
     return hashlib.blake2b(table.contract.read_bytes(), digest_size=8).hexdigest()

@@ -1,10 +1,7 @@
 """Anomalies of a candidate: its profile against those of the good runs before it.
 
-Too few good runs are told as ``cold start``, which is neither passed nor failed. A check that needs no history (a full
-read that deletes much, a day without rows) is made then, too.
-
-What belongs here: the checks of whole candidates, and the order of all. What does not: columns (``columns.py``),
-profiles, baselines, the gate.
+Too few good runs are reported as ``cold start``, which is neither passed nor failed. A check that needs no history (a
+full read that deletes much, a day without rows) is made then, too.
 """
 
 from __future__ import annotations
@@ -122,8 +119,8 @@ def _size_finding(seen: Sequence[float], rows: float, limits: AnomalyLimits) -> 
     usual = max((abs(step) for step in steps[-limits.good_runs :]), default=0.0)
     warn = max(limits.volume, 1.5 * usual, 4 / sqrt(expected))
     warn, stop = _reachable(rows / expected, warn, max(limits.volume_stop, 1.5 * warn))
-    told = f"{rows:,.0f} rows, expected {expected:,.0f} after {seen[-1]:,.0f} in the newest good run"
-    return Finding("volume", rows, expected, rows / expected - 1, warn, stop, told)
+    text = f"{rows:,.0f} rows, expected {expected:,.0f} after {seen[-1]:,.0f} in the newest good run"
+    return Finding("volume", rows, expected, rows / expected - 1, warn, stop, text)
 
 
 def _reachable(ratio: float, warn: float, stop: float) -> tuple[float, float]:
@@ -175,10 +172,10 @@ def freshness_findings(compared: Compared) -> Iterator[Finding]:
     usual_gap = median(gaps) if gaps else 0.0
     expected, age = median(ages), _age(here)
     warn = max(3 * max(ages), 0.25 * usual_gap) - expected
-    told = f"the newest row was {age / 3600:.1f} h old, usually {expected / 3600:.1f} h"
+    text = f"the newest row was {age / 3600:.1f} h old, usually {expected / 3600:.1f} h"
     # Old data is late, fresh data is not too early: one side only.
     yield Finding(
-        "freshness", age, expected, max(0.0, age - expected), warn, max(0.9 * usual_gap, 1.5 * warn), told
+        "freshness", age, expected, max(0.0, age - expected), warn, max(0.9 * usual_gap, 1.5 * warn), text
     )
 
 
@@ -247,7 +244,7 @@ def _rate(profile: Profile) -> float | None:
 
 
 def _listed_anew(seen: Sequence[Profile]) -> bool:
-    """Tell whether each run reads a whole list again, most of it known: then its size counts, and not rows a day."""
+    """Return whether each run reads a whole list again, most of it known: then its size counts, and not rows a day."""
     return median(_again(one) / max(one.landed, 1) for one in seen) > 0.5
 
 
@@ -274,7 +271,7 @@ def _day(profile: Profile) -> float:
 
 
 def _same_time(one: Profile, other: Profile) -> bool:
-    """Tell whether two runs are of the same weekday, and of about the same hour where there are several a day."""
+    """Return whether two runs are of the same weekday, and of about the same hour where there are several a day."""
     if other.kind == "whole" or (other.days or 1.0) > 1.5:
         return True
     if one.as_of.weekday() != other.as_of.weekday():
@@ -290,7 +287,7 @@ def _group_median(points: Sequence[tuple[Profile, float]], one: Profile) -> floa
 
 
 def _odd_span(profile: Profile, seen: Sequence[Profile]) -> bool:
-    """Tell whether a range covers another time than usual: of a row changed twice in it only the last version comes."""
+    """Return whether a range covers another time than usual: of a row changed twice in it only the last version comes."""
     usual = median([one.days for one in seen if one.days] or [1.0])
     return profile.days is not None and not usual / 1.5 <= profile.days <= usual * 1.5
 

@@ -2,8 +2,6 @@
 
 A profile is good if its own gate was open, if its run came to its end (``ops.runs`` says published or unchanged), and
 if nobody has labelled its time as an incident. The candidate's own run is never among them.
-
-What belongs here: keeping and finding profiles. What does not: making and comparing them.
 """
 
 from __future__ import annotations

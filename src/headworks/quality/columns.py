@@ -1,8 +1,4 @@
-"""Anomalies of single columns: nulls, damaged text, different values, numbers out of bounds, shifted distributions.
-
-What belongs here: what is compared for a column. What does not: what is compared for the whole candidate
-(``anomalies.py``), and limits (``findings.py``).
-"""
+"""Anomalies of single columns: nulls, damaged text, different values, numbers out of bounds, shifted distributions."""
 
 from __future__ import annotations
 
@@ -68,7 +64,7 @@ def damage_findings(compared: Compared) -> Iterator[Finding]:
 
 
 def distinct_findings(compared: Compared) -> Iterator[Finding]:
-    """Compare how many different values a column has; a column that became constant stands out most."""
+    """Compare how many different values a column has; a column that became constant is striking most."""
     for column in _columns(compared):
         here, check = column.here, f"distinct values of {column.here.name}"
         seen = [(rows, one) for rows, one in column.seen(check) if one.distinct]
@@ -80,12 +76,12 @@ def distinct_findings(compared: Compared) -> Iterator[Finding]:
         values = [log(one.distinct if few else one.distinct / rows) for rows, one in seen]
         value = log(here.distinct if few else here.distinct / column.rows)
         expected = median(values)
-        told = f"{here.name} has {here.distinct:,} different values in {column.rows:,} rows"
+        text = f"{here.name} has {here.distinct:,} different values in {column.rows:,} rows"
         if few:
-            told += f", usually {median(one.distinct for _, one in seen):,.0f}"
+            text += f", usually {median(one.distinct for _, one in seen):,.0f}"
         yield level_finding(
             check, here.distinct, _usual(seen, column.rows, few), value - expected,
-            [one - expected for one in values], column.limits.distinct, column.limits.distinct_stop, told,
+            [one - expected for one in values], column.limits.distinct, column.limits.distinct_stop, text,
         )  # fmt: skip
 
 
@@ -111,10 +107,10 @@ def mean_findings(compared: Compared) -> Iterator[Finding]:
             continue
         expected = median(seen)
         usual = [log(one / expected) for one in seen]
-        told = f"{check} is {here.mean:,.4g}, usually {expected:,.4g}"
+        text = f"{check} is {here.mean:,.4g}, usually {expected:,.4g}"
         yield level_finding(
             check, here.mean, expected, log(here.mean / expected),
-            [*usual, 4 * spread(usual)], column.limits.mean, column.limits.mean_stop, told,
+            [*usual, 4 * spread(usual)], column.limits.mean, column.limits.mean_stop, text,
         )  # fmt: skip
 
 
@@ -133,10 +129,10 @@ def tail_findings(compared: Compared) -> Iterator[Finding]:
                 continue
             expected = median(seen)
             usual = [log(one / expected) for one in seen]
-            told = f"{check} is {value:,.4g}, usually {expected:,.4g}"
+            text = f"{check} is {value:,.4g}, usually {expected:,.4g}"
             yield level_finding(
                 check, value, expected, max(log(value / expected), 0.0), [*usual, 4 * spread(usual)],
-                column.limits.tail, column.limits.tail_stop, told,
+                column.limits.tail, column.limits.tail_stop, text,
             )  # fmt: skip
 
 
@@ -176,8 +172,8 @@ def shift_findings(compared: Compared) -> Iterator[Finding]:
         elif here.bins and (histograms := [one.bins for one in seen if one.bins]):
             bins = coarse(histograms)
             there = [regrouped(one, bins) for one in histograms]
-            told = {"text": f"lengths of {here.name}", "number": check}.get(here.kind, f"lag of {here.name}")
-            yield shift_finding(check, regrouped(here.bins, bins), there, column.limits, told)
+            text = {"text": f"lengths of {here.name}", "number": check}.get(here.kind, f"lag of {here.name}")
+            yield shift_finding(check, regrouped(here.bins, bins), there, column.limits, text)
 
 
 def novelty_findings(compared: Compared) -> Iterator[Finding]:
@@ -189,15 +185,15 @@ def novelty_findings(compared: Compared) -> Iterator[Finding]:
         if here.kind != "text" or here.identifier or not seen or any(one is None for one in seen):
             continue
         if here.categories is None:
-            hits, told = (
+            hits, text = (
                 column.filled,
                 f"{here.name} has {here.distinct:,} values, where it had {len(known)} before",
             )
         else:
             new = [name for name in here.categories if name not in known]
             hits = sum(here.categories[name] for name in new)
-            told = f"{check} ({', '.join(repr(name) for name in new[:3])})" if new else check
-        yield share_finding(check, hits, column.filled, [0.0], column.limits, told)
+            text = f"{check} ({', '.join(repr(name) for name in new[:3])})" if new else check
+        yield share_finding(check, hits, column.filled, [0.0], column.limits, text)
 
 
 def constant_findings(compared: Compared) -> Iterator[Finding]:
@@ -208,8 +204,8 @@ def constant_findings(compared: Compared) -> Iterator[Finding]:
         usual = min((one.distinct for _, one in seen), default=0)
         if usual >= 3 and column.filled >= _HANDFUL:
             distance = 1.0 if here.distinct == 1 else 0.0
-            told = f"{here.name} has {here.distinct:,} values, always had at least {usual:,}"
-            yield Finding(check, here.distinct, usual, distance, 0.5, 0.5, told)
+            text = f"{here.name} has {here.distinct:,} values, always had at least {usual:,}"
+            yield Finding(check, here.distinct, usual, distance, 0.5, 0.5, text)
 
 
 def _columns(compared: Compared, *, rows: int | None = None) -> Iterator[_Column]:

@@ -1,4 +1,4 @@
-"""Soda contracts over a candidate: every outcome is told, and whatever was not checked counts as not passed.
+"""Soda contracts over a candidate: every outcome is reported, and whatever was not checked counts as not passed.
 
 Soda's own ``is_ok`` is true when every check is NOT_EVALUATED, and a contract without checks is PASSED; so neither
 is used. Looked at are the status, each check's outcome, and the list of errors. Two more things pass unchecked: a key
@@ -9,9 +9,6 @@ evaluated, unless the contract says that its filter may leave none.
 
 The database that a contract is scanned on shows the candidate and what it may be compared with. It reads no other file,
 writes none, and its configuration is locked: a contract is text that somebody wrote.
-
-What belongs here: running one contract over one frame. What does not: deciding, which the gate does, and tables in
-Postgres (``postgres_contracts.py``).
 """
 
 from __future__ import annotations
@@ -153,7 +150,7 @@ class _DuckDB:
         return {str(row[0]): str(row[1]) for row in rows}
 
     def problem(self, query: str) -> str | None:
-        """Tell why a query cannot be evaluated, without running it."""
+        """Return why a query cannot be evaluated, without running it."""
         try:
             statements = self.connection.extract_statements(query)
             if len(statements) != 1:
@@ -263,7 +260,7 @@ def _check(result: Any, scope: str) -> CheckReport:
 
 
 def _tested_nothing(result: Any, metrics: Mapping[str, Any]) -> bool:
-    """Tell whether a check had no row to look at."""
+    """Return whether a check had no row to look at."""
     if metrics.get("dataset_rows_tested") == 0:
         return True
     # How many rows there are is what a row count is about: none is an answer.

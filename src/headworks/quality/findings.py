@@ -1,9 +1,7 @@
-"""One comparison of one number with what the good runs had, and how it is told.
+"""One comparison of one number with what the good runs had, and how it is reported.
 
 A finding is measured as a distance from what was expected. Beyond ``warn`` it warns, beyond ``stop`` it stops the run.
 The limits grow where the good runs differ among each other by more than the settings allow.
-
-What belongs here: findings and their limits. What does not: what is measured.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ class Finding:
     distance: float
     warn: float
     stop: float
-    told: str
+    text: str
 
     @property
     def level(self) -> Level:
@@ -48,7 +46,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Compared:
-    """A candidate's profile beside the good ones before it: what every check is given."""
+    """A candidate's profile alongside the good ones before it: what every check is given."""
 
     profile: Profile
     baseline: Baseline
@@ -61,7 +59,7 @@ class Compared:
 
 
 def share_finding(
-    check: str, hits: int, rows: int, seen: Sequence[float], limits: AnomalyLimits, told: str
+    check: str, hits: int, rows: int, seen: Sequence[float], limits: AnomalyLimits, text: str
 ) -> Finding:
     """Compare a share of rows with the shares that good runs had."""
     expected, value = median(seen), hits / max(rows, 1)
@@ -75,7 +73,7 @@ def share_finding(
         distance=value - expected,
         warn=warn,
         stop=max(limits.share_stop, _STOP_OVER_WARN * warn),
-        told=f"{told}: {value:.1%} of {rows:,} rows, usually {expected:.1%}",
+        text=f"{text}: {value:.1%} of {rows:,} rows, usually {expected:.1%}",
     )
 
 
@@ -87,16 +85,16 @@ def level_finding(
     seen: Sequence[float],
     warn: float,
     stop: float,
-    told: str,
+    text: str,
 ) -> Finding:
     """Compare a distance with those that the good runs have among each other (``seen``)."""
     usual = max((abs(one) for one in seen), default=0.0)
     warn = max(warn, _BEYOND_SEEN * usual)
-    return Finding(check, value, expected, distance, warn, max(stop, _STOP_OVER_WARN * warn), told)
+    return Finding(check, value, expected, distance, warn, max(stop, _STOP_OVER_WARN * warn), text)
 
 
 def shift_finding(
-    check: str, here: Counts, there: Sequence[Counts], limits: AnomalyLimits, told: str
+    check: str, here: Counts, there: Sequence[Counts], limits: AnomalyLimits, text: str
 ) -> Finding:
     """Compare a distribution with those of good runs; each of these with all others says how much is usual."""
     everything = pooled(there)
@@ -113,20 +111,20 @@ def shift_finding(
         [*seen, noise / _BEYOND_SEEN],
         limits.shift,
         limits.shift_stop,
-        f"{told}: PSI {value:.2f}, usually up to {max(seen):.2f}",
+        f"{text}: PSI {value:.2f}, usually up to {max(seen):.2f}",
     )
 
 
 def report_findings(
     compared: Compared, family: str, findings: Sequence[Finding], runs: int
 ) -> list[CheckReport]:
-    """Tell the findings of one family: each that is out of its limits, or in one report that none is."""
+    """Report the findings of one family: each that is out of its limits, or in one report that none is."""
     out = [_report(compared, finding) for finding in findings if finding.level != "passed"]
     if out or not findings:
         return out
     detail = f"{len(findings)} compared with {runs} good runs, all within limits"
     if len(findings) == 1:
-        detail = f"{findings[0].told}; compared with {runs} good runs"
+        detail = f"{findings[0].text}; compared with {runs} good runs"
     return [
         CheckReport(
             scope=compared.profile.scope, name=family, kind="anomaly", outcome="passed", detail=detail
@@ -137,7 +135,7 @@ def report_findings(
 def _report(compared: Compared, finding: Finding) -> CheckReport:
     critical = finding.level == "failed"
     accepted = compared.baseline.accepted(finding.check, compared.profile.as_of)
-    detail = f"{finding.told} (warns beyond ±{finding.warn:.3g}, stops beyond ±{finding.stop:.3g})"
+    detail = f"{finding.text} (warns beyond ±{finding.warn:.3g}, stops beyond ±{finding.stop:.3g})"
     outcome: Literal["failed", "warned", "accepted"] = "failed" if critical else "warned"
     if accepted is not None:
         outcome = "accepted"

@@ -2,8 +2,6 @@
 
 It is open only if something was checked, everything that was checked passed (or warned), and nothing was left
 unchecked. Whatever else happens, it is closed.
-
-What belongs here: that decision. What does not: making checks.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """What people say about anomalies: this one is accepted, that one was an incident. Kept in ``ops.judgements``.
 
 Nothing is changed or deleted: a judgement is taken back by another one that withdraws it, with a name and a reason.
-
-What belongs here: the judgements and keeping them. What does not: anomalies.
 """
 
 from __future__ import annotations
@@ -105,11 +103,11 @@ class Judgement(Report):
         return self
 
     def accepts(self, check: str, moment: datetime) -> bool:
-        """Tell whether an anomaly that a check finds in data of a moment is accepted by this."""
+        """Return whether an anomaly that a check finds in data of a moment is accepted by this."""
         return self.verdict == "accept" and self.check in {ANY, check} and self.start <= moment < self.end
 
     def labels(self, moment: datetime) -> bool:
-        """Tell whether data of a moment belongs to an incident, and so not to the baseline."""
+        """Return whether data of a moment belongs to an incident, and so not to the baseline."""
         return self.verdict == "incident" and self.start <= moment < self.end
 
 

@@ -1,7 +1,4 @@
-"""Thresholds of the anomaly checks: one frozen model a dataset, whose defaults suit most.
-
-What belongs here: the numbers and what they mean. What does not: the checks (``anomalies.py``, ``columns.py``).
-"""
+"""Thresholds of the anomaly checks: one frozen model a dataset, whose defaults suit most."""
 
 from __future__ import annotations
 

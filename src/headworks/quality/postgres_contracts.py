@@ -98,7 +98,7 @@ class _Postgres:
         return dict(rows)
 
     def problem(self, query: str) -> str | None:
-        """Tell why a query cannot be evaluated, without running it."""
+        """Return why a query cannot be evaluated, without running it."""
         self.connection.execute("SAVEPOINT ask")
         try:
             # A statement that is no query cannot stand in brackets; the line breaks end comments.

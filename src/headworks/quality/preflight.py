@@ -41,7 +41,7 @@ class Engine(Protocol):
         """Return the type of each column."""
 
     def problem(self, query: str) -> str | None:
-        """Tell why one query cannot be evaluated, without running it; None where it can."""
+        """Return why one query cannot be evaluated, without running it; None where it can."""
 
     def number(self, query: str) -> int:
         """Return the one number that a query gives."""
@@ -150,9 +150,9 @@ def _unknown_columns(
     unknown = [name for name in dict.fromkeys(named) if name not in there]
     if unknown:
         meant = {name: _meant(name, there) for name in unknown}
-        told = ", ".join(f"{name} (meant is {meant[name]}?)" if meant[name] else name for name in unknown)
+        text = ", ".join(f"{name} (meant is {meant[name]}?)" if meant[name] else name for name in unknown)
         shown = ", ".join([*there][:_NAMES_SHOWN]) + (" …" if len(there) > _NAMES_SHOWN else "")
-        yield f"the contract names columns that the table does not have: {told}; it has {shown}"
+        yield f"the contract names columns that the table does not have: {text}; it has {shown}"
 
 
 def _meant(name: str, there: Iterable[str]) -> str:
@@ -172,8 +172,8 @@ def _sql(content: Mapping[str, Any], checks: Iterable[Check], table: str, engine
         return None if "${" in text else text
 
     def problem(what: str, sql: str | None, wrapped: str) -> Iterator[str]:
-        if sql is not None and (told := engine.problem(wrapped.format(sql))):
-            yield f"{what} cannot be evaluated: {told}"
+        if sql is not None and (text := engine.problem(wrapped.format(sql))):
+            yield f"{what} cannot be evaluated: {text}"
 
     condition = f"SELECT 1 FROM {_braced(engine.table)} WHERE (\n{{}}\n)"
     figure = f"SELECT (\n{{}}\n) FROM {_braced(engine.table)}"

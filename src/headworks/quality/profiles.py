@@ -2,8 +2,6 @@
 
 Histograms have fixed bins that grow by a quarter each, so that any two can be compared bin by bin and added up.
 Values of text columns are kept only where there are few different ones: names and addresses are not.
-
-What belongs here: making a profile of a frame. What does not: comparing (``columns.py``), keeping (``baselines.py``).
 """
 
 from __future__ import annotations
@@ -255,7 +253,7 @@ def _moments(rows: pl.DataFrame, name: str, latest: datetime, cursor: str | None
         )
         there = pl.col(cursor).dt.replace_time_zone(None)
         lag = rows.select(((there - here).dt.total_seconds() / 3600).alias("lag")).to_series().drop_nulls()
-        # Lags within an hour are one bin: their logarithm would tell seconds apart.
+        # Lags within an hour are one bin: their logarithm would distinguish seconds.
         found["bins"] = _histogram(lag.sign() * (lag.abs() + 1))
     return found
 

@@ -1,7 +1,4 @@
-"""Rows against a dataframely schema: the good rows, and the others each with the names of the rules they break.
-
-What belongs here: the judging of rows. What does not: what is done with rejected rows.
-"""
+"""Rows against a dataframely schema: the good rows, and the others each with the names of the rules they break."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ _PIECE = 250_000
 
 
 def all_among(column: str, reasons: Sequence[str]) -> pl.Expr:
-    """Tell whether each reason in a column of lists is one of ``reasons``."""
+    """Return whether each reason in a column of lists is one of ``reasons``."""
     return pl.col(column).list.eval(pl.element().is_in(reasons)).list.all()
 
 
@@ -61,18 +58,18 @@ def judge(
         _check_types(numbered, schema)
         pieces = [_suspects(piece, schema, unreadable) for piece in numbered.iter_slices(_PIECE)]
         # In one chunk: Polars' set operations fail on lists in chunks that do not match.
-        told = _with_rules(pl.concat([numbered.clear(), *pieces], rechunk=True), schema, unreadable)
+        judged = _with_rules(pl.concat([numbered.clear(), *pieces], rechunk=True), schema, unreadable)
     else:
-        told = _told(numbered, schema, unreadable)
+        judged = _judged(numbered, schema, unreadable)
     warned: dict[str, int] = {}
     if warnings:
         only_warns = pl.col(REASONS).list.set_difference(list(warnings)).list.len() == 0
-        warned, told = _counted(told.filter(only_warns)), told.filter(~only_warns)
+        warned, judged = _counted(judged.filter(only_warns)), judged.filter(~only_warns)
     # Most rows are good: they are picked by a mask, and reasons are made for the others alone.
     is_good = pl.repeat(True, rows.height, eager=True, dtype=pl.Boolean).scatter(
-        told.get_column(_INDEX), False
+        judged.get_column(_INDEX), False
     )
-    return Verdict(rows.filter(is_good), told.select(*rows.columns, REASONS), warned)
+    return Verdict(rows.filter(is_good), judged.select(*rows.columns, REASONS), warned)
 
 
 def _check_types(rows: pl.DataFrame, schema: type[dy.Schema]) -> None:
@@ -86,7 +83,7 @@ def _check_types(rows: pl.DataFrame, schema: type[dy.Schema]) -> None:
 
 
 def _verdicts(schema: type[dy.Schema]) -> dict[str, pl.Expr]:
-    """Return an expression for each rule that tells whether it holds.
+    """Return an expression for each rule that says whether it holds.
 
     Null counts as valid, as dataframely has it: whether a value may be null is a rule of its own.
     """
@@ -108,15 +105,15 @@ def _with_rules(suspects: pl.DataFrame, schema: type[dy.Schema], unreadable: str
         pl.when(flags).then(pl.lit(flags.name)) for flags in broken.iter_columns() if flags.any()
     ]
     names = names or [pl.lit(None, dtype=pl.String)]
-    told = suspects.with_columns(pl.concat_list(names).list.drop_nulls().alias("_rules"))
+    judged = suspects.with_columns(pl.concat_list(names).list.drop_nulls().alias("_rules"))
     is_read = pl.col(unreadable).list.len() == 0
     reasons: pl.Expr = pl.col("_rules")
-    if told.select((~is_read).any()).item():
+    if judged.select((~is_read).any()).item():
         reasons = pl.when(is_read).then(reasons).otherwise(_readable_first(unreadable))
-    return told.with_columns(reasons.alias(REASONS)).drop("_rules")
+    return judged.with_columns(reasons.alias(REASONS)).drop("_rules")
 
 
-def _told(piece: pl.DataFrame, schema: type[dy.Schema], unreadable: str) -> pl.DataFrame:
+def _judged(piece: pl.DataFrame, schema: type[dy.Schema], unreadable: str) -> pl.DataFrame:
     """Return the rows of a piece that break a rule or could not be read, each with its reasons."""
     _, failure = _indexed(schema).filter(piece.select(*schema.column_names(), _INDEX))
     details = failure.details()
@@ -130,9 +127,11 @@ def _told(piece: pl.DataFrame, schema: type[dy.Schema], unreadable: str) -> pl.D
         .list.drop_nulls()
         .alias("_rules"),
     )
-    is_told = pl.col(_INDEX).is_in(broken.get_column(_INDEX).implode()) | (pl.col(unreadable).list.len() > 0)
-    told = piece.filter(is_told).join(broken, on=_INDEX, how="left", maintain_order="left")
-    return told.with_columns(_readable_first(unreadable).alias(REASONS)).drop("_rules")
+    is_reason = pl.col(_INDEX).is_in(broken.get_column(_INDEX).implode()) | (
+        pl.col(unreadable).list.len() > 0
+    )
+    judged = piece.filter(is_reason).join(broken, on=_INDEX, how="left", maintain_order="left")
+    return judged.with_columns(_readable_first(unreadable).alias(REASONS)).drop("_rules")
 
 
 def _counted(rows: pl.DataFrame) -> dict[str, int]:
@@ -142,7 +141,7 @@ def _counted(rows: pl.DataFrame) -> dict[str, int]:
 
 @cache
 def judged_row_by_row(schema: type[dy.Schema]) -> bool:
-    """Tell whether every rule of a schema can be judged for one row at a time: no primary key, no window, no sum.
+    """Return whether every rule of a schema can be judged for one row at a time: no primary key, no window, no sum.
 
     Polars does not say so of an expression (`is_row_separable` is true for windows too), so the functions that it is
     written with are looked up; one that is not known here may look at several rows.

@@ -1,7 +1,4 @@
-"""The few statistics that profiles are compared by: pure functions of numbers, all robust against single odd runs.
-
-What belongs here: mathematics. What does not: what is compared with what.
-"""
+"""The few statistics that profiles are compared by: pure functions of numbers, all robust against single odd runs."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
 """What a contract sees: a candidate under its table's name, in DuckDB, over the files there are. Nothing is copied.
 
-A contract's scope is the batch, or the table as it would be: its rows without those whose keys the batch has, plus the
-batch. Other tables may be seen beside it, for checks across datasets.
-
-What belongs here: making these views. What does not: scanning them (``contracts.py``).
+A contract's scope is the batch, or the table after the merge: its rows without those whose keys the batch has, plus the
+batch. Other tables may be seen alongside it, for checks across datasets.
 """
 
 from __future__ import annotations
@@ -24,25 +22,25 @@ _DELETED = "_deleted"
 
 
 @dataclass(frozen=True)
-class AsItWouldBe:
-    """A table with a batch merged into it, and the tables beside it by the names under which they are seen."""
+class AfterMerge:
+    """A table with a batch merged into it, and the tables alongside it by the names under which they are seen."""
 
     there: Rows
     batch: pl.DataFrame
     key: tuple[str, ...]
-    beside: Mapping[str, Rows] = field(default_factory=dict)
+    alongside: Mapping[str, Rows] = field(default_factory=dict)
 
 
-Candidate = Path | tuple[str, ...] | pl.DataFrame | AsItWouldBe
+Candidate = Path | tuple[str, ...] | pl.DataFrame | AfterMerge
 """A candidate: a staged file, files with metadata and tombstones among them, a frame, or a table with a batch in it."""
 
 
 def show(connection: duckdb.DuckDBPyConnection, candidate: Candidate, schema: str, table: str) -> None:
-    """Make a view named ``schema.table`` of a candidate, and one for each table beside it."""
+    """Make a view named ``schema.table`` of a candidate, and one for each table alongside it."""
     connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
-    if isinstance(candidate, AsItWouldBe):
+    if isinstance(candidate, AfterMerge):
         connection.execute(f'CREATE VIEW "{schema}"."{table}" AS {_merged(connection, candidate)}')
-        for name, rows in candidate.beside.items():
+        for name, rows in candidate.alongside.items():
             live = _live(connection, rows, f"beside_{name}")
             connection.execute(f'CREATE VIEW "{schema}"."{name}" AS {live}')
         return
@@ -59,15 +57,15 @@ def show(connection: duckdb.DuckDBPyConnection, candidate: Candidate, schema: st
 
 def files_of(candidate: Candidate) -> list[str]:
     """Return the files that a candidate's rows are in: all that its views have to read."""
-    if isinstance(candidate, AsItWouldBe):
-        seen = (candidate.there, *candidate.beside.values())
+    if isinstance(candidate, AfterMerge):
+        seen = (candidate.there, *candidate.alongside.values())
         return [file for rows in seen if isinstance(rows, tuple) for file in rows]
     if isinstance(candidate, Path):
         return [str(candidate)]
     return list(candidate) if isinstance(candidate, tuple) else []
 
 
-def _merged(connection: duckdb.DuckDBPyConnection, candidate: AsItWouldBe) -> str:
+def _merged(connection: duckdb.DuckDBPyConnection, candidate: AfterMerge) -> str:
     """Return SQL for the rows that are there without the batch's keys, and the batch."""
     connection.from_arrow(candidate.batch.to_arrow()).create_view("batch_rows")
     alive = [name for name in candidate.batch.columns if name not in OWN_IN_SILVER]

@@ -48,7 +48,7 @@ def accounts_folder(dataset: str) -> str:
 
 
 def is_named(silver: Table | None, name: str) -> bool:
-    """Tell whether an account's object, by its name, is that of silver's last commit."""
+    """Return whether an account's object, by its name, is that of silver's last commit."""
     return silver is not None and name == f"{silver.transaction(WRITER)}-{silver.transaction(TRY)}.json"
 
 

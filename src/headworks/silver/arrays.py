@@ -32,7 +32,7 @@ from headworks.storage.translating import reading
 
 _KEYED, _EMPTY, _MOMENT = "_keyed", "_empty", "_moment"
 _SET = (CURSOR, ARRIVAL)
-"""What tells one array of a parent from another: the cursor, and the place in the order of arrival of its first row."""
+"""What distinguishes one array of a parent from another: the cursor, and the place in the order of arrival of its first row."""
 _PLACES = {
     CURSOR: "_to_cursor", ARRIVAL: "_to_arrival", _MOMENT: "_to_moment", _EMPTY: "_to_empty",
     "_stream": "_to_stream", "_sequence": "_to_sequence",
@@ -64,11 +64,11 @@ def arrays_of(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     owner = owner_of(dataset)
     if not owner or ELEMENT not in rows.columns:
         return pl.DataFrame()
-    told = readable(rows.lazy()).filter(pl.col(ELEMENT).is_not_null()).collect()
+    elements = readable(rows.lazy()).filter(pl.col(ELEMENT).is_not_null()).collect()
     at = pl.col(dataset.cursor) if dataset.cursor is not None else pl.lit(None, dtype=pl.Int64)
     cursor = pl.col(CURSOR) if _is_ordered(dataset) else pl.lit(None, dtype=dataset.cursor_type())
     return (
-        pl.concat([parse(told, dataset), told.select(ELEMENT)], how="horizontal")
+        pl.concat([parse(elements, dataset), elements.select(ELEMENT)], how="horizontal")
         .select(
             *dict.fromkeys([*owner, *dataset.key]),
             cursor.alias(CURSOR),
@@ -114,13 +114,13 @@ def find_ended(
     owner = list(owner_of(dataset))
     orphans = rest.filter(~pl.col(DELETED)).join(dead, on=owner, how="semi").collect()
     back = rest.filter(inferred()).join(alive, on=owner, how="semi").collect()
-    unplaced = (CURSOR, VALID_FROM) if dataset.keeps == "history" else ()
+    without_cursor = (CURSOR, VALID_FROM) if dataset.keeps == "history" else ()
     gone = orphans.with_columns(
         pl.lit(value=True).alias(DELETED),
         pl.lit(dataset.nested.parent if dataset.nested else "").alias("_stream"),
         pl.lit(0, dtype=pl.Int64).alias("_sequence"),
         pl.lit(0, dtype=pl.Int64).alias("_row"),
-        *(pl.lit(None, dtype=have[name]).alias(name) for name in unplaced),
+        *(pl.lit(None, dtype=have[name]).alias(name) for name in without_cursor),
     )
     return Vanished(
         pl.concat([ended, gone.select(list(have))]),
@@ -169,7 +169,7 @@ def _late(dataset: Dataset, silver: Table, ours: pl.DataFrame) -> pl.DataFrame:
 
 
 def _is_older(dataset: Dataset) -> pl.Expr:
-    """Tell which rows come before an array; an empty one without a cursor comes after all that arrived before it."""
+    """Return which rows come before an array; an empty one without a cursor comes after all that arrived before it."""
     arrived = pl.col(ARRIVAL) < pl.col("_to_arrival")
     if not _is_ordered(dataset):
         return arrived
@@ -180,7 +180,7 @@ def _is_older(dataset: Dataset) -> pl.Expr:
 
 
 def _is_ordered(dataset: Dataset) -> bool:
-    """Tell whether the rows have the cursor of their parent, by which its versions are ordered."""
+    """Return whether the rows have the cursor of their parent, by which its versions are ordered."""
     if dataset.cursor is None or dataset.nested is None:
         return False
     made_of = set(dataset.columns[dataset.cursor].meta.root_names())

@@ -4,8 +4,6 @@ The newest version of a key has the largest (source cursor, arrival, read time, 
 order in which versions are refined does not matter. A deletion that comes without a cursor, from the source or from a
 full read, ends all that arrived until then: what arrived earlier does not count, however large its cursor is. Pure
 functions from frames to frames.
-
-What belongs here: comparing one version of each key with what is there. What does not: histories (``history.py``).
 """
 
 from __future__ import annotations
@@ -102,12 +100,12 @@ def with_voids(rows: pl.DataFrame) -> pl.DataFrame:
     marked = rows.with_columns(
         value.alias(name) for name, value in missing.items() if name not in rows.columns
     )
-    told = pl.when(floating()).then(pl.max_horizontal(ARRIVAL, VOID)).otherwise(VOID)
-    return marked.with_columns(told.alias(VOID))
+    voided = pl.when(floating()).then(pl.max_horizontal(ARRIVAL, VOID)).otherwise(VOID)
+    return marked.with_columns(voided.alias(VOID))
 
 
 def floating() -> pl.Expr:
-    """Tell which rows are deletions without a cursor: they end what arrived until then."""
+    """Return which rows are deletions without a cursor: they end what arrived until then."""
     return pl.col(DELETED) & pl.col(CURSOR).is_null()
 
 
@@ -141,7 +139,7 @@ def compare(
     judged = joined.with_columns(rules.known.alias("_known"), rules.wins.alias("_wins")).with_columns(
         (pl.col("_known") & ~pl.col("_wins") & _further()).alias("_raises"),
     )
-    # Where the candidate loses, but brings a deletion that silver does not know of, silver's row goes on with that.
+    # Where the candidate loses, but brings a deletion that silver does not know of, silver's row continues with that.
     stays = pl.col("_raises")
     void = pl.max_horizontal(VOID, _there(VOID))
     killed = stays & ~_there(DELETED) & _ended(_THERE_ARRIVAL, void)
@@ -235,21 +233,21 @@ def _there(name: str) -> pl.Expr:
 
 
 def _further() -> pl.Expr:
-    """Tell which candidates bring a deletion that lies after those that silver's row knows of."""
+    """Return which candidates bring a deletion that lies after those that silver's row knows of."""
     return (pl.col(VOID) > _there(VOID)).fill_null(value=False) | (
         pl.col(VOID).is_not_null() & _there(VOID).is_null()
     )
 
 
 def _ended(arrival: str, void: pl.Expr | str) -> pl.Expr:
-    """Tell which rows arrived before the deletion of their key."""
+    """Return which rows arrived before the deletion of their key."""
     until = pl.col(void) if isinstance(void, str) else void
     return (pl.col(arrival) <= until).fill_null(value=False)
 
 
 def _voids(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
-    told = rows.filter(pl.col(VOID).is_not_null())
-    return told.group_by(list(key)).agg(pl.col(VOID).max())
+    voided = rows.filter(pl.col(VOID).is_not_null())
+    return voided.group_by(list(key)).agg(pl.col(VOID).max())
 
 
 def _within(candidates: pl.DataFrame, name: str) -> pl.Expr:

@@ -1,7 +1,4 @@
-"""How a dataset is declared: its key, its typed columns, its rules, and what it refers to.
-
-What belongs here: the declaration. What does not: anything that is done with it.
-"""
+"""How a dataset is declared: its key, its typed columns, its rules, and what it refers to."""
 
 from __future__ import annotations
 
@@ -55,7 +52,7 @@ OWN = (*PROVENANCE, DELETED, VOID)
 """The columns of silver that are no column of a dataset."""
 
 VALID_FROM, VALID_TO, CURRENT = "valid_from", "valid_to", "current"
-"""The columns that a history has beside the declared ones."""
+"""The columns that a history has alongside the declared ones."""
 
 Keeping = Literal["newest", "first", "history"]
 """What silver keeps of the versions of a key: the newest one, the first one that came, or every one with its time."""
@@ -106,16 +103,17 @@ class Dataset:
     value that is there and becomes null by its expression is rejected as ``<column>|unreadable``. ``schema`` holds the
     types and rules, ``cursor`` the column whose larger value is newer.
 
-    ``contract`` must hold for each batch of accepted rows, ``table_contract`` for the table as it would be with them;
-    it sees the silver tables of ``contract_sees`` beside it, as ``silver.shop_orders``.
+    ``contract`` must hold for each batch of accepted rows, ``table_contract`` for the table after the merge with them;
+    it sees the silver tables of ``contract_sees`` alongside it, as ``silver.shop_orders``.
 
     ``keeps`` says what silver keeps of the versions of a key: ``newest`` merges by key, ``first`` appends and never
     changes a row again, ``history`` keeps every version with the time in which it was valid (SCD type 2); it needs a
     cursor, which says from when on. With ``first`` a row is changed only by its deletion, and by its return after that.
     ``agreements`` hold rows against those that they refer to. ``deleted_when`` is true
     for a record that says its key is gone; such a tombstone needs nothing but its key, and the last values are kept.
-    ``warnings`` names rules that a row may break: it is counted and told, and goes through. ``told`` says for people
-    what a rule means. ``nested`` says that the records are the elements of an array in another dataset's records, and
+    ``warnings`` names rules that a row may break: it is counted and reported, and goes through. ``reason_texts`` says
+    for people what a rule means. ``nested`` says that the records are the elements of an array in another dataset's
+    records, and
     ``fields`` are then those of an element.
 
     Silver follows a declaration that changes: new columns are empty in the rows that are there, and types grow. What
@@ -141,7 +139,7 @@ class Dataset:
     keeps: Keeping = "newest"
     deleted_when: pl.Expr | None = None
     warnings: tuple[str, ...] = ()
-    told: Mapping[str, str] = field(default_factory=dict)
+    reason_texts: Mapping[str, str] = field(default_factory=dict)
     nested: Nested | None = None
     dropped: tuple[str, ...] = ()
     repeated_names: Literal["refuse", "last"] = "refuse"
@@ -185,7 +183,7 @@ class Dataset:
         return [reference.reason for reference in self.references]
 
     def is_optional(self, reference: Reference) -> bool:
-        """Tell whether a null in a reference's columns means that there is no parent."""
+        """Return whether a null in a reference's columns means that there is no parent."""
         if reference.optional is not None:
             return reference.optional
         columns = self.schema.columns()
@@ -252,7 +250,7 @@ class Dataset:
         self._refuse_unknown("warnings", self.warnings, rules, "rules")
         unreadable = [f"{name}|unreadable" for name in columns]
         reasons = [*rules, *self.waiting_reasons, *unreadable, *_OWN_REASONS]
-        self._refuse_unknown("told", self.told, reasons, "rules and reasons")
+        self._refuse_unknown("reason_texts", self.reason_texts, reasons, "rules and reasons")
         if both := [name for name in self.dropped if name in self.columns]:
             raise SettingsError(
                 f"Columns are declared, and named as dropped: {', '.join(both)}.",

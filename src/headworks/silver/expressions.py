@@ -1,7 +1,4 @@
-"""Expressions that read text strictly: what does not fit becomes null, and is then rejected as unreadable.
-
-What belongs here: reading of single values, as needed by the declarations of datasets. What does not: rules.
-"""
+"""Expressions that read text strictly: what does not fit becomes null, and is then rejected as unreadable."""
 
 from __future__ import annotations
 

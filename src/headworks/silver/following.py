@@ -1,8 +1,4 @@
-"""A dataset's silver, with the columns that its declaration asks for.
-
-What belongs here: what a declaration asks of the table, its own columns for the order of versions among them. What does
-not: the commit (``silver/evolution.py``).
-"""
+"""A dataset's silver, with the columns that its declaration asks for."""
 
 from __future__ import annotations
 

@@ -1,15 +1,12 @@
 """Histories (SCD type 2): every version of a key with its time, in whatever order they came.
 
-A key's versions are told apart by the moment from which they are valid. The history is a function of the set of
+A key's versions are distinguished by the moment from which they are valid. The history is a function of the set of
 versions alone: each ends where the next one begins, so there is neither gap nor overlap, and a version that comes late
 takes its place between the others. Neighbours with equal values are not joined: a late one may come between them.
 
 A deletion that comes without a cursor ends the last version that arrived before it, whenever that says it began: at the
 moment of the deletion, or just after that version where the source's clock is ahead. If the source shows that very
 version again, the key was not deleted, and the deletion is taken back.
-
-What belongs here: from versions to intervals. What does not: which of two versions of one moment counts
-(``compare.py``).
 """
 
 from __future__ import annotations
@@ -42,12 +39,12 @@ def versions(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     valued = [name for name in dataset.columns if name not in {*dataset.key, dataset.cursor}]
     emptied = [pl.when(~pl.col(DELETED)).then(pl.col(name)).alias(name) for name in valued]
     marked = with_voids(rows).with_columns(*emptied, pl.col(str(dataset.cursor)).alias(VALID_FROM))
-    unplaced = marked.filter(floating())
-    if unplaced.is_empty():
+    without_cursor = marked.filter(floating())
+    if without_cursor.is_empty():
         return newest(marked, dataset.row_key)
     placed = marked.filter(~floating())
-    shown = _shown_again(unplaced, placed, placed, dataset.key)
-    kept = unplaced.filter(~pl.Series(shown, dtype=pl.Boolean)).with_columns(
+    shown = _shown_again(without_cursor, placed, placed, dataset.key)
+    kept = without_cursor.filter(~pl.Series(shown, dtype=pl.Boolean)).with_columns(
         pl.lit(None, dtype=marked.schema[VALID_FROM]).alias(VALID_FROM)
     )
     return pl.concat(
@@ -69,7 +66,7 @@ def compare_history(
     dataset: Dataset,
     revived: pl.DataFrame | None = None,
 ) -> Comparison:
-    """Compare versions with silver's of the same keys, and close or move the ends of those beside them.
+    """Compare versions with silver's of the same keys, and close or move the ends of those alongside them.
 
     ``revived`` are keys that a full read of keys has shown: what an earlier one did not show is taken back.
     """
@@ -79,37 +76,39 @@ def compare_history(
     if revived is not None:
         keys = pl.concat([keys, revived.lazy().select(dataset.key)])
     there = silver.join(keys.unique(), on=list(dataset.key), how="semi").select(list(schema)).collect()
-    unplaced = candidates.filter(_is_end())
+    without_cursor = candidates.filter(_is_end())
     found = compare(
         candidates.filter(~_is_end()), there.filter(~_is_end()).lazy(), dataset.row_key, as_versions=True
     )
     fresh = pl.concat([found.inserts, found.updates, found.closings])
     known = there.filter(_is_end())
-    ends = _placed(unplaced, known, candidates.filter(~_is_end()), there.filter(~_is_end()), dataset, revived)
+    ends = _placed(
+        without_cursor, known, candidates.filter(~_is_end()), there.filter(~_is_end()), dataset, revived
+    )
     gone = known.join(ends, on=list(dataset.row_key), how="anti")
     kept = there.filter(~_is_end()).join(fresh, on=list(dataset.row_key), how="anti")
     columns = there.drop(VALID_TO, CURRENT).columns
-    told = intervals(
+    derived = intervals(
         pl.concat([kept.select(columns), fresh.select(columns), ends.select(columns)]), dataset.key
     ).select(list(schema))
-    moved = told.join(there, on=[*dataset.row_key, VALID_TO, CURRENT], how="anti", nulls_equal=True)
+    moved = derived.join(there, on=[*dataset.row_key, VALID_TO, CURRENT], how="anti", nulls_equal=True)
     # Of a deletion its place in the order of arrival may have moved alone.
-    moved = pl.concat([moved, _renewed(told, known, moved, dataset)])
-    beside = moved.join(fresh, on=list(dataset.row_key), how="anti")
-    placed = beside.filter(_is_end())
-    new = placed.join(unplaced, on=[*dataset.key, "_stream", "_sequence", "_row"], how="semi")
+    moved = pl.concat([moved, _renewed(derived, known, moved, dataset)])
+    alongside = moved.join(fresh, on=list(dataset.row_key), how="anti")
+    placed = alongside.filter(_is_end())
+    new = placed.join(without_cursor, on=[*dataset.key, "_stream", "_sequence", "_row"], how="semi")
 
     def of(rows: pl.DataFrame) -> pl.DataFrame:
-        return told.join(rows.select(dataset.row_key), on=list(dataset.row_key), how="semi")
+        return derived.join(rows.select(dataset.row_key), on=list(dataset.row_key), how="semi")
 
     inserts = pl.concat([of(found.inserts), new])
-    rest = beside.join(new, on=list(dataset.row_key), how="anti")
+    rest = alongside.join(new, on=list(dataset.row_key), how="anti")
     closings = pl.concat([rest, of(found.closings)])
     changes = pl.concat([inserts, of(found.updates), closings])
     return Comparison(
         inserts=inserts,
         updates=of(found.updates),
-        superseded=found.superseded + unplaced.height - new.height,
+        superseded=found.superseded + without_cursor.height - new.height,
         unchanged=found.unchanged,
         closings=closings,
         removed=gone.join(changes, on=list(dataset.row_key), how="anti").select(dataset.row_key),
@@ -117,13 +116,15 @@ def compare_history(
     )
 
 
-def _renewed(told: pl.DataFrame, known: pl.DataFrame, moved: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
-    same = told.filter(_is_end()).join(known, on=[*dataset.row_key, ARRIVAL], how="anti")
+def _renewed(
+    derived: pl.DataFrame, known: pl.DataFrame, moved: pl.DataFrame, dataset: Dataset
+) -> pl.DataFrame:
+    same = derived.filter(_is_end()).join(known, on=[*dataset.row_key, ARRIVAL], how="anti")
     return same.join(moved, on=list(dataset.row_key), how="anti")
 
 
 def _placed(
-    unplaced: pl.DataFrame,
+    without_cursor: pl.DataFrame,
     known: pl.DataFrame,
     candidates: pl.DataFrame,
     there: pl.DataFrame,
@@ -132,7 +133,7 @@ def _placed(
 ) -> pl.DataFrame:
     """Return the deletions without a cursor that hold, each with the moment from which its key is gone."""
     schema = there.schema
-    ends = pl.concat([known.select(list(schema)), unplaced.select(_in(unplaced, schema))])
+    ends = pl.concat([known.select(list(schema)), without_cursor.select(_in(without_cursor, schema))])
     if ends.is_empty():
         return ends
     if revived is not None:
@@ -149,12 +150,12 @@ def _placed(
 
 
 def _is_end() -> pl.Expr:
-    """Tell which rows are deletions without a cursor; those of full reads once had that of the version they ended."""
+    """Return which rows are deletions without a cursor; those of full reads once had that of the version they ended."""
     return floating() | inferred()
 
 
 def inferred() -> pl.Expr:
-    """Tell which deletions a full read has found, in difference to those that the source itself told of."""
+    """Return which deletions a full read has found, in difference to those that the source itself reported."""
     return pl.col(DELETED) & (pl.col("_sequence") == 0)
 
 
@@ -179,11 +180,11 @@ def _ends_of(ends: Iterable[Row], known: Iterable[Row], dtype: pl.DataType) -> l
 
 def _moment(end: Row, base: _Moment, later: _Moment, dtype: pl.DataType) -> _Moment:
     """Return from when on a key is gone: after its last version, before the next one; None where nothing is between."""
-    told = _as_moment(end["_ingested_at"], dtype)
+    derived = _as_moment(end["_ingested_at"], dtype)
     if base is None:
-        moment = _lowest(dtype) if told is None else told
+        moment = _lowest(dtype) if derived is None else derived
     else:
-        moment = _next(base, dtype) if told is None or told <= base else told
+        moment = _next(base, dtype) if derived is None or derived <= base else derived
     if later is not None and moment >= later and base is not None:
         moment = _next(base, dtype)
     return None if later is not None and moment >= later else moment
@@ -225,18 +226,18 @@ def _lowest(dtype: pl.DataType) -> _Moment:
 def _shown_again(
     ends: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame, key: tuple[str, ...]
 ) -> list[bool]:
-    """Tell of each deletion whether the last version before it was read again after it: the key was there."""
+    """Return for each deletion whether the last version before it was read again after it: the key was there."""
     known = _by_key(_of(ends, before, key), key)
     again = _by_key(_of(ends, after, key), key)
-    told: list[bool] = []
+    derived: list[bool] = []
     for row in ends.select(*key, ARRIVAL).iter_rows(named=True):
         name = tuple(row[column] for column in key)
         seen = [*known.get(name, []), *again.get(name, [])]
         base = max((one[VALID_FROM] for one in seen if one[ARRIVAL] <= row[ARRIVAL]), default=None)
-        told.append(
+        derived.append(
             base is not None and any(one[VALID_FROM] == base and one[ARRIVAL] > row[ARRIVAL] for one in seen)
         )
-    return told
+    return derived
 
 
 def _of(ends: pl.DataFrame, rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:

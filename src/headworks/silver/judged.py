@@ -1,8 +1,4 @@
-"""Rows of bronze, judged: by rules, by references, and again where they waited for a parent.
-
-What belongs here: what is accepted, what is rejected and why, and what quarantine keeps of it. What does not: what
-accepted rows mean for silver.
-"""
+"""Rows of bronze, judged: by rules, by references, and again where they waited for a parent."""
 
 from __future__ import annotations
 
@@ -122,17 +118,17 @@ def judge_range(
 def _without_discarded(parsed: pl.DataFrame, discarded: pl.DataFrame) -> pl.DataFrame:
     """Mark the rows that somebody has discarded."""
     marked = discarded.with_columns(pl.lit(DISCARDED).alias(DISCARDED))
-    told = parsed.join(marked, on=list(ORIGIN), how="left", maintain_order="left")
+    judged_rows = parsed.join(marked, on=list(ORIGIN), how="left", maintain_order="left")
     both = pl.concat_list(UNREADABLE, DISCARDED).list.drop_nulls().alias(UNREADABLE)
-    return told.with_columns(both).drop(DISCARDED)
+    return judged_rows.with_columns(both).drop(DISCARDED)
 
 
 def with_refused(rejected: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """Add the records that their source refused: the reason is the source's, and the key is not known."""
-    told = refused(rows)
-    if told.is_empty():
+    judged_rows = refused(rows)
+    if judged_rows.is_empty():
         return rejected
-    reasons = told.select(*ORIGIN, pl.concat_list(REFUSED).alias(REASONS))
+    reasons = judged_rows.select(*ORIGIN, pl.concat_list(REFUSED).alias(REASONS))
     return pl.concat([rejected, reasons], how="diagonal")
 
 
@@ -191,14 +187,14 @@ def quarantined(work: Refinement, dataset: Dataset, judged: Judged) -> pl.DataFr
     records = raw.select(*ORIGIN, "_ingested_at", *place).with_columns(
         pl.Series("record", raw_records(raw, dataset), dtype=pl.String)
     )
-    told = rejected.with_columns(
+    judged_rows = rejected.with_columns(
         key_text(rejected, dataset.key),
         pl.col(REASONS).alias("reasons"),
         all_among(REASONS, dataset.waiting_reasons).alias(WAITS),
         pl.lit(work.run_id).alias("run_id"),
         pl.lit(work.clock(), dtype=pl.Datetime("us", "UTC")).alias("rejected_at"),
     )
-    return told.join(records, on=list(ORIGIN), how="left", maintain_order="left")
+    return judged_rows.join(records, on=list(ORIGIN), how="left", maintain_order="left")
 
 
 def latest_cursor(work: Refinement, dataset: Dataset) -> datetime:

@@ -1,7 +1,6 @@
 """Silver as a mirror: the newest version of each row of a database table, as the table has it.
 
 For tables that nobody has declared rules for. A dataset with rules is declared in code instead, see ``dataset.py``.
-What belongs here: making the declaration from bronze's own columns. What does not: refining.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""From bronze rows to typed columns, row by row: what cannot be read is marked, never dropped and never fatal.
-
-What belongs here: taking records apart and casting. What does not: rules about values.
-"""
+"""From bronze rows to typed columns, row by row: what cannot be read is marked, never dropped and never fatal."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ _PIECE = 200
 """How many records are taken apart at once."""
 _PLACE_NAME = "_place"
 _PLACE = pl.int_range(pl.len()).alias(_PLACE_NAME)
-"""Stands beside expressions that may all be constants, and would else give one row."""
+"""Kept alongside expressions that may all be constants, and would else give one row."""
 _STAMPED = -(2**62)
 """Where the rows begin that were landed before their order was noted."""
 
@@ -142,15 +139,15 @@ def same_key(text: pl.Expr) -> pl.Expr:
 
 
 def tombstones(parsed: pl.DataFrame, dataset: Dataset) -> pl.Series:
-    """Tell which rows say that their key is gone, and have a key that can be read: no rule is asked about these."""
+    """Return which rows say that their key is gone, and have a key that can be read: no rule is asked about these."""
     keyed = pl.all_horizontal(pl.col(name).is_not_null() for name in dataset.key)
     return parsed.select(pl.col(DELETED) & keyed & (pl.col(UNREADABLE).list.len() == 0)).to_series()
 
 
 def _gone(raw: pl.DataFrame, rows: pl.DataFrame, dataset: Dataset) -> pl.Series:
     if dataset.deleted_when is not None:
-        told = raw.select(dataset.deleted_when.fill_null(value=False).alias(DELETED)).to_series()
-        return told if len(told) == rows.height else told.new_from_index(0, rows.height)
+        flagged = raw.select(dataset.deleted_when.fill_null(value=False).alias(DELETED)).to_series()
+        return flagged if len(flagged) == rows.height else flagged.new_from_index(0, rows.height)
     # A column of that name which is no truth value is the source's own, and says nothing to us.
     marked = rows.schema.get(DELETED) == pl.Boolean()
     gone = (

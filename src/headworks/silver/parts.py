@@ -1,10 +1,8 @@
 """A range that is too large for memory, taken in parts: judged and compared part by part, gated and committed as one.
 
 What a part comes to is spilled to a folder on the local disk, in columns. Of a key that came in several parts the
-newest version is kept, as it would be if the range were one; DuckDB looks for such keys, since it can spill, too. A
-sample of all parts stands for the candidate where it is profiled.
-
-What belongs here: the spilled rows, and the sums over parts. What does not: judging, comparing, the gate.
+newest version is kept, after the merge if the range were one; DuckDB looks for such keys, since it can spill, too. A
+sample of all parts represents the candidate where it is profiled.
 """
 
 from __future__ import annotations
@@ -33,9 +31,9 @@ _DUCKDB = {"memory_limit": "300MB", "preserve_insertion_order": "false", "thread
 
 
 def can_be_taken_in_parts(dataset: Dataset) -> bool:
-    """Tell whether parts of a range come to the same as the range at once.
+    """Return whether parts of a range come to the same as the range at once.
 
-    Rules about several rows, histories, and contracts about the table as it would be need all rows.
+    Rules about several rows, histories, and contracts about the table after the merge need all rows.
     """
     whole = dataset.keeps == "history" or dataset.table_contract is not None
     return not whole and judged_row_by_row(dataset.schema)
@@ -131,7 +129,7 @@ class Parts:
 
     @property
     def only_inserts(self) -> bool:
-        """Tell whether silver has none of the keys."""
+        """Return whether silver has none of the keys."""
         return not (self.states[UPDATE] or self.states[CLOSING] or self.states[RAISED])
 
     def changes(self, touched: pl.Series) -> pl.LazyFrame:
@@ -211,7 +209,7 @@ def _older_versions(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the places of all versions but the one that counts, of keys that came in several files.
 
-    Beside them are the keys of those that a deletion is among: these are to be compared again.
+    Alongside them are the keys of those that a deletion is among: these are to be compared again.
     """
     names = ", ".join(f'"{name}"' for name in dataset.key)
     if dataset.keeps == "first":

@@ -5,8 +5,6 @@ to commit silver has a number (silver's writer number, plus one) and a random to
 first and carry both; silver's commit then names the token. Rows of a try that silver did not name do not count, and the
 next try takes them away. Every try commits here even when it rejects nothing, so that a try that slept through another
 one finds its snapshot stale.
-
-What belongs here: that protocol, and reading the rows that count. What does not: deciding what is rejected.
 """
 
 from __future__ import annotations

@@ -108,9 +108,9 @@ def _check_whole(bronze: Table, silver: Table, dataset: str) -> None:
     if not gone:
         return
     why = "retention took them (keep_days)" if bronze.transaction(AGED) else "something took them away"
-    told = ", ".join(f"{count} of stream {stream}" for stream, count in sorted(gone.items()))
+    listing = ", ".join(f"{count} of stream {stream}" for stream, count in sorted(gone.items()))
     raise SettingsError(
-        f"Bronze has not all rows any more that silver was made of: {told} are gone, since {why}. Made again, silver "
+        f"Bronze has not all rows any more that silver was made of: {listing} are gone, since {why}. Made again, silver "
         "would lose them.",
         where=bronze.name,
         do="nothing was changed. Read the source in full: its rows then get the new columns, and silver keeps the "

@@ -1,8 +1,4 @@
-"""References between datasets: rows whose parents are in silver and agree with them, and rows that have to wait.
-
-What belongs here: that division, and which rows wait for no fault of theirs. What does not: keeping the waiting rows,
-which quarantine does.
-"""
+"""References between datasets: rows whose parents are in silver and agree with them, and rows that have to wait."""
 
 from __future__ import annotations
 
@@ -42,13 +38,14 @@ def split_orphans(lake: Lake, dataset: Dataset, rows: pl.DataFrame) -> Verdict:
         )
         for number, reference in enumerate(dataset.references)
     ]
-    # Without its parent a row has nulls to be held against, which pass: it is told that the parent is missing, alone.
+    # Without its parent a row has nulls to be held against, which pass: it is reported that the parent is missing,
+    # alone.
     apart = [pl.when(~one.holds).then(pl.lit(one.reason)) for one in dataset.agreements]
-    told = marked.with_columns(pl.concat_list(*missing, *apart).list.drop_nulls().alias(REASONS)).select(
+    verdicts = marked.with_columns(pl.concat_list(*missing, *apart).list.drop_nulls().alias(REASONS)).select(
         *rows.columns, REASONS
     )
     linked = pl.col(REASONS).list.len() == 0
-    return Verdict(told.filter(linked).drop(REASONS), told.filter(~linked))
+    return Verdict(verdicts.filter(linked).drop(REASONS), verdicts.filter(~linked))
 
 
 def _in_types_of(rows: pl.DataFrame, parents: pl.DataFrame, reference: Reference) -> pl.DataFrame:

@@ -1,7 +1,4 @@
-"""One dataset from bronze to silver: a pending range is judged, compared, gated and merged.
-
-What belongs here: the order of the steps, and the account of the rows. What does not: how any step works.
-"""
+"""One dataset from bronze to silver: a pending range is judged, compared, gated and merged."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from headworks.errors import CandidateStale
 from headworks.quality.contracts import run_contract
 from headworks.quality.gate import check_account, check_rejects, decide
 from headworks.quality.rules import REASONS
-from headworks.quality.views import AsItWouldBe, Candidate, Rows
+from headworks.quality.views import AfterMerge, Candidate, Rows
 from headworks.reports import CheckReport, GateReport, RefineReport, TableRef
 from headworks.silver.accounts import Account, account_of, keep_account
 from headworks.silver.arrays import find_ended, with_empty_ones
@@ -69,7 +66,7 @@ _SUMMED = (
 
 @dataclass(frozen=True)
 class _Gone:
-    """Silver as it would be with the changes, and the keys in it that a complete full read no longer has."""
+    """Silver after the merge of the changes, and the keys in it that a complete full read no longer has."""
 
     after: pl.LazyFrame
     generation: Generation | None
@@ -97,7 +94,7 @@ class _Gone:
 
 @dataclass(frozen=True)
 class _Came:
-    """What a range came to, in whichever way it was taken in, before anything of it is kept.
+    """What a range came to, in whichever way it was ingested, before anything of it is kept.
 
     ``alive`` are the candidates that are no tombstones, None where there are none; ``merge`` is what silver gets
     of them, where that is in memory, and ``changes`` are its rows wherever they are. ``commit`` merges them into
@@ -340,7 +337,7 @@ def _note_settled(work: Refinement, dataset: Dataset, settled: pl.DataFrame) -> 
 
 
 def _follows_parents(work: Refinement, dataset: Dataset, silver: Table) -> bool:
-    """Tell whether elements of arrays have to end or come back with their parents, though nothing new came."""
+    """Return whether elements of arrays have to end or come back with their parents, though nothing new came."""
     if dataset.nested is None:
         return False
     there = _current(rows_of(silver, dataset), dataset)
@@ -373,7 +370,7 @@ def _touching_rejected(
     """Keep the later reading of unchanged rows only where a rejected row has the same key.
 
     Such a row may lie between both readings; judged again after a fix, it must not win over the later one. To keep it
-    for all would write silver anew with every full read.
+    for all would rewrite silver with every full read.
     """
     again = comparison.closings
     if dataset.keeps == "history" or again.is_empty():
@@ -500,14 +497,14 @@ def table_checks(work: Refinement, dataset: Dataset, silver: Table, merge: Compa
     def rows(table: Table) -> Rows:
         return table.files() if local and not table.is_seen_otherwise else table.scan().collect()
 
-    beside = {
+    alongside = {
         name.replace(".", "_"): rows(work.lake.must_open("silver", name)) for name in dataset.contract_sees
     }
     gone = merge.removed.with_columns(pl.lit(value=True).alias(DELETED)) if merge.removed.height else None
     batch = pl.concat([merge.changes, *([] if gone is None else [gone])], how="diagonal")
     batch = batch.drop(*PROVENANCE, VOID, strict=False)
-    would_be = AsItWouldBe(rows(silver), batch, dataset.row_key, beside)
-    return run_contract(dataset.table_contract, would_be, f"silver.{dataset.name}")
+    after_merge = AfterMerge(rows(silver), batch, dataset.row_key, alongside)
+    return run_contract(dataset.table_contract, after_merge, f"silver.{dataset.name}")
 
 
 def _gate(

@@ -2,10 +2,8 @@
 
 A row is judged again from bronze, by its origin, under the rules as they are now. What passes goes the way of every
 silver commit: a try, a gate, the merge, all from the compared snapshot. So a replay that is killed or repeated,
-or that runs beside another one, makes the same silver as a first run under the new rules would have made. Nothing is
+or that runs alongside another one, makes the same silver as a first run under the new rules would have made. Nothing is
 taken out of the quarantine: that a row was released is noted in ``ops.resolutions``.
-
-What belongs here: selecting, judging again, merging, noting. What does not: the protocol (``lake/``), rules.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Screening a candidate: what it looks like, and whether that is how the good runs before it looked.
-
-What belongs here: making the profile of a candidate for silver or gold out of what the step knows, and having it
-compared. What does not: the comparisons (``quality/anomalies.py``).
-"""
+"""Screening a candidate: what it looks like, and whether that is how the good runs before it looked."""
 
 from __future__ import annotations
 
@@ -100,11 +96,11 @@ def screen_silver(
         profile = _silver_profile(dataset, silver, part, kind, run_id, moment, watermark)
         found = baseline(lake, profile.scope, [kind], run_id, moment, dataset.anomalies)
         made = check_anomalies(profile, found, dataset.anomalies)
-        checks += map(_only_told, made) if kind == "backfill" else made
+        checks += map(_only_warns, made) if kind == "backfill" else made
     return Screened(profile if len(readings) == 1 else None, tuple(checks))
 
 
-def _only_told(check: CheckReport) -> CheckReport:
+def _only_warns(check: CheckReport) -> CheckReport:
     """Let an anomaly of a backfill stop nothing.
 
     Its windows differ for good reason: one of long ago has the rows that have not changed since, one of last week has
@@ -124,7 +120,7 @@ def screen_gold(
     moment: datetime,
     limits: AnomalyLimits,
 ) -> Screened:
-    """Profile a candidate for gold, the whole table as it would be, and compare it."""
+    """Profile a candidate for gold, the whole table after the merge, and compare it."""
     if not limits.enabled:
         return Screened()
     profile = Profile(
@@ -205,12 +201,12 @@ def _reasons(taken: Range, kind: str, dataset: Dataset) -> dict[str, int]:
     """Return why rows were rejected; what a window lacks says nothing about itself, but about the other windows."""
     if taken.share:
         return {}
-    untold = dataset.missing_reasons if kind in OF_WINDOWS else []
-    return {reason: count for reason, count in taken.report.reasons.items() if reason not in untold}
+    unreported = dataset.missing_reasons if kind in OF_WINDOWS else []
+    return {reason: count for reason, count in taken.report.reasons.items() if reason not in unreported}
 
 
 def _readings(taken: Range, *, first: bool) -> list[tuple[str, Range]]:
-    """Divide a range by the kind of reading; a full read has all rows, and what else is pending beside it."""
+    """Divide a range by the kind of reading; a full read has all rows, and what else is pending alongside it."""
     todo = taken.todo
     kinds = sorted({reading_of(each.stream) for each in todo.ranges})
     if todo.generation or "full" in kinds:

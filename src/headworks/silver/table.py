@@ -3,8 +3,6 @@
 A silver commit carries, in one Delta commit, the changed rows, the last consumed sequence of each bronze stream,
 the writer number that makes any two writers conflict, and the token of the try whose rejected rows count. It goes
 through the table object that was audited and is never rebased.
-
-What belongs here: which range is pending, reading it, committing its result. What does not: what becomes of the rows.
 """
 
 from __future__ import annotations
@@ -51,7 +49,7 @@ class Pending:
     remembered: Mapping[str, int] = field(default_factory=dict)
 
     def is_empty(self) -> bool:
-        """Tell whether there is nothing to consume."""
+        """Return whether there is nothing to consume."""
         return not self.ranges and not self.generation
 
 

@@ -1,8 +1,4 @@
-"""Keys that vanished from a source: which they are, and whether so many may vanish at once.
-
-What belongs here: comparing silver with a complete generation. What does not: completing one
-(``bronze/generations.py``), and the merge that makes the tombstones count.
-"""
+"""Keys that vanished from a source: which they are, and whether so many may vanish at once."""
 
 from __future__ import annotations
 
@@ -200,7 +196,7 @@ def _waiting_keys(
 
 
 def _landed_since(before: Mapping[str, int]) -> pl.Expr:
-    """Tell which rows were landed after the given sequences; a stream that had none then is all since."""
+    """Return which rows were landed after the given sequences; a stream that had none then is all since."""
     marks = pl.DataFrame(
         {"stream": list(before), "mark": list(before.values())},
         schema={"stream": pl.String, "mark": pl.Int64},

@@ -1,8 +1,4 @@
-"""Versions of a key, as a dataset keeps them: the newest, the first, or all with their times.
-
-What belongs here: choosing between the ways, and silver as they look at it. What does not: each way (``compare.py``,
-``history.py``).
-"""
+"""Versions of a key, as a dataset keeps them: the newest, the first, or all with their times."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a refinement works with, and what it comes to.
-
-What belongs here: the place and the outcome of a refinement. What does not: its steps.
-"""
+"""What a refinement works with, and what it comes to."""
 
 from __future__ import annotations
 

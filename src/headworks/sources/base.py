@@ -1,7 +1,4 @@
-"""The one protocol of every source: read batches from a position.
-
-What belongs here: the shape of a source and of a batch. What does not: any source, and what is done with a batch.
-"""
+"""The one protocol of every source: read batches from a position."""
 
 from __future__ import annotations
 
@@ -21,11 +18,11 @@ REFUSAL = pl.Schema({REFUSED: pl.String(), RAW: pl.Binary()})
 """Columns of a source that can meet records which fit no row: why one was refused, and the bytes that it had.
 
 A refused record is a row of its batch, so that one commit holds it together with the good ones; all columns but these
-two, and those that tell where it came from, are null in it.
+two, and those that report where it came from, are null in it.
 """
 
 PLACE = pl.Schema({"_file": pl.String(), "_line": pl.Int64()})
-"""Columns that say where in a file a record stands: its path, and the line that it begins on, or its number."""
+"""Columns that say where in a file a record is: its path, and the line that it begins on, or its number."""
 
 
 Rows: TypeAlias = pl.DataFrame | pa.Table
@@ -48,10 +45,10 @@ class Batch:
     ``frame`` holds the records that are new. ``read`` counts every record that the source gave, ``repeated`` those of
     them that earlier batches hold already and that the frame therefore leaves out: ``read == frame.height + repeated``.
 
-    ``remarks`` are what people should know about the source. ``shown`` tells, with the last batch of a reading,
+    ``warnings`` are what people should know about the source. ``shown`` shows, with the last batch of a reading,
     whether it is shown to be complete; None where the source has nothing to say. ``expected`` is the number of
     records of the whole reading, where that is announced.
-    ``unplaced`` counts rows that this way of reading cannot take; ``later`` those whose cursor lies after what this
+    ``null_cursor`` counts rows that this way of reading cannot take; ``later`` those whose cursor lies after what this
     reading could take, and ``ahead`` those of them whose cursor lies after the source's present. ``refused`` counts the
     rows of the frame that have the columns of `REFUSAL` filled and no others: these are not landed as good ones.
     ``left_out`` counts, by reason and for the reading so far, what was there and is not read, such as files that may
@@ -62,12 +59,12 @@ class Batch:
     position: Position
     read: int
     repeated: int = 0
-    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     shown: bool | None = None
     expected: int | None = None
     effort: Effort = Effort()
     refused: int = 0
-    unplaced: int = 0
+    null_cursor: int = 0
     later: int = 0
     ahead: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)

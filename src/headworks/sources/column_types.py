@@ -1,7 +1,4 @@
-"""The words in which people declare the type of a column.
-
-What belongs here: the words and what they stand for. What does not: reading values.
-"""
+"""The words in which people declare the type of a column."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ _DECIMAL = re.compile(r"decimal\((\d{1,2}),\s*(\d{1,2})\)")
 
 
 def column_type(word: str, types: Mapping[str, pl.DataType] = TYPES) -> pl.DataType:
-    """Return the type that a word such as ``decimal(10,2)`` stands for; raises `SettingsError` for any other word."""
+    """Return the type that a word such as ``decimal(10,2)`` represents; raises `SettingsError` for any other word."""
     found = types.get(word.strip().lower())
     if found is not None:
         return found

@@ -1,7 +1,4 @@
-"""Reading ahead: an iterator runs in a thread of its own, a bounded number of items before its consumer.
-
-What belongs here: that, with errors handed on and the thread ended with the reading. What does not: what is read.
-"""
+"""Reading ahead: an iterator runs in a thread of its own, a bounded number of items before its consumer."""
 
 from __future__ import annotations
 
@@ -83,7 +80,7 @@ class Channel(Generic[T]):
 
     @property
     def stopped(self) -> bool:
-        """Tell whether the consumer has stopped."""
+        """Return whether the consumer has stopped."""
         return self._stopped.is_set()
 
     def _put(self, item: object) -> None:

@@ -107,7 +107,7 @@ def _conflicts(text: bytes) -> tuple[set[str], bool]:
         anywhere = anywhere or bool(outermost)
         return made
 
-    # Numbers as they are written, told from texts: 1 and 1.0 are not the same, and neither are 1 and "1".
+    # Numbers as they are written, distinguished from texts: 1 and 1.0 are not the same, and neither are 1 and "1".
     decoder = json.JSONDecoder(
         object_pairs_hook=take, parse_int=_Number, parse_float=_Number, parse_constant=_Number
     )

@@ -2,7 +2,7 @@
 
 Each commit goes through the table object whose transactions were read before: delta-rs then refuses it if one of
 its transaction ids was moved by somebody else since. A commit by path would start from a fresh snapshot, which accepts
-a sequence that is there already and doubles its rows. A call can fail after its commit happened, so each commit that
+a sequence that is there already and duplicates its rows. A call can fail after its commit happened, so each commit that
 is never rebased carries a random number, and the version that it would be says whether it happened. Of a commit to a
 stream its caller finds that out, by the stream's own transactions.
 """
@@ -64,7 +64,7 @@ _OVERWRITTEN = {"writer", "try", "change"}
 # 32 parallel writers exceed the default of 15; an append of another stream is always safe to rebase.
 APPEND_RETRIES = 100
 
-# Rows that are in memory at once while a table is written anew.
+# Rows that are in memory at once while a table is rewritten.
 _REWRITE_ROWS = 100_000
 _NO_HOUSEKEEPING = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 _CARE = {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "CREATE TABLE"}
@@ -74,7 +74,7 @@ _WEEK = 7
 """So many days checkpoints remember which files were replaced, unless a table says otherwise."""
 _FILE_SIZE = "delta.targetFileSize"
 MERGED_FILE_MB = 8
-"""A merge writes each file anew that has one of its keys: in small files that is little."""
+"""A merge rewrites each file that has one of its keys: in small files that is little."""
 
 _WRITTEN_AS_IT_IS = "nothing was written. Give the column the table's type where the rows are made."
 _GOES = "_goes"
@@ -143,7 +143,7 @@ class Table:
 
     @property
     def version(self) -> int:
-        """The Delta version that this object stands at."""
+        """The Delta version that this object is at."""
         return int(self._delta.version())
 
     @property
@@ -179,7 +179,7 @@ class Table:
         return 0 if overwritten and self._is_of_first_form() else found
 
     def _is_of_first_form(self) -> bool:
-        """Tell whether no commit to this silver table was made since 0.1.0."""
+        """Return whether no commit to this silver table was made since 0.1.0."""
         return not self._delta.transaction_version("#writer")
 
     def scan(self) -> pl.LazyFrame:
@@ -365,7 +365,7 @@ class Table:
         )
 
     def widen(self, types: Mapping[str, pl.DataType], transactions: Transactions) -> None:
-        """Give columns wider types: every row is written anew, a batch at a time, in one commit that is never rebased.
+        """Give columns wider types: every row is rewritten, a batch at a time, in one commit that is never rebased.
 
         Delta's own widening is a table feature that delta-rs does not write, and a mix of types in the files of one
         column is not read alike by all readers.
@@ -375,7 +375,7 @@ class Table:
         self.rewrite({name: wider.get(name, pl.col(name)) for name in before}, transactions)
 
     def rewrite(self, columns: Mapping[str, pl.Expr], transactions: Transactions) -> None:
-        """Write every row anew with other columns, a batch at a time, in one commit that is never rebased.
+        """Rewrite every row with other columns, a batch at a time, in one commit that is never rebased.
 
         ``columns`` are expressions over the table's columns, by the names of the new ones.
         """
@@ -595,9 +595,11 @@ class Table:
             if actions is None:
                 break
             gone = [each["remove"] for each in actions if "remove" in each]
-            told = {each["path"].rpartition("/")[2]: each.get("deletionTimestamp") for each in gone}
-            found |= {name for name in missing & {*told} if told[name] is not None and told[name] <= latest}
-            missing -= {*told}
+            logged = {each["path"].rpartition("/")[2]: each.get("deletionTimestamp") for each in gone}
+            found |= {
+                name for name in missing & {*logged} if logged[name] is not None and logged[name] <= latest
+            }
+            missing -= {*logged}
         return found
 
     def files_by_version(self, versions: Iterable[int]) -> set[str]:
@@ -697,7 +699,7 @@ class Table:
             self._delta.cleanup_metadata()
 
     def remembers_replaced(self, days: int) -> bool:
-        """Tell whether the log remembers for so many days which files were replaced."""
+        """Return whether the log remembers for so many days which files were replaced."""
         return days <= _WEEK or self.properties.get(_REPLACED_RETENTION) == f"interval {days} days"
 
 
@@ -710,7 +712,7 @@ def _without_bounds(row: Mapping[str, Any], kept: Collection[str]) -> AddAction:
 
     def of(kind: str) -> dict[str, Any]:
         found = {name: row.get(f"{kind}.{name}") for name in kept}
-        return {name: _told(value) for name, value in found.items() if value is not None}
+        return {name: _logged(value) for name, value in found.items() if value is not None}
 
     statistics = {
         "numRecords": row["num_records"],
@@ -726,7 +728,7 @@ def _without_bounds(row: Mapping[str, Any], kept: Collection[str]) -> AddAction:
     return AddAction(path, int(row["size_bytes"]), partition, modified, False, json.dumps(statistics))
 
 
-def _told(value: Any) -> Any:
+def _logged(value: Any) -> Any:
     return f"{value:%Y-%m-%dT%H:%M:%S.%f}Z" if isinstance(value, datetime) else value
 
 
@@ -792,7 +794,7 @@ def create_table(
                     **as_property(bounds),
                     **({_FILE_SIZE: str(file_size_mb * 1024 * 1024)} if file_size_mb else {}),
                 },
-                # Else the makers that come second make it anew, as a version on top of what was written meanwhile.
+                # Else the makers that come second make it again, as a version on top of what was written meanwhile.
                 commit_properties=CommitProperties(max_commit_retries=0),
             )
         except (CommitFailedError, DeltaError):

@@ -1,10 +1,8 @@
-"""Schema drift: a source's columns beside those that bronze has.
+"""Schema drift: a source's columns alongside those that bronze has.
 
-New, dropped, widened and changed columns are told apart, and the dataset's policy says what happens. Bronze never holds
-a value that was cut to fit: a wider type widens the table first, and delta-rs, which would put infinity in place of
-a double that does not fit a float, never sees the two types meet.
-
-What belongs here: telling apart, deciding. What does not: rewriting the table (``delta.py``), landing (``landing.py``).
+New, dropped, widened and changed columns are distinguished, and the dataset's policy says what happens. Bronze never
+holds a value that was cut to fit: a wider type widens the table first, and delta-rs, which would put infinity in place
+of a double that does not fit a float, never sees the two types meet.
 """
 
 from __future__ import annotations
@@ -83,11 +81,11 @@ def check(drift: Drift, policy: Policy, where: str) -> None:
         refused = drift.all()
     if not refused:
         return
-    told = "; ".join(
+    listing = "; ".join(
         f"{name} was {before or 'not there'} and is {after or 'gone'}" for name, before, after in refused
     )
     raise SchemaChanged(
-        f"The source's columns changed: {told}.",
+        f"The source's columns changed: {listing}.",
         where=where,
         do=CHANGE_THE_QUERY
         + (', or set the drift policy to "evolve".' if policy == "freeze" and not drift.changed else "."),

@@ -3,8 +3,6 @@
 A dictionary of values that hardly repeat is built, found too large and thrown away: a quarter of the time that TPC-H's
 lineitem takes to write. Whole numbers as differences, varying decimals too, which Parquet keeps as such, and bounds for
 a column's part of a file but not for each of its pages, which nobody asks for, save a quarter of what is left.
-
-What belongs here: that choice. What does not: writing.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ class Layout:
 
 
 class Encoding:
-    """How the batches of one landing are written: chosen at the first that has rows enough to tell."""
+    """How the batches of one landing are written: chosen at the first that has rows enough to judge."""
 
     def __init__(self) -> None:
         self._chosen: Layout | None = None
@@ -61,10 +59,10 @@ def _distinct(rows: pa.Table) -> Iterator[tuple[str, float]]:
 
 
 def _is_short(kind: pa.DataType) -> bool:
-    """Tell whether a type is of decimals that Parquet keeps as whole numbers."""
+    """Return whether a type is of decimals that Parquet keeps as whole numbers."""
     return bool(pa.types.is_decimal(kind)) and kind.precision <= _SHORT_DIGITS
 
 
 def _is_counted_already(kind: pa.DataType) -> bool:
-    """Tell whether values of a type are few by what they are; Arrow does not count those."""
+    """Return whether values of a type are few by what they are; Arrow does not count those."""
     return bool(pa.types.is_dictionary(kind) or pa.types.is_null(kind))

@@ -16,7 +16,7 @@ from headworks.storage.drift import as_instance, wider
 
 
 def same_kind(before: pl.DataType, after: pl.DataType) -> bool:
-    """Tell whether values mean the same in both types, so that each of them either fits the other or does not.
+    """Return whether values mean the same in both types, so that each of them either fits the other or does not.
 
     Numbers do, but for decimals and floats, which have hardly a value in common; dates and moments do not, nor moments
     with a zone and without, nor text and anything else.
@@ -65,7 +65,7 @@ def exactly(value: pl.Expr, before: pl.DataType, after: pl.DataType) -> pl.Expr:
 
 
 def fits(value: pl.Expr, before: pl.DataType, after: pl.DataType) -> pl.Expr:
-    """Tell of each value whether another type of the same kind holds it; null fits everywhere."""
+    """For each value, say whether another type of the same kind holds it; null fits everywhere."""
     if before == after or isinstance(before, pl.Null):
         return pl.lit(True)
     if isinstance(before, pl.List | pl.Array) and isinstance(after, pl.List):
@@ -140,7 +140,7 @@ def fields_of(dtype: pl.Struct) -> dict[str, pl.DataType]:
 
 
 def _holds(before: pl.DataType, after: pl.DataType) -> bool:
-    """Tell whether a type holds every value of another; moments of other units only as far as years go."""
+    """Return whether a type holds every value of another; moments of other units only as far as years go."""
     if (
         isinstance(before, pl.Datetime)
         and isinstance(after, pl.Datetime)

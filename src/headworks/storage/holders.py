@@ -1,7 +1,4 @@
-"""Which process holds something, and whether that process still lives, as far as this one can see.
-
-What belongs here: that. What does not: what is held.
-"""
+"""Which process holds something, and whether that process still lives, as far as this one can see."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ class Holder(BaseModel):
     """A process: where its number means something, that number, and when it began in ticks since the boot.
 
     ``world`` names the boot of the machine and the namespace of its process numbers; it is empty where neither can be
-    told, as on systems without ``/proc``. A container has a world of its own.
+    reported, as on systems without ``/proc``. A container has a world of its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -37,7 +34,7 @@ def this_process() -> Holder:
 
 
 def is_alive(holder: Holder) -> bool | None:
-    """Tell whether a process still lives; None where it is in another world, and nobody here can know."""
+    """Return whether a process still lives; None where it is in another world, and nobody here can know."""
     world = _world()
     if not world or holder.world != world:
         return None
@@ -54,7 +51,7 @@ def _world() -> str:
 def _began(pid: int) -> int | None:
     """Return when a process began; None where there is none, or only its remains."""
     try:
-        # The name is in brackets and may hold any sign, a bracket too; what follows is told by its place.
+        # The name is in brackets and may hold any sign, a bracket too; what follows is known from its place.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None

@@ -1,7 +1,6 @@
 """Object stores as obstore reaches them, from the options that delta-rs takes.
 
-delta-rs alone gives no access to single objects with a condition, so those who need one come here. What belongs here:
-opening a store, and the one conditional write. What does not: paths, and what the objects are.
+delta-rs alone gives no access to single objects with a condition, so those who need one come here.
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ def _check_http(options: dict[str, str], client: dict[str, Any]) -> None:
 
 
 def put_new(store: Any, path: str, data: bytes) -> bool:
-    """Write an object unless one of that name is there, and tell whether it was written; raises `OSError`."""
+    """Write an object unless one of that name is there, and know whether it was written; raises `OSError`."""
     try:
         obstore.put(store, path, data, mode="create")
     except AlreadyExistsError:

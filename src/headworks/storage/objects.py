@@ -61,15 +61,15 @@ class ObjectWriter:
             self._stream.close()
 
     def readable(self) -> bool:
-        """Tell that it is for writing."""
+        """Say that it is for writing."""
         return False
 
     def writable(self) -> bool:
-        """Tell that it is for writing."""
+        """Say that it is for writing."""
         return True
 
     def seekable(self) -> bool:
-        """Tell that there is no way back."""
+        """Say that there is no way back."""
         return False
 
     def __enter__(self) -> Self:

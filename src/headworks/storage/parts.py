@@ -3,8 +3,6 @@
 delta-rs' own writer takes twice the processor time and more memory for the same rows: it goes through a query plan, and
 sorts rows by partition that all are of one. Bounds are kept of headworks' own numbers and moments, and are exact; those
 of a source's columns would leave out no file, and show in the clear what is in them (``statistics.py``).
-
-What belongs here: that file and that entry. What does not: committing it (``delta.py``), and which rows.
 """
 
 from __future__ import annotations
@@ -28,14 +26,14 @@ from headworks.storage.objects import Objects
 from headworks.storage.statistics import bounded
 
 _ADDING_FEATURES = {"timestampNtz", "appendOnly", "invariants"}
-"""What a table may ask of its writers beside the oldest protocol, as long as no column has an invariant."""
+"""What a table may ask of its writers alongside the oldest protocol, as long as no column has an invariant."""
 _CONSTRAINTS = "delta.constraints."
 _INVARIANTS = "delta.invariants"
 _EPOCH = datetime(1970, 1, 1)
 
 
 def takes(table: DeltaTable, rows: pa.Schema, partition: Sequence[str]) -> bool:
-    """Tell whether a file of such rows can be added as it is: no rows to check, no columns to add or to change."""
+    """Return whether a file of such rows can be added as it is: no rows to check, no columns to add or to change."""
     protocol, metadata = table.protocol(), table.metadata()
     asked = set(protocol.writer_features or ()) - _ADDING_FEATURES
     if protocol.min_writer_version not in {2, 7} or asked or metadata.partition_columns != list(partition):
@@ -113,9 +111,9 @@ def _statistics(written: parquet.FileMetaData, rows: pa.Table) -> dict[str, Any]
         ]
         # A group of nothing but nulls has no bounds, and needs none.
         valued = [group for group in groups if group.has_min_max]
-        told = _told(rows.schema.field(name).type)
-        first = told(min(group.min_raw for group in valued)) if valued else None
-        last = told(max(group.max_raw for group in valued)) if valued else None
+        bound = _bound_of(rows.schema.field(name).type)
+        first = bound(min(group.min_raw for group in valued)) if valued else None
+        last = bound(max(group.max_raw for group in valued)) if valued else None
         if first is not None and last is not None:
             least[name], most[name] = first, last
     nulls = {
@@ -140,8 +138,8 @@ def _is_moment(kind: pa.DataType) -> bool:
     return bool(pa.types.is_date32(kind) or (pa.types.is_timestamp(kind) and kind.unit == "us"))
 
 
-def _told(kind: pa.DataType) -> Callable[[int], int | str | None]:
-    """Return how the log tells a bound of a type."""
+def _bound_of(kind: pa.DataType) -> Callable[[int], int | str | None]:
+    """Return how the log writes a bound of a type."""
     if _is_number(kind):
         return int
     if pa.types.is_date32(kind):

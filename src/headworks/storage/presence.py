@@ -15,7 +15,7 @@ _PARTS = frozenset({"bronze", "silver", "gold", "quarantine", "ops", "products",
 
 
 def is_written(lake: Lake, source: str) -> bool:
-    """Tell whether anything was ever written to a lake; ``source`` says who named its root.
+    """Return whether anything was ever written to a lake; ``source`` says who named its root.
 
     Creates nothing. Raises `LakeUnusable` where the root's place is not on this machine or cannot be read.
     """

@@ -1,4 +1,4 @@
-"""What a dry run knows beside the lake: what silver would hold after the run, and rows that it reads and does not land.
+"""What a dry run knows alongside the lake: what silver would hold after the run, and rows that it reads and does not land.
 
 All of it lies in a folder of the run's own, see `Lake`, so that the next dataset is judged as the real run would judge
 it, and nothing is written to the lake. Of a lake that is not rehearsed with, nothing is known here.
@@ -31,7 +31,7 @@ def keep_changes(
 
 
 def with_changes(lake: Lake, dataset: str, silver: pl.LazyFrame) -> pl.LazyFrame:
-    """Return a dataset's silver as it is, or as it would be after what this dry run has judged of it."""
+    """Return a dataset's silver as it is, or after what this dry run has judged of it."""
     if not has_changes(lake, dataset):
         return silver
     folder = _folder(lake, dataset)
@@ -41,7 +41,7 @@ def with_changes(lake: Lake, dataset: str, silver: pl.LazyFrame) -> pl.LazyFrame
 
 
 def has_changes(lake: Lake, dataset: str) -> bool:
-    """Tell whether this dry run would change a dataset's silver."""
+    """Return whether this dry run would change a dataset's silver."""
     return lake.rehearsal is not None and (_folder(lake, dataset) / "key.json").exists()
 
 
@@ -57,7 +57,7 @@ def note_unknown(lake: Lake, dataset: str) -> None:
 
 
 def has_unknown(lake: Lake, dataset: str) -> bool:
-    """Tell whether a dataset has rows that this dry run cannot judge."""
+    """Return whether a dataset has rows that this dry run cannot judge."""
     return lake.rehearsal is not None and (_folder(lake, dataset) / "unknown").exists()
 
 

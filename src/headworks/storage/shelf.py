@@ -1,7 +1,7 @@
 """Where sources keep what is too large for a position: objects in the lake that are written once and never changed.
 
 They are named by their content, and count only if the position of a committed batch names them. Whoever collects
-checkpoints must leave them alone. What belongs here: keeping them. What does not: what is in them.
+checkpoints must leave them alone.
 """
 
 from __future__ import annotations

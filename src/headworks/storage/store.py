@@ -1,8 +1,4 @@
-"""The lake: its tables by layer and dataset, and the small objects beside them.
-
-What belongs here: where things are, opening and making tables, reading and writing whole objects. What does not: any
-protocol; those are in the modules beside this one.
-"""
+"""The lake: its tables by layer and dataset, and the small objects alongside them."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m|↳")
 
 
 def is_foreign(problem: BaseException) -> bool:
-    """Tell whether an error is a library's: an `Exception` that is none of ours, or a panic in Rust."""
+    """Return whether an error is a library's: an `Exception` that is none of ours, or a panic in Rust."""
     return (isinstance(problem, Exception) and not isinstance(problem, HeadworksError)) or is_panic(problem)
 
 
@@ -89,7 +89,7 @@ def storage_error(problem: BaseException, where: str) -> HeadworksError:
 
 
 def heals(problem: BaseException) -> bool:
-    """Tell whether an error of the storage heals by itself."""
+    """Return whether an error of the storage heals by itself."""
     if isinstance(problem, TimeoutError | ConnectionError):
         return True
     if isinstance(problem, OSError) and problem.errno in _HEALING_NUMBERS:
@@ -98,12 +98,12 @@ def heals(problem: BaseException) -> bool:
 
 
 def is_refusal(problem: BaseException) -> bool:
-    """Tell whether the storage refused us: what is there is then not known, in difference to what is gone."""
+    """Return whether the storage refused us: what is there is then not known, in difference to what is gone."""
     return isinstance(problem, PermissionError) or bool(_REFUSING_WORDS.search(str(problem)))
 
 
 def is_of_a_store(problem: BaseException) -> bool:
-    """Tell whether an error that a person's own code raised comes of the lake's storage, and not of that code."""
+    """Return whether an error that a person's own code raised comes of the lake's storage, and not of that code."""
     if isinstance(problem, DeltaError):
         return True
     # Python's own errors of files have a number; those that Rust raises have none.
@@ -138,7 +138,7 @@ def translated(name: str) -> Iterator[None]:
 def reading(name: str) -> Iterator[None]:
     """Turn what comes of the storage while lazy rows are computed into errors of ours.
 
-    An expression that fails raises the same class as a store that does not answer; the text tells them apart.
+    An expression that fails raises the same class as a store that does not answer; the text distinguish them.
     """
     try:
         with translated(name):

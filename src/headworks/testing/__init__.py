@@ -2,7 +2,4 @@
 
 It ships with headworks, so that who writes a source, a paginator or a dataset tests it as ours are tested. See
 docs/testing.md and docs/quality.md.
-
-What belongs here: servers, data whose truth is known, and checks. What does not: sources, and what a run needs.
-Only ``suite`` imports pytest.
 """

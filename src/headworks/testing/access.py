@@ -1,8 +1,4 @@
-"""Who may read the hostile API, and the secrets that must never be seen anywhere else.
-
-What belongs here: checking credentials, handing out tokens, and a second server that writes down what reaches it. What
-does not: pages.
-"""
+"""Who may read the hostile API, and the secrets that must never be seen anywhere else."""
 
 from __future__ import annotations
 
@@ -108,7 +104,7 @@ def unauthorized() -> Reply:
 
 
 @dataclass
-class Thief:
+class CredentialLeakProbe:
     """A server on another port that answers with a page and keeps what it was sent."""
 
     server: Server
@@ -128,7 +124,7 @@ class Thief:
 
 
 def _secret_in(text: str) -> bool:
-    """Tell whether a secret is in a text, plain or as a password of basic authentication."""
+    """Return whether a secret is in a text, plain or as a password of basic authentication."""
     if SECRET in text:
         return True
     coded = text.rpartition("Basic ")[2]
@@ -139,8 +135,8 @@ def _secret_in(text: str) -> bool:
 
 
 @contextmanager
-def thieving() -> Iterator[Thief]:
-    """Serve a thief as long as the block runs. It answers with a page that looks like the end of any style."""
+def thieving() -> Iterator[CredentialLeakProbe]:
+    """Serve a credential leak probe as long as the block runs. It answers with a page that looks like the end of any style."""
     page = {
         "data": {"items": [], "things": {"edges": [], "pageInfo": {}}},
         "items": [],
@@ -148,4 +144,4 @@ def thieving() -> Iterator[Thief]:
         "results": [],
     }
     with serving(lambda asked: Reply.of(page)) as server:
-        yield Thief(server)
+        yield CredentialLeakProbe(server)

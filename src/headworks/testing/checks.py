@@ -1,6 +1,6 @@
 """What every source must do, as functions that raise `AssertionError` with what was wrong.
 
-``suite`` makes a pytest suite of them. What belongs here: the claims. What does not: pytest, and any source.
+``suite`` makes a pytest suite of them.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Held = Counter[str]
 
 
 @dataclass(frozen=True)
-class Manners:
+class SourceBehaviour:
     """What a source declares about itself.
 
     ``overlap``: a resumed reading may give records of the last batch again, since pages may have shifted.
-    ``incremental``: a reading from the last position gives nothing that was given before; else it begins anew.
-    ``resumes``: a reading goes on from any position; else each begins anew, and so in a stream of its own.
+    ``incremental``: a reading from the last position gives nothing that was given before; else it restarts.
+    ``resumes``: a reading continues from any position; else each restarts, and so in a stream of its own.
     ``volatile``: columns that differ from reading to reading, such as a page's number.
     """
 
@@ -47,7 +47,7 @@ class Manners:
 
 
 class Killed(BaseException):
-    """Stands for the end of the process: nothing catches it."""
+    """Represents the end of the process: nothing catches it."""
 
 
 def read_all(source: Source, position: Position | None = None) -> list[Batch]:
@@ -104,16 +104,16 @@ def check_schema(make: Making) -> None:
     assert make().schema == before, "another object of the same source has another schema"
 
 
-def check_repeatable(make: Making, manners: Manners) -> None:
+def check_repeatable(make: Making, behaviour: SourceBehaviour) -> None:
     """The same position gives the same records in the same order, and is not changed by reading from it."""
     for position in (None, *(batch.position for batch in read_all(make())[:-1])):
         kept = copy.deepcopy(position)
-        first = _listed(read_all(make(), position), manners)
+        first = _listed(read_all(make(), position), behaviour)
         assert position == kept, f"reading from {kept} changed it to {position}"
-        assert first == _listed(read_all(make(), position), manners), f"two readings from {position} differ"
+        assert first == _listed(read_all(make(), position), behaviour), f"two readings from {position} differ"
 
 
-def check_resume(make: Making, manners: Manners) -> None:
+def check_resume(make: Making, behaviour: SourceBehaviour) -> None:
     """From every position the rest comes, all of it and nothing else but what an overlap allows.
 
     Or everything, for a source that declares that it does not resume.
@@ -121,46 +121,46 @@ def check_resume(make: Making, manners: Manners) -> None:
     batches = read_all(make())
     for number in range(1, len(batches)):
         position = json.loads(json.dumps(batches[number - 1].position))
-        rest = _counted(batches[number if manners.resumes else 0 :], manners)
-        resumed = _counted(read_all(make(), position), manners)
+        rest = _counted(batches[number if behaviour.resumes else 0 :], behaviour)
+        resumed = _counted(read_all(make(), position), behaviour)
         lost, extra = rest - resumed, resumed - rest
         assert not lost, f"after batch {number} {lost.total()} records are lost, such as {_first(lost)}"
-        allowed = _counted(batches[number - 1 : number], manners) if manners.overlap else Counter()
+        allowed = _counted(batches[number - 1 : number], behaviour) if behaviour.overlap else Counter()
         extra -= allowed
         assert not extra, f"after batch {number} {extra.total()} records come again, such as {_first(extra)}"
 
 
-def check_end(make: Making, manners: Manners) -> None:
+def check_end(make: Making, behaviour: SourceBehaviour) -> None:
     """After the last position there is nothing, or for a source that is not incremental everything once more."""
     batches = read_all(make())
-    again = _counted(read_all(make(), batches[-1].position), manners)
-    expected = Counter() if manners.incremental else _counted(batches, manners)
+    again = _counted(read_all(make(), batches[-1].position), behaviour)
+    expected = Counter() if behaviour.incremental else _counted(batches, behaviour)
     extra = again - expected
     assert not extra, f"{extra.total()} records come again after the end, such as {_first(extra)}"
     assert not expected - again, f"{(expected - again).total()} records are lost in the second reading"
 
 
-def check_kills(make: Making, lake_of: Callable[[str], Lake], manners: Manners) -> None:
+def check_kills(make: Making, lake_of: Callable[[str], Lake], behaviour: SourceBehaviour) -> None:
     """Killed after any batch, before its commit or just after, a landing and the next one give exactly the records."""
     batches = read_all(make())
-    truth = _counted(batches, manners)
+    truth = _counted(batches, behaviour)
     for number in range(len(batches)):
         for committed in (False, True):
             lake = lake_of(f"kill-{number}-{'after' if committed else 'before'}")
             landing = Landing(lake, DATASET, DATASET, "run")
             _land_until(landing, make, number, committed=committed)
             done = committed and number == len(batches) - 1
-            if manners.incremental or not done:
-                # After its last commit a source that is not incremental would rightly begin anew.
-                landing = landing if manners.resumes else replace(landing, stream=f"{DATASET}.again")
+            if behaviour.incremental or not done:
+                # After its last commit a source that is not incremental would rightly restart.
+                landing = landing if behaviour.resumes else replace(landing, stream=f"{DATASET}.again")
                 land(landing, make())
-            landed = _landed(landing, manners)
+            landed = _landed(landing, behaviour)
             lost, extra = truth - landed, landed - truth
             where = f"killed {'after' if committed else 'before'} commit {number + 1}"
             assert not lost, f"{where}: {lost.total()} records are lost, such as {_first(lost)}"
-            allowed = _counted(batches[max(0, number - 1) : number + 1], manners)
-            extra -= allowed if manners.overlap else Counter()
-            assert not extra, f"{where}: {extra.total()} records are doubled, such as {_first(extra)}"
+            allowed = _counted(batches[max(0, number - 1) : number + 1], behaviour)
+            extra -= allowed if behaviour.overlap else Counter()
+            assert not extra, f"{where}: {extra.total()} records are duplicates, such as {_first(extra)}"
 
 
 def check_closes(make: Making, connections: Callable[[], int]) -> None:
@@ -226,22 +226,22 @@ class _Stopping:
             _close(batches)
 
 
-def _landed(landing: Landing, manners: Manners) -> Held:
+def _landed(landing: Landing, behaviour: SourceBehaviour) -> Held:
     table = landing.lake.must_open("bronze", DATASET)
     rows = table.scan().filter(pl.col("_stream") == landing.stream).collect()
-    return Counter(_texts(rows.drop(list(METADATA)), manners))
+    return Counter(_texts(rows.drop(list(METADATA)), behaviour))
 
 
-def _listed(batches: Sequence[Batch], manners: Manners) -> list[str]:
-    return [text for batch in batches for text in _texts(as_frame(batch.frame), manners)]
+def _listed(batches: Sequence[Batch], behaviour: SourceBehaviour) -> list[str]:
+    return [text for batch in batches for text in _texts(as_frame(batch.frame), behaviour)]
 
 
-def _counted(batches: Sequence[Batch], manners: Manners) -> Held:
-    return Counter(_listed(batches, manners))
+def _counted(batches: Sequence[Batch], behaviour: SourceBehaviour) -> Held:
+    return Counter(_listed(batches, behaviour))
 
 
-def _texts(frame: pl.DataFrame, manners: Manners) -> list[str]:
-    kept = sorted(name for name in frame.columns if name not in manners.volatile)
+def _texts(frame: pl.DataFrame, behaviour: SourceBehaviour) -> list[str]:
+    kept = sorted(name for name in frame.columns if name not in behaviour.volatile)
     return [repr(row) for row in frame.select(kept).rows()]
 
 

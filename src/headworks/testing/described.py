@@ -1,7 +1,4 @@
-"""The hostile API's styles as resources: the few lines in which a user describes each of them.
-
-What belongs here: descriptions. What does not: serving (``styles.py``) and reading.
-"""
+"""The hostile API's styles as resources: the few lines in which a user describes each of them."""
 
 from __future__ import annotations
 

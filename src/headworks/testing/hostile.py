@@ -1,9 +1,7 @@
 """A paginated API that misbehaves on purpose, and remembers what it was asked.
 
-It has rows, one style of paging, who may read it, and one affliction. All its chance comes from the affliction's seed,
+It has rows, one style of paging, who may read it, and one fault. All its chance comes from the fault's seed,
 all its time from the clock that it shares with the client.
-
-What belongs here: how a request becomes an answer. What does not: styles, afflictions, sockets.
 """
 
 from __future__ import annotations
@@ -22,15 +20,15 @@ from headworks.testing.truth import Row
 from headworks.testing.wire import Asked, Reply
 
 
-class Affliction:
-    """What can be wrong with an API; this one is nothing. ``struck`` counts how often it showed itself.
+class Fault:
+    """What can be wrong with an API; this one is nothing. ``injected`` counts how often it showed itself.
 
     ``answer`` may answer in place of a page. ``change`` may change a page before it is written, ``spoil`` after. With
-    ``heal`` it ends for good, as when somebody has mended the API.
+    ``heal`` it ends for good, as when somebody has fixed the API.
     """
 
     def __init__(self) -> None:
-        self.struck = 0
+        self.injected = 0
         self.healed = False
 
     def answer(self, api: HostileApi, asked: Asked) -> Reply | None:
@@ -56,7 +54,7 @@ class HostileApi:
 
     style: Style
     rows: list[Row]
-    affliction: Affliction = field(default_factory=Affliction)
+    fault: Fault = field(default_factory=Fault)
     access: Access = field(default_factory=Open)
     time: MovedTime = field(default_factory=MovedTime)
     pages: Counter[str] = field(default_factory=Counter)
@@ -99,12 +97,12 @@ class HostileApi:
         refused = self.access.refuse(asked, self.now)
         if refused is not None:
             return refused
-        if self.affliction.healed:
-            return self._page(asked, Affliction())
-        return self._page(asked, self.affliction)
+        if self.fault.healed:
+            return self._page(asked, Fault())
+        return self._page(asked, self.fault)
 
-    def _page(self, asked: Asked, affliction: Affliction) -> Reply:
-        instead = affliction.answer(self, asked)
+    def _page(self, asked: Asked, fault: Fault) -> Reply:
+        instead = fault.answer(self, asked)
         if instead is not None:
             return instead
         try:
@@ -113,10 +111,10 @@ class HostileApi:
             return Reply.of({"error": "this cursor is gone"}, 410)
         except ValueError:
             return Reply.of({"error": "this is no cursor or number of ours"}, 400)
-        written = self.style.writes(affliction.change(self, asked, shown), self.url)
+        written = self.style.writes(fault.change(self, asked, shown), self.url)
         # A session cookie with every page: it must stay with this host like any other credential.
         dressed = replace(written, headers={**written.headers, **self.access.headers()})
-        sent = affliction.spoil(self, asked, dressed)
+        sent = fault.spoil(self, asked, dressed)
         if sent is dressed:
             self.pages[asked.target] += 1
         return sent

@@ -1,7 +1,4 @@
-"""What a lake holds after a trial: the records of bronze, and silver in four numbers.
-
-What belongs here: looking at tables. What does not: judging them.
-"""
+"""What a lake holds after a trial: the records of bronze, and silver in four numbers."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ THINGS = Dataset(
     },
     cursor="updated_at",
     limits=RejectLimits(share=1.0),
-    # Stamps far in the future are one of the afflictions: here the reading is judged, and not the gate.
+    # Stamps far in the future are one of the faults: here the reading is judged, and not the gate.
     anomalies=AnomalyLimits(future_hours=24 * 365 * 1000),
 )
 
@@ -55,7 +52,7 @@ def bronze_records(lake: Lake) -> list[bytes]:
 
 
 def silver_amounts(lake: Lake) -> dict[int, int | None]:
-    """Refine what is landed, and return the amounts that silver then holds, by key; a doubled key is an error."""
+    """Refine what is landed, and return the amounts that silver then holds, by key; a duplicate key is an error."""
     if lake.open("bronze", DATASET) is None:
         return {}
     outcome = refine(Refinement(lake, "run"), THINGS)
@@ -65,5 +62,5 @@ def silver_amounts(lake: Lake) -> dict[int, int | None]:
         return {}
     rows = table.scan().filter(~pl.col("_deleted")).collect()
     amounts = dict(zip(rows.get_column("id").to_list(), rows.get_column("amount").to_list(), strict=True))
-    assert len(amounts) == rows.height, f"doubled keys in silver: {rows}"
+    assert len(amounts) == rows.height, f"duplicate keys in silver: {rows}"
     return amounts

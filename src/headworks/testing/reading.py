@@ -1,7 +1,4 @@
-"""The hostile API as a source: described, with the right credentials, in time that moves only when somebody waits.
-
-What belongs here: making the source. What does not: descriptions (``described.py``).
-"""
+"""The hostile API as a source: described, with the right credentials, in time that moves only when somebody waits."""
 
 from __future__ import annotations
 

@@ -9,8 +9,6 @@ production, but that nothing is compared with good runs and no share of rejects 
         tried = try_rows(ORDERS, [order(order_id=1), order(order_id=2, currency="XXX")], parents=CUSTOMERS)
         tried.expect([{"order_id": 1, "currency": "EUR"}])
         tried.expect_rejected("unknown_currency", [{"order_id": 2}])
-
-What belongs here: trying and comparing. What does not: test frameworks, fixtures.
 """
 
 from __future__ import annotations
@@ -133,7 +131,7 @@ def _raw(dataset: Dataset, rows: Sequence[Row], types: Mapping[str, pl.DataType]
 
 
 def _put_parents(lake: Lake, parent: str, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
-    """Put the parents into silver: their keys, and what rows are held against; a test tells only those."""
+    """Put the parents into silver: their keys, and what rows are held against; a test shows only those."""
     frame = pl.DataFrame([{name: row[name] for name in columns} for row in rows], infer_schema_length=None)
     if frame.is_empty():
         frame = pl.DataFrame(schema={name: pl.Int64() for name in columns})

@@ -1,7 +1,4 @@
-"""A server in a thread of its own, on a free port of this machine, that answers as a function tells it to.
-
-What belongs here: the thread, the connections and the list of what was asked. What does not: answers.
-"""
+"""A server in a thread of its own, on a free port of this machine, that answers as a function shows it to."""
 
 from __future__ import annotations
 
@@ -101,7 +98,7 @@ class Server:
         self.asked.append(counted)
         try:
             return self._answering(counted)
-        except Exception as problem:  # noqa: BLE001  a mistake of the kit must fail the test, not look like an affliction
+        except Exception as problem:  # noqa: BLE001  a mistake of the kit must fail the test, not look like an fault
             self.mistakes.append(problem)
             return Reply(status=599)
 

@@ -1,7 +1,4 @@
-"""A source of given rows, for tests.
-
-What belongs here: that source. What does not: real ones.
-"""
+"""A source of given rows, for tests."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
 """The ways in which APIs split a list into pages, as a server writes them.
 
 A style reads from a request which page is meant, and writes a page's records with the way to the next one. What it
-writes is decided before, so an affliction can change a page whatever its style.
-
-What belongs here: requests and bodies of each style. What does not: which records a page has.
+writes is decided before, so an fault can change a page whatever its style.
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Style:
-    """One way of paging. ``reads`` tells the page of a request, ``writes`` the answer of a page at an address.
+    """One way of paging. ``reads`` shows the page of a request, ``writes`` the answer of a page at an address.
 
     ``by_index`` styles count pages or records, so rows shift under their readers; ``counted`` ones state a total.
     ``has_token`` styles hand out a token that the next request brings back.
@@ -60,7 +58,7 @@ class Style:
 
 @dataclass(frozen=True)
 class Token:
-    """What a token means, opaque to the client: after which row to go on, and from which stamp the listing began.
+    """What a token means, opaque to the client: after which row to continue, and from which stamp the listing began.
 
     Without a stamp the row is found by its key alone. Tokens of another ``epoch`` are gone; ``salt`` makes two tokens
     for one place differ.
@@ -184,7 +182,7 @@ def _read_search(asked: Asked) -> Wanted:
     content = asked.json()
     after = content.get("after") or {}
     if not isinstance(after, dict):
-        raise ValueError(f"{after!r} is no place to go on from")
+        raise ValueError(f"{after!r} is no place to continue from")
     return Wanted(int(content.get("size") or 50), token=after.get("token"))
 
 

@@ -8,8 +8,6 @@
             return lambda: MySource(...)
 
 The data behind the source must stay the same during a test and give at least three batches.
-
-What belongs here: the suite. What does not: the claims themselves (``checks.py``).
 """
 
 from __future__ import annotations
@@ -24,9 +22,9 @@ from headworks.settings import LakeSettings
 from headworks.sources.base import Source
 from headworks.storage.store import Lake
 from headworks.testing import checks
-from headworks.testing.checks import Making, Manners
+from headworks.testing.checks import Making, SourceBehaviour
 
-__all__ = ["Failing", "Making", "Manners", "SourceSuite"]
+__all__ = ["Failing", "Making", "SourceBehaviour", "SourceSuite"]
 
 
 @dataclass(frozen=True)
@@ -40,11 +38,11 @@ class Failing:
 class SourceSuite:
     """What every source must do. Override ``make_source``, and the other fixtures that the source has something for."""
 
-    manners = Manners()
+    behaviour = SourceBehaviour()
 
     @pytest.fixture
     def make_source(self) -> Making:
-        """Return a function that makes the source anew each time, over the same data."""
+        """Return a function that makes the source again each time, over the same data."""
         raise NotImplementedError("override make_source")
 
     @pytest.fixture
@@ -72,18 +70,18 @@ class SourceSuite:
         checks.check_schema(make_source)
 
     def test_the_same_position_gives_the_same_records(self, make_source: Making) -> None:
-        checks.check_repeatable(make_source, self.manners)
+        checks.check_repeatable(make_source, self.behaviour)
 
     def test_from_every_position_exactly_the_rest_comes(self, make_source: Making) -> None:
-        checks.check_resume(make_source, self.manners)
+        checks.check_resume(make_source, self.behaviour)
 
     def test_after_the_end_nothing_comes_again(self, make_source: Making) -> None:
-        checks.check_end(make_source, self.manners)
+        checks.check_end(make_source, self.behaviour)
 
     def test_killed_between_any_two_batches_it_lands_exactly(
         self, make_source: Making, lake_of: Callable[[str], Lake]
     ) -> None:
-        checks.check_kills(make_source, lake_of, self.manners)
+        checks.check_kills(make_source, lake_of, self.behaviour)
 
     def test_closing_the_iterator_closes_connections(
         self, make_source: Making, connections: Callable[[], int] | None

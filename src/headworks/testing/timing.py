@@ -1,8 +1,6 @@
 """Time that moves only when somebody waits.
 
 The client waits through it and the server reads it, so a test of an hour's outage takes no time and always the same.
-
-What belongs here: that clock. What does not: deadlines of the network, which are real.
 """
 
 from __future__ import annotations

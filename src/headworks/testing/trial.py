@@ -1,8 +1,4 @@
-"""One affliction, one style, one seed: read through the whole landing protocol into a real lake, and judged.
-
-What belongs here: playing a case and comparing with its promise. What does not: the promises, which the catalogue of
-afflictions holds, and counting cases.
-"""
+"""One fault, one style, one seed: read through the whole landing protocol into a real lake, and judged."""
 
 from __future__ import annotations
 
@@ -20,8 +16,8 @@ from headworks.reports import LandingReport
 from headworks.settings import LakeSettings
 from headworks.sources.base import Source
 from headworks.storage.store import Lake
-from headworks.testing.access import SECRET, Access, Keyed, OAuth, Thief, thieving
-from headworks.testing.afflictions.catalogue import Case
+from headworks.testing.access import SECRET, Access, CredentialLeakProbe, Keyed, OAuth, thieving
+from headworks.testing.faults.catalogue import Case
 from headworks.testing.hostile import HostileApi, hostile
 from headworks.testing.outcome import DATASET, bronze_records, silver_amounts
 from headworks.testing.styles import STYLES
@@ -43,8 +39,8 @@ Making = Callable[[HostileApi], Source]
 class Allowed:
     """What the source under test may do by its settings.
 
-    Requests at the same time, pages that were guessed well and lie ready beside them, and pages that are not committed
-    yet.
+    Requests at the same time, pages that were guessed well and lie ready alongside them, and pages that are not
+    committed yet.
     """
 
     in_flight: int = 1
@@ -52,7 +48,7 @@ class Allowed:
     unlanded_pages: int = 6
 
     @property
-    def beside(self) -> int:
+    def alongside(self) -> int:
         """Requests that may have been made before the page that is being looked at was known."""
         return self.in_flight + self.ready - 1
 
@@ -65,7 +61,7 @@ class Found:
     style: str
     seed: int
     faults: list[str] = field(default_factory=list)
-    struck: int = 0
+    injected: int = 0
     requests: int = 0
     pages: int = 0
     failed: str = ""
@@ -78,7 +74,7 @@ class _Trial:
 
     case: Case
     api: HostileApi
-    thief: Thief
+    leak_probe: CredentialLeakProbe
     lake: Lake
     make: Making
     before: list[Row]
@@ -104,16 +100,16 @@ class _Trial:
 def play(case: Case, style: str, seed: int, make: Making, folder: Path, allowed: Allowed) -> Found:
     """Play a case and return what was found; ``make`` makes the source under test for an API that is being served."""
     dice = Random(f"{case.name}/{style}/{seed}")
-    with thieving() as thief:
+    with thieving() as leak_probe:
         rows = make_rows(ROWS, seed)
-        api = HostileApi(STYLES[style], list(rows), case.make(dice, thief), access_of(case.access))
+        api = HostileApi(STYLES[style], list(rows), case.make(dice, leak_probe), access_of(case.access))
         lake = Lake(LakeSettings(root=str(folder)))
         found = Found(case.name, style, seed)
-        trial = _Trial(case, api, thief, lake, make, rows, allowed, found)
+        trial = _Trial(case, api, leak_probe, lake, make, rows, allowed, found)
         with hostile(api):
             {"exact": _exact, "repaired": _repaired, "fails": _fails}[case.promise.ends](trial)
             _never(trial)
-    found.struck, found.requests = api.affliction.struck, api.requests
+    found.injected, found.requests = api.fault.injected, api.requests
     found.pages = sum(api.pages.values())
     return found
 
@@ -136,7 +132,7 @@ def _exact(trial: _Trial) -> None:
         trial.fault(
             f"{api.requests} requests for {pages} pages, more than {promise.most_requests} times as many"
         )
-    if not promise.doubled:
+    if not promise.duplicated:
         _same_bytes(trial)
     _truth(trial)
 
@@ -150,7 +146,7 @@ def _repaired(trial: _Trial) -> None:
         trial.fault(f"a reading that counts as complete left out {missing} records")
     if problem is not None:
         trial.found.failed = type(problem).__name__
-    trial.api.affliction.heal()
+    trial.api.fault.heal()
     for _ in range(MOST_RUNS - 1):
         if problem is None and len(trial.reports) > 1:
             break
@@ -163,46 +159,46 @@ def _repaired(trial: _Trial) -> None:
 
 
 def _fails(trial: _Trial) -> None:
-    """The reading fails clearly and within its bounds; mended, the next one goes on and the table is the truth."""
+    """The reading fails clearly and within its bounds; fixed, the next one continues and the table is the truth."""
     promise, api = trial.case.promise, trial.api
     problem = trial.run()
     if problem is None:
-        trial.fault("did not fail" if api.affliction.struck else "was not struck")
+        trial.fault("did not fail" if api.fault.injected else "was not hit")
         return
     trial.found.failed = type(problem).__name__
     if not isinstance(problem, promise.errors):
         names = ", ".join(kind.__name__ for kind in promise.errors)
         trial.fault(f"failed with {type(problem).__name__}, not with {names}: {problem}")
-    beside = trial.allowed.beside
-    if promise.most_after is not None and api.affliction.struck > promise.most_after + beside:
-        trial.fault(f"{api.affliction.struck} requests of no use, more than {promise.most_after}")
-    repeats = getattr(api.affliction, "repeats", 0)
-    if repeats > MOST_REPEATS + beside:
+    alongside = trial.allowed.alongside
+    if promise.most_after is not None and api.fault.injected > promise.most_after + alongside:
+        trial.fault(f"{api.fault.injected} requests of no use, more than {promise.most_after}")
+    repeats = getattr(api.fault, "repeats", 0)
+    if repeats > MOST_REPEATS + alongside:
         trial.fault(f"{repeats} requests after the first repeat")
     landed = Counter(bronze_records(trial.lake))
-    if not promise.doubled and landed.total() > len(landed):
+    if not promise.duplicated and landed.total() > len(landed):
         trial.fault("records were landed twice")
-    api.affliction.heal()
+    api.fault.heal()
     api.time.sleep(DAY_S)
     trial.found.runs += 1
     problem = trial.run()
     if problem is not None:
-        trial.fault(f"did not go on once it was mended: {type(problem).__name__}: {problem}")
+        trial.fault(f"did not continue once it was fixed: {type(problem).__name__}: {problem}")
         return
     _truth(trial)
     again = sum(count - 1 for count in api.pages.values())
-    if not promise.doubled and again > trial.allowed.unlanded_pages + 1:
+    if not promise.duplicated and again > trial.allowed.unlanded_pages + 1:
         trial.fault(f"the next run asked for {again} pages again, more than may be read and not committed")
 
 
 def _never(trial: _Trial) -> None:
     """What holds whatever happens: no request before its time, no credential elsewhere, no secret in what is kept."""
     # With several requests at a time, the others are under way already when one of them is refused.
-    beside = (trial.allowed.in_flight - 1) * trial.api.affliction.struck
-    if len(trial.api.early) > beside:
+    alongside = (trial.allowed.in_flight - 1) * trial.api.fault.injected
+    if len(trial.api.early) > alongside:
         trial.fault(f"{len(trial.api.early)} requests came before their time")
-    if trial.thief.stolen():
-        trial.fault(f"credentials reached another host: {len(trial.thief.stolen())} times")
+    if trial.leak_probe.stolen():
+        trial.fault(f"credentials reached another host: {len(trial.leak_probe.stolen())} times")
     access = trial.api.access
     if isinstance(access, OAuth) and access.issued != 2:
         trial.fault(f"{access.issued - 1} renewals of the token, not one")

@@ -1,9 +1,7 @@
-"""Known records, and the four numbers that tell whether a table holds exactly them.
+"""Known records, and the four numbers that know whether a table holds exactly them.
 
-Count, distinct keys, a hash of the keys and a sum: a lost record, a doubled one and one taken for another each change
+Count, distinct keys, a hash of the keys and a sum: a lost record, a duplicate one and one taken for another each change
 at least one of them.
-
-What belongs here: data and how it is summed up. What does not: how it is served or read.
 """
 
 from __future__ import annotations

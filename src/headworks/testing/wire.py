@@ -2,8 +2,6 @@
 
 No web framework can send what a test of a client needs most: a body shorter than announced, a chunk that is none, a
 byte every few milliseconds.
-
-What belongs here: bytes on a socket. What does not: which answer is given, which ``hostile.py`` decides.
 """
 
 from __future__ import annotations
@@ -95,7 +93,7 @@ async def read_request(reader: asyncio.StreamReader) -> Asked | None:
 
 
 async def send(writer: asyncio.StreamWriter, reader: asyncio.StreamReader, reply: Reply) -> bool:
-    """Send an answer as it says; tells whether the connection may be used again."""
+    """Send an answer as it says; says whether the connection may be used again."""
     match reply.sending:
         case Sending.RESET:
             reset(writer)

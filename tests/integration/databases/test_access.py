@@ -104,8 +104,8 @@ def test_any_password_connects_to_postgres_through_both_drivers_and_shows_in_no_
                 refused = DatabaseSettings(url=SecretStr(form.format(quote(wrong, safe=""))))
                 with pytest.raises(CredentialsRefused) as caught:
                     _ = source(refused).schema
-                told = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
-                assert "canary-7f3" not in told
+                output = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+                assert "canary-7f3" not in output
         finally:
             connection.execute("REVOKE ALL ON rows FROM keeper")
 

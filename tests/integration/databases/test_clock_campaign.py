@@ -176,8 +176,8 @@ def test_postgres(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, see
 
         def present(campaign: Campaign) -> None:
             oldest = f"'{campaign.oldest}'::timestamptz" if campaign.oldest else "NULL::timestamptz"
-            told = f"SELECT '{campaign.now}'::timestamptz, false, true, {oldest}, NULL::timestamptz WHERE %s <> ''"
-            monkeypatch.setattr(bound, "_PRESENT", told)
+            output = f"SELECT '{campaign.now}'::timestamptz, false, true, {oldest}, NULL::timestamptz WHERE %s <> ''"
+            monkeypatch.setattr(bound, "_PRESENT", output)
 
         play(campaign, put, settings(dsn), present)
 

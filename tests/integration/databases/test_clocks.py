@@ -41,11 +41,11 @@ def test_a_long_transaction_is_waited_for_by_whichever_clock_it_writes(
         writer.execute(f"INSERT INTO rows VALUES ({number}, {clock} - interval '{hours} hours')")
 
     def oldest(hours: float) -> None:
-        told = f"now() - interval '{hours} hours'" if hours else "NULL::timestamptz"
+        output = f"now() - interval '{hours} hours'" if hours else "NULL::timestamptz"
         monkeypatch.setattr(
             bound,
             "_PRESENT",
-            f"SELECT clock_timestamp(), false, true, {told}, NULL::timestamptz WHERE %s <> ''",
+            f"SELECT clock_timestamp(), false, true, {output}, NULL::timestamptz WHERE %s <> ''",
         )
 
     oldest(26)

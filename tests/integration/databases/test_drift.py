@@ -1,4 +1,4 @@
-"""Columns that change at the source: told apart, taken or refused by the policy, and never cut to fit."""
+"""Columns that change at the source: distinguished, taken or refused by the policy, and never cut to fit."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_wider_types_are_taken_and_what_was_there_stays_exact(
     rows = by_id(begun)
     assert rows[1]["small"] == before["small"] == 32767
     assert rows[1]["single"] == before["single"], (
-        "a float as it was, not as it would be written in longer digits"
+        "a float as it was, not after the merge written in longer digits"
     )
     assert (rows[1]["money"], rows[3]["money"]) == (Decimal("9999.9900"), Decimal("12345678.1234"))
     assert (rows[3]["small"], rows[3]["single"], rows[3]["v"]) == (2**63 - 1, 1e300, "longer")

@@ -89,13 +89,13 @@ def test_each_type_of_postgres_and_each_later_one_over_three_further_runs(
     lake: Lake, database: DatabaseSettings, connection: psycopg.Connection, pair: tuple[str, str]
 ) -> None:
     """Silver shows each value as the database had it, or the run names column and types, and the next is right."""
-    tell(lake, database, connection, pair)
+    notify(lake, database, connection, pair)
 
 
-def tell(
+def notify(
     lake: Lake, database: DatabaseSettings, connection: psycopg.Connection, pair: tuple[str, str]
 ) -> bool:
-    """Play a pair; tell whether the second type was taken."""
+    """Play a pair; return whether the second type was taken."""
     connection.execute("SET timezone = 'UTC'")
     wanted: dict[int, Any] = {}
     refusals: list[tuple[int, str]] = []

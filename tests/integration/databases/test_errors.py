@@ -16,8 +16,8 @@ import pytest
 from psycopg import conninfo
 from pydantic import SecretStr
 
-from headworks.bronze.intake import TakeIn, take_in
-from headworks.bronze.intakes import TableIntake
+from headworks.bronze.ingest import IngestRequest, ingest
+from headworks.bronze.readers import TableIngest
 from headworks.errors import (
     CredentialsRefused,
     HeadworksError,
@@ -224,7 +224,7 @@ def test_a_connection_that_is_cut_in_the_middle_is_an_error_and_the_next_run_goe
             )
 
     with pytest.raises(SourceUnavailable):
-        take_in(TakeIn(lake, "t.rows", "another run"), TableIntake(reading), end_all)
+        ingest(IngestRequest(lake, "t.rows", "another run"), TableIngest(reading), end_all)
     committed = len(landed(lake))
     assert 0 < committed < 40000
     (rest,) = take(lake, reading)

@@ -12,9 +12,9 @@ import polars as pl
 import psycopg
 import pytest
 
-from headworks.bronze.intake import TakeIn, take_in
-from headworks.bronze.intakes import TableIntake
+from headworks.bronze.ingest import IngestRequest, ingest
 from headworks.bronze.landing import read_head
+from headworks.bronze.readers import TableIngest
 from headworks.errors import SettingsError, SourceMissing, SourceUnavailable
 from headworks.settings import DatabaseSettings
 from headworks.sources.sql import marks
@@ -41,7 +41,7 @@ def put(connection: psycopg.Connection, *rows: tuple[int, str]) -> None:
 
 
 def position(lake: Lake) -> Any:
-    """Return where the live stream stands."""
+    """Return where the live stream is."""
     return read_head(lake, lake.must_open("bronze", NAME), NAME, NAME).position
 
 
@@ -136,7 +136,7 @@ def test_rows_without_a_cursor_are_counted_and_taken_by_a_full_read(
     connection.execute("INSERT INTO rows VALUES (2, NULL), (3, 'infinity'), (4, '-infinity')")
     reading = source(database, cursor="at", extremes="beside")
     (report,) = take(lake, reading)
-    assert (report.landed, report.unplaced) == (1, 3)
+    assert (report.landed, report.null_cursor) == (1, 3)
     full, caught_up = take(lake, reading, "full")
     assert (full.landed, caught_up.landed) == (4, 0)
 
@@ -284,7 +284,7 @@ class Stopped(Exception):
 
 
 def take_until(lake: Lake, reading: Any, batches: int) -> None:
-    """Take in, and stop after so many batches were committed."""
+    """Ingest, and stop after so many batches were committed."""
     seen = 0
 
     def count(_: Any) -> None:
@@ -293,7 +293,7 @@ def take_until(lake: Lake, reading: Any, batches: int) -> None:
         if seen == batches:
             raise Stopped
 
-    take_in(TakeIn(lake, NAME, "another run"), TableIntake(reading), count)
+    ingest(IngestRequest(lake, NAME, "another run"), TableIngest(reading), count)
 
 
 def landed_so_far(lake: Lake) -> list[int]:

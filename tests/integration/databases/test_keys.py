@@ -5,9 +5,9 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from headworks.bronze.intake import TakeIn
-from headworks.bronze.intakes import TableIntake
+from headworks.bronze.ingest import IngestRequest
 from headworks.bronze.key_sets import compare_keys
+from headworks.bronze.readers import TableIngest
 from headworks.bronze.stamping import METADATA
 from headworks.errors import ReadIncomplete, SettingsError, SourceMissing
 from headworks.reports import LandingReport
@@ -30,8 +30,8 @@ def filled(connection: psycopg.Connection) -> None:
 
 def compare(lake: Lake, reading: PostgresTable, share: float = 0.2) -> tuple[LandingReport, ...]:
     """Compare keys."""
-    landing = TakeIn(lake, NAME, "run").landing()
-    return compare_keys(landing, reading, TableIntake(reading).live(), share)
+    landing = IngestRequest(lake, NAME, "run").landing()
+    return compare_keys(landing, reading, TableIngest(reading).live(), share)
 
 
 def keep(lake: Lake) -> RefineOutcome:

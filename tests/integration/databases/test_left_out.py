@@ -206,12 +206,12 @@ def more_than_looked_back_at(place: Place) -> LandingReport:
     return take(place.lake, source(place.database, cursor="plain"))[0]
 
 
-KNOWN = {"unplaced": 0, "later": 0, "ahead": 0, "missing": 0}
+KNOWN = {"null_cursor": 0, "later": 0, "ahead": 0, "missing": 0}
 WAYS: list[tuple[Way, dict[str, int], str, bool | None]] = [
-    (null, {"unplaced": 1}, "", None),
-    (endless, {"unplaced": 1}, "", None),
+    (null, {"null_cursor": 1}, "", None),
+    (endless, {"null_cursor": 1}, "", None),
     (future, {"later": 1, "ahead": 1}, "1 rows have a cursor after the present", None),
-    (future_day, {"later": 1, "ahead": 1, "unplaced": 0}, "1 rows have a cursor after the present", None),
+    (future_day, {"later": 1, "ahead": 1, "null_cursor": 0}, "1 rows have a cursor after the present", None),
     (future_plain, {"later": 1, "ahead": 1}, "1 rows have a cursor after the present", None),
     (within_lag, {"later": 1}, "", None),
     (after_a_transaction, {"later": 1}, "", None),
@@ -313,17 +313,17 @@ def test_other_databases_count_what_is_left_out_too(
         dialects.insert(url, number, number, at.isoformat(" ", "seconds"))
     dialects.run(url, "INSERT INTO rows_t VALUES (9, 'x', NULL)")
     report = dialects.take(dialects.table(url, cursor="at", commit_lag_s=600), lake)
-    assert (report.landed, report.unplaced, report.later, report.ahead) == (1, 1, 2, 1)
+    assert (report.landed, report.null_cursor, report.later, report.ahead) == (1, 1, 2, 1)
     assert "1 rows have a cursor after the present" in report.warnings[0]
     window = Window(start=NOW - 3 * HOUR, end=NOW + HOUR)
     reading = dialects.table(url, cursor="at", commit_lag_s=600, window=window)
     batches = list(reading.read(None, None))
-    assert "not finished" in batches[-1].remarks[0]
+    assert "not finished" in batches[-1].warnings[0]
     assert batches[-1].shown is False
     assert "done" not in batches[-1].position
     over = Window(start=NOW - 3 * HOUR, end=NOW - HOUR)
     done = list(dialects.table(url, cursor="at", window=over).read(None, None))[-1]
-    assert (done.position.get("done"), done.remarks) == (True, ())
+    assert (done.position.get("done"), done.warnings) == (True, ())
 
 
 def test_keys_that_a_policy_hides_delete_nothing(place: Place) -> None:

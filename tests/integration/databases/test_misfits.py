@@ -15,10 +15,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from headworks.bronze.intake import TakeIn, take_in
-from headworks.bronze.intakes import TableIntake
+from headworks.bronze.ingest import IngestRequest, ingest
 from headworks.bronze.key_sets import compare_keys
 from headworks.bronze.landing import Landing, received
+from headworks.bronze.readers import TableIngest
 from headworks.bronze.refusals import refused_rows
 from headworks.errors import ValueRefused
 from headworks.names import Window
@@ -130,7 +130,7 @@ def take(lake: Lake, shop: Shop, way: str, **table: Any) -> LandingReport:
     cursor = None if way == "whole" else "at"
     window = Window(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 2, 1, tzinfo=UTC))
     source = shop.source(cursor=cursor, cursor_zone="UTC", **table)
-    request = TakeIn(
+    request = IngestRequest(
         lake,
         NAME,
         f"run {next(_RUNS)}",
@@ -138,7 +138,7 @@ def take(lake: Lake, shop: Shop, way: str, **table: Any) -> LandingReport:
         window=window if way == "window" else None,
         drift=source.table.drift,
     )
-    return take_in(request, TableIntake(source))[0]
+    return ingest(request, TableIngest(source))[0]
 
 
 def good_ids(lake: Lake) -> set[int]:
@@ -250,8 +250,8 @@ def test_rows_with_several_odd_values_and_an_odd_key_are_each_counted_once(
         "('-infinity', 2, '2026-01-05', NULL), ('2026-01-06', 'NaN', '2026-01-05', 'b')"
     )
     for _ in range(3):
-        (report, *_) = take_in(
-            TakeIn(lake, NAME, f"run {next(_RUNS)}", mode="full"), TableIntake(shop.source())
+        (report, *_) = ingest(
+            IngestRequest(lake, NAME, f"run {next(_RUNS)}", mode="full"), TableIngest(shop.source())
         )
         assert (report.read, report.landed, report.refused) == (4, 1, 3)
         assert sum(int(each.split()[0]) for each in report.warnings if "refused" in each) == 3

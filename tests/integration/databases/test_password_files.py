@@ -13,8 +13,8 @@ import pytest
 from blocks import load_database
 from deployments.local.postgres import ANALYTICS, Postgres
 from deployments.local.processes import free_port
-from headworks.bronze.intake import TakeIn, take_in
-from headworks.bronze.intakes import TableIntake
+from headworks.bronze.ingest import IngestRequest, ingest
+from headworks.bronze.readers import TableIngest
 from headworks.errors import CredentialsRefused
 from headworks.settings import LakeSettings
 from headworks.sources.sql.reader import reader_of
@@ -55,7 +55,9 @@ def landed(tmp_path: Path) -> int:
     source = reader_of(
         load_database("far-database"), Table(schema_name="public", name="things"), run_id="run"
     )
-    return sum(report.landed for report in take_in(TakeIn(lake, "raw.things", "run"), TableIntake(source)))
+    return sum(
+        report.landed for report in ingest(IngestRequest(lake, "raw.things", "run"), TableIngest(source))
+    )
 
 
 def password_file(server: Postgres, tmp_path: Path, mode: int = 0o600, password: str = PASSWORD) -> Path:

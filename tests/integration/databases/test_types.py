@@ -21,7 +21,7 @@ from headworks.storage.store import Lake
 from tests.support.databases import comparable, landed, shown, source, take
 
 EXAMPLES = int(os.environ.get("HEADWORKS_TABLES", "12"))
-"""How many made-up tables are taken in; ``make test-tables`` takes in 300."""
+"""How many made-up tables are ingested; ``make test-tables`` takes in 300."""
 
 _CONTROLS = "".join(chr(code) for code in range(1, 32)) + "\x7f\x85\u2028\u2029\ufeff\U0001f30a"
 
@@ -197,15 +197,15 @@ def _written(row: tuple[Any, ...]) -> tuple[Any, ...]:
 _READING = """
 import sys
 from pydantic import SecretStr
-from headworks.bronze.intake import TakeIn, take_in
+from headworks.bronze.ingest import TakeIn, take_in
 from headworks.storage.store import Lake
 from headworks.settings import DatabaseSettings, LakeSettings
-from headworks.bronze.intakes import TableIntake
+from headworks.bronze.readers import TableIntake
 from headworks.sources.sql.postgres import PostgresTable
 from headworks.sources.sql.table import Table
 
-intake = TableIntake(PostgresTable(DatabaseSettings(url=SecretStr(sys.argv[1])), Table(name="rows")))
-take_in(TakeIn(Lake(LakeSettings(root=sys.argv[2])), "t.rows", "run", mode="full"), intake)
+ingestion = TableIntake(PostgresTable(DatabaseSettings(url=SecretStr(sys.argv[1])), Table(name="rows")))
+take_in(TakeIn(Lake(LakeSettings(root=sys.argv[2])), "t.rows", "run", mode="full"), ingestion)
 print("pandas" in sys.modules)
 """
 

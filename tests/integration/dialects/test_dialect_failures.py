@@ -57,9 +57,9 @@ def test_what_is_wrong_is_said_by_its_class_without_the_password(
     source = table(url, changed.get("table", "rows_t"), cursor=changed.get("cursor"))
     with pytest.raises(error) as caught:
         list(source.read(None, None))
-    told = f"{caught.value} {caught.value.__cause__}"
+    output = f"{caught.value} {caught.value.__cause__}"
     assert says in str(caught.value)
-    assert SECRET not in told
+    assert SECRET not in output
     assert "wrong" not in str(caught.value)
 
 

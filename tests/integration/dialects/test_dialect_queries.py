@@ -84,7 +84,7 @@ def test_a_query_is_read_onwards_from_where_it_stood(url: str, lake: Lake) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "columns", "error", "told"),
+    ("text", "columns", "error", "reason_texts"),
     [
         ("SELECT 1 AS one", {}, SettingsError, '"columns"'),
         ("SELECT 1 AS one, 2 AS two", {"one": "int64"}, SettingsError, "gives the columns one, two"),
@@ -96,10 +96,10 @@ def test_a_query_is_read_onwards_from_where_it_stood(url: str, lake: Lake) -> No
     ],
 )
 def test_a_wrong_query_or_declaration_is_named(
-    url: str, text: str, columns: dict[str, str], error: type[HeadworksError], told: str
+    url: str, text: str, columns: dict[str, str], error: type[HeadworksError], output: str
 ) -> None:
     make(url)
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=output):
         _ = query(url, text, columns).schema
 
 
@@ -125,7 +125,7 @@ def test_a_value_that_is_not_of_the_declared_type_is_refused_by_its_column(
         names = ", ".join(f"{'1' if name == 'one' else value} AS {name}" for name in columns)
         first, last = query(url, f"SELECT {names}", columns).read(None, None)
         assert (first.refused, first.landed, last.refused) == (1, 0, 0)
-        (warning,) = last.remarks
+        (warning,) = last.warnings
         assert "column odd" in warning
         assert value.strip("'") in warning
         many = " UNION ALL ".join([f"SELECT {names}"] * 100)

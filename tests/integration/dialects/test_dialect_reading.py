@@ -36,7 +36,7 @@ def test_a_changed_row_comes_again_and_one_without_a_cursor_is_counted(url: str,
     make(url)
     insert(url, 1, 3)
     run(url, "INSERT INTO rows_t VALUES (4, 'x', NULL)")
-    assert take(table(url, cursor="at"), lake).unplaced == 1
+    assert take(table(url, cursor="at"), lake).null_cursor == 1
     run(url, "UPDATE rows_t SET v = 'new', at = '2026-01-06 08:00:00' WHERE id = 2")
     assert take(table(url, cursor="at"), lake).landed == 1
     assert ids(lake) == [1, 2, 2, 3]

@@ -1,4 +1,4 @@
-"""Values of MariaDB and SQLite, and of later types over three runs: equal, kept beside, or refused by their column."""
+"""Values of MariaDB and SQLite, and of later types over three runs: equal, kept alongside, or refused by their column."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from headworks.bronze.intake import TakeIn, take_in
-from headworks.bronze.intakes import TableIntake
+from headworks.bronze.ingest import IngestRequest, ingest
+from headworks.bronze.readers import TableIngest
 from headworks.errors import SchemaChanged, SourceMissing
 from headworks.sources.sql.catalogue import SchemaTables, choose_tables
 from headworks.sources.sql.dialect import DialectTable
@@ -101,11 +101,11 @@ def test_a_value_of_another_type_is_kept_beside_by_name_and_its_neighbours_land(
         *batches, last = table(url, cursor="id").read(None, None)
         rows = pl.concat(pl.DataFrame(batch.frame) for batch in batches).select("id", "x", "x_text").rows()
         assert rows == [(1, None, None), (2, None, str(stored))]
-        assert "column x has values of another type" in last.remarks[0]
+        assert "column x has values of another type" in last.warnings[0]
     elif not held:
         *batches, last = table(url, cursor="id").read(None, None)
         assert [(batch.landed, batch.refused) for batch in batches] == [(1, 1)]
-        assert any("column x" in each and '"beside"' in each and "id 2" in each for each in last.remarks)
+        assert any("column x" in each and '"beside"' in each and "id 2" in each for each in last.warnings)
     for number in (3, 4, 5):
         take(table(url, cursor="id", extremes="beside"), lake)
         run(url, f"INSERT INTO rows_t VALUES ({number}, NULL)")
@@ -125,7 +125,7 @@ def test_a_cursor_of_another_type_is_counted_and_not_read_each_time(tmp_path: Pa
     for cursor in ("n", "at"):
         for _ in range(3):
             batches = list(table(f"sqlite:///{path}", cursor=cursor, extremes="beside").read(None, None))
-            assert (sum(batch.height for batch in batches), batches[-1].unplaced) == (1, 2)
+            assert (sum(batch.height for batch in batches), batches[-1].null_cursor) == (1, 2)
 
 
 def test_the_tables_of_a_schema_are_chosen_in_any_database(url: str) -> None:
@@ -191,7 +191,7 @@ CASES = [
 def refused(lake: Lake, source: DialectTable, number: int) -> str | None:
     """Read a table whole into bronze; returns why that was refused, None where it was not."""
     try:
-        take_in(TakeIn(lake, NAME, f"run {number}", mode="full"), TableIntake(source))
+        ingest(IngestRequest(lake, NAME, f"run {number}", mode="full"), TableIngest(source))
     except SchemaChanged as problem:
         return str(problem)
     return None

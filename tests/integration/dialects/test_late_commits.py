@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from headworks.bronze.intake import TakeIn
-from headworks.bronze.intakes import TableIntake
+from headworks.bronze.ingest import IngestRequest
 from headworks.bronze.key_sets import compare_keys
+from headworks.bronze.readers import TableIngest
 from headworks.names import Window
 from headworks.storage.store import Lake
 from tests.support.dialects import NAME, ids, make, table, take
@@ -21,7 +21,7 @@ from tests.support.mariadb import MariaDb
 
 ROWS = 10_000
 LAG_S = 3_600
-# The server's clock goes on while the test takes its seconds.
+# The server's clock continues while the test takes its seconds.
 MARGIN_S = 300
 
 
@@ -81,8 +81,8 @@ def test_longer_ones_are_passed_by_and_found_and_counted_by_the_next_comparison_
     slow.commit()
     take(reading, lake)
     assert ids(lake) == [2]
-    landing = TakeIn(lake, NAME, "run").landing()
-    keys, *_ = compare_keys(landing, reading, TableIntake(reading).live(), 0.2)
+    landing = IngestRequest(lake, NAME, "run").landing()
+    keys, *_ = compare_keys(landing, reading, TableIngest(reading).live(), 0.2)
     assert (keys.keys_noted, keys.missing) == (2, 1)
     assert "1 keys of the source are not in bronze" in keys.warnings[0]
     for writer in (slow, quick):
@@ -117,7 +117,7 @@ def test_a_transaction_longer_than_the_lag_is_waited_for_by_who_sees_it(
         cursor.execute("CREATE OR REPLACE USER onlooker")
         cursor.execute(f"GRANT SELECT ON {name}.* TO onlooker")
     *_, last = table(mariadb.url(name, "onlooker"), cursor="at").read(None, None)
-    assert "no PROCESS privilege" in " ".join(last.remarks)
+    assert "no PROCESS privilege" in " ".join(last.warnings)
     for writer in (slow, quick):
         writer.close()
 
@@ -163,7 +163,7 @@ def test_a_list_of_transactions_that_is_never_renewed_is_said_to_bound_nothing(
     finally:
         ended.set()
         onlooker.join()
-    assert "was never renewed" in " ".join(last.remarks)
+    assert "was never renewed" in " ".join(last.warnings)
 
 
 def _writer(mariadb: MariaDb, name: str) -> Any:

@@ -37,8 +37,8 @@ before, began = peak_kb(), time.process_time()
 source = FileSource(Location(FilesSettings(root=root + "/in")), Files(format=form, settle_s=0), LakeShelf(lake, "t.x"))
 report = land(Landing(lake, "t.x", "t.x", "run"), source)
 peak = peak_kb()
-told = {"landed": report.landed, "refused": report.refused, "warnings": report.warnings}
-print(json.dumps(told | {"cpu_s": time.process_time() - began, "more_mb": (peak - before) / 1024}))
+reported = {"landed": report.landed, "refused": report.refused, "warnings": report.warnings}
+print(json.dumps(reported | {"cpu_s": time.process_time() - began, "more_mb": (peak - before) / 1024}))
 """
 
 

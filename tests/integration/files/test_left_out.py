@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from headworks.bronze.intake import TakeIn, take_in
-from headworks.bronze.intakes import FileIntake
+from headworks.bronze.ingest import IngestRequest, ingest
 from headworks.bronze.landing import Landing, land
+from headworks.bronze.readers import FileIngest
 from headworks.errors import CredentialsRefused, SettingsError, SourceMissing
 from headworks.ops.account import account_text
 from headworks.ops.recorder import Recorder
@@ -230,7 +230,7 @@ def test_a_pattern_that_matches_nothing_is_said(folder: Folder, lake: Lake) -> N
     assert "No file matches" in report.warnings[0]
     assert report.left_out == {left_out.NOT_WANTED: 1}
     with pytest.raises(SourceMissing, match="Nothing was read or deleted"):
-        take_in(TakeIn(lake, NAME, "run", mode="full"), FileIntake(source(folder, lake, wanted)))
+        ingest(IngestRequest(lake, NAME, "run", mode="full"), FileIngest(source(folder, lake, wanted)))
 
 
 def test_a_full_read_that_could_not_read_a_file_is_not_complete(folder: Folder, lake: Lake) -> None:
@@ -239,12 +239,12 @@ def test_a_full_read_that_could_not_read_a_file_is_not_complete(folder: Folder, 
 
     folder.put("a.csv", b"id\n1\n")
     folder.put("b.csv", b"PK\x03\x04")
-    intake = FileIntake(source(folder, lake))
-    whole, _ = take_in(TakeIn(lake, NAME, "run 1", mode="full"), intake)
+    intake = FileIngest(source(folder, lake))
+    whole, _ = ingest(IngestRequest(lake, NAME, "run 1", mode="full"), intake)
     assert any("nothing is deleted" in each for each in whole.warnings)
     assert newest_complete(lake, lake.must_open("bronze", NAME), NAME) is None
     folder.put("b.csv", b"id\n2\n")
-    take_in(TakeIn(lake, NAME, "run 2", mode="full"), intake)
+    ingest(IngestRequest(lake, NAME, "run 2", mode="full"), intake)
     found = newest_complete(lake, lake.must_open("bronze", NAME), NAME)
     assert found is not None
     assert found.number == 2

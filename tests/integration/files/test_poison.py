@@ -133,7 +133,7 @@ def ids(lake: Lake, form: str) -> list[str]:
     return sorted(found.to_list())
 
 
-def told(report: LandingReport, path: str) -> str:
+def output(report: LandingReport, path: str) -> str:
     """Return what the account says of a file."""
     return " ".join(each for each in report.warnings if each.startswith(path))
 
@@ -165,7 +165,7 @@ def test_poisoned_files_and_records_stop_no_other_over_four_runs(
     reasons = dict(refused.select("_file", "_refused").iter_rows())
     for number, words in enumerate(poison):
         path = f"p{number:02}"
-        assert any(word in f"{told(first, path)} {reasons[path]}" for word in words.split("|file|")), words
+        assert any(word in f"{output(first, path)} {reasons[path]}" for word in words.split("|file|")), words
         assert reasons[path].startswith("file|"), words
     for number, word in enumerate(LINES[form]):
         assert reasons[f"r{number:02}"] == word.removesuffix(" too")
@@ -250,6 +250,6 @@ def test_a_byte_changed_anywhere_in_a_compressed_file_loses_nothing_before_it(
     for number in range(3):
         mine = rows.filter(pl.col("_file") == f"{number}.csv.{ending}")
         good_rows = mine.filter(pl.col("_refused").is_null()).sort("_line").get_column("id").to_list()
-        told_of = told(report, f"{number}.csv")
-        assert "compression" in told_of
+        reason_of = output(report, f"{number}.csv")
+        assert "compression" in reason_of
         assert len(good_rows) >= 20_000 // 8

@@ -69,9 +69,9 @@ def every_later_type(first: str, tmp_path: Path, later: list[str]) -> tuple[int,
             continue
         assert refused[path] == "file|type", (first, name)
         assert held(lake, path) == []
-        told = why[path].decode()
-        assert "column v" in told, told
-        assert "write" in told or "Write" in told, told
+        output = why[path].decode()
+        assert "column v" in output, output
+        assert "write" in output or "Write" in output, output
     return len(wanted) - len(refused), len(refused)
 
 

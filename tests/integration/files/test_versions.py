@@ -17,9 +17,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from headworks.bronze.intake import TakeIn, take_in
-from headworks.bronze.intakes import FileIntake
+from headworks.bronze.ingest import IngestRequest, ingest
 from headworks.bronze.landing import Landing, land
+from headworks.bronze.readers import FileIngest
 from headworks.names import Window
 from headworks.reports import LandingReport
 from headworks.sources.files.location import Location
@@ -107,7 +107,7 @@ def test_a_file_that_vanishes_between_listing_and_reading_is_told_and_the_rest_i
 def test_a_file_that_is_changed_while_it_is_read_is_taken_whole_by_the_next_run(
     store: Store, lake: Lake
 ) -> None:
-    """Batches that were landed before stay, and the account tells; the rows of the new version come after them."""
+    """Batches that were landed before stay, and the account shows; the rows of the new version come after them."""
     store.put("a.csv", big(0, 100))
     location = Interrupted(store.settings, {4: lambda: store.put("a.csv", big(1000, 1050))})
     interrupted = FileSource(location, CSV, LakeShelf(lake, NAME), batch_bytes=1500)
@@ -203,11 +203,11 @@ def test_patterns_hidden_names_and_folders(store: Store, lake: Lake) -> None:
 
 def test_a_full_read_takes_all_files_again_in_a_stream_of_its_own(folder: Folder, lake: Lake) -> None:
     folder.put("a.csv", b"id\n1\n")
-    request = TakeIn(lake, NAME, "run")
-    take_in(request, FileIntake(source(folder, lake)))
+    request = IngestRequest(lake, NAME, "run")
+    ingest(request, FileIngest(source(folder, lake)))
     folder.put("b.csv", b"id\n2\n")
-    whole, live = take_in(
-        replace(request, mode="full", run_id="another run"), FileIntake(source(folder, lake))
+    whole, live = ingest(
+        replace(request, mode="full", run_id="another run"), FileIngest(source(folder, lake))
     )
     assert (whole.landed, whole.generation, live.landed) == (2, 1, 1)
     assert values(lake) == ["1", "1", "2", "2"]
@@ -217,7 +217,7 @@ def test_a_window_takes_the_files_modified_in_it_beside_the_live_position(folder
     for number in range(1, 5):
         folder.put(f"{number}.csv", b"id\n%d\n" % number)
     window = Window(start=LONG_AGO + timedelta(seconds=2), end=LONG_AGO + timedelta(seconds=4))
-    (report,) = take_in(TakeIn(lake, NAME, "run", window=window), FileIntake(source(folder, lake)))
+    (report,) = ingest(IngestRequest(lake, NAME, "run", window=window), FileIngest(source(folder, lake)))
     assert values(lake) == ["2", "3"]
     assert report.stream != NAME
     assert take(folder, lake).landed == 4
@@ -227,7 +227,7 @@ def test_a_dry_run_counts_and_changes_nothing(folder: Folder, lake: Lake) -> Non
     for number in range(500):
         folder.put(f"{number}.csv", b"id\n1\nx,y\n")
     dry = FileSource(Location(folder.settings), CSV, LakeShelf(lake, NAME, dry_run=True))
-    (report,) = take_in(TakeIn(lake, NAME, "run", dry_run=True), FileIntake(dry))
+    (report,) = ingest(IngestRequest(lake, NAME, "run", dry_run=True), FileIngest(dry))
     assert (report.read, report.would_land, report.refused) == (1000, 500, 500)
     assert not Path(lake.settings.root).exists()
 

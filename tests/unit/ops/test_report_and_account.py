@@ -1,4 +1,4 @@
-"""The run report, its record, its equations and its text: every number shown is one that a step told."""
+"""The run report, its record, its equations and its text: every number shown is one that a step reported."""
 
 from __future__ import annotations
 
@@ -152,8 +152,8 @@ def test_the_recorder_keeps_what_was_told_even_if_the_run_ends_badly() -> None:
 
 def test_a_gate_is_kept_once_however_often_it_is_told() -> None:
     record = recorder()
-    for told in (None, closed(), closed()):
-        record.gate(told)
+    for output in (None, closed(), closed()):
+        record.gate(output)
     assert len(record.gates) == 1
 
 

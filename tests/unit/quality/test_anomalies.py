@@ -96,7 +96,7 @@ Damage = Callable[[pl.DataFrame], pl.DataFrame]
 CASES: dict[str, tuple[Damage, str, str]] = {
     "half of the rows are lost": (lambda rows: rows.head(rows.height // 2), "volume", "failed"),
     "a quarter is lost": (lambda rows: rows.head(rows.height * 7 // 10), "volume", "warned"),
-    "the day is doubled": (lambda rows: pl.concat([rows, rows]), "volume", "failed"),
+    "the day is duplicated": (lambda rows: pl.concat([rows, rows]), "volume", "failed"),
     "prices in cents": (lambda rows: rows.with_columns(pl.col("price") * 100), "mean of price", "failed"),
     "a few prices in cents": (
         lambda rows: rows.with_columns(pl.when(pl.int_range(pl.len()) % 15 == 0).then(pl.col("price") * 1e4)

@@ -120,8 +120,8 @@ def test_a_contract_that_checks_nothing_closes_the_gate_and_says_why(tmp_path: P
     gate = decided(checks)
     assert checks, "silence"
     assert not gate.open
-    told = "\n".join(gate.reasons)
-    assert any(part in told for part in said.split("|")), told
+    output = "\n".join(gate.reasons)
+    assert any(part in output for part in said.split("|")), output
     assert all(check.outcome in {"error", "not evaluated"} for check in checks)
 
 

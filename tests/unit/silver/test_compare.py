@@ -63,7 +63,7 @@ def order(row: Row) -> tuple[Any, ...]:
     )
 
 
-def take_in(silver: pl.DataFrame, arrived: list[Row]) -> tuple[pl.DataFrame, Comparison]:
+def ingest(silver: pl.DataFrame, arrived: list[Row]) -> tuple[pl.DataFrame, Comparison]:
     """Merge a portion as a refinement does."""
     compared = compare(newest(frame(arrived), KEY), silver.lazy(), KEY)
     changes = compared.changes.with_columns(_deleted=pl.lit(False)).select(list(SILVER))
@@ -94,7 +94,7 @@ def test_any_order_and_any_portions_show_the_values_of_the_newest_versions(
     rows, arriving = arrival
     silver = pl.DataFrame(schema=SILVER)
     for portion in arriving:
-        silver, _ = take_in(silver, portion)
+        silver, _ = ingest(silver, portion)
     winners: dict[int, Row] = {}
     for row in rows:
         if row["id"] not in winners or order(row) > order(winners[row["id"]]):
@@ -112,7 +112,7 @@ def test_every_row_that_arrives_becomes_exactly_one_thing(
     silver = pl.DataFrame(schema=SILVER)
     for portion in arrival[1]:
         candidates = newest(frame(portion), KEY)
-        silver, compared = take_in(silver, portion)
+        silver, compared = ingest(silver, portion)
         went = compared.inserts.height + compared.updates.height + compared.superseded + compared.unchanged
         assert went == candidates.height
         assert silver.select(KEY).n_unique() == silver.height
@@ -121,8 +121,8 @@ def test_every_row_that_arrives_becomes_exactly_one_thing(
 @settings(deadline=None)
 @given(versions())
 def test_taking_the_same_in_twice_changes_nothing(rows: list[Row]) -> None:
-    silver, _ = take_in(pl.DataFrame(schema=SILVER), rows)
-    again, compared = take_in(silver, rows)
+    silver, _ = ingest(pl.DataFrame(schema=SILVER), rows)
+    again, compared = ingest(silver, rows)
     assert compared.changes.is_empty()
     assert again.sort("id").equals(silver.sort("id"))
 
@@ -138,9 +138,9 @@ def test_a_null_is_a_value_and_differs_from_every_other() -> None:
         "_sequence": 1,
         "_row": 0,
     }
-    silver, _ = take_in(pl.DataFrame(schema=SILVER), [row])
-    assert take_in(silver, [{**row, "_row": 1}])[1].unchanged == 1
-    assert take_in(silver, [{**row, "_row": 1, "v": 0}])[1].updates.height == 1
+    silver, _ = ingest(pl.DataFrame(schema=SILVER), [row])
+    assert ingest(silver, [{**row, "_row": 1}])[1].unchanged == 1
+    assert ingest(silver, [{**row, "_row": 1, "v": 0}])[1].updates.height == 1
 
 
 def test_a_tombstone_is_lifted_by_a_newer_version_and_not_by_an_older_one() -> None:
@@ -155,8 +155,8 @@ def test_a_tombstone_is_lifted_by_a_newer_version_and_not_by_an_older_one() -> N
         "_row": 0,
     }
     dead = pl.DataFrame([{**row, "_deleted": True}], schema=SILVER)
-    assert take_in(dead, [{**row, "_sequence": 1}])[1].superseded == 1
-    assert take_in(dead, [{**row, "_sequence": 3}])[1].updates.height == 1
+    assert ingest(dead, [{**row, "_sequence": 1}])[1].superseded == 1
+    assert ingest(dead, [{**row, "_sequence": 3}])[1].updates.height == 1
 
 
 def test_a_dataset_that_is_all_key_can_be_compared() -> None:

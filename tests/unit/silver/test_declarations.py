@@ -35,7 +35,11 @@ GOOD = Dataset(
     cursor="v",
     references=(Reference(("v",), "t.parents", ("id",), "orphan"),),
     warnings=("small",),
-    told={"small": "less than a hundred", "orphan": "without its parent", "v|unreadable": "no number"},
+    reason_texts={
+        "small": "less than a hundred",
+        "orphan": "without its parent",
+        "v|unreadable": "no number",
+    },
 )
 
 
@@ -55,15 +59,17 @@ def gold(folder: Path, **changed: Any) -> GoldTable:
 SLIPS: dict[str, tuple[Callable[[Path], Any], str, str]] = {
     "cursor": (lambda _: replace(GOOD, cursor="updated"), "updated", "id, v"),
     "a rule in warnings": (lambda _: replace(GOOD, warnings=("smal",)), "smal", "small"),
-    "a reason in told": (lambda _: replace(GOOD, told={"orphans": "x"}), "orphans", "orphan"),
+    "a reason in reason_texts": (lambda _: replace(GOOD, reason_texts={"orphans": "x"}), "orphans", "orphan"),
     "a column of a reference": (
-        lambda _: replace(GOOD, references=(Reference(("w",), "t.parents", ("id",), "orphan"),), told={}),
+        lambda _: replace(
+            GOOD, references=(Reference(("w",), "t.parents", ("id",), "orphan"),), reason_texts={}
+        ),
         "w",
         "id, v",
     ),
     "a reference with fewer columns than the key": (
         lambda _: replace(
-            GOOD, references=(Reference(("v",), "t.parents", ("id", "at"), "orphan"),), told={}
+            GOOD, references=(Reference(("v",), "t.parents", ("id", "at"), "orphan"),), reason_texts={}
         ),
         "1 columns here and 2 of t.parents",
         "as many columns",
@@ -119,7 +125,7 @@ def test_names_of_other_datasets_follow_the_grammar(name: str) -> None:
 
 
 def test_a_dataset_that_nobody_declared_is_no_parent_and_cannot_be_seen() -> None:
-    parents = replace(GOOD, name="t.parents", references=(), told={})
+    parents = replace(GOOD, name="t.parents", references=(), reason_texts={})
     refuse_unknown_datasets({one.name: one for one in (GOOD, parents)})
     for slipped in (
         replace(GOOD, references=(Reference(("v",), "t.parent", ("id",), "orphan"),)),

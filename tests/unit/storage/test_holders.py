@@ -17,11 +17,11 @@ def test_a_process_that_ended_is_dead_though_nobody_has_asked_for_its_exit_code(
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process.stdout:
-        told = Holder.model_validate_json(process.stdout.read())
+        output = Holder.model_validate_json(process.stdout.read())
     # What is left of it until wait() still has an entry among the processes.
-    assert told.pid == process.pid
+    assert output.pid == process.pid
     process.wait()
-    assert is_alive(told) is False
+    assert is_alive(output) is False
 
 
 def test_a_number_that_was_given_out_again_is_another_process() -> None:

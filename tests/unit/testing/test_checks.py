@@ -16,10 +16,10 @@ from headworks.settings import LakeSettings
 from headworks.sources.base import Batch, Position
 from headworks.storage.store import Lake
 from headworks.testing import checks
-from headworks.testing.checks import Manners
+from headworks.testing.checks import SourceBehaviour
 from tests.support.sources import ITEMS, Numbered, frame_of, items
 
-GOOD = Manners()
+GOOD = SourceBehaviour()
 
 
 def good() -> Numbered:
@@ -118,7 +118,7 @@ def test_a_source_without_fault_passes_each_check(check: str, tmp_path: Path) ->
         ("doubles when resumed", "resume", "1 records come again"),
         ("ignores positions", "end", "7 records come again"),
         ("loses when resumed", "kills", "are lost"),
-        ("doubles when resumed", "kills", "are doubled"),
+        ("doubles when resumed", "kills", "are duplicated"),
     ],
 )
 def test_each_fault_is_found(fault: str, check: str, says: str, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_too_few_batches_are_no_test(tmp_path: Path) -> None:
 
 
 def test_an_overlap_is_allowed_to_who_declares_it_but_never_a_loss(tmp_path: Path) -> None:
-    overlapping = Manners(overlap=True)
+    overlapping = SourceBehaviour(overlap=True)
     checks.check_resume(faulty("doubles when resumed"), overlapping)
     checks.check_kills(faulty("doubles when resumed"), lakes(tmp_path), overlapping)
     with pytest.raises(AssertionError, match="are lost"):

@@ -1,4 +1,4 @@
-"""The kit itself: an API that is well gives exactly its rows, and each affliction is what it is called, by seed."""
+"""The kit itself: an API that is well gives exactly its rows, and each fault is what it is called, by seed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from headworks.testing.access import COOKIE, SECRET, TOKEN_PATH, USER, Keyed, OAuth, thieving
-from headworks.testing.afflictions import paging, transport
-from headworks.testing.afflictions.catalogue import CASES
-from headworks.testing.afflictions.records import ODDITIES, odd_rows
-from headworks.testing.hostile import Affliction, HostileApi, hostile
+from headworks.testing.faults import paging, transport
+from headworks.testing.faults.catalogue import CASES
+from headworks.testing.faults.records import ODDITIES, odd_rows
+from headworks.testing.hostile import Fault, HostileApi, hostile
 from headworks.testing.styles import STYLES, Token
 from headworks.testing.timing import MovedTime
 from headworks.testing.truth import Row, make_rows, sums_of, sums_of_rows
@@ -22,10 +22,10 @@ from headworks.testing.wire import Sending
 KEY = {"Authorization": f"Bearer {SECRET}-key"}
 
 
-def api_of(style: str, affliction: Affliction | None = None, rows: list[Row] | None = None) -> HostileApi:
+def api_of(style: str, fault: Fault | None = None, rows: list[Row] | None = None) -> HostileApi:
     """Make an API with 23 rows."""
     rows = make_rows(23, 1) if rows is None else rows
-    return HostileApi(STYLES[style], rows, affliction or Affliction(), Keyed())
+    return HostileApi(STYLES[style], rows, fault or Fault(), Keyed())
 
 
 def cursor_pages(url: str) -> list[list[Any]]:
@@ -97,7 +97,7 @@ def test_each_way_of_not_answering_is_what_it_is_called(
                 client.get(f"{api.url}/cursor")
             except httpx.TransportError as caught:
                 problems.append(type(caught))
-    assert len(problems) == ill.struck == 3
+    assert len(problems) == ill.injected == 3
     assert all(issubclass(kind, problem) for kind in problems), problems
 
 
@@ -107,7 +107,7 @@ def test_a_dripped_answer_comes_byte_by_byte_and_never_ends() -> None:
         hostile(api_of("cursor", ill)) as api,
         httpx.Client(headers=KEY, timeout=5) as client,
     ):
-        while not ill.struck:
+        while not ill.injected:
             with client.stream("GET", f"{api.url}/cursor") as answer:
                 chunks = answer.iter_raw()
                 first = [next(chunks, b"") for _ in range(3)]
@@ -174,14 +174,14 @@ def test_a_token_of_oauth_works_for_its_requests_and_then_never_again() -> None:
 
 
 def test_a_thief_finds_a_secret_in_any_part_of_a_request() -> None:
-    with thieving() as thief:
-        httpx.get(thief.url, headers={"Accept": "application/json"})
-        assert thief.stolen() == []
-        httpx.get(thief.url, headers=KEY)
-        httpx.get(thief.url, auth=(USER, f"{SECRET}-key"))
-        httpx.get(thief.url, params={"api_key": f"{SECRET}-key"})
-        httpx.get(thief.url, headers={"Cookie": COOKIE})
-    assert len(thief.stolen()) == 4
+    with thieving() as leak_probe:
+        httpx.get(leak_probe.url, headers={"Accept": "application/json"})
+        assert leak_probe.stolen() == []
+        httpx.get(leak_probe.url, headers=KEY)
+        httpx.get(leak_probe.url, auth=(USER, f"{SECRET}-key"))
+        httpx.get(leak_probe.url, params={"api_key": f"{SECRET}-key"})
+        httpx.get(leak_probe.url, headers={"Cookie": COOKIE})
+    assert len(leak_probe.stolen()) == 4
 
 
 @pytest.mark.parametrize("name", ODDITIES)

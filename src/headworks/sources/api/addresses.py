@@ -28,7 +28,7 @@ def origin(url: str) -> tuple[str, str, int]:
 
 
 def is_same_site(found: tuple[str, str, int], ours: tuple[str, str, int]) -> bool:
-    """Tell whether an address means our own host, but for a scheme or a port that a proxy before it has changed."""
+    """Return whether an address means our own host, but for a scheme or a port that a proxy before it has changed."""
     scheme, host, port = found
     return scheme in _PORTS and host == ours[1] and port in (ours[2], _PORTS[scheme])
 

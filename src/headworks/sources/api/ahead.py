@@ -1,7 +1,4 @@
-"""Fetches pages before they are asked for, where their requests can be guessed; they are handed out in order.
-
-What belongs here: that. What does not: guessing (a paginator's), fetching (a session's).
-"""
+"""Fetches pages before they are asked for, where their requests can be guessed; they are handed out in order."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ Guess = Callable[[int], Request | None]
 
 
 _WAITING = 2
-"""Pages under way or ready, for each request that may be under way: none stands idle while pages are looked at."""
+"""Pages under way or ready, for each request that may be under way: none is idle while pages are looked at."""
 
 _GROWTH = 4
 
@@ -59,7 +56,7 @@ class Ahead(Generic[F]):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _fill(self, guess: Guess) -> None:
-        # Beside those that lie ready or are under way there is the page that is being waited for.
+        # Alongside those that lie ready or are under way there is the page that is being waited for.
         while len(self._tasks) < self._width - 1 and self._unlanded.has_room(len(self._tasks) + 1):
             request = guess(len(self._tasks) + 1)
             if request is None or request in self._tasks:

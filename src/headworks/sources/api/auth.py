@@ -1,7 +1,4 @@
-"""Who we are to an API: the kinds of credentials, as settings.
-
-What belongs here: the kinds, and the secrets that no text may show. What does not: sending them (``signing.py``).
-"""
+"""Who we are to an API: the kinds of credentials, as settings."""
 
 from __future__ import annotations
 

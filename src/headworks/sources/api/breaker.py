@@ -1,10 +1,8 @@
-"""The breaker of an API: after many failures in a row it is left in peace, then asked once, then again as usual.
+"""The breaker of an API: after many failures in a row it opens and no request is made, then half open for one, then closed again.
 
 A state machine without I/O: states go in, states come out. It is closed while all is well; open for a while after
 too many failures; then half open, when one request is let through, whose end closes it or opens it for twice as
 long.
-
-What belongs here: that. What does not: keeping the state (``ports.BreakerStore``).
 """
 
 from __future__ import annotations
@@ -19,29 +17,29 @@ from headworks.sources.api.settings import BreakerLimits
 
 
 class Breaker(Settings):
-    """Where a breaker stands."""
+    """The state of a breaker."""
 
     failures: int = Field(default=0, description="Failures one after another.")
     opened: int = Field(default=0, description="How often it opened since all was well.")
     closed_until: datetime | None = Field(
         default=None, description="No request before this; none: it is closed."
     )
-    probing_until: datetime | None = Field(
-        default=None, description="Somebody asks whether all is well again, until then at the latest."
+    half_open_until: datetime | None = Field(
+        default=None, description="Somebody asks whether it has recovered, until then at the latest."
     )
     reason: str = Field(default="", description="The last failure.")
 
-    def stands(self, now: datetime) -> Literal["closed", "open", "half open"]:
-        """Tell where it stands."""
+    def state(self, now: datetime) -> Literal["closed", "open", "half open"]:
+        """Return its state."""
         if self.closed_until is None:
             return "closed"
         return "open" if now < self.closed_until else "half open"
 
     def may_ask(self, now: datetime) -> bool:
-        """Tell whether a request may be made: always while closed, once while half open."""
-        stands = self.stands(now)
-        return stands == "closed" or (
-            stands == "half open" and (self.probing_until is None or now >= self.probing_until)
+        """Return whether a request may be made: always while closed, once while half open."""
+        state = self.state(now)
+        return state == "closed" or (
+            state == "half open" and (self.half_open_until is None or now >= self.half_open_until)
         )
 
     def probing(self, now: datetime, longest_s: float) -> Breaker:
@@ -55,9 +53,9 @@ class Breaker(Settings):
     def failed(self, now: datetime, limits: BreakerLimits, reason: str) -> Breaker:
         """Return it after a request that failed: open where that was one too many, or the one that was let through."""
         failures = self.failures + 1
-        if self.stands(now) == "closed" and failures < limits.failures:
+        if self.state(now) == "closed" and failures < limits.failures:
             return self.model_copy(update={"failures": failures, "reason": reason})
-        if self.stands(now) == "open":
+        if self.state(now) == "open":
             # One of those that were on their way when it opened.
             return self.model_copy(update={"failures": failures})
         open_s = min(limits.open_s * 2.0**self.opened, limits.longest_open_s)
@@ -68,6 +66,6 @@ class Breaker(Settings):
             reason=reason,
         )
 
-    def told_to_wait(self, now: datetime, wait_s: float, reason: str) -> Breaker:
+    def asked_to_wait(self, now: datetime, wait_s: float, reason: str) -> Breaker:
         """Return it after the API asked for a wait that is longer than a run sleeps: open until then."""
         return Breaker(opened=self.opened, closed_until=now + timedelta(seconds=wait_s), reason=reason)

@@ -1,7 +1,4 @@
-"""Drives an API's breaker for one reading: asks it before each request, tells it how it went, keeps it across runs.
-
-What belongs here: that. What does not: when it opens (``breaker.py``), where it is kept (``ports.BreakerStore``).
-"""
+"""Drives an API's breaker for one reading: asks it before each request, reports to it how it went, keeps it across runs."""
 
 from __future__ import annotations
 
@@ -35,11 +32,11 @@ class BreakerGuard:
     def ask(self, timeout_s: float) -> None:
         """Raise `BreakerOpen` where no request may be made now; while half open, let one through."""
         now = self._clock()
-        if self._state.stands(now) == "closed":
+        if self._state.state(now) == "closed":
             return
         # Another run may have closed it, or may be asking already.
         self.load()
-        if self._state.stands(now) == "closed":
+        if self._state.state(now) == "closed":
             return
         if not self._state.may_ask(now):
             raise self._refused()
@@ -61,16 +58,16 @@ class BreakerGuard:
         if self._state.closed_until is not None:
             self.keep()
 
-    def told_to_wait(self, wait_s: float, reason: str) -> None:
+    def asked_to_wait(self, wait_s: float, reason: str) -> None:
         """Open it for as long as the API asks, so that no other run asks before."""
-        self._state = self._state.told_to_wait(self._clock(), wait_s, reason)
+        self._state = self._state.asked_to_wait(self._clock(), wait_s, reason)
         self.keep()
 
     def _refused(self) -> BreakerOpen:
         until = self._state.closed_until
         problem = BreakerOpen(
             f"The breaker of {self._name} is open until {until:%Y-%m-%d %H:%M:%S} UTC: {self._state.reason}",
-            do=f"wait, or, when the API is well again: headworks breaker reset {self._name}",
+            do=f"wait, or, when the API has recovered: headworks breaker reset {self._name}",
         )
         if until is not None:
             problem.wait_s = max(0.0, (until - self._clock()).total_seconds())

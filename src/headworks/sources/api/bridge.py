@@ -1,9 +1,7 @@
 """An asynchronous iterator as a plain one: it runs in a thread of its own, one item ahead of whoever takes them.
 
-So fetching goes on while the last batch is decoded and committed. Closing the plain iterator cancels what is on
+So fetching continues while the last batch is decoded and committed. Closing the plain iterator cancels what is on
 its way, closes the asynchronous one, and ends the thread.
-
-What belongs here: that. What does not: anything about APIs.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from headworks.sources import eventloop
 T = TypeVar("T")
 
 _AHEAD = 0
-"""Items that may lie ready beside the one being made: more would be read again after a kill, and held in memory."""
+"""Items that may lie ready alongside the one being made: more would be read again after a kill, and held in memory."""
 
 
 @dataclass(frozen=True)

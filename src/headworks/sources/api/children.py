@@ -22,11 +22,11 @@ from headworks.sources.api.client import ApiClient, Session
 from headworks.sources.api.formats import prefix_of
 from headworks.sources.api.noticing import probably
 from headworks.sources.api.paginate.base import as_text
-from headworks.sources.api.reading import Landed, Reading
+from headworks.sources.api.progress import begin, described_as
+from headworks.sources.api.reading import PageToLand, Reading
 from headworks.sources.api.records import FieldReader, value_of
 from headworks.sources.api.request import filled, quoted
 from headworks.sources.api.resource import Each, Resource
-from headworks.sources.api.standing import begin, described_as
 from headworks.sources.api.unlanded import Unlanded
 from headworks.sources.base import Position
 
@@ -38,7 +38,7 @@ _GONE = frozenset({404, 410})
 class Family:
     """The position of a reading of children.
 
-    ``parents`` is the parents' position after the page in hand, ``over`` tells whether that was their last. ``left``
+    ``parents`` is the parents' position after the page in hand, ``over`` says whether that was their last. ``left``
     has the values of those parents of the page whose children are not all read, by their place in it, ``begun`` the
     positions of children that are being read. ``known`` names the described fields that some page of a child had.
     """
@@ -52,7 +52,7 @@ class Family:
     described: str = ""
     known: frozenset[str] = frozenset()
     done: bool = False
-    remark: str = ""
+    warning: str = ""
 
     def to_position(self) -> Position:
         """Return it as JSON."""
@@ -83,7 +83,7 @@ def begin_family(position: Position | None, resource: Resource) -> Family:
     if position.get("family") != 1 or position["described"] != described:
         return Family(
             described=described,
-            remark="What is asked for is described differently than when this stream was last read: all of it is read "
+            warning="What is asked for is described differently than when this stream was last read: all of it is read "
             "again.",
         )
     if position["done"]:
@@ -121,17 +121,17 @@ class FamilyReading:
         self._of = parents_of(self._each)
         self._fields = FieldReader((*self._each.fields.values(), *self._each.add.values()))
         self._number = 0
-        self._remarks: list[str] = [family.remark]
+        self._warnings: list[str] = [family.warning]
         self.session: Session
 
-    async def pages(self) -> AsyncGenerator[Landed, None]:
+    async def pages(self) -> AsyncGenerator[PageToLand, None]:
         """Yield page after page of the children until the pass has ended."""
         async with self._api.session() as self.session:
             async with aclosing(self._children()) as left:
                 async for landed in left:
                     yield landed
             if not self._family.over:
-                standing = begin(
+                progress = begin(
                     self._family.parents,
                     self._of,
                     self._of.pagination,
@@ -140,8 +140,8 @@ class FamilyReading:
                     **self._bounds,
                 )
                 # A parent that is as it was has children that may not be.
-                standing = replace(standing, held=None)
-                parents = Reading(self._api, self._of, standing, self._now, self._unlanded)
+                progress = replace(progress, held=None)
+                parents = Reading(self._api, self._of, progress, self._now, self._unlanded)
                 async with aclosing(parents.pages(self.session)) as pages:
                     async for page in pages:
                         self._family = self._with_parents(page)
@@ -150,7 +150,7 @@ class FamilyReading:
                                 yield landed
             yield self._end()
 
-    def _with_parents(self, page: Landed) -> Family:
+    def _with_parents(self, page: PageToLand) -> Family:
         """Return the position with a page of parents in hand."""
         gone = page.deleted or [False] * len(page.records)
         records = [one for one, deleted in zip(page.records, gone, strict=True) if not deleted]
@@ -171,36 +171,36 @@ class FamilyReading:
                 do="correct each.fields of the resource.",
             )
         if lacking:
-            self._remarks.append(
+            self._warnings.append(
                 f"{len(lacking)} parents lack a field that their children are asked for with, such as "
                 f"{', '.join(self._each.fields.values())}: their children were not read."
             )
-        if page.remark:
-            self._remarks.append(page.remark)
+        if page.warning:
+            self._warnings.append(page.warning)
         if page.refused:
-            self._remarks.append(
+            self._warnings.append(
                 f"{len(page.refused)} parents cannot be read, and their children were not read."
             )
         left = [row for row in rows if row not in lacking]
         return replace(
             self._family,
-            parents=page.standing.to_position(),
-            over=page.standing.done,
+            parents=page.progress.to_position(),
+            over=page.progress.done,
             left={place: tuple((raw or b"null").decode() for raw in row) for place, row in enumerate(left)},
             begun={},
             whole=self._family.whole
-            and not (page.standing.done and page.shown is False)
+            and not (page.progress.done and page.shown is False)
             and not lacking
             and not page.refused,
         )
 
-    async def _children(self) -> AsyncGenerator[Landed, None]:
+    async def _children(self) -> AsyncGenerator[PageToLand, None]:
         """Yield the pages of the children that are left of the parents in hand, several children at a time."""
         places = list(self._family.left)
         if not places:
             return
         width = min(self._api.settings.limits.in_flight, len(places))
-        came: asyncio.Queue[tuple[int, Landed | Exception, Reading]] = asyncio.Queue(width)
+        came: asyncio.Queue[tuple[int, PageToLand | Exception, Reading]] = asyncio.Queue(width)
         todo = iter(places)
 
         async def work() -> None:
@@ -229,7 +229,7 @@ class FamilyReading:
     def _child(self, place: int) -> Reading:
         each, raws = self._each, [raw.encode() for raw in self._family.left[place]]
         resource = child_of(self._resource, dict(zip(each.fields, map(value_of, raws), strict=False)))
-        standing = begin(
+        progress = begin(
             self._family.begun.get(place),
             resource,
             resource.pagination,
@@ -237,50 +237,52 @@ class FamilyReading:
             base_url=self._api.settings.base_url,
         )
         # What each child has landed is not kept from run to run: there may be very many of them.
-        known = tuple(sorted(self._family.known.union(standing.known)))
-        standing = replace(standing, known=known, held=None)
+        known = tuple(sorted(self._family.known.union(progress.known)))
+        progress = replace(progress, known=known, held=None)
         prefix = prefix_of(dict(zip(each.add, raws[len(each.fields) :], strict=True)))
-        return Reading(self._api, resource, standing, self._now, self._unlanded, prefix)
+        return Reading(self._api, resource, progress, self._now, self._unlanded, prefix)
 
-    def _landed(self, place: int, landed: Landed, reading: Reading) -> Landed:
+    def _landed(self, place: int, landed: PageToLand, reading: Reading) -> PageToLand:
         """Return a child's page with the position of all, and keep that."""
         family = self._family
         left, begun = dict(family.left), dict(family.begun)
         whole, skipped = family.whole, family.skipped
-        if landed.standing.done:
+        if landed.progress.done:
             left.pop(place)
             begun.pop(place, None)
             away = reading.missing.intersection(self._each.skip_statuses)
             skipped += bool(away)
             whole = whole and landed.shown is not False and away <= _GONE
         else:
-            begun[place] = landed.standing.to_position()
+            begun[place] = landed.progress.to_position()
         known = family.known | reading.known
         self._family = replace(
-            family, left=left, begun=begun, whole=whole, skipped=skipped, known=known, remark=""
+            family, left=left, begun=begun, whole=whole, skipped=skipped, known=known, warning=""
         )
         self._number += 1
-        said = " ".join(filter(None, (*self._remarks, landed.remark)))
-        self._remarks = []
+        said = " ".join(filter(None, (*self._warnings, landed.warning)))
+        self._warnings = []
         return replace(
-            landed, standing=self._family, number=self._number, remark=said, shown=None, expected=None
+            landed, progress=self._family, number=self._number, warning=said, shown=None, expected=None
         )
 
-    def _end(self) -> Landed:
+    def _end(self) -> PageToLand:
         """Return the empty page with which the pass ends."""
         family = self._family
         if family.skipped:
             statuses = ", ".join(map(str, self._each.skip_statuses))
-            self._remarks.append(
+            self._warnings.append(
                 f"{family.skipped} parents' children were skipped, as described for {statuses}."
             )
         if not family.whole:
-            self._remarks.append(
+            self._warnings.append(
                 "The parents, or the children of some, are not shown to be complete, and so this reading is not."
             )
         ended = Family(family.parents, described=family.described, known=family.known, done=True)
-        said = " ".join(filter(None, self._remarks))
-        return Landed([], [], 0, self._number, self._resource.path, ended, remark=said, shown=family.whole)
+        said = " ".join(filter(None, self._warnings))
+        return PageToLand(
+            [], [], 0, self._number, self._resource.path, ended, warning=said, shown=family.whole
+        )
 
 
 def parents_of(each: Each) -> Resource:

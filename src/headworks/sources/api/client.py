@@ -1,9 +1,7 @@
 """Asks one API for pages: with a deadline, retries for what can heal, and credentials for one origin alone.
 
 The class of an error is the decision: a damaged page is asked for again, an expired token renewed, a limit waited
-out, an expired scan begun anew by whoever reads it; all else stops.
-
-What belongs here: one request until it is answered or given up. What does not: what a page means, which comes next.
+out, an expired scan restarted by whoever reads it; all else stops.
 """
 
 from __future__ import annotations
@@ -130,7 +128,7 @@ class Session:
 
         ``accept`` raises `PageUnreadable` for a damaged page, which is then asked for again. Raises the last
         `RetryError` when the attempts are used up, `WaitTooLong` where the API asks for a longer wait than is allowed,
-        `BreakerOpen` where it is to be left in peace, and `StopError` for what no repetition mends.
+        `BreakerOpen` where the circuit breaker is open, and `StopError` for what no repetition fixes.
         """
         attempt = limited = 1
         while True:
@@ -159,7 +157,7 @@ class Session:
         wait_s = backoff_s(self._limits.backoff_s, limited, 1.0) if asked is None else asked
         wait_s = max(wait_s, self._limits.shortest_wait_s)
         if wait_s > self._limits.longest_wait_s:
-            self._breaker.told_to_wait(wait_s, problem.what)
+            self._breaker.asked_to_wait(wait_s, problem.what)
             raise WaitTooLong(
                 f"{problem.what} It asks for a wait of {wait_s:,.0f} s.",
                 where=problem.where,
@@ -171,7 +169,7 @@ class Session:
         return limited + 1
 
     async def _healthy(self, request: Request, rules: Rules) -> Reply:
-        """Ask once, and tell the breaker how it went."""
+        """Ask once, and report to the breaker how it went."""
         await self._pacer.ready()
         self._breaker.ask(self._limits.timeout_s)
         try:

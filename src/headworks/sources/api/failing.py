@@ -1,4 +1,4 @@
-"""What an answer says of itself beside its records: that it failed, in spite of a status that is fine.
+"""What an answer says of itself alongside its records: that it failed, in spite of a status that is fine.
 
 APIs say so in many ways: ``success: false``, ``status: "error"``, ``code: 401``, ``errcode: 1``, ``Response: "False"``.
 Only a page that has no records is looked at, since of one that has some such a field is more likely data.
@@ -52,7 +52,7 @@ _MESSAGE = (
     *("reason", "title"),
 )
 _AROUND = {"meta", "metadata", "header", "head", "response", "result", "status", "envelope", "info"}
-"""Objects around or beside the records in which the same is said."""
+"""Objects around or alongside the records in which the same is said."""
 _FAILED = re.compile(
     r"\b(?:error|err|fail|failed|failure|faulted|denied|refused|forbidden|unauthori[sz]ed|unauthenticated|invalid\w*|exceeded|"
     r"expired|throttled|unavailable|timed? ?out|ko|nok|not ok|bad request|over .*limit)\b",
@@ -64,7 +64,7 @@ _LEAST_STATUS, _MOST_STATUS = 400, 600
 
 
 def says_error(value: Any) -> bool:
-    """Tell whether a field for errors holds one: not where it is empty, null, false, 0 or a word that means none."""
+    """Return whether a field for errors holds one: not where it is empty, null, false, 0 or a word that means none."""
     if isinstance(value, str):
         return value.strip().lower() not in _FINE
     return bool(value)
@@ -125,7 +125,7 @@ def _number(value: Any) -> int | None:
 
 
 def _error(value: Any, said: str) -> HeadworksError:
-    """Return it as the error that its number or word stands for, as a status would."""
+    """Return it as the error that its number or word represents, as a status would."""
     number, word = _number(value) or 0, str(value).lower()
     if number in (401, 403) or any(one in word for one in ("denied", "authori", "authent", "forbidden")):
         return CredentialsRefused(

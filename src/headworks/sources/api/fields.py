@@ -1,7 +1,4 @@
-"""The fields of a resource's records and envelopes that the engine itself looks at.
-
-What belongs here: key, cursor, tombstone and total, read from raw records. What does not: taking bodies apart.
-"""
+"""The fields of a resource's records and envelopes that the engine itself looks at."""
 
 from __future__ import annotations
 
@@ -45,7 +42,7 @@ class RecordFields:
         return [] if self._cursor is None else self._cursor.columns(records)[0]
 
     def deleted(self, records: Sequence[bytes]) -> list[bool] | None:
-        """Tell of each record whether it says that it was deleted; None where the resource has no tombstones."""
+        """Return for each record whether it says that it was deleted; None where the resource has no tombstones."""
         tombstone = self._resource.tombstone
         if self._tombstone is None or tombstone is None:
             return None
@@ -56,7 +53,7 @@ class RecordFields:
         return [mark or raw == b"true" for mark, raw in zip(marks, in_array, strict=True)]
 
     def _said(self, tombstone: Tombstone, reader: FieldReader, records: Sequence[bytes]) -> list[bool]:
-        """Tell of each record whether its field says that it was deleted."""
+        """Return for each record whether its field says that it was deleted."""
         if tombstone.when_present:
             return [raw is not None for raw in reader.columns(records)[0]]
         said = [value_of(value) for (value,) in reader.read(records)]

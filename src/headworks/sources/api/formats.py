@@ -222,7 +222,7 @@ class Format:
         return Body(records, {}, faults, doubt="" if ended else UNENDED)
 
     def _json_of(self, text: bytes) -> bytes:
-        """Return a page of XML as JSON: attributes as ``@name``, text beside them as ``#text``."""
+        """Return a page of XML as JSON: attributes as ``@name``, text alongside them as ``#text``."""
         try:
             return _encode(xmltodict.parse(text, force_list=self._is_list))
         except (ExpatError, ValueError, LookupError, RecursionError) as problem:
@@ -232,7 +232,7 @@ class Format:
             ) from problem
 
     def _is_list(self, path: Sequence[tuple[str, Any]], key: str, value: Any) -> bool:
-        """Tell whether an element is one of many: the records are, also where there is one of them."""
+        """Return whether an element is one of many: the records are, also where there is one of them."""
         return (*(step for step, _ in path), key) in self._forced
 
 

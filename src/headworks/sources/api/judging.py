@@ -1,7 +1,4 @@
-"""What an answer means before anybody looks into its records: fine, empty, damaged, limited, expired, refused.
-
-What belongs here: statuses, content types and charsets. What does not: records, waiting.
-"""
+"""What an answer means before anybody looks into its records: fine, empty, damaged, limited, expired, refused."""
 
 from __future__ import annotations
 
@@ -56,7 +53,7 @@ class Reply:
             if body.startswith(mark):
                 return _recoded(body, charset)
         if b"\0" in body[:4]:
-            # JSON begins with two letters of ASCII, so its zeros tell how it is written.
+            # JSON begins with two letters of ASCII, so its zeros show how it is written.
             wide = {b"\0\0\0": "utf-32-be", b"\0": "utf-16-be"}
             begins = next((name for zeros, name in wide.items() if body.startswith(zeros)), "")
             return _recoded(body, begins or ("utf-32-le" if body[1:4] == b"\0\0\0" else "utf-16-le"))
@@ -102,12 +99,12 @@ class Rules:
         )
 
     def retries(self, problem: RetryError) -> bool:
-        """Tell whether the same request may be sent again after a failure: not for a scan that is gone."""
+        """Return whether the same request may be sent again after a failure: not for a scan that is gone."""
         return not isinstance(problem, ScanExpired)
 
 
 def is_empty(reply: Reply, request: Request, rules: Rules) -> bool:
-    """Tell whether an answer says that there is no such page, or nothing on it."""
+    """Return whether an answer says that there is no such page, or nothing on it."""
     return reply.status in rules.empty or (request.may_be_missing and reply.status in rules.past_end)
 
 

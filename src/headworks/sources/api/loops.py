@@ -1,7 +1,4 @@
-"""Notices that a scan goes round in circles: a request made before, or a page with the records of one before.
-
-What belongs here: noticing. What does not: what follows from it (``reading.py``).
-"""
+"""Notices that a scan goes round in circles: a request made before, or a page with the records of one before."""
 
 from __future__ import annotations
 
@@ -38,19 +35,19 @@ class LoopGuard:
             self._pages.add(self._last)
 
     def was_asked(self, request: Request) -> bool:
-        """Tell whether a request was made before, by this run."""
+        """Return whether a request was made before, by this run."""
         return hash(request) in self._asked
 
     def was_anchored(self, request: Request) -> bool:
-        """Tell whether a request was made before, by an earlier run in the same scan."""
+        """Return whether a request was made before, by an earlier run in the same scan."""
         return bool(self._anchored) and _anchor(request) in self._anchored
 
     def is_last(self, records: Sequence[bytes]) -> bool:
-        """Tell whether a page has the records of the one before it."""
+        """Return whether a page has the records of the one before it."""
         return bool(records) and hash(tuple(records)) == self._last
 
-    def was_got(self, records: Sequence[bytes]) -> bool:
-        """Tell whether a page has the records of one before, where that means a circle."""
+    def seen_page(self, records: Sequence[bytes]) -> bool:
+        """Return whether a page has the records of one before, where that means a circle."""
         return not self._identical and bool(records) and hash(tuple(records)) in self._pages
 
 

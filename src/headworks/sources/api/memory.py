@@ -4,8 +4,6 @@ Three memories: digests of a few records that the next request is expected to gi
 watermark), kept in the position; where records have a key, the last version of the latest keys of this reading; and the
 last version of each key, kept in the position, where all comes again with every run or with a scan that is begun again.
 A record is left out only when the version of its key that came last has the very same bytes.
-
-What belongs here: that. What does not: which records to expect.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ Key = bytes | None
 
 
 def digest(record: bytes) -> str:
-    """Return a short text that stands for a record's bytes."""
+    """Return a short text that represents a record's bytes."""
     return blake2b(record, digest_size=9).hexdigest()
 
 
@@ -68,7 +66,7 @@ class Memory:
         self._scan = 1
 
     def begin_scan(self) -> None:
-        """Begin to count anew what a scan gives; what was landed stays known."""
+        """Restart the count of what a scan gives; what was landed stays known."""
         self._scan += 1
         self._before.clear()
 
@@ -98,7 +96,7 @@ class Memory:
         )
 
     def _is_held(self, key: bytes, record: bytes) -> bool:
-        """Tell whether a record is the version of its key that landed last, and hold it."""
+        """Return whether a record is the version of its key that landed last, and hold it."""
         assert self._held is not None, "asked where versions are held"
         short, version = digest(key), digest(record)
         known = self._held.get(short) == version
@@ -117,12 +115,12 @@ class Memory:
         return sorted(self._expected.elements())
 
     def recognise_refused(self, record: bytes) -> bool:
-        """Tell whether a record that nobody can read came in an earlier scan of this reading, and remember it."""
+        """Return whether a record that nobody can read came in an earlier scan of this reading, and remember it."""
         version, known = hash(record), self._refused
         return known.setdefault(version, self._scan) != self._scan
 
     def recognise(self, records: Sequence[bytes], keys: Sequence[Key] | None) -> Recognised:
-        """Tell which records of a page are new; ``keys`` are theirs, None where records have no key."""
+        """Return which records of a page are new; ``keys`` are theirs, None where records have no key."""
         if not self._expected and not self._before and keys is None:
             return Recognised([True] * len(records), len(records))
         if keys is not None and self._all_new(records, keys):
@@ -161,7 +159,7 @@ class Memory:
         return True
 
     def _version(self, record: bytes) -> int:
-        """Return a number that stands for a record's bytes, and in its last digits for the scan."""
+        """Return a number that represents a record's bytes, and in its last digits for the scan."""
         return hash(record) * _MOST_SCANS + self._scan % _MOST_SCANS
 
     def _is_expected(self, record: bytes) -> bool:

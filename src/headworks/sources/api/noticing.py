@@ -39,7 +39,7 @@ class Described:
 
     @property
     def awaits(self) -> bool:
-        """Tell whether a described field of records is still to be seen."""
+        """Return whether a described field of records is still to be seen."""
         return any(_record(name) not in self.known for name in self._roles)
 
     def see(self, records: Sequence[bytes]) -> None:
@@ -102,7 +102,7 @@ class Described:
             return probably(name, self._outline)
         return probably(f"the header {name.lower()}", {}, self._headers)
 
-    def remark(self) -> str:
+    def warning(self) -> str:
         """Say which described fields no record had; empty where none is lacking."""
         return " ".join(
             f"No record had the field {name}, which the description names as its {self._roles[name]}."

@@ -1,7 +1,4 @@
-"""Keeps requests apart in time: what the API asks us to wait, and the budget that all runs share.
-
-What belongs here: that. What does not: how long to wait (``waiting.py``), shared budgets, which are passed in.
-"""
+"""Keeps requests apart in time: what the API asks us to wait, and the budget that all runs share."""
 
 from __future__ import annotations
 
@@ -47,7 +44,7 @@ class Pacer:
     async def _lease(self, budget: RateBudget) -> None:
         async with self._lock:
             if self._leased == 0:
-                # Another thread waits, so that those on their way go on.
+                # Another thread waits, so that those on their way continue.
                 self._leased = await asyncio.to_thread(budget.lease, self._most)
             self._leased -= 1
 

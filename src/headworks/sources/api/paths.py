@@ -1,11 +1,8 @@
 """The small language of paths into JSON: ``data.items``, ``edges[].node``, ``"@odata.nextLink"``, empty for all.
 
 A path is names joined by dots; a name that holds a dot, a bracket or a quote is put in double quotes. ``[]``
-after a name stands for each element of the array there, ``{}`` for each value of the object, and ``[rel=next]`` for the
+after a name represents each element of the array there, ``{}`` for each value of the object, and ``[rel=next]`` for the
 element of the array whose ``rel`` is ``next``.
-
-What belongs here: reading paths, and following them in values that are decoded already. What does not: raw JSON, which
-``records.py`` takes apart.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Looks at an API's first answer, proposes a resource, and tries the proposal: three pages, the end, a second run.
 
 A proposal is for a person, with reasons; a run never guesses. What could not be found out is said, and a resource whose
-paging is not known is given without one, so that nothing reads a part for the whole. What belongs here: asking and
-trying. What does not: guessing (``proposal.py``), printing (``deployments/commands/probe.py``).
+paging is not known is given without one, so that nothing reads a part for the whole.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from headworks.sources.api.judging import Reply, Rules
 from headworks.sources.api.paginate import Ask
 from headworks.sources.api.paginate.shifting import FULL
 from headworks.sources.api.paths import parts, placed
+from headworks.sources.api.progress import Progress, begin
 from headworks.sources.api.proposal import (
     KEY_NAMES,
     OFFSET_NAMES,
@@ -37,11 +37,10 @@ from headworks.sources.api.proposal import (
     propose,
     size_asked,
 )
-from headworks.sources.api.reading import Landed, Reading
+from headworks.sources.api.reading import PageToLand, Reading
 from headworks.sources.api.records import value_of
 from headworks.sources.api.request import Composer
 from headworks.sources.api.resource import Resource
-from headworks.sources.api.standing import Standing, begin
 from headworks.sources.api.unlanded import Unlanded
 
 _FEW, _MOST = 3, 12
@@ -68,13 +67,13 @@ def probe(api: ApiClient, path: str, parameters: Mapping[str, str], *, body: Jso
 class _Tried:
     """What came of reading by a proposal."""
 
-    pages: list[Landed] = field(default_factory=list)
+    pages: list[PageToLand] = field(default_factory=list)
     problem: HeadworksError | None = None
 
     @property
     def ended(self) -> bool:
-        """Tell whether the end was reached."""
-        return self.problem is None and bool(self.pages) and self.pages[-1].standing.done
+        """Return whether the end was reached."""
+        return self.problem is None and bool(self.pages) and self.pages[-1].progress.done
 
     @property
     def records(self) -> list[bytes]:
@@ -83,7 +82,7 @@ class _Tried:
 
     @property
     def leads_on(self) -> bool:
-        """Tell whether a second page was reached, with records that the first one had not."""
+        """Return whether a second page was reached, with records that the first one had not."""
         return len(self.pages) > 1 and any(len(page.records) == page.read > 0 for page in self.pages[1:2])
 
 
@@ -271,7 +270,7 @@ class _Probe:
         return found
 
     def _is_single(self, found: Proposal) -> bool:
-        """Tell whether one page is all there is as far as anything shows."""
+        """Return whether one page is all there is as far as anything shows."""
         found.resource = {**found.resource, "pagination": {"kind": "single"}}
         tried = self._read(Resource.model_validate(found.resource), 1)
         return tried.ended and bool(tried.pages[-1].shown)
@@ -315,12 +314,12 @@ class _Probe:
         if last.shown:
             found.because(f"the end: was reached after {count} records, and is shown to be the end")
         else:
-            found.not_known(f"that {count} records are all: {last.remark or 'nothing shows it'}")
-        position = last.standing.to_position()
-        standing = begin(
+            found.not_known(f"that {count} records are all: {last.warning or 'nothing shows it'}")
+        position = last.progress.to_position()
+        progress = begin(
             position, resource, resource.pagination, self.api.clock(), base_url=self.api.settings.base_url
         )
-        second = self._read(resource, _MOST, standing)
+        second = self._read(resource, _MOST, progress)
         came = sum(page.read for page in second.pages)
         if second.problem is not None or not second.ended:
             why = second.problem.what if second.problem else "it did not end where the first one did"
@@ -329,7 +328,7 @@ class _Probe:
             found.because(f"a second run: read {came} records to its end")
 
     def _keyed(self, found: Proposal, tried: _Tried) -> None:
-        """Take a key back that does not tell the records of several pages apart."""
+        """Take a key back that does not distinguish the records of several pages."""
         key = found.resource.get("key")
         if not key:
             return
@@ -351,12 +350,12 @@ class _Probe:
                 found.resource = larger
                 return
 
-    def _read(self, resource: Resource, most: int, standing: Standing | None = None) -> _Tried:
+    def _read(self, resource: Resource, most: int, progress: Progress | None = None) -> _Tried:
         """Read pages as proposed; raises only what keeps everything from being asked."""
         tried = _Tried()
 
-        def pages() -> AsyncGenerator[Landed, None]:
-            start = standing or begin(
+        def pages() -> AsyncGenerator[PageToLand, None]:
+            start = progress or begin(
                 None, resource, resource.pagination, self.api.clock(), base_url=self.api.settings.base_url
             )
             return Reading(self.api, resource, start, self.api.clock(), Unlanded(_ROOM)).pages()
@@ -403,7 +402,7 @@ def _is_path(name: str) -> bool:
 
 
 def _same_begin(read: Sequence[bytes], shown: Sequence[Any], resource: Resource) -> bool:
-    """Tell whether a scan begins with the records that the first answer had, by key where there is one."""
+    """Return whether a scan begins with the records that the first answer had, by key where there is one."""
     names = resource.key
     if not names:
         pairs = [(value_of(one), other) for one, other in zip(read, shown, strict=False)]

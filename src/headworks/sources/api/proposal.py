@@ -1,7 +1,4 @@
-"""Guesses from an API's first answer where the records are and how pages follow each other, each guess with a reason.
-
-What belongs here: guessing from one answer. What does not: asking, and trying the guess (``probe.py``).
-"""
+"""Guesses from an API's first answer where the records are and how pages follow each other, each guess with a reason."""
 
 from __future__ import annotations
 
@@ -208,7 +205,7 @@ class Answer:
 
     @property
     def posted(self) -> bool:
-        """Tell whether a body was sent."""
+        """Return whether a body was sent."""
         return bool(self.sent)
 
 
@@ -293,7 +290,7 @@ def _is_path(at: str) -> bool:
 
 
 def _is_below(at: str, records: str) -> bool:
-    """Tell whether a path leads into the records."""
+    """Return whether a path leads into the records."""
     if not records:
         return False
     steps = [step for step in parts(at) if not step.isdigit()]
@@ -605,7 +602,7 @@ def _record_fields(records: list[Any], proposal: Proposal) -> None:
 
 
 def key_of(records: list[Any]) -> str | None:
-    """Return the field that tells records apart, None where none does."""
+    """Return the field that identifies records, None where none does."""
     if not records or not all(isinstance(one, dict) for one in records):
         return None
     for name in (

@@ -2,8 +2,6 @@
 
 A pass is one scan, or several where a window had to be split. A scan that the API gave up is begun again at its
 watermark; one that its own counts contradict is scanned once more, and what then comes again is the API's word.
-
-What belongs here: that. What does not: requests (``client.py``), batches (``source.py``).
 """
 
 from __future__ import annotations
@@ -42,10 +40,10 @@ from headworks.sources.api.paginate.base import as_text, put, together
 from headworks.sources.api.paginate.links import Files
 from headworks.sources.api.paginate.tokens import is_end
 from headworks.sources.api.paths import find
+from headworks.sources.api.progress import Progress, Span, all_comes_again
 from headworks.sources.api.records import Body, Envelope, outline, value_of
 from headworks.sources.api.request import Composer, Request, conditional_headers
 from headworks.sources.api.resource import Export, Resource
-from headworks.sources.api.standing import Span, Standing, all_comes_again
 from headworks.sources.api.unlanded import Unlanded
 from headworks.sources.api.values import Values
 from headworks.sources.api.verdict import End, Verdict, judge_end
@@ -59,7 +57,7 @@ _NO_RECORDS = re.compile(r"(?i)(?:total|count|size|results?|hits|num|found|rows|
 
 
 def _counts_none(around: Mapping[str, Any]) -> bool:
-    """Tell whether an answer counts its records, and there are none."""
+    """Return whether an answer counts its records, and there are none."""
     counted = [value for name, value in around.items() if type(value) is int and _NO_RECORDS.search(name)]
     return bool(counted) and not any(counted)
 
@@ -80,7 +78,7 @@ class Kept(Protocol):
 
     @property
     def done(self) -> bool:
-        """Tell whether the pass has ended."""
+        """Return whether the pass has ended."""
         ...
 
     def to_position(self) -> Position:
@@ -89,16 +87,16 @@ class Kept(Protocol):
 
 
 @dataclass(frozen=True)
-class Landed:
-    """A page as it is to be landed: its new records, where the reading stands after it, and what to tell about it."""
+class PageToLand:
+    """A page as it is to be landed: its new records, the position of the reading after it, and what to report about it."""
 
     records: list[bytes]
     deleted: list[bool] | None
     read: int
     number: int
     url: str
-    standing: Kept
-    remark: str = ""
+    progress: Kept
+    warning: str = ""
     shown: bool | None = None
     expected: int | None = None
     refused: tuple[tuple[str, bytes], ...] = ()
@@ -107,7 +105,7 @@ class Landed:
 
 
 class Reading:
-    """One reading of one resource, from where its stream stands to the end of the pass.
+    """One reading of one resource, from its stream's position to the end of the pass.
 
     No page is asked for where ``unlanded`` has no room for it.
     """
@@ -116,12 +114,12 @@ class Reading:
         self,
         api: ApiClient,
         resource: Resource,
-        standing: Standing,
+        progress: Progress,
         now: datetime,
         unlanded: Unlanded,
         prefix: bytes = b"",
     ) -> None:
-        self._api, self._resource, self._standing, self._unlanded = api, resource, standing, unlanded
+        self._api, self._resource, self._progress, self._unlanded = api, resource, progress, unlanded
         self._paginator: Paginator = resource.pagination
         self._compose = Composer(api.settings, resource)
         self._fields = RecordFields(resource)
@@ -145,11 +143,11 @@ class Reading:
         self._unended, self._blind = "", False
         self._job_total: int | None = None
         self._values = Values(spec) if spec else None
-        self._watermark = Watermark(spec, standing.mark, standing.high, now) if spec else None
-        self._memory = Memory(standing.expected, standing.held, standing.met)
+        self._watermark = Watermark(spec, progress.mark, progress.high, now) if spec else None
+        self._memory = Memory(progress.expected, progress.held, progress.met)
         self._verdict = Verdict()
-        self._described = Described(resource, standing.known)
-        self._remark = standing.remark
+        self._described = Described(resource, progress.known)
+        self._warning = progress.warning
         self._rules = {first: Rules.of(resource, first=first) for first in (True, False)}
         self._changes = self._rules[False]
         if resource.delta is not None:
@@ -165,7 +163,7 @@ class Reading:
         """The described fields that some page or record has had."""
         return frozenset(self._described.known)
 
-    async def pages(self, session: Session | None = None) -> AsyncGenerator[Landed, None]:
+    async def pages(self, session: Session | None = None) -> AsyncGenerator[PageToLand, None]:
         """Yield page after page until the pass has ended, in a session that others have opened or in one of its own."""
         if session is None:
             async with self._api.session() as own, aclosing(self.pages(own)) as pages:
@@ -173,22 +171,22 @@ class Reading:
                     yield landed
             return
         self.session, restarts, resource = session, 0, self._resource
-        while not self._standing.done:
+        while not self._progress.done:
             try:
                 self._cut_window()
                 if resource.export is not None:
-                    if self._standing.job is None:
+                    if self._progress.job is None:
                         yield await self._submit(resource.export)
                     await self._result(resource.export)
                 async with aclosing(self._scan()) as scan:
                     async for landed in scan:
-                        assert isinstance(landed.standing, Standing), "a scan's own"
-                        self._standing = landed.standing
+                        assert isinstance(landed.progress, Progress), "a scan's own"
+                        self._progress = landed.progress
                         yield landed
             except ScanExpired as problem:
                 restarts += 1
-                if self._standing.token is not None and (self._standing.state is None or restarts > 1):
-                    self._standing, restarts = self._standing.all_again(), 0
+                if self._progress.token is not None and (self._progress.state is None or restarts > 1):
+                    self._progress, restarts = self._progress.all_again(), 0
                     self._memory.begin_scan()
                     continue
                 if restarts > _MOST_RESTARTS:
@@ -197,43 +195,43 @@ class Reading:
                         where=problem.where,
                         do="ask for larger pages or smaller windows, so that a scan ends before it expires.",
                     ) from problem
-                self._standing = replace(self._standing.restarted(), job=None)
+                self._progress = replace(self._progress.restarted(), job=None)
                 self._memory.begin_scan()
             except WindowTooLarge as problem:
-                self._standing = self._split(problem)
+                self._progress = self._split(problem)
 
     def _cut_window(self) -> None:
         """Cut the first span down to the longest one that the API takes, before it is begun."""
-        spec, standing = self._resource.incremental, self._standing
-        if spec is not None and spec.window_s is not None and standing.state is None:
-            self._standing = replace(
-                standing, spans=(*standing.spans[0].cut(spec.window_s), *standing.spans[1:])
+        spec, progress = self._resource.incremental, self._progress
+        if spec is not None and spec.window_s is not None and progress.state is None:
+            self._progress = replace(
+                progress, spans=(*progress.spans[0].cut(spec.window_s), *progress.spans[1:])
             )
 
-    async def _submit(self, export: Export) -> Landed:
+    async def _submit(self, export: Export) -> PageToLand:
         """Submit the job, and return a page of nothing that has its id committed."""
-        asks = together(*self._bounds(self._standing.spans[0]))
+        asks = together(*self._bounds(self._progress.spans[0]))
         job, shown = await submitted(self.session, self._api, self._resource, export, asks)
-        self._standing = replace(self._standing.restarted(), job=job)
-        return Landed([], None, 0, self._number, shown, self._standing, flush=True)
+        self._progress = replace(self._progress.restarted(), job=job)
+        return PageToLand([], None, 0, self._number, shown, self._progress, flush=True)
 
     async def _result(self, export: Export) -> None:
         """Wait until the job is done, and read its result from where an earlier run stopped."""
-        result = await awaited(self.session, self._api, self._resource, export, str(self._standing.job))
+        result = await awaited(self.session, self._api, self._resource, export, str(self._progress.job))
         self._compose, self._job_total = result.compose, result.total
         if result.urls is None:
             return
         self._paginator = Files(urls=result.urls)
-        at_file = (self._standing.state or self._paginator.begin()).get("file")
+        at_file = (self._progress.state or self._paginator.begin()).get("file")
         if not isinstance(at_file, int) or at_file >= max(1, len(result.urls)):
             raise ScanExpired("The export has other files than before.", where=self._resource.path)
 
-    async def _scan(self) -> AsyncGenerator[Landed, None]:
+    async def _scan(self) -> AsyncGenerator[PageToLand, None]:
         """Yield the pages of the first span until it has ended, or has to be scanned once more."""
-        standing, span = self._standing, self._standing.spans[0]
-        state = standing.state if standing.state is not None else await self._begun()
-        guard = LoopGuard(standing.anchors, identical_pages=self._resource.identical_pages)
-        first = standing.state is None
+        progress, span = self._progress, self._progress.spans[0]
+        state = progress.state if progress.state is not None else await self._begun()
+        guard = LoopGuard(progress.anchors, identical_pages=self._resource.identical_pages)
+        first = progress.state is None
 
         async def fetch(request: Request) -> Fetched:
             return await self._fetch(request, first=first)
@@ -255,10 +253,10 @@ class Reading:
                 if fetched.unchanged:
                     yield self._unchanged(request)
                     return
-                turn = _Turn(request, span, state, standing, guard)
+                turn = _Turn(request, span, state, progress, guard)
                 page, known, step = await self._turn(turn, fetched)
-                standing = self._advance(turn, page, known, step)
-                landed = self._landed(turn, page, known, step, standing)
+                progress = self._advance(turn, page, known, step)
+                landed = self._landed(turn, page, known, step, progress)
                 yield landed
                 if landed.problem is not None:
                     raise landed.problem
@@ -271,7 +269,7 @@ class Reading:
     async def _begun(self) -> dict[str, object]:
         """Return the state of the first page, whose token may have to be got elsewhere."""
         state, source = self._paginator.begin(), getattr(self._paginator, "first_from", None)
-        if source is None or self._standing.token is not None:
+        if source is None or self._progress.token is not None:
             return state
         own = Resource(
             path=source.path,
@@ -337,7 +335,7 @@ class Reading:
     def _away(self, turn: _Turn, step: Step) -> Step:
         """Return the end of a scan that ends with an error which the description takes for an empty page."""
         errors = sorted(status for status in self.missing if status >= _ERRORS)
-        if not errors or turn.standing.pages == 0:
+        if not errors or turn.progress.pages == 0:
             return step
         return replace(
             step,
@@ -351,7 +349,7 @@ class Reading:
 
         Asked for one record less than the page holds, an API whose field is described rightly must name a next page.
         """
-        count = turn.standing.count + page.fresh
+        count = turn.progress.count + page.fresh
         if page.records == 0 or (page.total is not None and count >= page.total):
             return step
         name, size = " and ".join(step.absent), getattr(self._paginator, "size", 0)
@@ -400,7 +398,7 @@ class Reading:
 
     def _circle(self, turn: _Turn, fetched: Fetched, step: Step) -> str:
         """Say what shows that the scan goes round in circles; empty where nothing does."""
-        if not self._paginator.repeats and turn.guard.was_got(fetched.body.records):
+        if not self._paginator.repeats and turn.guard.seen_page(fetched.body.records):
             return "a page holds the same records as one before it"
         if step.state is not None and not self._paginator.guessable and not self._paginator.stateful:
             following = self._request(step.state, turn.span)
@@ -455,9 +453,9 @@ class Reading:
             return replace(step, state={**step.state, "url": self._compose.clean(url)})
         return step
 
-    def _advance(self, turn: _Turn, fetched: Fetched, known: Recognised, step: Step) -> Standing:
-        """Return where the scan stands after a page, and remember the page."""
-        before, records = turn.standing, fetched.body.records
+    def _advance(self, turn: _Turn, fetched: Fetched, known: Recognised, step: Step) -> Progress:
+        """Return the position of the scan after a page, and remember the page."""
+        before, records = turn.progress, fetched.body.records
         self._number += 1
         number = before.pages + 1
         turn.guard.asked(turn.request, number)
@@ -465,7 +463,7 @@ class Reading:
         if self._watermark is not None:
             self._watermark.see(self._fields.cursors(records), records)
         total = self._announced(fetched)
-        self._verdict.see(records, known.fresh, total, step.remark)
+        self._verdict.see(records, known.fresh, total, step.warning)
         if before.state is None and before.pages == 0:
             self._validators = {
                 k: fetched.headers[k] for k in ("etag", "last-modified") if k in fetched.headers
@@ -505,8 +503,8 @@ class Reading:
         return token if isinstance(token, int) else as_text(token)
 
     def _landed(
-        self, turn: _Turn, fetched: Fetched, known: Recognised, step: Step, standing: Standing
-    ) -> Landed:
+        self, turn: _Turn, fetched: Fetched, known: Recognised, step: Step, progress: Progress
+    ) -> PageToLand:
         faults = fetched.body.faults
         new = [
             (place, one)
@@ -514,126 +512,126 @@ class Reading:
             if new
         ]
         records = [record for place, record in new if place not in faults]
-        remark, shown, problem = " ".join(filter(None, (self._remark, step.remark))), None, None
-        self._remark = ""
+        warning, shown, problem = " ".join(filter(None, (self._warning, step.warning))), None, None
+        self._warning = ""
         if step.state is None:
             cap = self._resource.cap
-            if cap is not None and standing.count >= cap.most:
+            if cap is not None and progress.count >= cap.most:
                 # What is not landed now must not be taken for landed when the halves bring it.
                 self._memory.forget(self._fields.keys(fetched.body.records))
-                raise WindowTooLarge(f"The API gave {standing.count} records, which is its most.")
-            end = self._end(turn, step, standing)
-            lacking = "" if end.again else self._described.remark()
+                raise WindowTooLarge(f"The API gave {progress.count} records, which is its most.")
+            end = self._end(turn, step, progress)
+            lacking = "" if end.again else self._described.warning()
             said = "" if end.again else " ".join(filter(None, (self._unread(), self._described.unseen())))
-            remark = " ".join(filter(None, (remark, end.remark, said, lacking)))
+            warning = " ".join(filter(None, (warning, end.warning, said, lacking)))
             # Where no record has what identifies it, these may not be the records that are meant.
-            absent = "" if end.again else self._absent(standing)
-            remark, lacking = " ".join(filter(None, (remark, absent))), lacking or absent
+            absent = "" if end.again else self._absent(progress)
+            warning, lacking = " ".join(filter(None, (warning, absent))), lacking or absent
             shown = end.shown and not lacking
             if self._resource.delta is not None and not end.again and not end.short:
-                standing, lacking = self._with_token(standing, step)
-                remark, shown = " ".join(filter(None, (remark, lacking))), shown and not lacking
+                progress, lacking = self._with_token(progress, step)
+                warning, shown = " ".join(filter(None, (warning, lacking))), shown and not lacking
             if end.short:
                 problem = ReadShort(
-                    f"The API announced {self._verdict.total} records and gave {standing.count}, twice.",
+                    f"The API announced {self._verdict.total} records and gave {progress.count}, twice.",
                     where=turn.request.shown,
                     do="what came is landed. Check the resource's parameters and what the credentials may read; if the "
                     "announced number is only an estimate, set completeness.about.",
                 )
             if not end.again:
                 # One span that is not shown to be complete is enough: the last one does not speak for all.
-                standing = replace(standing, doubted=standing.doubted or not shown)
-                shown = not standing.doubted
-            standing = self._after_scan(standing, again=end.again or end.short, stays=end.stays)
-        return Landed(
+                progress = replace(progress, doubted=progress.doubted or not shown)
+                shown = not progress.doubted
+            progress = self._after_scan(progress, again=end.again or end.short, stays=end.stays)
+        return PageToLand(
             records,
             self._fields.deleted(records),
             read=len(fetched.body.records),
             number=self._number,
             url=turn.request.shown,
-            standing=standing,
-            remark=remark,
+            progress=progress,
+            warning=warning,
             shown=shown,
             expected=self._verdict.total,
             refused=tuple((faults[place], record) for place, record in new if place in faults),
             problem=problem,
         )
 
-    def _end(self, turn: _Turn, step: Step, standing: Standing) -> End:
+    def _end(self, turn: _Turn, step: Step, progress: Progress) -> End:
         resource, total = self._resource, self._verdict.total
-        if step.doubt and (total is None or standing.count >= total):
-            return End(shown=False, remark=step.doubt, stays=bool(resource.key) and bool(step.absent))
+        if step.doubt and (total is None or progress.count >= total):
+            return End(shown=False, warning=step.doubt, stays=bool(resource.key) and bool(step.absent))
         return judge_end(
             self._verdict,
             "none" if step.doubt else step.evidence,
-            standing.count,
+            progress.count,
             turn.request.shown,
-            agree=resource.incremental is not None and bool(resource.key) and standing.pages > 1,
+            agree=resource.incremental is not None and bool(resource.key) and progress.pages > 1,
             about=resource.completeness.about,
         )
 
-    def _absent(self, standing: Standing) -> str:
+    def _absent(self, progress: Progress) -> str:
         """Say which described arrays no page has had, and that a file may be cut; empty where nothing is lacking."""
         unseen = [path for path in self._format.arrays() if f"array {path}" not in self._described.known]
         total = self._verdict.total
-        cut = self._unended if total is None or standing.count < total else ""
-        if self._blind and standing.count == 0 and _RECORDS not in self._described.known:
+        cut = self._unended if total is None or progress.count < total else ""
+        if self._blind and progress.count == 0 and _RECORDS not in self._described.known:
             unseen.append(self._resource.records)
         if not unseen:
             return cut
         named = ", ".join(unseen)
         return f"No page had {named}, which the description names: this reading is not shown to be complete."
 
-    def _with_token(self, standing: Standing, step: Step) -> tuple[Standing, str]:
+    def _with_token(self, progress: Progress, step: Step) -> tuple[Progress, str]:
         """Return the position with the token for the next run, and what speaks against the reading being complete."""
         delta = self._resource.delta
         assert delta is not None, "asked for a resource with a token alone"
-        if standing.following is None:
-            return standing, (
+        if progress.following is None:
+            return progress, (
                 f"The scan ended and no page had {delta.token_field}, the token for the next run: this reading is not "
                 "shown to be complete, and the next one begins where this one began."
             )
         if step.doubt:
-            return standing, ""
+            return progress, ""
         lapsed = (
             "The API no longer knew the token of the last run, so all was read again. What was deleted since then "
             "is not known: run it once with mode full."
-            if standing.lapsed
+            if progress.lapsed
             else ""
         )
-        return replace(standing, token=standing.following, lapsed=False), lapsed
+        return replace(progress, token=progress.following, lapsed=False), lapsed
 
     def _unread(self) -> str:
-        return self._watermark.remark() if self._watermark else ""
+        return self._watermark.warning() if self._watermark else ""
 
-    def _after_scan(self, standing: Standing, *, again: bool, stays: bool) -> Standing:
-        """Return where the pass stands after a scan: at its end, at the next span, or at the same scan once more."""
+    def _after_scan(self, progress: Progress, *, again: bool, stays: bool) -> Progress:
+        """Return the position of the pass after a scan: at its end, at the next span, or at the same scan once more."""
         self._memory.begin_scan()
         if again:
-            return standing.restarted()
+            return progress.restarted()
         self._verdict = Verdict()
-        if len(standing.spans) > 1:
-            return standing.at_next_span()
-        standing = replace(
-            standing, held=self._memory.held_now() if all_comes_again(self._resource) else None
+        if len(progress.spans) > 1:
+            return progress.at_next_span()
+        progress = replace(
+            progress, held=self._memory.held_now() if all_comes_again(self._resource) else None
         )
         if self._resource.conditional:
-            standing = replace(standing, validators=self._validators)
+            progress = replace(progress, validators=self._validators)
         if self._watermark is None:
-            return standing.ended(None, [])
+            return progress.ended(None, [])
         if stays:
-            return standing.ended(standing.mark, list(standing.expected))
-        return standing.ended(self._watermark.next_mark(), self._watermark.ties())
+            return progress.ended(progress.mark, list(progress.expected))
+        return progress.ended(self._watermark.next_mark(), self._watermark.ties())
 
-    def _unchanged(self, request: Request) -> Landed:
+    def _unchanged(self, request: Request) -> PageToLand:
         """Return the page that says that nothing has changed: the position stays as it is."""
-        begun = self._standing
+        begun = self._progress
         expected = list(begun.expected)
-        return Landed([], None, 0, 0, request.shown, begun.ended(begun.mark, expected), shown=True)
+        return PageToLand([], None, 0, 0, request.shown, begun.ended(begun.mark, expected), shown=True)
 
-    def _split(self, problem: WindowTooLarge) -> Standing:
-        standing = self._standing
-        halves = standing.spans[0].halves()
+    def _split(self, problem: WindowTooLarge) -> Progress:
+        progress = self._progress
+        halves = progress.spans[0].halves()
         if halves is None:
             raise ReadIncomplete(
                 f"{problem.what} The window cannot be made smaller.",
@@ -642,10 +640,10 @@ class Reading:
             ) from problem
         self._memory.begin_scan()
         self._verdict = Verdict()
-        return replace(standing.restarted(), spans=(*halves, *standing.spans[1:]))
+        return replace(progress.restarted(), spans=(*halves, *progress.spans[1:]))
 
     async def _fetch(self, request: Request, *, first: bool) -> Fetched:
-        rules = self._changes if self._standing.token is not None else self._rules[first]
+        rules = self._changes if self._progress.token is not None else self._rules[first]
         vacant: list[str] = []
 
         def accept(reply: Reply) -> Fetched:
@@ -739,8 +737,8 @@ class Reading:
 
     def _request(self, state: dict[str, object], span: Span, *, first: bool = False) -> Request:
         ask = self._with_bounds(self._paginator.ask(state), state, span)
-        if first and self._resource.conditional and self._standing.validators:
-            ask = together(ask, Ask(headers=conditional_headers(self._standing.validators)))
+        if first and self._resource.conditional and self._progress.validators:
+            ask = together(ask, Ask(headers=conditional_headers(self._progress.validators)))
         return self._compose.compose(ask)
 
     def _with_bounds(self, ask: Ask, state: dict[str, object], span: Span) -> Ask:
@@ -748,7 +746,7 @@ class Reading:
 
         Where both have the same parameter, as where a page's end is the next one's beginning, the page's counts.
         """
-        delta, token = self._resource.delta, self._standing.token
+        delta, token = self._resource.delta, self._progress.token
         if self._resource.export is not None:
             # What is new was said when the job was submitted.
             return ask
@@ -786,5 +784,5 @@ class _Turn:
     request: Request
     span: Span
     state: dict[str, object]
-    standing: Standing
+    progress: Progress
     guard: LoopGuard

@@ -1,8 +1,4 @@
-"""Takes a page's body apart: the exact bytes of each record, and the few fields of the envelope that are looked at.
-
-What belongs here: raw JSON along paths, the strict way first and the tolerant one where that fails, and reading
-fields of records. What does not: what a page means.
-"""
+"""Takes a page's body apart: the exact bytes of each record, and the few fields of the envelope that are looked at."""
 
 from __future__ import annotations
 
@@ -292,7 +288,7 @@ def array_at(body: bytes, path: str) -> list[bytes] | None:
 
 
 def outline(body: bytes) -> dict[str, Any]:
-    """Return what a body has beside its records: its small members, decoded; empty where it is no object."""
+    """Return what a body has alongside its records: its small members, decoded; empty where it is no object."""
     try:
         top = _object.decode(body.removeprefix(b"\xef\xbb\xbf"))
     except _STRICT:
@@ -489,7 +485,7 @@ class FieldReader:
 
 
 def _cut_out(record: bytes, steps: Sequence[str]) -> bytes | None:
-    """Return the raw JSON at a path of a record that is no JSON as a whole, or None where it cannot be told."""
+    """Return the raw JSON at a path of a record that is no JSON as a whole, or None where it cannot be known."""
     found = record
     for step in steps:
         try:

@@ -1,8 +1,4 @@
-"""From a resource and what a paginator asks for to one HTTP request.
-
-What belongs here: putting paths, parameters, bodies and headers together, and what of a URL may be shown. What
-does not: sending, credentials.
-"""
+"""From a resource and what a paginator asks for to one HTTP request."""
 
 from __future__ import annotations
 
@@ -89,7 +85,7 @@ class Composer:
         )
 
     def _is_elsewhere(self, url: str) -> bool:
-        """Tell whether an address is at one of the other hosts that files may be at, and as safe as the API's own."""
+        """Return whether an address is at one of the other hosts that files may be at, and as safe as the API's own."""
         scheme, host, _ = origin(url)
         if origin(url) == self._origin or host == self._origin[1] or scheme not in ("https", self._origin[0]):
             return False

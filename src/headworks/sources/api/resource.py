@@ -1,7 +1,6 @@
 """A resource of an API, described: where it is, where its records are, how its pages follow each other, what is new.
 
-A description is plain JSON: a deployment's parameter, and a form in the Prefect UI. What belongs here: the description.
-What does not: reading.
+A description is plain JSON: a deployment's parameter, and a form in the Prefect UI.
 """
 
 from __future__ import annotations
@@ -99,7 +98,7 @@ class Incremental(Settings):
 
     @property
     def is_moment(self) -> bool:
-        """Tell whether the cursor's values are moments."""
+        """Return whether the cursor's values are moments."""
         return self.format in MOMENTS
 
 
@@ -175,7 +174,7 @@ class Export(Settings):
     job_field: FieldPath = Field(
         default="id", description="Path of the job's id in the answer to the submission."
     )
-    status_path: str = Field(description="Path that tells how the job is doing, such as /jobs/{job}.")
+    status_path: str = Field(description="Path that says how the job is doing, such as /jobs/{job}.")
     state_field: FieldPath = Field(default="state", description="Path of the job's state in that answer.")
     done: tuple[str | bool | int, ...] = Field(min_length=1, description="States that mean that it is done.")
     failed: tuple[str | bool | int, ...] = Field(
@@ -215,7 +214,7 @@ class Export(Settings):
 
 
 class Completeness(Settings):
-    """What the API announces, for telling whether all of it came."""
+    """What the API announces, to know whether all of it came."""
 
     total_field: FieldPath | None = Field(
         default=None, description="Path of the number of records in the body."
@@ -293,7 +292,7 @@ class Listing(Settings):
     )
     conditional: bool = Field(
         default=False,
-        description="The first page's ETag or Last-Modified stands for all of it: unchanged means nothing is new.",
+        description="The first page's ETag or Last-Modified represents all of it: unchanged means nothing is new.",
     )
     empty_statuses: tuple[int, ...] = Field(
         default=(204,),

@@ -1,7 +1,4 @@
-"""Settings of an API: where it is, who we are to it, and how hard it may be asked.
-
-What belongs here: plain values. What does not: what is read from it (``resource.py``).
-"""
+"""Settings of an API: where it is, who we are to it, and how hard it may be asked."""
 
 from __future__ import annotations
 
@@ -55,7 +52,7 @@ class Limits(Settings):
 
 
 class BreakerLimits(Settings):
-    """When an API is left in peace, and for how long."""
+    """When an API's circuit breaker opens, and for how long."""
 
     failures: int = Field(
         default=10, ge=1, description="Requests that fail one after another, in all runs, before it opens."
@@ -78,7 +75,7 @@ class ApiSettings(Settings):
     )
     limits: Limits = Field(default_factory=Limits, description="How hard it may be asked, and how patiently.")
     breaker: BreakerLimits = Field(
-        default_factory=BreakerLimits, description="When it is left in peace, and for how long."
+        default_factory=BreakerLimits, description="When the circuit breaker opens, and for how long."
     )
     rewrite_links: bool = Field(
         default=False,

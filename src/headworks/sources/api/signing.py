@@ -1,8 +1,4 @@
-"""Shows an API who we are: credentials put on requests, and a token fetched and renewed.
-
-What belongs here: that, and naming what no message may hold. What does not: the kinds of credentials (``auth.py``),
-and to which address a request may go, which the client sees to before it is signed.
-"""
+"""Shows an API who we are: credentials put on requests, and a token fetched and renewed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A resource of an API as a source: pages gathered into batches, fetched while the batch before is being landed.
-
-What belongs here: pages into batches and frames. What does not: reading pages (``reading.py``).
-"""
+"""A resource of an API as a source: pages gathered into batches, fetched while the batch before is being landed."""
 
 from __future__ import annotations
 
@@ -21,10 +18,10 @@ from headworks.redaction import redacted, redacted_error
 from headworks.sources.api.bridge import iterate
 from headworks.sources.api.children import FamilyReading, begin_family
 from headworks.sources.api.client import ApiClient
-from headworks.sources.api.reading import Landed, Reading
+from headworks.sources.api.progress import begin
+from headworks.sources.api.reading import PageToLand, Reading
 from headworks.sources.api.resource import Incremental, Resource
 from headworks.sources.api.signing import know_secrets
-from headworks.sources.api.standing import begin
 from headworks.sources.api.unlanded import Unlanded
 from headworks.sources.base import REFUSAL, Batch, Effort, Position
 
@@ -115,7 +112,7 @@ class ApiSource:
             return FamilyReading(
                 self.api, self.resource, family, now, unlanded, window=self.window, until=until
             )
-        standing = begin(
+        progress = begin(
             position,
             self.resource,
             self.resource.pagination,
@@ -124,7 +121,7 @@ class ApiSource:
             until=until,
             base_url=self.api.settings.base_url,
         )
-        return Reading(self.api, self.resource, standing, now, unlanded)
+        return Reading(self.api, self.resource, progress, now, unlanded)
 
     async def _gather(self, reading: Reading | FamilyReading, unlanded: Unlanded) -> AsyncIterator[_Chunk]:
         """Gather pages until there are enough of them; a problem comes with the pages before it."""
@@ -143,7 +140,7 @@ class ApiSource:
                 if landed is not None:
                     chunk.add(landed)
                     unlanded.gathered()
-                done = landed is None or landed.standing.done
+                done = landed is None or landed.progress.done
                 if chunk.pages and (
                     done or (landed is not None and landed.flush) or self._is_enough(chunk, since)
                 ):
@@ -179,11 +176,11 @@ class ApiSource:
         read, last = sum(page.read for page in pages), pages[-1]
         return Batch(
             pl.DataFrame(columns),
-            last.standing.to_position(),
+            last.progress.to_position(),
             read=read,
             repeated=read - sum(counts),
             refused=sum(len(page.refused) for page in pages),
-            remarks=tuple(dict.fromkeys(redacted(page.remark) for page in pages if page.remark)),
+            warnings=tuple(dict.fromkeys(redacted(page.warning) for page in pages if page.warning)),
             shown=last.shown,
             expected=last.expected,
             effort=Effort(pages=len(pages), requests=chunk.requests, retries=chunk.retries),
@@ -194,25 +191,25 @@ class ApiSource:
 class _Chunk:
     """Pages on their way to a batch."""
 
-    pages: list[Landed] = field(default_factory=list)
+    pages: list[PageToLand] = field(default_factory=list)
     bytes: int = 0
     requests: int = 0
     retries: int = 0
     problem: HeadworksError | None = None
 
-    def add(self, landed: Landed) -> None:
+    def add(self, landed: PageToLand) -> None:
         self.pages.append(landed)
         self.bytes += sum(map(len, landed.records)) + sum(len(raw) for _, raw in landed.refused)
 
 
-def _each_record(pages: Sequence[Landed]) -> list[bytes | None]:
+def _each_record(pages: Sequence[PageToLand]) -> list[bytes | None]:
     """Return the records of pages, with nothing in the place of each refused one after those of its page."""
     if not any(page.refused for page in pages):
         return [record for page in pages for record in page.records]
     return [record for page in pages for record in (*page.records, *(None for _ in page.refused))]
 
 
-def _refusals(pages: Sequence[Landed], height: int) -> list[pl.Series]:
+def _refusals(pages: Sequence[PageToLand], height: int) -> list[pl.Series]:
     """Return the columns of refused records."""
     if not any(page.refused for page in pages):
         return [

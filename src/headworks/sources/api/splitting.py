@@ -3,8 +3,6 @@
 A number such as NaN, a bad escape or a trailing comma inside one record makes a strict parser refuse the whole
 body. Here only brackets and strings are looked at: where they balance, each record is cut out as the bytes it is,
 and the body without its records must be strict JSON. Where they do not, the body is damaged, and that is said.
-
-What belongs here: cutting by brackets. What does not: strict JSON (``records.py``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What the HTTP libraries raise, as errors of ours.
-
-What belongs here: that. What does not: talking HTTP (``transport.py``), what an answer means (``judging.py``).
-"""
+"""What the HTTP libraries raise, as errors of ours."""
 
 from __future__ import annotations
 

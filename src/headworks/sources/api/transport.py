@@ -2,8 +2,6 @@
 
 Two doors to one pool of aiohttp's connections. httpx's is for whoever brings an ``httpx.Auth`` or a transport; all else
 goes straight to aiohttp, since httpx's requests and responses cost twice what the page itself does.
-
-What belongs here: that. What does not: what a status or a body means.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ from headworks.sources.api.signing import QuerySigner
 
 _HEADER_BYTES = 64 * 1024
 _KEEP_ALIVE_S = 30
-_TELLING = 12
+_SECRET_LENGTH = 12
 """Characters from which on a value that somebody signed with, or a cookie's, is looked for in messages."""
 _UNSIGNED = frozenset(
     {"accept", "accept-encoding", "user-agent", "host", "connection", "content-length", "content-type"}
@@ -186,20 +184,20 @@ def _know_signed(signed: httpx.Request, plain: httpx.URL) -> None:
     """Remember what an auth of the user's own put on a request: the values of its headers and parameters."""
     for name, value in signed.headers.items():
         if name not in _UNSIGNED:
-            know(*filter(_is_telling, (value, value.rpartition(" ")[2], *_QUOTED.findall(value))))
+            know(*filter(_is_long_enough, (value, value.rpartition(" ")[2], *_QUOTED.findall(value))))
     if signed.url != plain:
         before = set(plain.params.multi_items())
-        know(*(v for k, v in signed.url.params.multi_items() if (k, v) not in before and _is_telling(v)))
+        know(*(v for k, v in signed.url.params.multi_items() if (k, v) not in before and _is_long_enough(v)))
 
 
 def _know_cookies(headers: Mapping[str, str]) -> None:
     """Remember the values of an API's cookies, which are credentials like any other."""
     if "set-cookie" in headers:
-        know(*filter(_is_telling, _COOKIE.findall(headers["set-cookie"])))
+        know(*filter(_is_long_enough, _COOKIE.findall(headers["set-cookie"])))
 
 
-def _is_telling(value: str) -> bool:
-    return len(value) >= _TELLING and not value.isdigit()
+def _is_long_enough(value: str) -> bool:
+    return len(value) >= _SECRET_LENGTH and not value.isdigit()
 
 
 def _lowered(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -1,7 +1,4 @@
-"""Counts the pages that were asked for and are not yet committed: what a killed run has to read again.
-
-What belongs here: that bound. What does not: fetching (``ahead.py``), gathering (``source.py``).
-"""
+"""Counts the pages that were asked for and are not yet committed: what a killed run has to read again."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ class Unlanded:
         self._freed.set()
 
     def has_room(self, under_way: int) -> bool:
-        """Tell whether one more page may be asked for beside those that are under way."""
+        """Return whether one more page may be asked for alongside those that are under way."""
         return self._pages + under_way < self._most
 
     async def room(self) -> None:

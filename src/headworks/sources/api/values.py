@@ -2,8 +2,6 @@
 
 A moment is a whole number of microseconds since 1970, rounded down where the API is finer, so that the next
 reading begins a little early and never late. Numbers and texts stay what they are.
-
-What belongs here: reading and writing values. What does not: when a watermark moves (``watermark.py``).
 """
 
 from __future__ import annotations
@@ -163,7 +161,7 @@ def _seconds(text: str) -> datetime:
 
 
 def kept(value: Value | None) -> int | str | list[str] | None:
-    """Return a value as JSON; a number as a list of its text, so that it is told from a text."""
+    """Return a value as JSON; a number as a list of its text, so that it is distinguished from a text."""
     return [str(value)] if isinstance(value, Decimal) else value
 
 

@@ -1,7 +1,4 @@
-"""Whether a scan was whole: by what ended it, and by what the API announced.
-
-What belongs here: weighing the two. What does not: what follows from it (``reading.py``).
-"""
+"""Whether a scan was whole: by what ended it, and by what the API announced."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ class Verdict:
     checksum: int = 0
     earlier: list[tuple[int, int, int | None]] = field(default_factory=list)
 
-    def see(self, records: Sequence[bytes], fresh: int, total: int | None, remark: str) -> None:
+    def see(self, records: Sequence[bytes], fresh: int, total: int | None, warning: str) -> None:
         """Look at a page."""
         self.total = total if total is not None else self.total
         self.checksum = (self.checksum + sum(map(hash, records))) & 0xFFFF_FFFF_FFFF_FFFF
@@ -46,7 +43,7 @@ class End:
 
     again: bool = False
     shown: bool = True
-    remark: str = ""
+    warning: str = ""
     stays: bool = False
     short: bool = False
 
@@ -64,7 +61,7 @@ def judge_end(
         return _without_doubt(verdict, evidence, count, agree=agree)
     if evidence == "consistent":
         return End(
-            remark=f"{total - count} records were added while this scan was going on; the next one brings them."
+            warning=f"{total - count} records were added while this scan was running; the next one brings them."
         )
     outcome = (count, verdict.checksum, total)
     if outcome in verdict.earlier:
@@ -72,7 +69,7 @@ def judge_end(
             shown=False,
             stays=agree,
             short=not about and count < total * _NEARLY_ALL,
-            remark=f"The API announces {total} records and gave the same {count} different ones in two scans: some "
+            warning=f"The API announces {total} records and gave the same {count} different ones in two scans: some "
             "come twice, or its total is wrong.",
         )
     if verdict.scans >= _MOST_SCANS:
@@ -85,7 +82,7 @@ def judge_end(
     return End(
         again=True,
         shown=False,
-        remark=f"The API announced {total} records and gave {count} different ones; it is scanned once more.",
+        warning=f"The API announced {total} records and gave {count} different ones; it is scanned once more.",
     )
 
 
@@ -93,7 +90,7 @@ def _without_doubt(verdict: Verdict, evidence: Evidence, count: int, *, agree: b
     total = verdict.total
     if evidence != "none":
         if total is not None and count > total:
-            return End(remark=f"The API announced {total} records and gave {count}.")
+            return End(warning=f"The API announced {total} records and gave {count}.")
         return End()
     outcome = (count, verdict.checksum, total)
     if agree and outcome in verdict.earlier:
@@ -104,7 +101,7 @@ def _without_doubt(verdict: Verdict, evidence: Evidence, count: int, *, agree: b
     return End(
         shown=False,
         stays=agree,
-        remark="Rows may shift while pages are counted, and nothing announces their number, so this scan is not "
+        warning="Rows may shift while pages are counted, and nothing announces their number, so this scan is not "
         + (
             "shown to be complete: something else came in each scan, and the next reading begins where this one began."
             if agree

@@ -97,7 +97,7 @@ def _limited_s(headers: Mapping[str, str], clocks: _Clocks) -> float | None:
 
 
 def _limits(headers: Mapping[str, str]) -> Iterator[_Limit]:
-    """Yield the limits that an answer tells of, in all ways in which that is written."""
+    """Yield the limits that an answer gives, in all ways in which that is written."""
     left = _listed(next((headers[name] for name in _REMAINING if name in headers), ""))
     reset = next((headers[name] for name in _RESETS if name in headers), "")
     resets = [reset] if _date(reset.strip()) else _listed(reset)

@@ -1,7 +1,6 @@
 """Where the next incremental reading begins: the largest value seen, and the records that share it.
 
-The watermark moves only when a pass has ended, since pages need not be in the cursor's order. What belongs here: that.
-What does not: reading and writing values (``values.py``).
+The watermark moves only when a pass has ended, since pages need not be in the cursor's order.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Watermark:
             self.unread += 1
             self._example = self._example or raw
 
-    def remark(self) -> str:
+    def warning(self) -> str:
         """Say how many records have a value that cannot be read; empty where none has."""
         if not self.unread:
             return ""

@@ -2,8 +2,6 @@
 
 Unlike lines, elements of an array have no end that could be found again after a fault: from the first fault on, the
 rest of the file is refused. `_line` is the number of the element.
-
-What belongs here: dividing elements. What does not: taking records apart.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 @dataclass
 class _Scan:
-    """Elements found so far, and where the scan stands."""
+    """Elements found so far, and the position of the scan."""
 
     at: int
     state: str
@@ -38,7 +36,7 @@ class _Scan:
 
     @property
     def is_full(self) -> bool:
-        """Tell whether there are as many elements as a piece may have."""
+        """Return whether there are as many elements as a piece may have."""
         return self.state != _GONE and len(self.records) + len(self.refusals) >= PIECE_ROWS
 
 
@@ -98,7 +96,7 @@ class JsonArray:
                 scan.state = _GONE
             return False
         if end == len(text) and not last:
-            # A number may go on in the next block.
+            # A number may continue in the next block.
             return False
         self._keep(scan, data[scan.at : end], number)
         scan.at = end

@@ -139,7 +139,7 @@ class _Reader(io.RawIOBase):
         self.given = 0
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
+        """Say that it can be read."""
         return True
 
     def read(self, size: int = -1) -> bytes:

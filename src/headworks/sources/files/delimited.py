@@ -34,10 +34,10 @@ _RETURNS = "\r"
 """At the head of a file's state: its lines end with a carriage return alone."""
 _SWAPPED = bytes.maketrans(b"\r\n", b"\n\r")
 _SEPARATOR = b"\x1f"
-"""Stands in for a delimiter of several characters, which Arrow does not read."""
+"""Replaces a delimiter of several characters, which Arrow does not read."""
 _EXTRA = "extra"
 _CACHED = 128 * 1024
-_TELLING_BYTES = 64 * 1024
+_SAMPLE_BYTES = 64 * 1024
 """So many bytes without a line break show that a file has others."""
 
 
@@ -61,7 +61,7 @@ class Csv:
         """Return the rows; the place's state is the names of the file's columns."""
         state = place.state
         unbroken = not state and place.offset == 0 and b"\n" not in data and b"\r" in data
-        if unbroken and not last and len(data) < _TELLING_BYTES:
+        if unbroken and not last and len(data) < _SAMPLE_BYTES:
             return Parsed(pl.DataFrame(schema=REFUSED_LINES), 0, 0, 0)
         if not unbroken and state[:1] != (_RETURNS,):
             return self._parse(data, place, state, last=last)
@@ -242,7 +242,7 @@ class Csv:
         return text if self._encoding == "utf-8" else decoded.encode()
 
     def _quotes_are_regular(self, text: bytes) -> bool:
-        """Tell whether nothing but the end of its field follows any closing quote, which Arrow takes as it comes."""
+        """Return whether nothing but the end of its field follows any closing quote, which Arrow takes as it comes."""
         quote = self._dialect.quote[0]
         if quote not in text:
             return True
@@ -252,22 +252,22 @@ class Csv:
             opening, closing = at[0::2], at[1::2]
             opens = self._before[data[opening - 1]] | (opening == 0)
             closes = self._after[data[np.minimum(closing + 1, len(data) - 1)]] | (closing == len(data) - 1)
-            # The second quote of two that stand for one opens again what the first one closed.
-            doubled = closing[:-1] + 1 == opening[1:]
-            opens[1:] |= doubled
-            closes[:-1] |= doubled
+            # The second quote of two that represent one opens again what the first one closed.
+            duplicated = closing[:-1] + 1 == opening[1:]
+            opens[1:] |= duplicated
+            closes[:-1] |= duplicated
             if opens.all() and closes.all():
                 return True
         return self._records is not None and self._records.fullmatch(text) is not None
 
     @cached_property
     def _before(self) -> npt.NDArray[np.bool_]:
-        """Tells of each byte whether a field may begin after it."""
+        """For each byte, whether a field may begin after it."""
         return _among(self._dialect.delimiter[:1] + b"\n")
 
     @cached_property
     def _after(self) -> npt.NDArray[np.bool_]:
-        """Tells of each byte whether a quoted field may end before it."""
+        """For each byte, whether a quoted field may end before it."""
         return _among(self._dialect.delimiter[:1] + b"\r\n")
 
     @cached_property
@@ -292,7 +292,7 @@ class Csv:
         *,
         last: bool,
     ) -> tuple[int, int]:
-        """Take record after record until ``upto`` is reached, or what is left may go on in the next block."""
+        """Take record after record until ``upto`` is reached, or what is left may continue in the next block."""
         found = _Found()
         while at < upto:
             if self._is_comment(data, at):

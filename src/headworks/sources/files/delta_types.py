@@ -68,7 +68,7 @@ def _nested(kind: pa.DataType, nanoseconds: Nanoseconds) -> pa.DataType:
             raise NotHeld("a structure without fields")
         return pa.struct([_field(each, nanoseconds) for each in kind])
     if pa.types.is_map(kind):
-        # As its entries: the columns of a map do not go through every reader, and its doubled keys through none.
+        # As its entries: the columns of a map do not go through every reader, and its duplicate keys through none.
         entry = [("key", held(kind.key_type, nanoseconds)), ("value", held(kind.item_type, nanoseconds))]
         return pa.large_list(pa.struct(entry))
     if _is_list(kind):

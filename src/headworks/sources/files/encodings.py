@@ -11,7 +11,7 @@ import importlib
 from functools import cache
 
 KEPT = "headworks-kept"
-"""How bytes that are no text are decoded: each as a surrogate of its own, so that it can be told and given back."""
+"""How bytes that are no text are decoded: each as a surrogate of its own, so that it can be known and given back."""
 
 _PLAIN = {"utf-8", "utf-8-sig", "ascii", "iso8859-1", "euc_jp", "euc_kr", "gb2312"}
 _UNUSABLE = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem"}
@@ -33,7 +33,7 @@ def known(encoding: str) -> str:
 
 @cache
 def is_plain(encoding: str) -> bool:
-    """Tell whether every byte below 128 is the character of ASCII, wherever it comes."""
+    """Return whether every byte below 128 is the character of ASCII, wherever it comes."""
     if encoding in _PLAIN:
         return True
     table = _table(encoding)
@@ -42,7 +42,7 @@ def is_plain(encoding: str) -> bool:
 
 @cache
 def is_ebcdic(encoding: str) -> bool:
-    """Tell whether an encoding is one of mainframes."""
+    """Return whether an encoding is one of mainframes."""
     table = _table(encoding)
     return table is not None and table[_EBCDIC_A : _EBCDIC_A + 1] == "A"
 

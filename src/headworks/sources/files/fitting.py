@@ -51,7 +51,7 @@ class Columns:
             if other is not None:
                 raise FileDamaged(
                     HEADER,
-                    f"column {name} differs from bronze's {other} by case alone, and a Delta table does not tell them "
+                    f"column {name} differs from bronze's {other} by case alone, and a Delta table does not report them "
                     f"apart: write it as {other}, or land the files in another dataset",
                 )
             return self._checked(name, None, self.wider(pl.Null(), dtype), dtype, "")

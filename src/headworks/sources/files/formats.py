@@ -28,7 +28,7 @@ class CsvOptions(Settings):
     header: bool = Field(default=True, description="Whether the first record holds the columns' names.")
     encoding: str = Field(default="utf-8", description="The files' encoding, by Python's name for it.")
     null_values: tuple[str, ...] = Field(
-        default=("",), description="Unquoted fields that stand for null, exactly as written."
+        default=("",), description="Unquoted fields that represent null, exactly as written."
     )
     columns: dict[str, str] = Field(
         default_factory=dict,

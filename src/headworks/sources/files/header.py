@@ -19,17 +19,17 @@ HEADER = "file|header"
 def check_names(names: Sequence[str], declared: Iterable[str] = ()) -> None:
     """Raise `FileDamaged` where a table cannot have columns of these names together.
 
-    Delta does not tell names apart by case alone, and its readers end a name at a NUL.
+    Delta does not distinguish names by case alone, and its readers end a name at a NUL.
     """
     if len(names) > MOST_COLUMNS:
         raise FileDamaged(HEADER, f"there are {len(names):,} columns, and at most {MOST_COLUMNS:,} are read")
     counted = Counter(name.lower() for name in names)
-    doubled = sorted({name for name in names if counted[name.lower()] > 1})
+    duplicated = sorted({name for name in names if counted[name.lower()] > 1})
     reserved = sorted(name for name in names if name.lower() in RESERVED)
     odd = sorted(repr(name[:60]) for name in names if _is_odd(name))
     missing = [name for name in declared if name not in names]
     for fault, at_fault in (
-        ("doubled (upper and lower case do not tell them apart)", doubled),
+        ("duplicate (upper and lower case do not distinguish them)", duplicated),
         ("reserved for bronze's own use", reserved),
         ("not names: empty, too long, or with control characters", odd),
         ("missing, though they are declared", missing),

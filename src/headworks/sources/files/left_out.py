@@ -40,7 +40,7 @@ class LeftOut:
         if len(self.names[reason]) < _NAMED:
             self.names[reason].append(shown(name))
 
-    def remarks(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """Return a sentence for each reason that a person should know more of than its count."""
         return [
             f"{count} files or folders are left out, such as {', '.join(self.names[reason])}: {reason}"
@@ -50,7 +50,7 @@ class LeftOut:
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether nothing is left out that a reading of all files should have had."""
+        """Return whether nothing is left out that a reading of all files should have had."""
         return set(self.counts) <= COMPLETE
 
 

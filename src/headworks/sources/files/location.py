@@ -80,7 +80,7 @@ class Location:
             keys = Keys.of(self.settings)
             if keys is None:
                 raise SettingsError(
-                    f"An object has a key with an empty part, {shown(odd)!r}, and nothing beside it can be listed.",
+                    f"An object has a key with an empty part, {shown(odd)!r}, and nothing alongside it can be listed.",
                     where=self.settings.root,
                     do="rename or remove it, or put AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY into the block's "
                     "storage options, with which such keys are left out one by one.",
@@ -117,7 +117,7 @@ class Location:
             raise FileMoved("changed")
 
     def is_listed(self, file: FileVersion) -> bool:
-        """Tell whether a file that could not be found is in the listing all the same: its key is odd then."""
+        """Return whether a file that could not be found is in the listing all the same: its key is odd then."""
         folder = file.path.rpartition("/")[0]
         return any(each.path == file.path for each in self.listed(folder))
 
@@ -155,13 +155,13 @@ class Location:
             ) from problem
         except (UnknownConfigurationKeyError, NotSupportedError, ValueError) as problem:
             raise SettingsError(
-                f"The location of the files cannot be used: {self._told(problem)}",
+                f"The location of the files cannot be used: {self._described(problem)}",
                 where=where,
                 do="correct its root and its storage options in the block.",
             ) from problem
         except (BaseError, OSError) as problem:
             if path and self.is_local:
-                raise FileUnreadable(self._told(problem)) from problem
+                raise FileUnreadable(self._described(problem)) from problem
             if _asks_for_credentials(problem):
                 raise CredentialsRefused(
                     "The location of the files does not accept the credentials.",
@@ -169,12 +169,12 @@ class Location:
                     do="check the credentials in the block: they need to list and read.",
                 ) from problem
             raise SourceUnavailable(
-                f"The location of the files does not answer as it should: {self._told(problem)}",
+                f"The location of the files does not answer as it should: {self._described(problem)}",
                 where=where,
                 do="check that it is there and can be reached.",
             ) from problem
 
-    def _told(self, problem: BaseException) -> str:
+    def _described(self, problem: BaseException) -> str:
         text = (str(problem).strip().splitlines() or [type(problem).__name__])[0][:300]
         for secret in self._secrets:
             if len(secret) > 3:

@@ -1,7 +1,4 @@
-"""JSON records, one a line: each is landed as the exact bytes that it has.
-
-What belongs here: dividing lines, and telling which of them are JSON objects. What does not: taking records apart.
-"""
+"""JSON records, one a line: each is landed as the exact bytes that it has."""
 
 from __future__ import annotations
 
@@ -100,8 +97,8 @@ def _with_faults(frame: pl.DataFrame, faults: dict[int, str | None]) -> pl.DataF
         reasons[index], blank[index] = reason, reason is None
     marked = frame.with_columns(pl.Series(REFUSED, reasons, dtype=REFUSAL[REFUSED]))
     is_refused = pl.col(REFUSED).is_not_null()
-    told = marked.with_columns(
+    classified = marked.with_columns(
         pl.when(is_refused).then(pl.col("record")).alias(RAW),
         pl.when(~is_refused).then(pl.col("record")).alias("record"),
     )
-    return told.filter(~pl.Series(blank, dtype=pl.Boolean))
+    return classified.filter(~pl.Series(blank, dtype=pl.Boolean))

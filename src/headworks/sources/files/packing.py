@@ -42,7 +42,7 @@ class Packer:
     most_rows: int
     most_files: int
     left: LeftOut = field(default_factory=LeftOut)
-    remarks: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     _frames: list[pl.DataFrame] = field(default_factory=list)
     _types: dict[str, pl.DataType] = field(default_factory=dict)
     _refused: int = 0
@@ -54,18 +54,18 @@ class Packer:
     def add(self, file: FileVersion, piece: Piece, size_bytes: int) -> None:
         """Add some records of a file."""
         if piece.frame.height:
-            self._frames.append(_told(file, piece.frame))
+            self._frames.append(_with_origin(file, piece.frame))
             self._types.update(piece.frame.schema)
         self._refused += piece.refused
         self._rows += piece.frame.height
         self._size_bytes += size_bytes
 
     def takes(self, frame: pl.DataFrame) -> bool:
-        """Tell whether some records have the types of those that are packed already."""
+        """Return whether some records have the types of those that are packed already."""
         return all(self._types.get(name, dtype) == dtype for name, dtype in frame.schema.items())
 
     def refuse(self, file: FileVersion, line: int, damage: FileDamaged) -> None:
-        """Add a refused record that stands for what could not be read of a file: its bytes, or else what is wrong."""
+        """Add a refused record that represents what could not be read of a file: its bytes, or else what is wrong."""
         frame = refused_frame([(line, damage.reason, damage.rest or damage.detail.encode())])
         self.add(file, Piece(frame, 1, START), len(damage.rest))
 
@@ -75,7 +75,7 @@ class Packer:
 
     @property
     def is_full(self) -> bool:
-        """Tell whether there is enough for a batch."""
+        """Return whether there is enough for a batch."""
         return (
             self._size_bytes >= self.most_bytes
             or self._rows >= self.most_rows
@@ -84,7 +84,7 @@ class Packer:
 
     @property
     def has_files(self) -> bool:
-        """Tell whether there are records, or files that were read to their end."""
+        """Return whether there are records, or files that were read to their end."""
         return bool(self._frames or self._files)
 
     def mark(self) -> Mark:
@@ -107,16 +107,16 @@ class Packer:
             progress.position(),
             read=self._rows,
             refused=self._refused,
-            remarks=tuple(self.remarks),
+            warnings=tuple(self.warnings),
             left_out=dict(self.left.counts),
         )
-        self.remarks, self._frames, self._types = [], [], {}
+        self.warnings, self._frames, self._types = [], [], {}
         self._refused = self._rows = self._size_bytes = self._files = 0
         self._batches += 1
         return batch
 
 
-def _told(file: FileVersion, frame: pl.DataFrame) -> pl.DataFrame:
+def _with_origin(file: FileVersion, frame: pl.DataFrame) -> pl.DataFrame:
     """Add a file's columns to its records."""
     missing = [
         pl.lit(None, dtype=FILE_COLUMNS[name]).alias(name)

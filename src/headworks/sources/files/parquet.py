@@ -99,7 +99,9 @@ class Parquet:
             try:
                 columns[name] = as_held(values, self.nanoseconds)
             except NotHeld as problem:
-                raise FileDamaged(TYPE, _told(name, values.type, self.nanoseconds, problem)) from problem
+                raise FileDamaged(
+                    TYPE, _type_message(name, values.type, self.nanoseconds, problem)
+                ) from problem
         if not columns:
             return pl.DataFrame({LINE: pl.repeat(None, batch.num_rows, dtype=pl.Int64, eager=True)})
         return cast(pl.DataFrame, pl.from_arrow(pa.table(columns)))
@@ -113,7 +115,9 @@ class Parquet:
             # Both wrap alike, so that the difference is the part that microseconds do not hold.
             if pc.any(pc.not_equal(pc.subtract(theirs, pc.multiply(ours, 1000)), 0)).as_py():
                 problem = NotHeld("moments with a part below a microsecond")
-                raise FileDamaged(TYPE, _told(name, finer.column(name).type, self.nanoseconds, problem))
+                raise FileDamaged(
+                    TYPE, _type_message(name, finer.column(name).type, self.nanoseconds, problem)
+                )
 
     def _rows_at_once(self, content: Content, file: parquet.ParquetFile, group: int) -> int:
         """Return how many rows of a group are read at once, so that they take a bounded memory."""
@@ -230,7 +234,7 @@ def _page_size(header: bytes) -> int:
     return (value >> 1) ^ -(value & 1)
 
 
-def _told(name: str, kind: pa.DataType, nanoseconds: Nanoseconds, problem: Exception) -> str:
+def _type_message(name: str, kind: pa.DataType, nanoseconds: Nanoseconds, problem: Exception) -> str:
     target = held(kind, nanoseconds)
     text = f"column {name} is {kind} in the file and would be {target} in bronze, which does not hold its {problem}"
     if "[ns]" in str(kind):
@@ -261,11 +265,11 @@ class _Seekable(io.RawIOBase):
         self._at = 0
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
+        """Say that it can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Tell that any place can be gone to."""
+        """Say that any place can be gone to."""
         return True
 
     def tell(self) -> int:

@@ -1,7 +1,4 @@
-"""Patterns of paths: ``*`` and ``?`` within one folder, ``**`` over any number of them, ``[a-c]``, ``{csv,txt}``.
-
-What belongs here: what a pattern means. What does not: listing.
-"""
+"""Patterns of paths: ``*`` and ``?`` within one folder, ``**`` over any number of them, ``[a-c]``, ``{csv,txt}``."""
 
 from __future__ import annotations
 
@@ -43,7 +40,7 @@ def fixed_folder(pattern: str) -> str:
 
 
 def is_hidden(path: str, names: tuple[str, ...]) -> bool:
-    """Tell whether a file, or a folder that it is in, has a name that is left out."""
+    """Return whether a file, or a folder that it is in, has a name that is left out."""
     return any(fnmatchcase(part, name) for part in path.split("/") for name in names)
 
 

@@ -1,4 +1,4 @@
-"""What is known of the files of a source: which version of which file was taken, and where half-read ones stand.
+"""What is known of the files of a source: which version of which file was taken, and the positions in half-read ones.
 
 The position in the checkpoint stays small with any number of files. It names segments: objects on a shelf, each with
 the versions of many files, and holds only the files that were taken since the last segment. Segments are named by
@@ -53,7 +53,7 @@ class Place:
     """A place in a file between two records.
 
     ``offset`` counts bytes of the text (or rows of a Parquet file), ``line`` is the number of the line (or record) that
-    comes next. ``skipping`` tells that the place is inside of a record too long to be one. ``state`` is the format's.
+    comes next. ``skipping`` says that the place is inside of a record too long to be one. ``state`` is the format's.
     """
 
     offset: int = 0
@@ -148,7 +148,7 @@ class Progress:
         return sorted(new, key=lambda file: (file.modified_us, file.path))
 
     def state(self, file: FileVersion) -> State:
-        """Tell whether a version of a file was taken, and whether the file was written again since."""
+        """Return whether a version of a file was taken, and whether the file was written again since."""
         text = self.taken.get(file.path)
         if text is None or text == file.version:
             return "new" if text is None else "known"
@@ -160,12 +160,12 @@ class Progress:
         return "written again" if taken.stamp and file.stamp and taken.stamp != file.stamp else "known"
 
     def is_same(self, file: FileVersion, digest: str) -> bool | None:
-        """Tell whether a file that was written again has the content that was taken; None where that is not known."""
+        """Return whether a file that was written again has the content that was taken; None where that is not known."""
         known = Taken.of(self.taken[file.path]).digest
         return known == digest if known and digest else None
 
     def place(self, file: FileVersion) -> Place:
-        """Return where to go on in a file: after the part that was taken of this version, else at its start."""
+        """Return where to continue in a file: after the part that was taken of this version, else at its start."""
         version, place = self.parts.get(file.path, ("", START))
         return place if version == file.version else START
 

@@ -123,10 +123,10 @@ class _Reading:
                 yield self._packed()
         if self._closed is not None and not self._read_any:
             raise self._closed
-        packer.remarks += packer.left.remarks()
+        packer.warnings += packer.left.warnings()
         if packer.has_files:
             yield self._packed()
-        elif packer.remarks or packer.left.counts:
+        elif packer.warnings or packer.left.counts:
             # There is something to say, and nothing to commit.
             yield replace(packer.batch(progress), position=self._position or {})
         if source.whole or source.window is not None:
@@ -146,7 +146,7 @@ class _Reading:
         packer, progress = self._packer, self._progress
         before = progress.half_read(file)
         if before:
-            packer.remarks.append(
+            packer.warnings.append(
                 f"{shown(file.path)} was changed after {before} lines of it had been landed: the new version is taken "
                 "whole"
             )
@@ -170,7 +170,7 @@ class _Reading:
         except FileDamaged as damage:
             self._is_whole = False
             packer.refuse(file, place.line, damage)
-            packer.remarks.append(
+            packer.warnings.append(
                 f"{shown(file.path)} cannot be read from line {place.line} on: {shown(damage.detail)} "
                 f"({damage.reason})"
             )
@@ -200,10 +200,10 @@ class _Reading:
             packer.left.add(ODD_KEY, file.path)
         else:
             packer.left.add(MOVED, file.path)
-            packer.remarks.append(_moved(file, problem))
+            packer.warnings.append(_moved(file, problem))
 
     def _is_new(self, file: FileVersion, digest: str) -> bool:
-        """Tell whether a file that was written again has another content than the one that was taken."""
+        """Return whether a file that was written again has another content than the one that was taken."""
         same = self._progress.is_same(file, digest)
         if same is None:
             self._packer.left.add(UNSURE, file.path)
@@ -299,7 +299,7 @@ class _Reading:
                 where=self._location.settings.root,
                 do="correct the pattern, which is relative to the location's root. Nothing was read or deleted.",
             )
-        self._packer.remarks.append(text)
+        self._packer.warnings.append(text)
 
     def _bounds(self, until: datetime | None) -> tuple[int, int]:
         window = self._source.window

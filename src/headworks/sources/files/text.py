@@ -48,7 +48,7 @@ class TextFormat(Protocol):
     """Takes records off the beginning of a text."""
 
     def parse(self, data: bytes, place: Place, *, last: bool) -> Parsed:
-        """Return the whole records at the beginning of ``data``; ``last`` tells that nothing comes after it.
+        """Return the whole records at the beginning of ``data``; ``last`` says that nothing comes after it.
 
         With ``last`` all of ``data`` is consumed; without, what may be the beginning of a record is left. Where there
         are more than `PIECE_ROWS`, the result says so, and the rest is parsed by the next call.

@@ -64,7 +64,7 @@ class Dialect:
         return re.compile(rb"(?:%s(?:[\s\S]|\Z)|(?!%s)[^\n%s])*+" % (escape, delimiter, escape))
 
     @cached_property
-    def doubled(self) -> re.Pattern[bytes]:
+    def duplicated(self) -> re.Pattern[bytes]:
         """Matches what a quoted field holds, with doubled quotes."""
         quote = re.escape(self.quote)
         return re.compile(rb"(?:[^%s]++|%s%s)*+" % (quote, quote, quote))
@@ -169,15 +169,15 @@ class _Fields:
     def _without_escapes(self) -> bytes:
         data, quote, start = self._data, self._dialect.quote, self._at + 1
         limit = start + LONGEST_QUOTED
-        found = self._dialect.doubled.match(data, start, min(len(data), limit))
+        found = self._dialect.duplicated.match(data, start, min(len(data), limit))
         end = found.end() if found else start
         if end >= limit or not data.startswith(quote, end):
             self._not_closed(start)
         if end + 1 >= len(data) and not self._last:
-            # The next byte says whether the quote is doubled.
+            # The next byte says whether the quote is duplicated.
             raise NotWhole
         if data.startswith(quote, end + 1):
-            # Two that stand for one, the second of which lies beyond the limit.
+            # Two that represent one, the second of which lies beyond the limit.
             self._not_closed(start)
         self._at = end + 1
         return data[start:end].replace(quote + quote, quote)
@@ -210,7 +210,7 @@ class _Fields:
         return self._newline
 
     def _end_field(self, end: int) -> bool:
-        """Go past what ends a field, and tell whether it is a delimiter."""
+        """Go past what ends a field, and say whether it is a delimiter."""
         if self._data.startswith(self._dialect.delimiter, end):
             self._at = end + len(self._dialect.delimiter)
             return True

@@ -1,7 +1,4 @@
-"""Where a Postgres is, as each of its two drivers wants to be told, and as people may see it.
-
-What belongs here: taking URLs apart. What does not: connecting.
-"""
+"""Where a Postgres is, as each of its two drivers needs it, and as people may see it."""
 
 from __future__ import annotations
 

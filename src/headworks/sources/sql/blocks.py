@@ -2,9 +2,6 @@
 
 A block is whole lines. They are read as they are with the columns' own types, and values are unescaped only in blocks
 that have a backslash.
-
-What belongs here: from bytes to a table. What does not: the form of a line (``copytext.py``), where blocks come from,
-and what is made of them.
 """
 
 from __future__ import annotations
@@ -56,14 +53,14 @@ class BlockReader:
         That is the column's own text column where such values are wanted there, else one of ``misfits.py``, in such
         blocks alone.
         """
-        beside: dict[str, pa.ChunkedArray] = {}
+        alongside: dict[str, pa.ChunkedArray] = {}
         # Most blocks have no backslash, and so neither a NULL nor anything to unescape; looking for one costs least.
         # So does looking whether all is ASCII, and then no value need be checked to be UTF-8.
         plain = b"\\" not in block
         try:
             table = self._exact(self._read(block, self._native[not plain, block.isascii()]))
         except pa.ArrowInvalid:
-            table, beside = self._apart(self._read_cautiously(block))
+            table, alongside = self._apart(self._read_cautiously(block))
         lines = _lines(block)
         if table.num_rows != lines:
             raise ReadIncomplete(
@@ -72,7 +69,7 @@ class BlockReader:
                 do="keep the lake as it is and report this; nothing of the batch was landed.",
             )
         escaped = not plain and copytext.has_escapes(block)
-        return self._finished(table, beside, escaped=escaped)
+        return self._finished(table, alongside, escaped=escaped)
 
     def _read(self, block: bytes, convert: csv.ConvertOptions) -> pa.Table:
         return copytext.parse(block, [column.name for column in self._columns], convert)
@@ -97,17 +94,17 @@ class BlockReader:
 
     def _apart(self, table: pa.Table) -> tuple[pa.Table, dict[str, pa.ChunkedArray]]:
         """Take the values that no type holds out of a block that was read as text, and type the others."""
-        beside = {}
+        alongside = {}
         for place, column in enumerate(self._columns):
             if not column.bounded:
                 continue
             texts = table.column(place)
             extreme = pc.match_substring_regex(texts, _EXTREME)
             if pc.any(extreme).as_py():
-                beside[column.name] = pc.if_else(extreme, texts, None)
+                alongside[column.name] = pc.if_else(extreme, texts, None)
                 texts = pc.if_else(extreme, None, texts)
             table = table.set_column(place, column.name, self._typed(texts, column))
-        return table, beside
+        return table, alongside
 
     def _typed(self, texts: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
         try:
@@ -119,7 +116,7 @@ class BlockReader:
                 do="report this with the value; nothing of the batch was landed.",
             ) from problem
 
-    def _finished(self, table: pa.Table, beside: dict[str, pa.ChunkedArray], *, escaped: bool) -> pa.Table:
+    def _finished(self, table: pa.Table, alongside: dict[str, pa.ChunkedArray], *, escaped: bool) -> pa.Table:
         for place, column in enumerate(self._columns):
             if column.hexadecimal:
                 texts = cast(pl.Series, pl.from_arrow(table.column(place)))
@@ -130,10 +127,10 @@ class BlockReader:
         if self._extremes == "beside":
             for column in self._columns:
                 if column.bounded:
-                    twin = beside.get(column.name, pa.nulls(table.num_rows, pa.string()))
+                    twin = alongside.get(column.name, pa.nulls(table.num_rows, pa.string()))
                     table = table.append_column(f"{column.name}{TEXT_SUFFIX}", twin)
             return table
-        for name, texts in beside.items():
+        for name, texts in alongside.items():
             table = table.append_column(misfit_column(name), texts)
         return table
 

@@ -5,8 +5,6 @@ transactions that are still running, for ever. Timestamps are bounded by the pre
 beginning of the oldest transaction that runs: none that runs now can write a row with an earlier ``now()``. Whole
 numbers, which a sequence gives out, have no such relation to time: there the transactions that write to the table in
 this moment are waited for, and what was the largest number before that wait is the bound.
-
-What belongs here: the bound of one run. What does not: reading.
 """
 
 from __future__ import annotations
@@ -88,7 +86,7 @@ def upper_bound(
 ) -> Bound:
     """Return how far the cursor may be read in a snapshot that is taken after this call.
 
-    ``clock`` is that of a cursor without a zone. Raises `SourceUnavailable` where a transaction goes on writing to a
+    ``clock`` is that of a cursor without a zone. Raises `SourceUnavailable` where a transaction continues writing to a
     table whose cursor is a whole number.
     """
     if cursor_type in WHOLE_NUMBERS:

@@ -1,7 +1,4 @@
-"""Which tables a schema of a database has, chosen by patterns, each as a `Table` with the dataset that it lands in.
-
-What belongs here: the choice and the names. What does not: reading the tables.
-"""
+"""Which tables a schema of a database has, chosen by patterns, each as a `Table` with the dataset that it lands in."""
 
 from __future__ import annotations
 
@@ -63,7 +60,7 @@ class SchemaTables(Settings):
     )
 
     def takes(self, name: str) -> bool:
-        """Tell whether a table's name is chosen."""
+        """Return whether a table's name is chosen."""
         included = any(fnmatchcase(name, pattern) for pattern in self.include)
         return included and not any(fnmatchcase(name, pattern) for pattern in self.exclude)
 
@@ -103,10 +100,10 @@ def choose_tables(database: DatabaseSettings, wanted: SchemaTables, prefix: str)
             do=f"correct the schema or the patterns; its tables are: {names}.",
         )
     datasets = [dataset for dataset, _ in chosen]
-    doubled = sorted({dataset for dataset in datasets if datasets.count(dataset) > 1})
-    if doubled:
+    duplicated = sorted({dataset for dataset in datasets if datasets.count(dataset) > 1})
+    if duplicated:
         raise NameRefused(
-            f"Several tables would land in the same dataset: {', '.join(doubled)}.",
+            f"Several tables would land in the same dataset: {', '.join(duplicated)}.",
             where=where,
             do="leave all but one of them out with exclude, and take the others with a dataset of their own.",
         )

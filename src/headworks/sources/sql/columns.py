@@ -1,7 +1,4 @@
-"""Columns of Postgres as columns of Polars, faithfully or as text.
-
-What belongs here: which type becomes which, decided from a query's own description. What does not: reading rows.
-"""
+"""Columns of Postgres as columns of Polars, faithfully or as text."""
 
 from __future__ import annotations
 
@@ -58,16 +55,16 @@ class Column:
 
     @property
     def bounded(self) -> bool:
-        """Tell whether the database can hold values that the column's type cannot."""
+        """Return whether the database can hold values that the column's type cannot."""
         return self.database_type in _TEMPORAL or isinstance(self.dtype, pl.Decimal)
 
     @property
     def hexadecimal(self) -> bool:
-        """Tell whether the column is sent as hexadecimal digits."""
+        """Return whether the column is sent as hexadecimal digits."""
         return self.database_type == "bytea"
 
     def selected(self) -> sql.Composable:
-        """Return the column as it stands in a select list."""
+        """Return the column as written in a select list."""
         name = sql.Identifier(self.name)
         return sql.SQL("encode({}, 'hex') AS {}").format(name, name) if self.hexadecimal else name
 
@@ -95,10 +92,10 @@ def describe_columns(connection: Connection, relation: sql.Composable, label: st
         cursor.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(relation))
         described = [(column.name, column.type_code, column._fmod) for column in cursor.description or ()]
         names = [name for name, _, _ in described]
-        doubled = sorted({name for name in names if names.count(name) > 1 or name == "?column?"})
-        if doubled or not names:
+        duplicated = sorted({name for name in names if names.count(name) > 1 or name == "?column?"})
+        if duplicated or not names:
             raise SettingsError(
-                f"These columns have no name of their own: {', '.join(doubled)}."
+                f"These columns have no name of their own: {', '.join(duplicated)}."
                 if names
                 else "There are no columns to read.",
                 where=label,

@@ -1,7 +1,4 @@
-"""Connections to Postgres through psycopg, which asks the small questions; rows are received by ``copying.py``.
-
-What belongs here: connecting with deadlines, and errors translated on the way. What does not: queries.
-"""
+"""Connections to Postgres through psycopg, which asks the small questions; rows are received by ``copying.py``."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 asyncpg joins the server's messages in C, which costs a fifth of receiving them one by one. All connections read from
 one exported snapshot; each takes the next statement when it is done with one.
-
-What belongs here: receiving. What does not: what a block means (``blocks.py``), which statements (``postgres.py``).
 """
 
 from __future__ import annotations
@@ -86,7 +84,7 @@ class _Receiver:
             eventloop.run(self._receive())
 
     def cancel(self) -> None:
-        """End the receiving, from another thread, if it still goes on."""
+        """End the receiving, from another thread, if it still continues."""
         loop, task = self._loop, self._task
         if loop is None or task is None or task.done():
             return

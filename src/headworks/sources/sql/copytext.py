@@ -54,7 +54,7 @@ def conversion(
 
 
 def has_escapes(block: bytes) -> bool:
-    """Tell whether a block has a backslash that is no NULL's."""
+    """Return whether a block has a backslash that is no NULL's."""
     return block.count(b"\\") != block.count(NULL.encode())
 
 

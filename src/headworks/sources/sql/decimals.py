@@ -3,8 +3,6 @@
 Arrow reads the text of a float in less than half the time of a decimal's. A number k / 10ˢ with |k| < 10¹⁵ is nearest
 to a float that differs from it by a part of 2⁻⁵³ at most, and so does its product with 10ˢ, which floats hold exactly:
 together less than 10¹⁵ · 2⁻⁵² < 1/4, so that the nearest whole number is k.
-
-What belongs here: that. What does not: decimals with more digits.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ def narrowest(precision: int, scale: int) -> pa.DataType:
 
 
 def by_way_of_floats(kind: pa.DataType) -> bool:
-    """Tell whether floats hold the values of a type closely enough to find each again."""
+    """Return whether floats hold the values of a type closely enough to find each again."""
     return bool(pa.types.is_decimal64(kind)) and 0 <= kind.scale <= kind.precision <= _MOST_DIGITS
 
 

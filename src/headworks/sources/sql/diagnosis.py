@@ -1,7 +1,7 @@
 """Why a connection to Postgres could not be made.
 
-libpq tells it in words alone, and words are no ground for a decision. asyncpg tells it by classes, so it is asked once
-more. What belongs here: that. What does not: errors of queries, which have an SQLSTATE (``states.py``).
+libpq shows it in words alone, and words are no ground for a decision. asyncpg shows it by classes, so it is asked once
+more.
 """
 
 from __future__ import annotations

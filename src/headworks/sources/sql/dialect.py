@@ -1,10 +1,8 @@
 """A table of any database that SQLAlchemy knows, as a source: incremental by a cursor column, whole, or its keys alone.
 
 The same `Table` as for Postgres, with the same positions; rows are fetched by the driver in bounded numbers, through a
-cursor that leaves the rest on the server. Which transactions still run MySQL and MariaDB tell as well; elsewhere the
+cursor that leaves the rest on the server. Which transactions still run MySQL and MariaDB report as well; elsewhere the
 commit lag is in place of that, and what commits later is found by the next whole reading or comparison of keys.
-
-What belongs here: which statements read what. What does not: engines, types and values, in the modules beside this one.
 """
 
 from __future__ import annotations
@@ -78,7 +76,7 @@ class DialectTable:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The columns that tell rows apart: those that were declared, else the primary key's, else none."""
+        """The columns that identify rows: those that were declared, else the primary key's, else none."""
         return self._reflected.key
 
     @property
@@ -118,7 +116,7 @@ class DialectTable:
         with _reading(self) as connection:
             for frame in self._frames(connection, self._all_rows.statement, self._all_rows.reader):
                 yield misfits.batch(frame, first=True, position={}, read=frame.height)
-        yield last_batch(schema, {"done": True}, remarks=(*self._asides, *misfits.remarks()))
+        yield last_batch(schema, {"done": True}, warnings=(*self._asides, *misfits.warnings()))
 
     def _misfits(self) -> Misfits:
         columns = self._reflected.table.c
@@ -130,7 +128,7 @@ class DialectTable:
         misfits, first = self._misfits(), not start
         with _reading(self) as connection:
             bound = self._bound(connection)
-            start, remarks = self._checked(connection, start)
+            start, warnings = self._checked(connection, start)
             marker = self._marker(bound)
             passage = marker.passage(start)
             left = self._left(connection, bound)
@@ -150,7 +148,7 @@ class DialectTable:
             passage.finished(),
             left,
             bound=bound,
-            remarks=(*remarks, *self._asides, *misfits.remarks()),
+            warnings=(*warnings, *self._asides, *misfits.warnings()),
             unfinished=self._unfinished(bound),
             windowed=self.window is not None,
         )
@@ -237,7 +235,7 @@ class DialectTable:
         self, connection: Connection, start: Position, bound: Bound | None, until: datetime | None
     ) -> list[ColumnElement[bool]]:
         cursor = self._column(self._cursor)
-        conditions: list[ColumnElement[bool]] = [not_(self._unplaced(connection))]
+        conditions: list[ColumnElement[bool]] = [not_(self._null_cursor(connection))]
         if start:
             after: ColumnElement[bool] = cursor >= self._literal(connection, self._marker(bound).begin(start))
             if "key" in start:
@@ -298,7 +296,7 @@ class DialectTable:
         return _value(value)
 
     def _separator(self, connection: Connection) -> str:
-        """Return what stands between date and time where a database keeps moments as text."""
+        """Return what is between date and time where a database keeps moments as text."""
         cursor = self._column(self._cursor)
         text: Any = connection.execute(
             select(literal_column(str(cursor.compile(dialect=connection.dialect))))
@@ -311,7 +309,7 @@ class DialectTable:
     def _left(self, connection: Connection, bound: Bound | None) -> Left:
         """Count the rows that this way of reading leaves out: without a place in the order, and after the bound."""
         cursor = self._column(self._cursor)
-        left = self._unplaced(connection)
+        left = self._null_cursor(connection)
         counts: list[ColumnElement[Any]] = [_count(left)]
         if bound is not None and bound.value is not None:
             placed = not_(left)
@@ -322,10 +320,10 @@ class DialectTable:
         if self.window is not None:
             left = and_(left, *self._inside(connection))
         row = connection.execute(select(*counts).select_from(self._reflected.table).where(left)).one()
-        unplaced, later_rows, ahead_rows = (int(value or 0) for value in (*row[:3], 0, 0)[:3])
-        return Left(unplaced, later_rows, ahead_rows, str(row[3]) if len(row) > 3 else None)
+        null_cursor, later_rows, ahead_rows = (int(value or 0) for value in (*row[:3], 0, 0)[:3])
+        return Left(null_cursor, later_rows, ahead_rows, str(row[3]) if len(row) > 3 else None)
 
-    def _unplaced(self, connection: Connection) -> ColumnElement[bool]:
+    def _null_cursor(self, connection: Connection) -> ColumnElement[bool]:
         """Return the condition for rows without a place in the cursor's order.
 
         SQLite has values of any type in any column, and each type has an order of its own.

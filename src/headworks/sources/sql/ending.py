@@ -6,7 +6,7 @@ import polars as pl
 
 from headworks.sources.base import Batch, Position
 from headworks.sources.sql.bound import Bound
-from headworks.sources.sql.left import Left, cut_remarks
+from headworks.sources.sql.left import Left, cut_warnings
 
 
 def last_batch(
@@ -14,7 +14,7 @@ def last_batch(
     position: Position,
     *,
     left: Left | None = None,
-    remarks: tuple[str, ...] = (),
+    warnings: tuple[str, ...] = (),
     not_known: bool = False,
 ) -> Batch:
     """Return the batch that ends a reading; ``not_known`` where nobody can say whether all rows were read."""
@@ -23,10 +23,10 @@ def last_batch(
         pl.DataFrame(schema=schema),
         position,
         read=0,
-        unplaced=counted.unplaced,
+        null_cursor=counted.null_cursor,
         later=counted.later,
         ahead=counted.ahead,
-        remarks=remarks,
+        warnings=warnings,
         shown=False if not_known else None,
     )
 
@@ -37,7 +37,7 @@ def last_of_passage(
     left: Left,
     *,
     bound: Bound | None,
-    remarks: tuple[str, ...],
+    warnings: tuple[str, ...],
     unfinished: tuple[str, ...],
     windowed: bool,
     not_known: bool = False,
@@ -49,6 +49,6 @@ def last_of_passage(
         schema,
         {**position, **done},
         left=left,
-        remarks=(*remarks, *left.remarks(), *unfinished, *cut_remarks(position), *notice),
+        warnings=(*warnings, *left.warnings(), *unfinished, *cut_warnings(position), *notice),
         not_known=not_known or bool(unfinished),
     )

@@ -1,8 +1,4 @@
-"""Engines for databases that have no reader of their own: one pool of connections for all that a run reads of one.
-
-What belongs here: making engines, sharing them, and what each driver has to be told first. What does not: queries, and
-Postgres, which is read through COPY (``postgres.py``).
-"""
+"""Engines for databases that have no reader of their own: one pool of connections for all that a run reads of one."""
 
 from __future__ import annotations
 
@@ -28,7 +24,7 @@ _sharing = threading.Lock()
 
 @contextmanager
 def shared_engine(settings: DatabaseSettings, run_id: str) -> Iterator[Engine]:
-    """Hand out the engine that all readings of a run share while any of them goes on; the last one closes it."""
+    """Hand out the engine that all readings of a run share while any of them continues; the last one closes it."""
     name = (settings.url.get_secret_value(), run_id)
     with _sharing:
         engine, users = _shared.get(name) or (_engine(settings), 0)
@@ -160,4 +156,4 @@ _STREAMING: dict[str, Callable[[Any], Any]] = {
     "mysqldb": _server_side("MySQLdb.cursors"),
     "mariadbconnector": lambda raw: raw.cursor(buffered=False),
 }
-"""Drivers that would fetch everything at once if not told otherwise."""
+"""Drivers that would fetch everything at once unless configured otherwise."""

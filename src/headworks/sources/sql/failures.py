@@ -79,17 +79,17 @@ def translated_dialect(engine: Engine, where: str) -> Iterator[None]:
             "All connections to the database are in use.", where=where
         ) from redacted_error(problem)
     except SQLAlchemyError as problem:
-        raise StopError(f"The database cannot be read: {_told(problem)}.", where=where) from redacted_error(
-            problem
-        )
+        raise StopError(
+            f"The database cannot be read: {_text_of(problem)}.", where=where
+        ) from redacted_error(problem)
 
 
 def _judged(problem: BaseException, engine: Engine, where: str, *, lost: bool) -> HeadworksError:
     kind: type[HeadworksError] | None = SourceUnavailable if lost else _kind(problem, engine.dialect.name)
-    told = _told(problem)
+    text = _text_of(problem)
     if kind is None:
-        return StopError(f"The database says: {told}.", where=where)
-    return kind(f"{_SAYS[kind]}: {told}.", where=where, do=_DO[kind])
+        return StopError(f"The database says: {text}.", where=where)
+    return kind(f"{_SAYS[kind]}: {text}.", where=where, do=_DO[kind])
 
 
 def _kind(problem: BaseException, dialect: str) -> type[HeadworksError] | None:
@@ -111,6 +111,6 @@ def _by_number(kinds: dict[type[HeadworksError], set[int]], number: Any) -> type
     return next((kind for kind, numbers in kinds.items() if number in numbers), None)
 
 
-def _told(problem: BaseException) -> str:
+def _text_of(problem: BaseException) -> str:
     parts = [str(part) for part in problem.args if isinstance(part, str | int)] or [type(problem).__name__]
     return excerpt(" ".join(parts), 300).rstrip(".")

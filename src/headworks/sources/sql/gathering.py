@@ -3,8 +3,6 @@
 The server hands over what fits into its buffer, whatever a reader asks for. A low-water mark on the socket
 (``SO_RCVLOWAT``) lets the kernel keep the pieces until there is enough; it is lifted as soon as nothing came for a
 moment, since the last pieces of an answer are fewer than that.
-
-What belongs here: that mark. What does not: what the answers are.
 """
 
 from __future__ import annotations
@@ -52,7 +50,7 @@ class _LowWaterMark:
         """Say that something came: more will."""
         self._since = True
         if self._timer is None:
-            # The kernel makes as much room as a mark asks for: with no more than that, the server would stand still
+            # The kernel makes as much room as a mark asks for: with no more than that, the server would be idle
             # from the moment when there is enough until its reader has taken it.
             self._put(_ROOM)
             self._put(_ENOUGH)

@@ -19,12 +19,12 @@ class Left:
     ``farthest`` is the latest cursor value of the last.
     """
 
-    unplaced: int = 0
+    null_cursor: int = 0
     later: int = 0
     ahead: int = 0
     farthest: str | None = None
 
-    def remarks(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """Say what people should know of these rows."""
         if not self.ahead:
             return ()
@@ -41,20 +41,20 @@ def passed_again(start: Position, count: int) -> tuple[Position, tuple[str, ...]
     Where it is another number than was passed, all rows of the value are read again: those that came among them would
     never be read otherwise.
     """
-    told = f"more rows than can be marked have the cursor value {start['cursor']}"
+    cause = f"more rows than can be marked have the cursor value {start['cursor']}"
     if count == start.get("passed"):
-        return start, (f"{told}: whether any of them were replaced since they were read is not known",)
+        return start, (f"{cause}: whether any of them were replaced since they were read is not known",)
     again = {name: value for name, value in start.items() if name not in {"key", "passed"}}
     return (
         {**again, "seen": ""},
         (
-            f"{told}, and their number has changed: all of them are read again, and land once more. A cursor that "
-            "tells more rows apart avoids it",
+            f"{cause}, and their number has changed: all of them are read again, and land once more. A cursor that "
+            "identifies more rows avoids it",
         ),
     )
 
 
-def cut_remarks(position: Position) -> tuple[str, ...]:
+def cut_warnings(position: Position) -> tuple[str, ...]:
     """Say from where on rows that come late are found, where that is not as far back as they may come."""
     if not position.get("cut"):
         return ()

@@ -3,10 +3,8 @@
 A driver written in Python makes every value by itself, which costs more than all that follows. Where the server joins a
 row's values, in the form of ``copytext.py``, the driver makes one value, and Arrow reads the columns out of a block of
 such lines. The same text is behind a driver's values, too, so they are the same. A text that is longer than the server
-can make would be NULL; so only columns take part that together cannot come near to that, and the others stand beside
+can make would be NULL; so only columns take part that together cannot come near to that, and the others stand alongside
 the line. Blocks with a value that no type holds are made value by value, as if the driver had.
-
-What belongs here: such lines, as they are selected and as they are read. What does not: all other rows (``rows.py``).
 """
 
 from __future__ import annotations
@@ -164,7 +162,7 @@ def _most_bytes(kind: types.TypeEngine[Any], dtype: pl.DataType) -> int | None:
 
 
 def _written(found: Reflected, column: DialectColumn) -> ColumnElement[Any]:
-    """Return a column's value as it stands in a line."""
+    """Return a column's value as written in a line."""
     value: ColumnElement[Any] = cast(exactly(found.table.c[column.name]), mysql.CHAR(charset="utf8mb4"))
     if isinstance(column.dtype, pl.String):
         for mark, escape in _ESCAPES:

@@ -88,7 +88,7 @@ class Marker:
         return cast(pl.Series, pl.from_arrow(rows.column(self.cursor)))
 
     def compared(self, rows: pa.Table, operator: Literal["==", "<="], value: Any) -> pl.Series:
-        """Tell for each row whether its cursor value is equal to one, or not after it; a null is neither."""
+        """Say for each row whether its cursor value is equal to one, or not after it; a null is neither."""
         cursors = self.cursors(rows)
         # An unsigned number may be more than 64 bits hold.
         other = Decimal(value) if isinstance(cursors.dtype, pl.Decimal) else value

@@ -1,8 +1,9 @@
 """Rows with a value that no type holds: refused one by one, each kept with its text, and counted by column.
 
-Readers leave such a value empty and put its text into a column of its own beside it, `misfit_column`, which exists only
-in the blocks that have one, so that all other blocks cost nothing. Such a row keeps its cursor and its key until the
-position was moved behind it, and is then made what bronze keeps of a refused record: the reason, and the row as JSON.
+Readers leave such a value empty and put its text into a column of its own alongside it, `misfit_column`, which exists
+only in the blocks that have one, so that all other blocks cost nothing. Such a row keeps its cursor and its key until
+the position was moved behind it, and is then made what bronze keeps of a refused record: the reason, and the row as
+JSON.
 """
 
 from __future__ import annotations
@@ -56,13 +57,13 @@ class Misfits:
             pl.when(pl.col(text).is_not_null()).then(pl.lit(f"{name}|unreadable"))
             for name, text in texts.items()
         )
-        told = frame.with_columns(reasons.alias(REFUSED))
-        bad = told.filter(pl.col(REFUSED).is_not_null())
+        checked = frame.with_columns(reasons.alias(REFUSED))
+        bad = checked.filter(pl.col(REFUSED).is_not_null())
         self._note(bad, texts)
         if first and not self._begun and bad.height == frame.height >= _MOST:
             raise self._nothing_fits()
         self._begun = self._begun or bad.height < frame.height
-        return Batch(_as_refused(told, bad, texts), refused=bad.height, **about)
+        return Batch(_as_refused(checked, bad, texts), refused=bad.height, **about)
 
     def keys(self, rows: pa.Table) -> Batch:
         """Return a batch of keys, without those that do not fit: no row of theirs has ever landed."""
@@ -73,7 +74,7 @@ class Misfits:
         good = frame.filter(pl.col(REFUSED).is_null()).drop(REFUSED, RAW)
         return Batch(good, {}, read=rows.num_rows)
 
-    def remarks(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """Say of each column how many rows were refused for it, and what to do."""
         return tuple(
             f"{count} rows were refused, since column {name} ({self.types[name]}) has values that its type here does "
@@ -112,18 +113,18 @@ def _texts_in(names: Sequence[str]) -> dict[str, str]:
     return {name.removeprefix(_MARK): name for name in names if name.startswith(_MARK)}
 
 
-def _as_refused(told: pl.DataFrame, bad: pl.DataFrame, texts: Mapping[str, str]) -> pl.DataFrame:
+def _as_refused(checked: pl.DataFrame, bad: pl.DataFrame, texts: Mapping[str, str]) -> pl.DataFrame:
     """Return rows in which the bad ones are refused records: a reason, the row as JSON, and nothing else."""
-    names = [name for name in told.columns if not name.startswith(_MARK) and name != REFUSED]
-    raws: list[bytes | None] = [None] * told.height
-    places = told.get_column(REFUSED).is_not_null().arg_true()
+    names = [name for name in checked.columns if not name.startswith(_MARK) and name != REFUSED]
+    raws: list[bytes | None] = [None] * checked.height
+    places = checked.get_column(REFUSED).is_not_null().arg_true()
     for place, row in zip(places, bad.iter_rows(named=True), strict=True):
         whole = {
             name: row[name] if (text := row.get(texts.get(name, ""))) is None else text for name in names
         }
         raws[place] = json.dumps(whole, default=_plain, ensure_ascii=False).encode()
     good = [pl.when(pl.col(REFUSED).is_null()).then(pl.col(name)).alias(name) for name in names]
-    return told.select(*good, REFUSED, pl.Series(RAW, raws, dtype=pl.Binary))
+    return checked.select(*good, REFUSED, pl.Series(RAW, raws, dtype=pl.Binary))
 
 
 def _plain(value: Any) -> str:

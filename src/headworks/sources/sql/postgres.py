@@ -2,11 +2,8 @@
 
 Each reading sees one snapshot of the database. An incremental one is in the order of (cursor, key), up to a bound below
 which nothing can still commit; it is taken up again after any batch. A whole one has no order, so that it goes at the
-speed of the disk, in parts read at once where asked for; it is never taken up again, but begun anew, since another
+speed of the disk, in parts read at once where asked for; it is never taken up again, but restarted, since another
 snapshot would not fit.
-
-What belongs here: which statements read what, and positions on the way. What does not: connections, receiving and
-parsing, which are in the modules beside this one.
 """
 
 from __future__ import annotations
@@ -62,7 +59,7 @@ class PostgresTable:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The columns that tell rows apart: those that were declared, else the primary key's, else none."""
+        """The columns that identify rows: those that were declared, else the primary key's, else none."""
         return self._described.key
 
     @property
@@ -102,7 +99,7 @@ class PostgresTable:
             hidden = hidden_rows(snapshot)
         if hidden:
             yield Batch(
-                pl.DataFrame(schema=self.schema).select(self.key), {}, read=0, remarks=hidden, shown=False
+                pl.DataFrame(schema=self.schema).select(self.key), {}, read=0, warnings=hidden, shown=False
             )
 
     def _read_whole(self) -> Iterator[Batch]:
@@ -116,7 +113,7 @@ class PostgresTable:
         yield last_batch(
             self.schema,
             {"done": True},
-            remarks=(*hidden, *misfits.remarks()),
+            warnings=(*hidden, *misfits.warnings()),
             not_known=bool(hidden),
         )
 
@@ -124,7 +121,7 @@ class PostgresTable:
         columns, misfits, first = self._described.columns, self._misfits(), not start
         with in_snapshot(self.database, self._application, self.table, bound=self._bound) as snapshot:
             self._check_unchanged(snapshot)
-            start, remarks = self._checked(snapshot, start)
+            start, warnings = self._checked(snapshot, start)
             passage = self._marker(snapshot.bound).passage(start)
             query = self._onwards(snapshot, start, until)
             for rows in self._rows(snapshot, [query], columns):
@@ -140,7 +137,7 @@ class PostgresTable:
             passage.finished(),
             left,
             bound=snapshot.bound,
-            remarks=(*remarks, *hidden, *misfits.remarks()),
+            warnings=(*warnings, *hidden, *misfits.warnings()),
             unfinished=self._unfinished(snapshot.bound),
             windowed=self.window is not None,
             not_known=bool(hidden),
@@ -319,7 +316,7 @@ class PostgresTable:
         """The table's columns and key, asked of the database once."""
         if self.table.columns:
             raise SettingsError(
-                "Postgres tells the types of a query's columns itself.",
+                "Postgres shows the types of a query's columns itself.",
                 where=self.where,
                 do="leave `columns` out; where another type is wanted, cast it in the query.",
             )

@@ -97,7 +97,7 @@ def present_of(connection: Connection) -> Present:
     shown = _moment(connection.exec_driver_sql(f"SELECT CURRENT_TIMESTAMP{_FROM.get(name, '')}").scalar_one())
     if shown.tzinfo is not None:
         return Present(shown.astimezone(UTC), shown.utcoffset() or timedelta())
-    # What the server shows is of a zone that it does not say: that is told by our own clock.
+    # What the server shows is of a zone that it does not say: that is known from our own clock.
     offset = _rounded(shown - datetime.now(UTC).replace(tzinfo=None))
     return Present((shown - offset).replace(tzinfo=UTC), offset)
 

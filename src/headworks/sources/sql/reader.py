@@ -1,7 +1,4 @@
-"""The reader for a database: Postgres has one of its own, every other one is read through its driver.
-
-What belongs here: that choice. What does not: reading.
-"""
+"""The reader for a database: Postgres has one of its own, every other one is read through its driver."""
 
 from __future__ import annotations
 

@@ -1,9 +1,6 @@
 """Columns of any database as SQLAlchemy reflects them, as columns of Polars: faithfully or as text.
 
 Of a query nothing but its columns' names can be asked in words that every database knows, so their types are declared.
-
-What belongs here: which type becomes which, and the key. What does not: values (``rows.py``), and Postgres
-(``columns.py``).
 """
 
 from __future__ import annotations
@@ -55,7 +52,7 @@ class DialectColumn:
 
     @property
     def can_be_extreme(self) -> bool:
-        """Tell whether the database may hold values of it that the type in Polars has not.
+        """Return whether the database may hold values of it that the type in Polars has not.
 
         Any value may be in any column of SQLite, and in one of a query whose type was declared.
         """
@@ -71,7 +68,7 @@ class Reflected:
     key: tuple[str, ...]
 
     def selected(self, columns: Sequence[DialectColumn]) -> list[ColumnElement[Any]]:
-        """Return columns as they stand in a select list."""
+        """Return columns as written in a select list."""
         return [
             cast(self.table.c[column.name], types.String(4000)).label(column.name)
             if column.as_text
@@ -86,7 +83,7 @@ def exactly(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def schema_of(columns: Sequence[DialectColumn], extremes: Extremes) -> pl.Schema:
-    """Return the columns of every frame, with those for extreme values beside them where they are wanted."""
+    """Return the columns of every frame, with those for extreme values alongside them where they are wanted."""
     schema: dict[str, pl.DataType] = {}
     for column in columns:
         schema[column.name] = column.dtype
@@ -158,7 +155,7 @@ def _query(connection: Connection, table: Table, where: str) -> Reflected:
     declared = table.types()
     if not declared:
         raise SettingsError(
-            "This database does not tell which types a query's columns have.",
+            "This database does not report which types a query's columns have.",
             where=where,
             do='declare them, as in "columns": {"id": "int64", "price": "decimal(10,2)"}, or name a view.',
         )

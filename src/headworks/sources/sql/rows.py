@@ -1,7 +1,4 @@
-"""Rows of a driver as frames: as they are where they fit, value by value where they do not.
-
-What belongs here: values. What does not: which type a column has (``reflection.py``).
-"""
+"""Rows of a driver as frames: as they are where they fit, value by value where they do not."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 The connection that exported it asks all questions about the table as well, in the same transaction. So the description,
 the rows and the counts belong together, and nobody changes the table's columns meanwhile.
-
-What belongs here: opening it, and dividing a table into parts. What does not: what is read.
 """
 
 from __future__ import annotations
@@ -51,7 +49,7 @@ class Snapshot:
 
     @property
     def relation(self) -> sql.Composable:
-        """Return the table or query as it stands behind FROM."""
+        """Return the table or query as written behind FROM."""
         return relation_of(self.table)
 
     def parts(self, select: sql.Composable) -> list[str]:
@@ -86,7 +84,7 @@ class Snapshot:
 
 
 def relation_of(table: Table) -> sql.Composable:
-    """Return a table or query as it stands behind FROM."""
+    """Return a table or query as written behind FROM."""
     if table.query is not None:
         # The line's end closes a comment at the end of the query.
         return sql.SQL("({}\n) AS query").format(sql.SQL(table.query))

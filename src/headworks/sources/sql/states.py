@@ -1,8 +1,4 @@
-"""What an SQLSTATE means for a run: the one place where a class of ours is chosen for an error of Postgres.
-
-What belongs here: that decision, and the translation of errors of queries. What does not: why a connection could not
-be made, which has no SQLSTATE in libpq (``diagnosis.py``).
-"""
+"""What an SQLSTATE means for a run: the one place where a class of ours is chosen for an error of Postgres."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What to read of a database: one table or SELECT, its key, its cursor, and the policies for what may go wrong.
 
 The model is a deployment parameter and a form in the UI, so each field is described here and nowhere else. What belongs
-here: the declaration. What does not: any reading; each kind of database has a reader of its own beside this module.
+here: the declaration. What does not: any reading; each kind of database has a reader of its own alongside this module.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Table(Settings):
     )
     columns: dict[str, str] = Field(
         default_factory=dict,
-        description="The type of each column of a query, where the database is not Postgres, which tells them itself: "
+        description="The type of each column of a query, where the database is not Postgres, which shows them itself: "
         "text, int64, float64, boolean, date, datetime (UTC), naive_datetime (without a zone), binary, decimal(p,s).",
     )
     key: tuple[str, ...] = Field(
         default=(),
-        description="The columns that tell rows apart. Left empty, the table's primary key is used if it has one.",
+        description="The columns that identify rows. Left empty, the table's primary key is used if it has one.",
     )
     cursor: str | None = Field(
         default=None,

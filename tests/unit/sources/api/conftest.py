@@ -1,4 +1,4 @@
-"""A client of a served API whose clock stands still and whose waits are noted and not waited."""
+"""A client of a served API whose clock is still and whose waits are noted and not waited."""
 
 from __future__ import annotations
 

@@ -309,9 +309,9 @@ def test_a_key_in_the_query_reaches_the_api_and_no_message_and_no_log(
         with pytest.raises(CredentialsRefused) as caught:
             opened(api.url, parts).get("/v1/things", {"page": "1"}, same)
     assert api.asked[0].query == {"page": "1", "api_key": "k-3y/never"}
-    told = f"{caught.value!r} {caught.value} {caplog.text}"
-    assert "*** is wrong" in told
-    assert "k-3y" not in told
+    output = f"{caught.value!r} {caught.value} {caplog.text}"
+    assert "*** is wrong" in output
+    assert "k-3y" not in output
 
 
 def test_an_answer_larger_than_allowed_is_not_read_to_its_end(opened: Opening) -> None:

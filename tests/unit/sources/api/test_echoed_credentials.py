@@ -149,7 +149,7 @@ def everything(api: ApiClient, resource: Resource) -> Iterator[str]:
     """Yield all that is left of a reading for people: batches, positions, errors with their causes."""
     try:
         for batch in ApiSource(api, resource, unlanded_pages=2).read(None, None):
-            yield json.dumps([batch.position, batch.remarks])
+            yield json.dumps([batch.position, batch.warnings])
             yield str(batch.frame["_url"].to_list())
     except HeadworksError as problem:
         yield from _of(problem)

@@ -182,7 +182,7 @@ def test_every_made_up_header_asks_for_nothing_or_for_a_bounded_wait() -> None:
         wait = asked_wait_s(headers, NOW)
         assert wait is None or 0 <= wait <= LONGEST_S, headers
         assert 0 <= pause_s(headers, NOW) <= LONGEST_S, headers
-        Breaker().told_to_wait(NOW, wait or 0, "")
+        Breaker().asked_to_wait(NOW, wait or 0, "")
 
 
 @given(

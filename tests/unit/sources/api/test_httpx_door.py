@@ -73,19 +73,19 @@ def test_whatever_goes_wrong_on_the_wire_is_asked_again_and_then_told(
     route = router.get(f"{API}/x").mock(side_effect=[raised("once"), httpx.Response(200, content=b"[]")])
     assert opened(router, ApiSettings(base_url=API)).get("/x", {}, body) == b"[]"
     route.mock(side_effect=raised("always"))
-    with pytest.raises(SourceUnavailable, match="always") as told:
+    with pytest.raises(SourceUnavailable, match="always") as output:
         opened(router, ApiSettings(base_url=API)).get("/x", {}, body)
-    assert f"{API} GET /x" in told.value.where
+    assert f"{API} GET /x" in output.value.where
 
 
 def test_a_key_in_the_query_is_sent_and_never_told() -> None:
     router = respx.Router()
     route = router.get(f"{API}/x", params={"key": SECRET}).mock(side_effect=httpx.ReadError("broken"))
     auth = ApiKeyAuth(name="key", key=SecretStr(SECRET), send_in="query")
-    with pytest.raises(SourceUnavailable) as told:
+    with pytest.raises(SourceUnavailable) as output:
         opened(router, ApiSettings(base_url=API, auth=auth)).get("/x", {}, body)
     assert route.called
-    assert SECRET not in str(told.value)
+    assert SECRET not in str(output.value)
 
 
 def test_a_cookie_of_the_api_comes_back_with_the_next_request() -> None:

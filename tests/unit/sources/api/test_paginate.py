@@ -247,7 +247,7 @@ def test_a_cut_page_size_is_told() -> None:
     first = numbers.after(numbers.begin(), page([0, 1, 2], total=9))
     assert first.state is not None
     second = numbers.after(first.state, page([3, 4, 5], total=9))
-    assert "cut the page size of 100 to 3" in second.remark
+    assert "cut the page size of 100 to 3" in second.warning
 
 
 def test_a_flag_that_promises_more_without_a_token_is_no_end() -> None:

@@ -1,7 +1,4 @@
-"""Reading bytes with a text format, as a file in blocks would be read.
-
-What belongs here: that, for the tests beside it. What does not: files.
-"""
+"""Reading bytes with a text format, as a file in blocks would be read."""
 
 from __future__ import annotations
 

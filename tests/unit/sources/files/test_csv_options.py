@@ -1,4 +1,4 @@
-"""What suppliers' CSV files need beside a delimiter and a quote, each by the record and by the block."""
+"""What suppliers' CSV files need alongside a delimiter and a quote, each by the record and by the block."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def read(form: TextFormat, blocks: list[bytes]) -> tuple[list[Piece], tuple[obje
     frames = [piece.frame for piece in found if piece.frame.height]
     rows = pl.concat(frames, how="diagonal") if frames else pl.DataFrame()
     rows = rows.select(sorted(rows.columns))
-    # A line that was read is told apart from a refused one by columns that only one of them may have.
+    # A line that was read is distinguished from a refused one by columns that only one of them may have.
     rows = rows.select(name for name in rows.columns if rows.get_column(name).count())
     # Within a piece, those that were read come first.
     rows = rows.sort("_line", maintain_order=True) if rows.height else rows

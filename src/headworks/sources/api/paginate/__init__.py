@@ -16,7 +16,7 @@ Pagination = Annotated[
     Single | PageNumbers | Offset | Cursor | NextUrl | LinkHeader | NextHeader | Keyset | Composite,
     Field(discriminator="kind"),
 ]
-"""Any kind of pagination that ships with headworks, told apart by ``kind``."""
+"""Any kind of pagination that ships with headworks, distinguished by ``kind``."""
 
 __all__ = [
     "Ask",

@@ -1,9 +1,7 @@
 """What pagination is made of: a state machine that asks for a page, looks at it, and says which comes next.
 
 A paginator does no I/O. Its state is JSON and is kept in the stream's position, so a reading that was cut short
-goes on from it. A new kind of pagination is one class with these methods.
-
-What belongs here: the protocol and what passes through it. What does not: any kind of pagination.
+continues from it. A new kind of pagination is one class with these methods.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from headworks.settings import Settings
 from headworks.sources.api.paths import FieldPath
 
 State = dict[str, Any]
-"""Where a scan stands: JSON, opaque to everything but its paginator."""
+"""The position of a scan: JSON, opaque to everything but its paginator."""
 
 Where = Literal["query", "body", "header", "path", "text"]
 """Where a value is put: a query parameter, a path in the body, a header, ``{name}`` in the resource's path, or
@@ -59,7 +57,7 @@ class Page:
     its envelope by path, those that are there; ``known`` names those that earlier pages had. ``headers`` have
     lower-case names. ``total`` is the number of records that the API announced, ``last`` holds fields of its last
     record. ``missing``: the API says that there is no such page. ``outline`` has what the body of a first page holds
-    beside its records.
+    alongside its records.
     """
 
     records: int
@@ -78,14 +76,14 @@ class Page:
 class Step:
     """What follows a page: the next state, or the end (None) with what shows that the scan was whole.
 
-    ``remark`` is for people: something about the API that they should know. ``seen`` names the fields and headers that
+    ``warning`` is for people: something about the API that they should know. ``seen`` names the fields and headers that
     the page had of those that say what follows; ``absent`` those whose absence alone made this the end, which shows
     nothing as long as no page ever had them. ``doubt`` says why the end is none that anything shows.
     """
 
     state: State | None
     evidence: Evidence = "none"
-    remark: str = ""
+    warning: str = ""
     seen: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     doubt: str = ""
@@ -106,22 +104,22 @@ class Paginator(Protocol):
 
     @property
     def repeats(self) -> bool:
-        """Tell whether a page may begin with records that the page before it ended with."""
+        """Return whether a page may begin with records that the page before it ended with."""
         ...
 
     @property
     def guessable(self) -> bool:
-        """Tell whether states can be guessed without their pages, as where pages are counted."""
+        """Return whether states can be guessed without their pages, as where pages are counted."""
         ...
 
     @property
     def ends_on_repeat(self) -> bool:
-        """Tell whether the last page again means the end."""
+        """Return whether the last page again means the end."""
         ...
 
     @property
     def stateful(self) -> bool:
-        """Tell whether the API itself keeps the place: the same request brings the next page each time."""
+        """Return whether the API itself keeps the place: the same request brings the next page each time."""
         ...
 
     def begin(self) -> State:
@@ -129,7 +127,7 @@ class Paginator(Protocol):
         ...
 
     def rewind(self, state: State) -> State:
-        """Return the state to go on from after a scan was cut short: itself, or an earlier one where pages shift."""
+        """Return the state to continue from after a scan was cut short: itself, or an earlier one where pages shift."""
         ...
 
     def ask(self, state: State) -> Ask:
@@ -149,7 +147,7 @@ class Paginator(Protocol):
         ...
 
     def bounded(self, state: State) -> bool:
-        """Tell whether the scan's end was announced, so that no guess goes far past it."""
+        """Return whether the scan's end was announced, so that no guess goes far past it."""
         ...
 
 
@@ -211,7 +209,7 @@ def together(*asks: Ask) -> Ask:
 
 
 class Flagged(Settings):
-    """What kinds have in common that may have a flag beside their way on.
+    """What kinds have in common that may have a flag alongside their way on.
 
     A flag is believed that it means the end once it was seen to say the opposite too: described the wrong way round,
     or found by chance, it would end every scan after its first page.
@@ -241,7 +239,7 @@ class Flagged(Settings):
         return tuple(filter(None, (self.more_field, self.end_field)))
 
     def _follows(self, page: Page) -> bool | None:
-        """Tell what a page's flag says: that more follows, that nothing does, None where it says nothing.
+        """Return what a page's flag says: that more follows, that nothing does, None where it says nothing.
 
         A flag of more that earlier pages had, and this one has not, says that nothing follows.
         """

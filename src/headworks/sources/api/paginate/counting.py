@@ -4,8 +4,6 @@ An API that lets pages be counted gives no stable scan: a row that is deleted me
 sight. So the end of such a scan is never proven, unless one page is all there is. It is consistent where the API
 announces the number of records, that number never shrinks meanwhile, and at least as many came as were announced
 at the beginning: rows that are added meanwhile push others back, and what comes twice is counted once.
-
-What belongs here: page numbers and offsets. What does not: cursors, keys and links.
 """
 
 from __future__ import annotations
@@ -97,7 +95,7 @@ class _Counting(Flagged):
         return Step(None, evidence)
 
     def _may_be_past(self, state: State) -> bool:
-        """Tell whether a status may say that the pages have ended; 400 on the first page is an error."""
+        """Return whether a status may say that the pages have ended; 400 on the first page is an error."""
         return state["pages"] > 0 or set(self.past_end_statuses) <= {404, 410}
 
     def _by_flag(self, state: State, page: Page) -> Step | None:
@@ -110,16 +108,16 @@ class _Counting(Flagged):
         return state["total"] is not None and state["seen"] >= state["total"]
 
     def _is_end(self, state: State, page: Page) -> bool:
-        """Tell whether all that was announced has come; after a full page only an empty one shows that."""
+        """Return whether all that was announced has come; after a full page only an empty one shows that."""
         full = state["size"] if state["pages"] > 1 else self.size
         return self._is_whole(state) and page.records < full
 
     def _is_short(self, state: State, page: Page) -> bool:
-        """Tell whether a page is the last by its length; the first page may be short because the API cut its size."""
+        """Return whether a page is the last by its length; the first page may be short because the API cut its size."""
         short = self.short_page_ends and 0 < page.records < state["size"]
         return short and (state["pages"] > 1 or page.records < self.size)
 
-    def _remark(self, before: State, after: State) -> str:
+    def _warning(self, before: State, after: State) -> str:
         """Say, after the first page that is followed by another, that the API cut the size that was asked for."""
         if before["pages"] == 1 and 0 < before["size"] < self.size and after["empty"] == 0:
             return f"The API cut the page size of {self.size} to {before['size']}."
@@ -194,7 +192,7 @@ class PageNumbers(_Counting):
         return put_all(self.send_in, values, may_be_missing=missing)
 
     def after(self, state: State, page: Page) -> Step:
-        """Go on to the next number, or end."""
+        """Continue to the next number, or end."""
         counted = self._seen(state, page)
         index, pages = state["page"] - self.first + 1, page.fields.get(self.pages_field or "")
         if page.missing:
@@ -210,11 +208,11 @@ class PageNumbers(_Counting):
                 raise ReadIncomplete(
                     f"The API says that more follows, and gave {_MOST_EMPTY} pages of nothing."
                 )
-            return Step(onward, remark=self._remark(state, counted), seen=self._flags_seen(page))
+            return Step(onward, warning=self._warning(state, counted), seen=self._flags_seen(page))
         if isinstance(pages, int) and not isinstance(pages, bool):
             onward["announced"] = self.first - 1 + pages
             if index < pages:
-                return Step(onward, remark=self._remark(state, counted))
+                return Step(onward, warning=self._warning(state, counted))
             if self._is_end(counted, page) or page.records == 0 or self.past_end == "last_page":
                 return self._end(counted)
             # Past what was announced: only an empty or missing page shows that it was no lie.
@@ -225,7 +223,7 @@ class PageNumbers(_Counting):
             if self.past_end == "last_page":
                 return self._end(counted)
             onward["past"] = True
-        return Step(onward, remark=self._remark(state, counted))
+        return Step(onward, warning=self._warning(state, counted))
 
     def doubt(self, state: State, page: Page) -> str:
         """Doubt an empty page where more was announced, or where nothing is."""
@@ -273,7 +271,7 @@ class PageNumbers(_Counting):
             if number == state["page"] or number == 0:
                 return self._end(counted)
             raise ReadIncomplete(f"The API sends back from page {state['page']} to page {number}.")
-        return Step({**counted, "page": number}, remark=self._remark(state, counted), seen=self._has(page))
+        return Step({**counted, "page": number}, warning=self._warning(state, counted), seen=self._has(page))
 
     def _has(self, page: Page) -> tuple[str, ...]:
         return tuple(name for name in self.fields if name in page.fields)
@@ -325,7 +323,7 @@ class Offset(_Counting):
         return put_all(self.send_in, values, may_be_missing=past)
 
     def after(self, state: State, page: Page) -> Step:
-        """Go on after the records that came, or end."""
+        """Continue after the records that came, or end."""
         counted = self._seen(state, page)
         ended, follows = self._by_flag(counted, page), self._follows(page)
         if ended is not None:
@@ -339,7 +337,7 @@ class Offset(_Counting):
         # A page may hold more than was asked for, such as rows that are pinned to its top: they take no place.
         step = min(page.records, self.size) if self.limit_parameter else page.records
         onward = {**counted, "offset": state["offset"] + step, "step": step}
-        return Step(onward, remark=self._remark(state, counted), seen=self._flags_seen(page))
+        return Step(onward, warning=self._warning(state, counted), seen=self._flags_seen(page))
 
     def doubt(self, state: State, page: Page) -> str:
         """Doubt an empty page unless all that was announced has come."""

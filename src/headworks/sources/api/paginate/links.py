@@ -2,8 +2,6 @@
 
 An address is followed only on the API's own origin, which the client sees to; what it holds of our credentials is taken
 out before it is kept.
-
-What belongs here: finding the next address. What does not: joining and judging it (``request.py``, ``client.py``).
 """
 
 from __future__ import annotations
@@ -61,7 +59,7 @@ class _Followed(_Onward, Shifting, Flagged):
         return put("query", self.size_parameter, self.size) if self.size_parameter else Ask()
 
     def _onward(self, state: State, page: Page, url: str, seen: tuple[str, ...]) -> Step:
-        """Go on to an address, or to a token of a header, unless a flag says that this page is the last."""
+        """Continue to an address, or to a token of a header, unless a flag says that this page is the last."""
         seen = (*seen, *self._flags_seen(page))
         if self._follows(page) is False:
             return Step(None, self._evidence(state, page), seen=seen, absent=self._unproven(page))
@@ -87,7 +85,7 @@ class NextUrl(_Followed):
         return (self.url_field, *self.flags)
 
     def after(self, state: State, page: Page) -> Step:
-        """Go on to the address, or end."""
+        """Continue to the address, or end."""
         url = page.fields.get(self.url_field)
         seen = (self.url_field,) if self.url_field in page.fields else ()
         if is_end(url):
@@ -103,7 +101,7 @@ class LinkHeader(_Followed):
     kind: Literal["link_header"] = "link_header"
 
     def after(self, state: State, page: Page) -> Step:
-        """Go on to the address, or end."""
+        """Continue to the address, or end."""
         url = next_link(page.headers.get("link", ""))
         seen = (_LINK_HEADER,) if "link" in page.headers else ()
         if not url:
@@ -128,7 +126,7 @@ class NextHeader(_Followed):
         return together(super().ask({"url": None}), put("query", self.cursor_parameter, state["url"]))
 
     def after(self, state: State, page: Page) -> Step:
-        """Go on to the address or token, or end."""
+        """Continue to the address or token, or end."""
         value = page.headers.get(self.header.lower(), "").strip()
         # Some write the word, such as Salesforce.
         value = "" if value.lower() == "null" else value
@@ -160,6 +158,6 @@ class Files(_Onward):
         return Ask(url=self.urls[state["file"]], alone=True)
 
     def after(self, state: State, page: Page) -> Step:
-        """Go on to the next file, or end."""
+        """Continue to the next file, or end."""
         following = state["file"] + 1
         return Step({"file": following}) if following < len(self.urls) else Step(None, "proven")

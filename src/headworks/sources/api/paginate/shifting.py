@@ -1,6 +1,6 @@
-"""Telling a position that deletions do not shift from a page's number in disguise.
+"""Distinguishing a position that deletions do not shift from a page's number in disguise.
 
-A link or a token is an end that is proven only if it stands for a place in an order: after a key, say. Many are the
+A link or a token is an end that is proven only if it represents a place in an order: after a key, say. Many are the
 number of a page or an offset, written into an address or wrapped in Base64; rows that are deleted meanwhile then push
 others out of sight, as where pages are counted, and the same rules hold.
 """
@@ -56,7 +56,7 @@ _WRAPPED = re.compile(
     r"(?:\"|')?\s*[:=]\s*(?:\"|')?\d{1,8}(?!\d)"
 )
 _PLACE = re.compile(r"(?i)last|after|before|_?id\b|key|cursor|since|stamp|sort|search|seek|marker")
-"""What a token holds that stands for a place in an order, whatever it counts besides."""
+"""What a token holds that represents a place in an order, whatever it counts besides."""
 FULL = frozenset({10, 20, 25, 30, 40, 50, 100, 200, 250, 300, 400, 500, 1000, 2000, 2500, 5000, 10_000})
 """Numbers of records that are a full page of most APIs."""
 _NEXT = re.compile(
@@ -107,7 +107,7 @@ def tally(state: State, page: Page) -> State:
 
 
 def is_numbered(following: Any, parameter: str) -> bool:
-    """Tell whether the way to the next page is a page's number or an offset, plainly or in disguise."""
+    """Return whether the way to the next page is a page's number or an offset, plainly or in disguise."""
     if isinstance(following, Mapping):
         return any(is_numbered(value, str(name)) for name, value in following.items())
     if isinstance(following, int):
@@ -155,7 +155,7 @@ def _is_count(name: str, value: str) -> bool:
 
 
 def _holds_count(text: str) -> bool:
-    """Tell whether a token, as it is or unwrapped from Base64, names a page or an offset."""
+    """Return whether a token, as it is or unwrapped from Base64, names a page or an offset."""
     plain = unquote(text)
     letters = plain.replace("+", "-").replace("/", "_").rstrip("=")
     try:

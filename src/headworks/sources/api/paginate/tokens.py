@@ -1,8 +1,4 @@
-"""Pages that are followed: by a token, by the last key, by several tokens at once, or not at all.
-
-What belongs here: cursors, keysets, composites, the single page. What does not: counting (``counting.py``), whole
-addresses (``links.py``).
-"""
+"""Pages that are followed: by a token, by the last key, by several tokens at once, or not at all."""
 
 from __future__ import annotations
 
@@ -31,7 +27,7 @@ _ENDS: tuple[Any, ...] = (None, "", 0, False, [], {})
 
 
 def is_end(token: Any) -> bool:
-    """Tell whether a next token means that there is none: absent, null, empty, zero or false."""
+    """Return whether a next token means that there is none: absent, null, empty, zero or false."""
     return token in _ENDS
 
 
@@ -64,7 +60,7 @@ class _Onward(Settings):
         return False
 
     def rewind(self, state: State) -> State:
-        """Go on at the state itself: a token stands where it stood."""
+        """Continue at the state itself: a token stays valid where it was."""
         return state
 
     def doubt(self, state: State, page: Page) -> str:
@@ -165,7 +161,7 @@ class Cursor(_Onward, Shifting, Flagged):
         return self.cursor_field if self.cursor_from == "body" else f"the header {self.cursor_field}"
 
     def rewind(self, state: State) -> State:
-        """Go on at the state itself; where the API keeps the place, what it gave and nobody kept is gone: begin."""
+        """Continue at the state itself; where the API keeps the place, what it gave and nobody kept is gone: begin."""
         return self.begin() if self.server_side else state
 
     def begin(self) -> State:
@@ -186,7 +182,7 @@ class Cursor(_Onward, Shifting, Flagged):
         return together(*asks, later, put(self.send_in, self.cursor_parameter, token))
 
     def after(self, state: State, page: Page) -> Step:
-        """Go on with the next token, or end."""
+        """Continue with the next token, or end."""
         if self.cursor_from == "body":
             token = page.fields.get(self.cursor_field)
             there = self.cursor_field in page.fields
@@ -264,7 +260,7 @@ class Keyset(_Onward, Flagged):
         return together(*asks)
 
     def after(self, state: State, page: Page) -> Step:
-        """Go on after the last record's key, or end."""
+        """Continue after the last record's key, or end."""
         # A flag that no page had so far says nothing: the page after the last one will be empty.
         follows, seen = self._follows(page), self._flags_seen(page)
         if page.records == 0:
@@ -277,7 +273,7 @@ class Keyset(_Onward, Flagged):
             return Step(None, "proven")
         key = page.last.get(self.key_field)
         if key is None:
-            raise ReadIncomplete(f"The last record of a page has no {self.key_field} to go on from.")
+            raise ReadIncomplete(f"The last record of a page has no {self.key_field} to continue from.")
         if key == state["key"]:
             return self._stuck(page)
         return Step({"key": key, "largest": max(state["largest"], page.records)}, seen=seen)
@@ -316,7 +312,7 @@ class Composite(_Onward):
         return together(*(cursor.ask(part) for cursor, part in pairs if part is not None))
 
     def after(self, state: State, page: Page) -> Step:
-        """Go on with the next tokens, or end when none has one."""
+        """Continue with the next tokens, or end when none has one."""
         pairs = zip(self.cursors, state["cursors"], strict=True)
         steps = [cursor.after(part or cursor.begin(), page) for cursor, part in pairs]
         seen = tuple(name for step in steps for name in step.seen)

@@ -1,20 +1,16 @@
-"""A table that lives while it is read: rows inserted, deleted and changed under the reader.
-
-What belongs here: changes of rows in the middle of a reading. What does not: changes between readings, which a test
-makes itself.
-"""
+"""A table that lives while it is read: rows inserted, deleted and changed under the reader."""
 
 from __future__ import annotations
 
 from random import Random
 
-from headworks.testing.afflictions.chance import Moments
-from headworks.testing.hostile import Affliction, HostileApi
+from headworks.testing.faults.chance import Moments
+from headworks.testing.hostile import Fault, HostileApi
 from headworks.testing.truth import FIRST_KEY, make_row, stamp_of
 from headworks.testing.wire import Asked, Reply
 
 
-class LivingTable(Affliction):
+class LivingTable(Fault):
     """Changes the table at some moments of a reading, after a page and before the next."""
 
     def __init__(self, dice: Random, times: int = 3) -> None:
@@ -24,7 +20,7 @@ class LivingTable(Affliction):
     def answer(self, api: HostileApi, asked: Asked) -> Reply | None:
         """Let something happen, then answer as ever."""
         if self._moments.draw():
-            self.struck += 1
+            self.injected += 1
             self.happen(api)
         return None
 
@@ -57,5 +53,5 @@ class Updates(LivingTable):
     def happen(self, api: HostileApi) -> None:
         """Change one to seven rows."""
         for at in self._dice.sample(range(len(api.rows)), self._dice.randint(1, 7)):
-            late = stamp_of(100_000 + self.struck)
+            late = stamp_of(100_000 + self.injected)
             api.rows[at] = make_row(api.rows[at].key, late, self._dice)

@@ -1,8 +1,6 @@
 """Records that are not what they should be: types that drift, fields that come and go, bytes that are no JSON at all.
 
 All of them must land as they came; which of them are good is decided later, record by record.
-
-What belongs here: rows with odd records. What does not: pages.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from headworks.testing.truth import Row, make_rows
 
 Odd = Callable[[Random, Row], bytes]
 
-_BESIDE = 100_000
+_ALONGSIDE = 100_000
 
 
 def _field(row: Row, name: str, value: str) -> bytes:
@@ -90,16 +88,16 @@ ODDITIES: Mapping[str, Odd] = {
 
 
 def odd_rows(name: str, count: int, seed: int) -> list[Row]:
-    """Make rows of which one in five is odd; conflicting duplicates come beside the good ones."""
+    """Make rows of which one in five is odd; conflicting duplicates come alongside the good ones."""
     dice, rows = Random(f"odd-{name}-{seed}"), make_rows(count, seed)
     found: list[Row] = []
     for row in rows:
-        struck = dice.random() < 0.2
-        if not struck or name == "conflicting duplicates":
+        injected = dice.random() < 0.2
+        if not injected or name == "conflicting duplicates":
             found.append(row)
-        if struck:
+        if injected:
             record = ODDITIES[name](dice, row)
             # Each row has a place of its own in the server's order, whatever key its record shows.
-            place = row.key + (_BESIDE if name == "conflicting duplicates" else 0)
+            place = row.key + (_ALONGSIDE if name == "conflicting duplicates" else 0)
             found.append(Row(place, row.stamp, row.amount, record))
     return found

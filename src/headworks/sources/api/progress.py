@@ -1,7 +1,4 @@
-"""Where a reading stands, as it is kept in the stream's position.
-
-What belongs here: that, to JSON and back, and where a new pass begins. What does not: reading.
-"""
+"""The position of a reading, as it is kept in the stream's position."""
 
 from __future__ import annotations
 
@@ -46,14 +43,14 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where a reading stands.
+class Progress:
+    """The position of a reading.
 
     ``spans`` are the scans that are left, the first of them at ``state`` (None: at its beginning) after ``count``
     records. ``mark`` is the watermark that this pass began with, ``high`` the largest value that it saw,
-    ``expected`` digests of records that will come again, ``anchors`` stand for requests made long ago. ``done``:
-    the pass has ended. ``known`` names the described fields that a page or a record has had; ``described`` stands for
-    what is asked for and for how pages follow each other, and ``remark`` says that these have changed. ``token`` is
+    ``expected`` digests of records that will come again, ``anchors`` represent requests made long ago. ``done``:
+    the pass has ended. ``known`` names the described fields that a page or a record has had; ``described`` represents
+    what is asked for and for how pages follow each other, and ``warning`` says that these have changed. ``token`` is
     that of an earlier pass with which this one asks for what has changed since, ``following`` that for the next one;
     ``lapsed``: the API no longer knew the token, and this pass reads all. ``doubted``: a scan of this pass was not
     shown to be complete.
@@ -75,7 +72,7 @@ class Standing:
     done: bool = False
     known: tuple[str, ...] = ()
     described: tuple[str, str] = ("", "")
-    remark: str = ""
+    warning: str = ""
     token: str | int | None = None
     following: str | int | None = None
     lapsed: bool = False
@@ -116,9 +113,9 @@ class Standing:
             }
         return position
 
-    def ended(self, mark: Value | None, expected: list[str]) -> Standing:
+    def ended(self, mark: Value | None, expected: list[str]) -> Progress:
         """Return it at the end of the pass."""
-        return Standing(
+        return Progress(
             mark=mark,
             expected=tuple(expected),
             validators=self.validators,
@@ -129,15 +126,15 @@ class Standing:
             held=self.held,
         )
 
-    def at_next_span(self) -> Standing:
+    def at_next_span(self) -> Progress:
         """Return it at the beginning of the next scan."""
         return replace(self.restarted(), spans=self.spans[1:], job=None)
 
-    def restarted(self) -> Standing:
+    def restarted(self) -> Progress:
         """Return it at the beginning of its scan."""
         return replace(self, state=None, count=0, pages=0, overlap=(), anchors=(), following=None)
 
-    def all_again(self) -> Standing:
+    def all_again(self) -> Progress:
         """Return it at the beginning of a scan of everything, since the API no longer knows its token."""
         return replace(self.restarted(), token=None, lapsed=True)
 
@@ -151,7 +148,7 @@ def begin(
     window: Window | None = None,
     until: datetime | None = None,
     base_url: str = "",
-) -> Standing:
+) -> Progress:
     """Return where to begin, given where the last reading stopped: in the middle of a scan, or with a new pass.
 
     A position of another layout counts as none: all is read again, and what is known already changes nothing. So does
@@ -160,7 +157,7 @@ def begin(
     """
     described = described_as(resource, base_url)
     empty: dict[str, str] | None = {} if comes_again(resource) else None
-    first = Standing(spans=(_span(resource, None, now, window, until),), described=described, held=empty)
+    first = Progress(spans=(_span(resource, None, now, window, until),), described=described, held=empty)
     if position is None or position.get("v") != _VERSION:
         return first
     asked, paged = position.get("described") or described
@@ -168,7 +165,7 @@ def begin(
         return replace(
             first,
             expected=tuple(position.get("expected", ())),
-            remark="What is asked for is described differently than when this stream was last read: all of it is read "
+            warning="What is asked for is described differently than when this stream was last read: all of it is read "
             "again.",
         )
     known = tuple(position.get("known", ()))
@@ -186,7 +183,7 @@ def begin(
             validators=validators,
             known=known if paged == described[1] else (),
         )
-    standing = Standing(
+    progress = Progress(
         spans=tuple(Span(restored(since), end) for since, end in position["spans"]),
         mark=mark,
         high=restored(position["high"]),
@@ -203,28 +200,28 @@ def begin(
     )
     if paged != described[1]:
         return replace(
-            standing,
+            progress,
             known=(),
-            remark="How pages follow each other, or the base URL, is described differently than when this scan was cut "
+            warning="How pages follow each other, or the base URL, is described differently than when this scan was cut "
             "short: it is begun again from its beginning.",
         )
-    return _resumed(standing, position, paginator)
+    return _resumed(progress, position, paginator)
 
 
-def _resumed(standing: Standing, position: Position, paginator: Paginator) -> Standing:
+def _resumed(progress: Progress, position: Position, paginator: Paginator) -> Progress:
     state, count = position["state"], position["count"]
     if paginator.stateful:
         # What the API gave and nobody kept cannot be asked for again.
-        return standing
+        return progress
     try:
         rewound = None if state is None else paginator.rewind(state)
         # What is read again is counted again.
         count -= state["seen"] - rewound["seen"] if rewound and "seen" in rewound else 0
     except KeyError:
         # Kept before positions said how their pages were described, and these have changed since.
-        return standing
+        return progress
     return replace(
-        standing,
+        progress,
         state=rewound,
         count=max(0, count),
         pages=position["pages"],
@@ -234,12 +231,12 @@ def _resumed(standing: Standing, position: Position, paginator: Paginator) -> St
 
 
 def all_comes_again(resource: Resource) -> bool:
-    """Tell whether every run is given everything, so that what has not changed is to be recognised."""
+    """Return whether every run is given everything, so that what has not changed is to be recognised."""
     return bool(resource.key) and resource.incremental is None and resource.delta is None
 
 
 def comes_again(resource: Resource) -> bool:
-    """Tell whether a run that resumes another one's pass may be given again what that has landed."""
+    """Return whether a run that resumes another one's pass may be given again what that has landed."""
     paging = resource.pagination
     restarts = (
         paging.stateful or resource.cap is not None or (paging.guessable and resource.incremental is not None)
@@ -248,7 +245,7 @@ def comes_again(resource: Resource) -> bool:
 
 
 def described_as(resource: Resource, base_url: str) -> tuple[str, str]:
-    """Return what stands for what a resource asks for, and for how its pages follow each other and where."""
+    """Return what represents what a resource asks for, and for how its pages follow each other and where."""
     # Fields that a description leaves as they are do not count, so that one which is added changes nothing.
     asked = resource.model_dump(
         mode="json",

@@ -1,15 +1,12 @@
-"""Pages that are wrong as pages: empty, repeated, too small, without end, gone, or counted wrongly.
-
-What belongs here: afflictions of the way from page to page. What does not: rows that change (``rows.py``).
-"""
+"""Pages that are wrong as pages: empty, repeated, too small, without end, gone, or counted wrongly."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
 
-from headworks.testing.afflictions.chance import Moments
-from headworks.testing.hostile import Affliction, HostileApi
+from headworks.testing.faults.chance import Moments
+from headworks.testing.hostile import Fault, HostileApi
 from headworks.testing.styles import Shown, Token
 from headworks.testing.wire import Asked, Reply
 
@@ -22,7 +19,7 @@ def _same_place(api: HostileApi, shown: Shown, salt: str) -> str:
     return str(replace(token, salt=salt))
 
 
-class EmptyPages(Affliction):
+class EmptyPages(Fault):
     """Gives an empty page in the middle: with a token that leads on, or once where a counted page should be."""
 
     def __init__(self, dice: Random) -> None:
@@ -33,13 +30,13 @@ class EmptyPages(Affliction):
         """Leave the records out."""
         if shown.following is None or not self._moments.draw():
             return shown
-        self.struck += 1
+        self.injected += 1
         if api.style.by_index:
             return replace(shown, records=())
-        return replace(shown, records=(), following=_same_place(api, shown, f"empty-{self.struck}"))
+        return replace(shown, records=(), following=_same_place(api, shown, f"empty-{self.injected}"))
 
 
-class RepeatedPage(Affliction):
+class RepeatedPage(Fault):
     """Gives the last page's records again, once: with a token that leads to what was left out, or in a page's place."""
 
     def __init__(self, dice: Random) -> None:
@@ -52,13 +49,13 @@ class RepeatedPage(Affliction):
         last, self._last = self._last, shown.records
         if not self._moments.draw() or not last or shown.following is None:
             return shown
-        self.struck += 1
+        self.injected += 1
         if api.style.by_index:
             return replace(shown, records=last)
         return replace(shown, records=last, following=_same_place(api, shown, "again"))
 
 
-class Endless(Affliction):
+class Endless(Fault):
     """Never ends: the ``same`` token again, a ``cycle`` back to the beginning, or ``fresh`` tokens for one page.
 
     ``repeats`` counts the requests since the first that a client could have known to be one too many.
@@ -76,7 +73,7 @@ class Endless(Affliction):
         self._number += 1
         if self._number < self._from:
             return shown
-        self.struck += 1
+        self.injected += 1
         self.repeats += self._number > self._from
         if api.style.by_index:
             # What is past the end is answered with the last page again, as some servers do.
@@ -94,7 +91,7 @@ class Endless(Affliction):
         return replace(shown, records=self._stuck.records, total=max(shown.total, 1_000_000))
 
 
-class LyingTotal(Affliction):
+class LyingTotal(Fault):
     """States a total that is wrong, too high or too low, always the same."""
 
     def __init__(self, dice: Random, *, high: bool) -> None:
@@ -103,11 +100,11 @@ class LyingTotal(Affliction):
 
     def change(self, api: HostileApi, asked: Asked, shown: Shown) -> Shown:
         """State the wrong total."""
-        self.struck += 1
+        self.injected += 1
         return replace(shown, total=int(shown.total * self._factor))
 
 
-class CappedSize(Affliction):
+class CappedSize(Fault):
     """Gives fewer records a page than are asked for, without a word."""
 
     def __init__(self, dice: Random, api_size: int = 5) -> None:
@@ -116,7 +113,7 @@ class CappedSize(Affliction):
 
     def answer(self, api: HostileApi, asked: Asked) -> Reply | None:
         """Set the API's own limit before the page is made."""
-        self.struck += 1
+        self.injected += 1
         api.largest_page = self._size
         return None
 
@@ -124,7 +121,7 @@ class CappedSize(Affliction):
         """Keep the cap: it is how this API is."""
 
 
-class GoneCursor(Affliction):
+class GoneCursor(Fault):
     """Forgets all its tokens once, in the middle: 410."""
 
     def __init__(self, dice: Random) -> None:
@@ -134,6 +131,6 @@ class GoneCursor(Affliction):
     def answer(self, api: HostileApi, asked: Asked) -> Reply | None:
         """Begin a new epoch."""
         if self._moments.draw():
-            self.struck += 1
-            api.epoch = f"epoch-{self.struck}"
+            self.injected += 1
+            api.epoch = f"epoch-{self.injected}"
         return None

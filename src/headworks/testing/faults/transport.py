@@ -1,7 +1,4 @@
-"""Answers that do not arrive, or are not the answer: errors of the server, of the network, and refusals for a while.
-
-What belongs here: afflictions that leave the pages themselves alone. What does not: pages that are wrong.
-"""
+"""Answers that do not arrive, or are not the answer: errors of the server, of the network, and refusals for a while."""
 
 from __future__ import annotations
 
@@ -12,8 +9,8 @@ from datetime import timedelta
 from email.utils import format_datetime
 from random import Random
 
-from headworks.testing.afflictions.chance import Deck, Moments
-from headworks.testing.hostile import Affliction, HostileApi
+from headworks.testing.faults.chance import Deck, Moments
+from headworks.testing.hostile import Fault, HostileApi
 from headworks.testing.styles import Shown
 from headworks.testing.timing import BEGINNING
 from headworks.testing.wire import Asked, Reply, Sending
@@ -23,7 +20,7 @@ Spoiling = Callable[[Random, Reply], Reply]
 _HTML = b"<!doctype html><html><head><title>Please wait</title></head><body>Busy.</body></html>"
 
 
-class Spoils(Affliction):
+class Spoils(Fault):
     """Spoils 12 % of the answers in one way."""
 
     def __init__(self, dice: Random, spoiling: Spoiling) -> None:
@@ -34,7 +31,7 @@ class Spoils(Affliction):
         """Spoil the answer, or not."""
         if not self._deck.draw():
             return reply
-        self.struck += 1
+        self.injected += 1
         return self._spoiling(self._dice, reply)
 
 
@@ -49,7 +46,7 @@ class SpoilsTwice(Spoils):
         """Spoil the answer, or not."""
         if not self._moments.draw():
             return reply
-        self.struck += 1
+        self.injected += 1
         return self._spoiling(self._dice, reply)
 
 
@@ -83,7 +80,7 @@ def error_object(dice: Random, reply: Reply) -> Reply:
     return Reply.of(dice.choice(({"error": message}, {"errors": [message]}, {"status": "error", **message})))
 
 
-class NullPages(Affliction):
+class NullPages(Fault):
     """Gives no records where a page should be, with no way on: null in their place, or null altogether."""
 
     def __init__(self, dice: Random) -> None:
@@ -100,12 +97,12 @@ class NullPages(Affliction):
         """Write null where the empty list is."""
         if not self._now:
             return reply
-        self.struck += 1
+        self.injected += 1
         whole = self._dice.random() < 0.3
         return replace(reply, body=b"null" if whole else reply.body.replace(b"[]", b"null", 1))
 
 
-class Outage(Affliction):
+class Outage(Fault):
     """Is gone for six seconds of its own time: connections are reset, or a gateway answers for it."""
 
     def __init__(self, dice: Random, seconds: float = 6.0) -> None:
@@ -119,13 +116,13 @@ class Outage(Affliction):
             self._until = api.now + self._seconds
         if self._until is None or api.now >= self._until:
             return None
-        self.struck += 1
+        self.injected += 1
         if self._dice.random() < 0.5:
             return Reply(sending=Sending.RESET)
         return Reply(_HTML, self._dice.choice((502, 503)), {"Content-Type": "text/html"})
 
 
-class RateLimit(Affliction):
+class RateLimit(Fault):
     """Refuses now and then and says for how long, in one of the forms in use; who comes too early is written down.
 
     ``seconds`` and ``date`` are Retry-After, ``reset`` is one of the headers that say when the budget is full again.
@@ -144,7 +141,7 @@ class RateLimit(Affliction):
             return self._refusal(api)
         if not self._moments.draw():
             return None
-        self.struck += 1
+        self.injected += 1
         # Whole seconds of the server's time, since dates have no fractions.
         api.not_before = math.ceil(api.now) + self._dice.randint(1, self._longest_s)
         return self._refusal(api)
@@ -166,7 +163,7 @@ class RateLimit(Affliction):
         return Reply.of({"error": "too many requests"}, 429, **self._dice.choice(forms), Date=present)
 
 
-class DayLimit(Affliction):
+class DayLimit(Fault):
     """Refuses from a page on, for a whole day."""
 
     def __init__(self, dice: Random) -> None:
@@ -177,7 +174,7 @@ class DayLimit(Affliction):
         """Refuse, and name tomorrow."""
         if api.requests < self._from:
             return None
-        self.struck += 1
+        self.injected += 1
         api.not_before = api.now + 86_400
         return Reply.of({"error": "the day's quota is used up"}, 429, **{"Retry-After": "86400"})
 
@@ -186,8 +183,8 @@ class DayLimit(Affliction):
         super().heal()
 
 
-class AlwaysFails(Affliction):
-    """Fails for one page, always: its requests get an error each, until somebody mends it."""
+class AlwaysFails(Fault):
+    """Fails for one page, always: its requests get an error each, until somebody fixes it."""
 
     def __init__(self, dice: Random) -> None:
         super().__init__()
@@ -199,5 +196,5 @@ class AlwaysFails(Affliction):
             self._target = asked.target
         if asked.target != self._target:
             return None
-        self.struck += 1
+        self.injected += 1
         return Reply(_HTML, 500, {"Content-Type": "text/html"})

@@ -1,7 +1,4 @@
-"""Which requests an affliction strikes, decided by a seed alone.
-
-What belongs here: that choice. What does not: what happens to the struck ones.
-"""
+"""Which requests an fault hits, decided by a seed alone."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ class Deck:
         self._cards: list[bool] = []
 
     def draw(self) -> bool:
-        """Tell whether the next request is struck."""
+        """Return whether the next request is hit."""
         if not self._cards:
             self._cards = [True] * self._bad + [False] * (self._size - self._bad)
             self._dice.shuffle(self._cards)
@@ -24,13 +21,13 @@ class Deck:
 
 
 class Moments:
-    """Strikes at some of the first requests, by their number; a reading shorter than ``span`` is struck less often."""
+    """Strikes at some of the first requests, by their number; a reading shorter than ``span`` is hit less often."""
 
     def __init__(self, dice: Random, count: int, span: int, first: int = 2) -> None:
         self._numbers = set(dice.sample(range(first, first + span), count))
         self._number = 0
 
     def draw(self) -> bool:
-        """Tell whether the next request is struck."""
+        """Return whether the next request is hit."""
         self._number += 1
         return self._number in self._numbers

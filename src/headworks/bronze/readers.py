@@ -1,7 +1,4 @@
-"""The sources that ship with headworks, in the three variants in which a run may read them.
-
-What belongs here: the variants. What does not: reading.
-"""
+"""The sources that ship with headworks, in the three variants in which a run may read them."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from headworks.sources.sql.reader import DatabaseTable
 
 
 @dataclass(frozen=True)
-class TableIntake:
+class TableIngest:
     """A table of a database: by its cursor column, whole, or between two values of the cursor."""
 
     table: DatabaseTable
@@ -40,13 +37,13 @@ class TableIntake:
 
 
 @dataclass(frozen=True)
-class ResourceIntake:
+class ResourceIngest:
     """An API's resource: from its watermark, or whole in a stream without one."""
 
     source: ApiSource
 
     def live(self) -> ApiSource:
-        """Return the resource as it is read from where its stream stands."""
+        """Return the resource as it is read from its stream's position."""
         return self.source
 
     def whole(self) -> ApiSource:
@@ -59,7 +56,7 @@ class ResourceIntake:
 
 
 @dataclass(frozen=True)
-class FileIntake:
+class FileIngest:
     """Files: those that were not taken yet, all that are there, or those that were modified in a window."""
 
     source: FileSource

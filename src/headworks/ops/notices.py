@@ -1,9 +1,6 @@
 """What the lake adds to alerts: examples of rejected rows, and what stopped no run but is to be seen.
 
-That is: tables that are not as usual, a quarantine that grows, an API that is left in peace.
-
-What belongs here: reading these for one run. What does not: the words of alerts (``headworks.ops.alerts``), and
-who is told how often (``incidents.py``).
+That is: tables that are not as usual, a quarantine that grows, an API whose circuit breaker is open.
 """
 
 from __future__ import annotations
@@ -36,7 +33,7 @@ QUARANTINE_ROWS, QUARANTINE_SHARE = 100, 0.05
 
 @dataclass(frozen=True)
 class Seen:
-    """What a run shows beside its own end: what a person should be told of, and incidents that are over."""
+    """What a run shows alongside its own end: what a person should be notified of, and incidents that are over."""
 
     alerts: tuple[Alert, ...]
     over: tuple[str, ...]
@@ -102,10 +99,10 @@ def _quarantine(lake: Lake, dataset: str) -> Alert | str:
 def _breaker(store: LakeBreakers, api: str, clock: Clock) -> Alert | str | None:
     """Return the alert about an open breaker, the incident's name of a closed one, and nothing of one in between."""
     found = read_breaker(store, api)
-    stands = found.stands(clock())
-    if stands == "closed":
+    state = found.state(clock())
+    if state == "closed":
         return breaker_incident(api)
-    if stands == "open" and found.closed_until is not None:
+    if state == "open" and found.closed_until is not None:
         return breaker_alert(api, f"{found.closed_until:%Y-%m-%d %H:%M:%S}", found.reason)
     return None
 

@@ -1,10 +1,8 @@
 """Taking a source in: which streams a run reads, in which order, for each mode.
 
-Incremental: the live stream, from where it stands. Full: a generation with a stream of its own, then the live stream
+Incremental: the live stream, from its position. Full: a generation with a stream of its own, then the live stream
 so that nothing written meanwhile is missed, then the end mark. A window: a stream of its own, which never moves the
 live one. A dry run reads and counts, and lands nothing.
-
-What belongs here: that order. What does not: landing a stream (``landing.py``), marks (``generations.py``).
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from headworks.bronze.generations import (
     left_by_run,
     window_reading,
 )
-from headworks.bronze.landing import Head, Landing, OnBatch, land, read_head, received, told
+from headworks.bronze.landing import Head, Landing, OnBatch, batch_counts, land, read_head, received
 from headworks.names import Window
 from headworks.ports import Clock, TokenMaker, random_token, system_clock
 from headworks.reports import LandingReport, TableRef
@@ -38,7 +36,7 @@ _NOT_WHOLE = (
 )
 
 
-class Intake(Protocol):
+class Ingest(Protocol):
     """A source in its three variants."""
 
     def live(self) -> Source | None:
@@ -55,7 +53,7 @@ class Intake(Protocol):
 
 
 @dataclass(frozen=True)
-class TakeIn:
+class IngestRequest:
     """One taking-in: where to, for which run, and how."""
 
     lake: Lake
@@ -83,7 +81,9 @@ class TakeIn:
         )
 
 
-def take_in(request: TakeIn, intake: Intake, on_batch: OnBatch | None = None) -> tuple[LandingReport, ...]:
+def ingest(
+    request: IngestRequest, intake: Ingest, on_batch: OnBatch | None = None
+) -> tuple[LandingReport, ...]:
     """Take a source in as requested, and return a report for each stream that was read.
 
     Where an earlier try of the same run was cut short, what it landed is in the reports too.
@@ -100,7 +100,7 @@ def take_in(request: TakeIn, intake: Intake, on_batch: OnBatch | None = None) ->
 
 
 def _full(
-    request: TakeIn, landing: Landing, intake: Intake, on_batch: OnBatch | None
+    request: IngestRequest, landing: Landing, intake: Ingest, on_batch: OnBatch | None
 ) -> tuple[LandingReport, ...]:
     whole, live = intake.whole(), intake.live()
     if request.dry_run:
@@ -116,7 +116,9 @@ def _full(
     return (*left, report, *caught_up)
 
 
-def _land(request: TakeIn, landing: Landing, source: Source, on_batch: OnBatch | None) -> LandingReport:
+def _land(
+    request: IngestRequest, landing: Landing, source: Source, on_batch: OnBatch | None
+) -> LandingReport:
     return _preview(landing, source) if request.dry_run else land(landing, source, on_batch=on_batch)
 
 
@@ -141,7 +143,7 @@ def _preview(landing: Landing, source: Source) -> LandingReport:
         refused = report.refused + batch.refused
         counts = {"read": read, "repeated": repeated, "refused": refused}
         counts["would_land"] = read - repeated - refused
-        report = report.model_copy(update={**counts, **told(report, batch)})
+        report = report.model_copy(update={**counts, **batch_counts(report, batch)})
     if report.would_land:
         note_unknown(landing.lake, landing.dataset)
     return report

@@ -1,8 +1,4 @@
-"""Answers that would make a client give away its credentials, its memory, or its place.
-
-What belongs here: refused credentials, ways to other hosts, and bodies that are too big. What does not: who may read
-(``access.py``).
-"""
+"""Answers that would make a client give away its credentials, its memory, or its place."""
 
 from __future__ import annotations
 
@@ -11,15 +7,15 @@ from dataclasses import replace
 from functools import cache
 from random import Random
 
-from headworks.testing.access import Thief, unauthorized
-from headworks.testing.hostile import Affliction, HostileApi
+from headworks.testing.access import CredentialLeakProbe, unauthorized
+from headworks.testing.hostile import Fault, HostileApi
 from headworks.testing.wire import Asked, Reply, Sending
 
 BOMB_BYTES = 256 * 2**20
 """Size of a bomb's body once it is unpacked; what travels is about a thousandth of it."""
 
 
-class Refuses(Affliction):
+class Refuses(Fault):
     """Refuses the credentials, from the first request or from a later one on."""
 
     def __init__(self, dice: Random, status: int) -> None:
@@ -30,34 +26,34 @@ class Refuses(Affliction):
         """Answer 401 or 403."""
         if api.requests < self._from:
             return None
-        self.struck += 1
+        self.injected += 1
         return unauthorized() if self._status == 401 else Reply.of({"error": "forbidden"}, 403)
 
 
-class Redirects(Affliction):
+class Redirects(Fault):
     """Sends the client to another host by a redirect, from a page on."""
 
-    def __init__(self, dice: Random, thief: Thief) -> None:
+    def __init__(self, dice: Random, leak_probe: CredentialLeakProbe) -> None:
         super().__init__()
-        self._status, self._thief = dice.choice((301, 302, 303, 307, 308)), thief
+        self._status, self._leak_probe = dice.choice((301, 302, 303, 307, 308)), leak_probe
         self._from = dice.randint(1, 6)
 
     def answer(self, api: HostileApi, asked: Asked) -> Reply | None:
         """Redirect, credentials in the query and all."""
         if api.requests < self._from:
             return None
-        self.struck += 1
+        self.injected += 1
         query = "&".join(f"{name}={value}" for name, value in asked.query.items())
-        return Reply(status=self._status, headers={"Location": f"{self._thief.url}{asked.path}?{query}"})
+        return Reply(status=self._status, headers={"Location": f"{self._leak_probe.url}{asked.path}?{query}"})
 
 
-class NextElsewhere(Affliction):
+class NextElsewhere(Fault):
     """Names another host, or a file, as the place of the next page."""
 
-    def __init__(self, dice: Random, thief: Thief) -> None:
+    def __init__(self, dice: Random, leak_probe: CredentialLeakProbe) -> None:
         super().__init__()
         self._place, self._from = (
-            dice.choice((thief.url, thief.url, "file:///etc/passwd#")),
+            dice.choice((leak_probe.url, leak_probe.url, "file:///etc/passwd#")),
             dice.randint(1, 6),
         )
         self._number = 0
@@ -67,13 +63,13 @@ class NextElsewhere(Affliction):
         self._number += 1
         if self._number < self._from:
             return reply
-        self.struck += 1
+        self.injected += 1
         here, there = api.url, self._place
         headers = {name: value.replace(here, there) for name, value in reply.headers.items()}
         return replace(reply, body=reply.body.replace(here.encode(), there.encode()), headers=headers)
 
 
-class Bomb(Affliction):
+class Bomb(Fault):
     """Sends a page that is far too big: packed by gzip to a thousandth, or as it is, in chunks."""
 
     def __init__(self, dice: Random, *, packed: bool) -> None:
@@ -84,7 +80,7 @@ class Bomb(Affliction):
         """Blow the page up with spaces, which JSON allows anywhere."""
         if api.requests < self._from:
             return reply
-        self.struck += 1
+        self.injected += 1
         if self._packed:
             return replace(reply, body=_bomb(), headers={**reply.headers, "Content-Encoding": "gzip"})
         return replace(reply, body=b" " * (BOMB_BYTES // 4) + reply.body, sending=Sending.CHUNKED)
