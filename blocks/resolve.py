@@ -73,7 +73,7 @@ def load_database(name: str, *, postgres: bool = False) -> DatabaseSettings:
 
 
 def alert_channels(name: str = "alerts") -> tuple[Webhook | Slack | Mail, ...]:
-    """Return the channel that the block ``name`` describes; none where there is no such block: nobody is notified then."""
+    """Return the channel that the block ``name`` describes; none where no such block exists: nobody is notified."""
     given = variables()
     name = Profile.of(given).name(name)
     found = saved_block(AlertChannel, name) or _alerts_from(name, given)

@@ -1,4 +1,4 @@
-"""The demo: the local stack, the deployments, and one run of the sales flow as plain Python, ending with its account."""
+"""The demo: the local stack, the deployments, and one run of the sales flow as plain Python, with its account."""
 
 from __future__ import annotations
 

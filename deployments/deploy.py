@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     if not options.summary:
         print_table(
-            ("what", "name", "became", ""), [(one.kind, one.name, one.change, one.note) for one in outcomes]
+            ("what", "name", "change", ""), [(one.kind, one.name, one.change, one.note) for one in outcomes]
         )
         print()
     print(summary(outcomes, dry_run=options.dry_run))

@@ -37,7 +37,7 @@ OK, FAILED, GATE_CLOSED, REFUSED = 0, 1, 2, 3
 ACCOUNT = Path(".headworks/account.json")
 LOCAL_STACK = Path(".headworks/env")
 _PATIENT: dict[Any, Any] = {PREFECT_CLIENT_RETRY_EXTRA_CODES: {500}}
-"""A server whose database restarts answers 500, which Prefect's client asks again for only where it is configured to."""
+"""A server whose database restarts answers 500, which Prefect's client retries only where it is configured to."""
 _HEALTH_TIMEOUT_S = 5
 _OWN_SERVER_S = 180
 

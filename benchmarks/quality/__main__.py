@@ -1,4 +1,4 @@
-"""Measures the gate: rules on rows, contracts, memory, and a merge, alongside what is written by hand and alongside pandera.
+"""Measures the gate: rules on rows, contracts, memory, and a merge, next to hand-written code and pandera.
 
     python -m benchmarks.quality --scale 1 --rounds 5
 

@@ -1,4 +1,4 @@
-"""The ways that are measured, each as a process of its own: ``python -m benchmarks.quality.ways WAY DATA OUT REPORT``."""
+"""The ways that are measured, each in its own process: ``python -m benchmarks.quality.ways WAY DATA OUT REPORT``."""
 
 from __future__ import annotations
 

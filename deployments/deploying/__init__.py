@@ -1,1 +1,1 @@
-"""Making a Prefect server as it is declared, and reporting what was changed: each module brings one kind of thing there."""
+"""Making a Prefect server as it is declared, and reporting what was changed: one module a kind of thing."""

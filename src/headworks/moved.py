@@ -16,6 +16,11 @@ from types import ModuleType
 _ROOT = "headworks"
 
 PLACES = {
+    "bronze.intake": "bronze.ingest",
+    "bronze.intakes": "bronze.readers",
+    "ops.telling": "ops.notices",
+    "sources.api.standing": "sources.api.progress",
+    "testing.afflictions": "testing.faults",
     "lake.accounts": "silver.accounts",
     "lake.ageing": "ops.ageing",
     "lake.backfills": "ops.backfills",
@@ -31,7 +36,7 @@ PLACES = {
     "lake.gold": "gold.table",
     "lake.holders": "storage.holders",
     "lake.incidents": "ops.incidents",
-    "lake.intake": "bronze.intake",
+    "lake.intake": "bronze.ingest",
     "lake.key_sets": "bronze.key_sets",
     "lake.landing": "bronze.landing",
     "lake.leases": "ops.leases",
@@ -50,7 +55,7 @@ PLACES = {
     "lake.statistics": "storage.statistics",
     "lake.store": "storage.store",
     "lake.streams": "bronze.streams",
-    "lake.telling": "ops.telling",
+    "lake.telling": "ops.notices",
     "lake.translating": "storage.translating",
     "object_store": "storage.object_store",
     "observe.account": "ops.account",
@@ -81,9 +86,21 @@ PLACES = {
     "refine.vanishing": "silver.vanishing",
     "refine.versions": "silver.versions",
     "refine.work": "silver.work",
-    "sources.intakes": "bronze.intakes",
+    "sources.intakes": "bronze.readers",
 }
 """Where each module is now, by its name in 0.1."""
+
+NAMES = {
+    "bronze.ingest": {"take_in": "ingest", "TakeIn": "IngestRequest", "Intake": "Ingest"},
+    "bronze.readers": {
+        "TableIntake": "TableIngest",
+        "ResourceIntake": "ResourceIngest",
+        "FileIntake": "FileIngest",
+    },
+    "ops.incidents": {"tell": "notify"},
+    "ops.leases": {"keeping": "heartbeat", "standing": "lease_state"},
+}
+"""What was renamed in a module that moved: its name in 0.1, and its name now."""
 
 _PACKAGES = frozenset({"lake", "observe", "refine"})
 
@@ -112,7 +129,11 @@ class Moved(MetaPathFinder, Loader):
         warnings.warn(
             f"{module.__name__} is {place} now; import it from there.", DeprecationWarning, stacklevel=2
         )
-        sys.modules[module.__name__] = import_module(place)
+        there = import_module(place)
+        for old, new in NAMES.get(PLACES[name], {}).items():
+            if not hasattr(there, old):
+                setattr(there, old, getattr(there, new))
+        sys.modules[module.__name__] = there
 
 
 def follow() -> None:

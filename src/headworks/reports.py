@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 RunStatus = Literal["published", "landed", "unchanged", "dry run", "gate closed", "refused", "failed"]
 
@@ -52,7 +52,9 @@ class LandingReport(Report):
     keys_noted: int = Field(default=0, description="Keys of the source that were noted to find deletions by.")
     missing: int = Field(default=0, description="Of these keys, those that bronze has never seen.")
     null_cursor: int = Field(
-        default=0, description="Rows without a cursor value, which only a full read takes; seen by this run."
+        default=0,
+        validation_alias=AliasChoices("null_cursor", "unplaced"),
+        description="Rows without a cursor value, which only a full read takes; seen by this run.",
     )
     later: int = Field(
         default=0,
@@ -75,6 +77,11 @@ class LandingReport(Report):
     left_out: dict[str, int] = Field(
         default_factory=dict, description="What was there and was not read, by reason, such as hidden files."
     )
+
+    @property
+    def unplaced(self) -> int:
+        """Rows with a null cursor, by the name of 0.1; it goes with 0.3."""
+        return self.null_cursor
 
 
 class RefineReport(Report):

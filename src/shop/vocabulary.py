@@ -12,7 +12,7 @@ COUNTRIES: Final = ("CH", "DE", "ES", "FR", "GB", "IT", "NL", "PL", "SE", "US")
 SEGMENTS: Final = ("business", "consumer", "public")
 CURRENCIES: Final = ("CHF", "EUR", "GBP", "PLN", "SEK", "USD")
 UNITS_PER_EURO: Final = {"CHF": 1.0, "EUR": 1.0, "GBP": 1.0, "PLN": 4.0, "SEK": 11.0, "USD": 1.0}
-"""What an euro is about worth, to distinguish a price from its hundredfold; money is converted by the rates of the day."""
+"""About what a euro is worth, to recognise a price's hundredfold; money is converted by the rates of the day."""
 
 LARGEST_MARKUP: Final = 10.0
 """How many times its list price a product may be sold for, or how small a part of it."""

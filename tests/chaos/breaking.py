@@ -23,8 +23,8 @@ from tests.chaos.marking import Voice
 from tests.chaos.steps import Place, ends
 
 BREAKS: Final = ("position-after", "position-before", "quarantine-last", "ledger-first")
-"""What a kill in between does: a stream's position that is written alongside the data, after or before the rows, doubles
-or loses them; rejected rows that are written after silver are lost; a publication that is recorded before its rows
+"""What a kill in between does: a stream's position written next to the data, after or before the rows, duplicates or
+loses them; rejected rows that are written after silver are lost; a publication that is recorded before its rows
 is never made."""
 
 

@@ -105,16 +105,16 @@ def _kills(outcome: Outcome) -> str:
 
 
 def _rows(outcome: Outcome) -> str:
-    lines = [f"{'table':<32}{'checks':>8}{'rows compared':>15}{'missing':>10}{'doubled':>10}"]
+    lines = [f"{'table':<32}{'checks':>8}{'rows compared':>15}{'missing':>10}{'duplicated':>11}"]
     names = dict.fromkeys(table.table for check in outcome.checks for table in check)
     for name in names:
         found = [table for check in outcome.checks for table in check if table.table == name]
         lines.append(
             f"{name:<32}{len(found):>8}{sum(table.expected for table in found):>15,}"
-            f"{sum(table.missing for table in found):>10}{sum(table.duplicated for table in found):>10}"
+            f"{sum(table.missing for table in found):>10}{sum(table.duplicated for table in found):>11}"
         )
     compared = sum(table.expected for check in outcome.checks for table in check)
     lines.append(
-        f"{'all':<32}{len(outcome.checks):>8}{compared:>15,}{outcome.missing:>10}{outcome.duplicated:>10}"
+        f"{'all':<32}{len(outcome.checks):>8}{compared:>15,}{outcome.missing:>10}{outcome.duplicated:>11}"
     )
     return "\n".join(lines)

@@ -38,7 +38,7 @@ def test_no_row_is_missing_or_doubled_after_kills_in_every_step_and_of_the_flow(
 
 
 @pytest.mark.parametrize(
-    ("engine", "killed_at", "table", "missing", "doubled"),
+    ("engine", "killed_at", "table", "missing", "duplicated"),
     [
         (None, ends(BRONZE), f"bronze.{LINES}", False, False),
         (None, begins(BRONZE), f"bronze.{LINES}", False, False),

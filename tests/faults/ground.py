@@ -1,4 +1,4 @@
-"""The ground of the campaign: a stack as it is operated, runs in containers, somebody who hears alerts, and the truth."""
+"""The ground of the campaign: a stack as it is operated, runs in containers, a listener for alerts, the truth."""
 
 from __future__ import annotations
 

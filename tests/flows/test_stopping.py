@@ -1,4 +1,4 @@
-"""A run that is asked to stop finishes or abandons the batch in hand, gives its lease back, and the next one continues."""
+"""A run that is asked to stop finishes or abandons the batch in hand, gives its lease back; the next one continues."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_a_landing_stops_between_two_batches(tmp_path: Path, monkeypatch: pytest
             return True
 
     output: Any = Told()
-    monkeypatch.setattr(stopping, "_told", output)
+    monkeypatch.setattr(stopping, "_asked", output)
     lake = Lake(LakeSettings(root=str(tmp_path)))
     with pytest.raises(RunStopped):
         land(

@@ -1,4 +1,4 @@
-"""Weeks of small runs with nightly care: the lake's files stay few, nothing that is needed is missing, all continues."""
+"""Weeks of small runs with nightly care: the lake's files stay few, nothing needed is missing, runs continue."""
 
 from __future__ import annotations
 

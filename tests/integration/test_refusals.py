@@ -1,4 +1,4 @@
-"""A record that fits no row is landed alongside the good ones in one commit, counted apart, and rejected by refinement."""
+"""A record that fits no row is landed with the good ones in one commit, counted apart, and rejected by refinement."""
 
 from __future__ import annotations
 

@@ -116,7 +116,8 @@ def _read(looked: Looked, found: Proposal) -> Outcome:
         return Outcome("stopped", f"{kind}: {type(problem).__name__}: {problem}")
     if len(came) == looked.count():
         return Outcome("right", f"{kind}, shown={shown}")
-    said = f"{kind}: {len(came)} of {looked.count()}, shown={shown}, {warnings[:200]} {json.dumps(found.resource)[:400]}"
+    described = json.dumps(found.resource)[:400]
+    said = f"{kind}: {len(came)} of {looked.count()}, shown={shown}, {warnings[:200]} {described}"
     return Outcome("PART IN GREEN" if shown else "a part, and said so", said)
 
 

@@ -36,7 +36,7 @@ def exactly(played: Playing, held: list[tuple[Any, bool]]) -> None:
 
 
 def counted(vendor: Vendor) -> bool:
-    """Return whether a vendor's pages are counted, so that a scan may have to be made again, or its rows have no key."""
+    """Return whether a vendor's pages are counted, so that a scan may have to be repeated, or its rows have no key."""
     return vendor.array or recipe(vendor.recipe).resource(vendor.resource).pagination.kind in (
         "page_numbers",
         "offset",

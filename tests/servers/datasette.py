@@ -1,4 +1,4 @@
-"""Datasette on an SQLite file of weather and planes: next URLs, tokens, Link headers, keys of one column and of five."""
+"""Datasette on an SQLite file of weather and planes: next URLs, tokens, Link headers, keys of one and five columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinto with everything in memory, filled with airports: a next page in a header, records since a moment, tombstones."""
+"""Kinto in memory, filled with airports: a next page in a header, records since a moment, tombstones."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ class _Walk:
         self.add(value)
 
     def _imported(self, use: _Use, its_globals: Mapping[str, Any]) -> None:
-        """Add what is imported when the function runs; its module is imported here as it would be there."""
+        """Add what is imported when the function runs; its module is imported here as there."""
         name = use.path[0]
         try:
             module = importlib.import_module(

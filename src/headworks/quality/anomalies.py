@@ -287,7 +287,7 @@ def _group_median(points: Sequence[tuple[Profile, float]], one: Profile) -> floa
 
 
 def _odd_span(profile: Profile, seen: Sequence[Profile]) -> bool:
-    """Return whether a range covers another time than usual: of a row changed twice in it only the last version comes."""
+    """Return whether a range covers an unusual time: of a row changed twice in it only the last version comes."""
     usual = median([one.days for one in seen if one.days] or [1.0])
     return profile.days is not None and not usual / 1.5 <= profile.days <= usual * 1.5
 

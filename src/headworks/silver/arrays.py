@@ -32,7 +32,7 @@ from headworks.storage.translating import reading
 
 _KEYED, _EMPTY, _MOMENT = "_keyed", "_empty", "_moment"
 _SET = (CURSOR, ARRIVAL)
-"""What distinguishes one array of a parent from another: the cursor, and the place in the order of arrival of its first row."""
+"""What distinguishes one array of a parent from another: the cursor, and the arrival of its first row."""
 _PLACES = {
     CURSOR: "_to_cursor", ARRIVAL: "_to_arrival", _MOMENT: "_to_moment", _EMPTY: "_to_empty",
     "_stream": "_to_stream", "_sequence": "_to_sequence",

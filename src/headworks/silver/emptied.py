@@ -13,7 +13,7 @@ from headworks.storage.delta import Table
 from headworks.storage.exact import in_types, lazily_in_types
 
 _OF_THE_TABLE = {TRY, WRITER, QUARANTINED, CHANGE, CHANGED_BY}
-"""What continues counting; of all else, which says what of bronze was consumed, nothing is known."""
+"""The counters that continue; of all else, which says what of bronze was consumed, nothing is known."""
 
 
 class FromNothing(Table):
@@ -39,7 +39,7 @@ class FromNothing(Table):
         return True
 
     def transaction(self, app_id: str) -> int:
-        """Return a number that continues counting, and 0 for what was consumed; rejected rows count from the next try."""
+        """Return a number that continues, and 0 for what was consumed; rejected rows count from the next try."""
         if app_id == REBUILT:
             return super().transaction(WRITER) + 1
         return super().transaction(app_id) if app_id in _OF_THE_TABLE else 0

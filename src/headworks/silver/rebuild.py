@@ -110,8 +110,8 @@ def _check_whole(bronze: Table, silver: Table, dataset: str) -> None:
     why = "retention took them (keep_days)" if bronze.transaction(AGED) else "something took them away"
     listing = ", ".join(f"{count} of stream {stream}" for stream, count in sorted(gone.items()))
     raise SettingsError(
-        f"Bronze has not all rows any more that silver was made of: {listing} are gone, since {why}. Made again, silver "
-        "would lose them.",
+        f"Bronze has not all rows any more that silver was made of: {listing} are gone, since {why}. Made again, "
+        "silver would lose them.",
         where=bronze.name,
         do="nothing was changed. Read the source in full: its rows then get the new columns, and silver keeps the "
         "others as they are.",

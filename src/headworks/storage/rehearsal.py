@@ -1,4 +1,4 @@
-"""What a dry run knows alongside the lake: what silver would hold after the run, and rows that it reads and does not land.
+"""What a dry run knows alongside the lake: what silver would hold afterwards, and rows that it reads and does not land.
 
 All of it lies in a folder of the run's own, see `Lake`, so that the next dataset is judged as the real run would judge
 it, and nothing is written to the lake. Of a lake that is not rehearsed with, nothing is known here.

@@ -136,7 +136,7 @@ def _secret_in(text: str) -> bool:
 
 @contextmanager
 def thieving() -> Iterator[CredentialLeakProbe]:
-    """Serve a credential leak probe as long as the block runs. It answers with a page that looks like the end of any style."""
+    """Serve a probe as long as the block runs. It answers with a page that looks like the end of any style."""
     page = {
         "data": {"items": [], "things": {"edges": [], "pageInfo": {}}},
         "items": [],

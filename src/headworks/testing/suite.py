@@ -40,6 +40,12 @@ class SourceSuite:
 
     behaviour = SourceBehaviour()
 
+    def __init_subclass__(cls, **given: object) -> None:
+        """Refuse the name that 0.1 had for ``behaviour``, which would be passed over in silence."""
+        super().__init_subclass__(**given)
+        if "manners" in vars(cls):
+            raise TypeError(f"{cls.__name__}.manners is called behaviour now: a SourceBehaviour.")
+
     @pytest.fixture
     def make_source(self) -> Making:
         """Return a function that makes the source again each time, over the same data."""

@@ -1,4 +1,4 @@
-"""Values of MariaDB and SQLite, and of later types over three runs: equal, kept alongside, or refused by their column."""
+"""Values of MariaDB and SQLite, and of later types over three runs: equal, kept next to it, or refused by column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The breaker of an API: after many failures in a row it opens and no request is made, then half open for one, then closed again.
+"""The breaker of an API: after many failures in a row it opens, is half open for one request, then closes.
 
 A state machine without I/O: states go in, states come out. It is closed while all is well; open for a while after
 too many failures; then half open, when one request is let through, whose end closes it or opens it for twice as
@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from headworks.settings import Settings
 from headworks.sources.api.settings import BreakerLimits
@@ -25,7 +25,9 @@ class Breaker(Settings):
         default=None, description="No request before this; none: it is closed."
     )
     half_open_until: datetime | None = Field(
-        default=None, description="Somebody asks whether it has recovered, until then at the latest."
+        default=None,
+        validation_alias=AliasChoices("half_open_until", "probing_until"),
+        description="One request asks whether it has recovered, until then at the latest.",
     )
     reason: str = Field(default="", description="The last failure.")
 
@@ -44,7 +46,7 @@ class Breaker(Settings):
 
     def probing(self, now: datetime, longest_s: float) -> Breaker:
         """Return it with the one request that is let through while half open."""
-        return self.model_copy(update={"probing_until": now + timedelta(seconds=longest_s)})
+        return self.model_copy(update={"half_open_until": now + timedelta(seconds=longest_s)})
 
     def succeeded(self) -> Breaker:
         """Return it after a request that went well: closed."""

@@ -1,4 +1,4 @@
-"""Drives an API's breaker for one reading: asks it before each request, reports to it how it went, keeps it across runs."""
+"""Drives an API's breaker for one reading: asks it before each request, reports the outcome, keeps it across runs."""
 
 from __future__ import annotations
 

@@ -202,8 +202,8 @@ def begin(
         return replace(
             progress,
             known=(),
-            warning="How pages follow each other, or the base URL, is described differently than when this scan was cut "
-            "short: it is begun again from its beginning.",
+            warning="How pages follow each other, or the base URL, is described differently than when this scan was "
+            "cut short: it is begun again from its beginning.",
         )
     return _resumed(progress, position, paginator)
 

@@ -1,4 +1,4 @@
-"""Guesses from an API's first answer where the records are and how pages follow each other, each guess with a reason."""
+"""Guesses from an API's first answer where the records are and how pages follow each other, each with a reason."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Kept(Protocol):
 
 @dataclass(frozen=True)
 class PageToLand:
-    """A page as it is to be landed: its new records, the position of the reading after it, and what to report about it."""
+    """A page as it is to be landed: its new records, the position after it, and what to report about it."""
 
     records: list[bytes]
     deleted: list[bool] | None

@@ -51,8 +51,8 @@ class Columns:
             if other is not None:
                 raise FileDamaged(
                     HEADER,
-                    f"column {name} differs from bronze's {other} by case alone, and a Delta table does not report them "
-                    f"apart: write it as {other}, or land the files in another dataset",
+                    f"column {name} differs from bronze's {other} by case alone, and a Delta table does not "
+                    f"distinguish them: write it as {other}, or land the files in another dataset",
                 )
             return self._checked(name, None, self.wider(pl.Null(), dtype), dtype, "")
         do = "write it as before, or land the files in another dataset"

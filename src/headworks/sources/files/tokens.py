@@ -71,7 +71,7 @@ class Dialect:
 
     @cached_property
     def quoted(self) -> re.Pattern[bytes]:
-        """Matches what a quoted field holds, with escaped and doubled quotes."""
+        """Matches what a quoted field holds, with escaped quotes and quotes written twice."""
         escape, quote = re.escape(self.escape), re.escape(self.quote)
         return re.compile(rb"(?:%s[\s\S]|%s%s|[^%s%s]++)*+" % (escape, quote, quote, escape, quote))
 

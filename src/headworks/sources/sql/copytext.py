@@ -2,8 +2,6 @@
 
 A raw newline always ends a row and a raw tab a value, since both are written with a backslash where they are part of a
 value; NULL is ``\\N``, which no value is.
-
-What belongs here: that form. What does not: which types columns have, and what is done with values that do not fit.
 """
 
 from __future__ import annotations
