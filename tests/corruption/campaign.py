@@ -178,7 +178,7 @@ def _end(lake: Lake, played: Played, kind: Kind, touched: frozenset[int]) -> str
         rows = rejected.filter(pl.col("run_id") == played.report.run_id).select("_row").collect().to_series()
         if touched <= set(rows):
             return "held back"
-    return "reason_texts" if played.alarms else "missed"
+    return "reported" if played.alarms else "missed"
 
 
 def _shown(played: Played) -> str:
@@ -192,7 +192,7 @@ def output(results: Results) -> str:
     ends = Counter((one.kind.name, one.end) for one in results.verdicts)
     lines = [f"{'kind':<34}{'dataset':<20}{'severity':<10}stopped  held back  reported  missed"]
     for kind in dict.fromkeys(one.kind for one in results.verdicts):
-        counts = [ends[(kind.name, end)] for end in ("stopped", "held back", "reason_texts", "missed")]
+        counts = [ends[(kind.name, end)] for end in ("stopped", "held back", "reported", "missed")]
         lines.append(
             f"{kind.name:<34}{kind.dataset:<20}{kind.severity:<10}{counts[0]:>7}{counts[1]:>11}{counts[2]:>6}{counts[3]:>8}"
         )

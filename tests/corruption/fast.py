@@ -130,7 +130,7 @@ class Fast:
     def deliver(
         self, frames: Frames, moment: datetime, *, datasets: Sequence[str] = (), accept: bool = False
     ) -> Delivered:
-        """Judge a delivery and take in what passes; ``accept`` takes in what is stopped, as a person would."""
+        """Judge a delivery and ingest what passes; ``accept`` ingests what is stopped, as a person would."""
         self.deliveries += 1
         run_id = f"run-{self.deliveries}"
         gates: dict[str, GateReport] = {}

@@ -63,7 +63,7 @@ class Shape:
         return (*self.amounts, *self.categories, *self.texts, *self.moments)
 
     def may_be_null(self, name: str) -> bool:
-        """Tell whether the declaration lets a column be null."""
+        """Return whether the declaration lets a column be null."""
         column = self.dataset.schema.columns().get(name)
         return column is None or column.nullable
 

@@ -1,6 +1,6 @@
 """The statistics of the gate alone: a company's clean life, and its faults at every strength, in memory.
 
-Clean deliveries are judged after the warm-up; what is stopped in vain is taken in, as a person would. Each fault is
+Clean deliveries are judged after the warm-up; what is stopped in vain is ingested, as a person would. Each fault is
 played on a copy of what there is at one of the clean deliveries, spread among them.
 """
 

@@ -223,7 +223,7 @@ def test_a_run_that_nobody_starts_in_time_is_told_and_alerts_are_not_told_of_the
 ) -> None:
     run = begin(client, MAINTENANCE)
     (asked,) = wait_for("the alert is asked for", lambda: alerts_about(server[0], run))
-    assert alert(flow_run=run) == "reason_texts"
+    assert alert(flow_run=run) == "reported"
     (output,) = people[0].output
     assert output["kind"] == "run late"
     # Nobody starts the alert either, and nobody is to be reported of that.
@@ -243,7 +243,7 @@ def test_what_a_run_told_itself_a_dry_run_and_what_is_well_by_now_are_not_told_a
     first, second = begin(client, SALES), begin(client, SALES)
     now(client, first, Failed(message="the source is away"))
     now(client, second, Failed(message="the gate is closed"))
-    assert alert(flow_run=first) == "reason_texts"
+    assert alert(flow_run=first) == "reported"
     assert alert(flow_run=second) == "people know of it already"
     assert len(people[0].output) == 1
 

@@ -55,7 +55,7 @@ def test_the_exit_code_tells_how_a_run_ended(
 ) -> None:
     assert run_as_program(ending(status), ["--account", "reported/account.json"]) == code
     assert status in capsys.readouterr().out
-    assert json.loads((elsewhere / "reason_texts" / "account.json").read_text())["status"] == status
+    assert json.loads((elsewhere / "reported" / "account.json").read_text())["status"] == status
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_an_error_of_ours_is_one_message_with_its_class_and_what_to_do(
     ("result", "shown"),
     [
         ((), "nothing"),
-        ("reason_texts", "reason_texts"),
+        ("reported", "reported"),
         (
             (PlannedWindow(window=Window(start=NOW, end=NOW + timedelta(days=1)), state="done"),),
             "  start             end               state",

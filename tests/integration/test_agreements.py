@@ -82,7 +82,7 @@ def test_a_reference_to_no_key_leaves_open_which_row_is_meant(shop: Lake) -> Non
 
 
 @pytest.mark.parametrize(
-    ("holds", "references", "reason_texts"),
+    ("holds", "references", "output"),
     [
         (pl.col("cost") < 1, SALE.references, "looks at what it cannot see: cost"),
         (pl.col("t.others.v") < 1, SALE.references, r"looks at what it cannot see: t\.others\.v"),

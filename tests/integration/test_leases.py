@@ -22,12 +22,12 @@ NAME = "sales"
 AN_HOUR_S = 3600.0
 HOLDER = """
 import sys
-from headworks.ops.leases import Leasing, keeping
+from headworks.ops.leases import Leasing, heartbeat
 from headworks.storage.store import Lake
 from headworks.settings import LakeSettings
 
 lake = Lake(LakeSettings(root=sys.argv[1]))
-with keeping(Leasing(lake).take("sales", "another", "sales, run another"), beat_s=0.05):
+with heartbeat(Leasing(lake).take("sales", "another", "sales, run another"), beat_s=0.05):
     print("taken", flush=True)
     sys.stdin.read()
 """

@@ -22,12 +22,12 @@ Whole = NDArray[np.int64]
 
 
 def is_holiday(day: date) -> bool:
-    """Tell whether a day is a holiday."""
+    """Return whether a day is a holiday."""
     return (day.month, day.day) in HOLIDAYS
 
 
 def in_promotion(number: int, every: int, long: int) -> bool:
-    """Tell whether a day lies in a promotion, of which there is one in ``every`` days, ``long`` days each."""
+    """Return whether a day lies in a promotion, of which there is one in ``every`` days, ``long`` days each."""
     return number % every >= every - long
 
 

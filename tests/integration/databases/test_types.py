@@ -197,15 +197,15 @@ def _written(row: tuple[Any, ...]) -> tuple[Any, ...]:
 _READING = """
 import sys
 from pydantic import SecretStr
-from headworks.bronze.ingest import TakeIn, take_in
+from headworks.bronze.ingest import IngestRequest, ingest
 from headworks.storage.store import Lake
 from headworks.settings import DatabaseSettings, LakeSettings
-from headworks.bronze.readers import TableIntake
+from headworks.bronze.readers import TableIngest
 from headworks.sources.sql.postgres import PostgresTable
 from headworks.sources.sql.table import Table
 
-ingestion = TableIntake(PostgresTable(DatabaseSettings(url=SecretStr(sys.argv[1])), Table(name="rows")))
-take_in(TakeIn(Lake(LakeSettings(root=sys.argv[2])), "t.rows", "run", mode="full"), ingestion)
+ingestion = TableIngest(PostgresTable(DatabaseSettings(url=SecretStr(sys.argv[1])), Table(name="rows")))
+ingest(IngestRequest(Lake(LakeSettings(root=sys.argv[2])), "t.rows", "run", mode="full"), ingestion)
 print("pandas" in sys.modules)
 """
 

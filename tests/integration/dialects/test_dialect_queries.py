@@ -84,7 +84,7 @@ def test_a_query_is_read_onwards_from_where_it_stood(url: str, lake: Lake) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "columns", "error", "reason_texts"),
+    ("text", "columns", "error", "output"),
     [
         ("SELECT 1 AS one", {}, SettingsError, '"columns"'),
         ("SELECT 1 AS one, 2 AS two", {"one": "int64"}, SettingsError, "gives the columns one, two"),

@@ -76,7 +76,7 @@ TEXTS = {"utf-16": "id,v\n9,x\n".encode("utf-16"), "utf-32": "id,v\n9,x\n".encod
 POISON: dict[Format, dict[str, bytes]] = {
     "csv": {
         **TEXTS,
-        "doubled": b"id,ID\n1,2\n",
+        "duplicate": b"id,ID\n1,2\n",
         "control characters": b"id,a\x00b\n1,2\n",
         "case alone": b"Id,v\n1,2\n",
         "reserved": b"id,_FILE\n1,2\n",
@@ -90,7 +90,7 @@ POISON: dict[Format, dict[str, bytes]] = {
         "file|parquet": b"PAR1 nonsense",
         "no Parquet file": b"id,v\n1,x\n",
         "id is String in bronze": parquet_of(id=pa.array([7])),
-        "doubled": parquet_of(id=["9"], ID=["8"]),
+        "duplicate": parquet_of(id=["9"], ID=["8"]),
         "control characters": parquet_of(**{"id": ["9"], "a\0b": ["8"]}),
         "reserved": parquet_of(id=["9"], _line=["8"]),
         "is timestamp[ns] in the file": parquet_of(id=["9"], t=pa.array([1], pa.timestamp("ns"))),

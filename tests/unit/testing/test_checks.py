@@ -118,7 +118,7 @@ def test_a_source_without_fault_passes_each_check(check: str, tmp_path: Path) ->
         ("doubles when resumed", "resume", "1 records come again"),
         ("ignores positions", "end", "7 records come again"),
         ("loses when resumed", "kills", "are lost"),
-        ("doubles when resumed", "kills", "are duplicated"),
+        ("doubles when resumed", "kills", "are duplicates"),
     ],
 )
 def test_each_fault_is_found(fault: str, check: str, says: str, tmp_path: Path) -> None:

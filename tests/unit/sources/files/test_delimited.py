@@ -193,7 +193,7 @@ def test_other_delimiters_quotes_and_a_byte_order_mark() -> None:
 @pytest.mark.parametrize(
     ("header", "why"),
     [
-        (b"a,a", "doubled"),
+        (b"a,a", "duplicate"),
         (b"a,_line", "reserved"),
         (b"b,c", "missing"),
         (b'a,"b', "not closed"),
