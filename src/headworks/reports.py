@@ -117,6 +117,10 @@ class RefineReport(Report):
         default=0,
         description="Rejected rows that lack only the row they refer to, which may lie in another window.",
     )
+    followed: int = Field(
+        default=0,
+        description="Rejected versions of a history that a newer accepted version of their key follows.",
+    )
     committed: bool = False
     columns: tuple[str, ...] = Field(
         default=(),

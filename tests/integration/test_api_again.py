@@ -48,6 +48,21 @@ def test_without_marks_only_what_is_new_or_changed_or_back_lands() -> None:
         assert [_landed(came, api.url, KEYED) for _ in range(2)] == [1, 0], "it was gone meanwhile"
 
 
+@pytest.mark.parametrize("odd", [{"id": None, "v": 1}, {"v": 1}], ids=["null", "none"])
+def test_records_without_a_key_land_once_as_often_as_they_are_there(odd: dict[str, Any]) -> None:
+    rows = [{"id": 1}, odd, {"id": 2}, odd]
+    with served(_all(rows)) as api:
+        came = nothing()
+        assert [_landed(came, api.url, KEYED) for _ in range(3)] == [4, 0, 0]
+        rows.append({**odd, "v": 2})
+        rows.insert(0, odd)
+        assert [_landed(came, api.url, KEYED) for _ in range(3)] == [2, 0, 0], "one more, and another one"
+        del rows[:2]
+        assert [_landed(came, api.url, KEYED) for _ in range(2)] == [0, 0]
+        rows.append(odd)
+        assert [_landed(came, api.url, KEYED) for _ in range(2)] == [1, 0], "it was gone meanwhile"
+
+
 def test_beyond_the_number_that_is_kept_everything_lands_again_and_nothing_is_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

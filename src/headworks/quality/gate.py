@@ -46,6 +46,7 @@ def check_rejects(
     limits: RejectLimits,
     *,
     elsewhere: int = 0,
+    followed: int = 0,
     waiting: int = 0,
     dry_run: bool = False,
 ) -> CheckReport:
@@ -53,9 +54,10 @@ def check_rejects(
 
     Of a few rows the share says nothing, unless none of them is good: ``waiting`` rows may be, once their parents come.
     ``elsewhere`` of the rejected rows wait for a row that may lie in another window, or among what a dry run reads and
-    does not land: they are reported, and no objection.
+    does not land, and ``followed`` are versions of a history that the source has corrected by newer ones: they are
+    reported, and no objection.
     """
-    rejected -= elsewhere
+    rejected -= elsewhere + followed
     none_good = _FEW <= rows == rejected - min(waiting, rejected) and limits.share < 1
     share = rejected / rows if rows else 0.0
     too_many = none_good or rejected > limits.rows or (rows >= limits.from_rows and share > limits.share)
@@ -63,6 +65,7 @@ def check_rejects(
         "may refer to rows that this dry run does not land" if dry_run else "wait for rows of other windows"
     )
     wait = f"; {elsewhere} more {unknown}" if elsewhere else ""
+    wait += f"; {followed} more are followed by newer versions that are accepted" if followed else ""
     return CheckReport(
         scope=scope,
         name="rejected rows within limits",

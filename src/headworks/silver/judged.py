@@ -24,6 +24,7 @@ from headworks.silver.parse import (
 )
 from headworks.silver.quarantine import SCHEMA, WAITS, rejected_rows
 from headworks.silver.references import parents_elsewhere, split_orphans
+from headworks.silver.replaced import FOLLOWED, REPLACED, accepted_versions, places, with_fate, without
 from headworks.silver.table import Pending, read_range, rows_of_origin
 from headworks.silver.versions import compare_with, in_silver_types, latest_versions
 from headworks.silver.work import Refinement
@@ -41,7 +42,10 @@ _NOTED = (*ORIGIN, "key", "reasons")
 class Judged:
     """A pending range, judged: its rows, newest accepted versions, rejected rows with reasons, and counts.
 
-    ``waits`` are the keys that still wait for a parent, and ``settled`` the rows of the quarantine that no longer do.
+    ``replaced`` counts the rejected versions that a newer accepted one replaces, which are not among the rejected rows;
+    ``followed`` those of a history, which are. ``places`` says of each rejected row with a key where it belongs among
+    the key's versions. ``waits`` are the keys that still wait for a parent, and ``settled`` the rows of the quarantine
+    that no longer do.
     """
 
     rows: pl.DataFrame
@@ -55,6 +59,9 @@ class Judged:
     settled: pl.DataFrame
     elsewhere: int
     arrays: pl.DataFrame
+    replaced: int
+    followed: int
+    places: pl.DataFrame
 
     @property
     def waiting(self) -> int:
@@ -98,8 +105,11 @@ def judge_range(
     verdict, linked = judge_rows(work, dataset, readable(rows.lazy()).collect(), discarded)
     again = _judged_again(work, dataset, bronze if releases else None, silver, verdict.good)
     good = in_silver_types(pl.concat([linked.good, again.released]).drop(UNREADABLE), silver)
-    judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, *dataset.key, REASONS)
-    rejected = with_refused(judged, rows)
+    out = places(pl.concat([verdict.rejected, linked.rejected]), dataset)
+    fate = with_fate(out, accepted_versions(good, silver, out, dataset), dataset)
+    replaced, stays = fate.filter(REPLACED), fate.filter(~pl.col(REPLACED))
+    waits = without(linked.rejected, replaced)
+    rejected = with_refused(stays.select(*ORIGIN, *dataset.key, REASONS), rows)
     return Judged(
         rows=rows,
         candidates=latest_versions(good, dataset),
@@ -108,10 +118,13 @@ def judge_range(
         good=good.height,
         warned=verdict.warned,
         released=again.released.height,
-        waits=pl.concat([again.waiting, linked.rejected.select(dataset.key)]).unique(),
+        waits=pl.concat([again.waiting, waits.select(dataset.key)]).unique(),
         settled=again.settled,
-        elsewhere=parents_elsewhere(work.lake, dataset, linked.rejected),
+        elsewhere=parents_elsewhere(work.lake, dataset, waits),
         arrays=arrays_of(read, dataset),
+        replaced=replaced.height,
+        followed=stays.filter(FOLLOWED).height,
+        places=stays,
     )
 
 

@@ -19,11 +19,12 @@ import duckdb
 import polars as pl
 
 from headworks.quality.profiles import SAMPLE
-from headworks.quality.rules import REASONS, judged_row_by_row
+from headworks.quality.rules import REASONS, all_among, judged_row_by_row
 from headworks.reports import RefineReport
 from headworks.silver.compare import CLOSING, INSERT, OLDER, RAISED, SAME, STATE, UPDATE, Comparison
-from headworks.silver.dataset import CURSOR, PROVENANCE, VOID, Dataset
+from headworks.silver.dataset import ARRIVAL, CURSOR, PROVENANCE, VOID, Dataset
 from headworks.silver.parse import key_as_text, same_key
+from headworks.silver.replaced import REPLACED, with_fate, without
 
 _PLACE = ("_stream", "_sequence", "_row")
 _ORIGINS = pl.Schema({"_stream": pl.String(), "_sequence": pl.Int64(), "_row": pl.Int64()})
@@ -61,6 +62,7 @@ class Parts:
     received: list[pl.DataFrame] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     rejects: list[Path] = field(default_factory=list)
+    places: list[Path] = field(default_factory=list)
 
     def count(self, landed: int, released: int, superseded: int, warned: Mapping[str, int]) -> None:
         """Count what a part's rows were before they were compared with silver."""
@@ -92,14 +94,52 @@ class Parts:
         self.files.append(path)
         self.states.update(_counted(marked))
 
-    def add_rejected(self, kept: pl.DataFrame, rejected: pl.DataFrame) -> None:
-        """Spill a part's rejected rows as quarantine keeps them, and count their reasons."""
+    def count_replaced(self, replaced: int) -> None:
+        """Count a part's rejected rows that newer accepted versions replace."""
+        self.superseded += replaced
+
+    def add_rejected(self, kept: pl.DataFrame, rejected: pl.DataFrame, places: pl.DataFrame) -> None:
+        """Spill a part's rejected rows as quarantine keeps them and what orders them, and count their reasons."""
         self.rejected += rejected.height
-        self.reasons.update(reason for row in rejected.get_column(REASONS).to_list() for reason in row)
-        if not kept.is_empty():
-            path = self.folder / f"rejected-{len(self.rejects):05}.parquet"
-            kept.write_parquet(path, compression="lz4")
-            self.rejects.append(path)
+        self.reasons.update(_reasons(rejected))
+        if kept.is_empty():
+            return
+        number = len(self.rejects)
+        for of_part, name, files in ((kept, "rejected", self.rejects), (places, "places", self.places)):
+            path = self.folder / f"{name}-{number:05}.parquet"
+            of_part.write_parquet(path, compression="lz4")
+            files.append(path)
+
+    def take_out_replaced(self) -> pl.DataFrame:
+        """Take out the rejected rows that accepted versions of other parts replace, and return what ordered them."""
+        taken: list[pl.DataFrame] = []
+        accepted = pl.scan_parquet(self.files).select(*self.dataset.key, CURSOR, ARRIVAL, VOID)
+        for kept, place in zip(self.rejects, self.places, strict=True):
+            rejected = pl.read_parquet(place)
+            keys = rejected.lazy().select(self.dataset.key).drop_nulls().unique()
+            near = accepted.join(keys, on=list(self.dataset.key), how="semi")
+            replaced = with_fate(rejected, near, self.dataset).filter(REPLACED)
+            if replaced.is_empty():
+                continue
+            for path in (kept, place):
+                without(pl.read_parquet(path), replaced).write_parquet(path, compression="lz4")
+            taken.append(replaced)
+        if not taken:
+            return pl.DataFrame(schema={"_stream": pl.String, REASONS: pl.List(pl.String)})
+        out = pl.concat(taken)
+        self.rejected -= out.height
+        self.superseded += out.height
+        self.reasons = +(self.reasons - Counter(_reasons(out)))
+        self._wait_no_longer(out)
+        return out
+
+    def _wait_no_longer(self, out: pl.DataFrame) -> None:
+        """Take the keys of replaced rows out of those that wait, unless another row of the key waits."""
+        key = list(self.dataset.key)
+        still = pl.concat([pl.read_parquet(path) for path in self.places])
+        waits = all_among(REASONS, self.dataset.waiting_reasons)
+        gone = out.filter(waits).join(still.filter(waits), on=key, how="anti").select(key).unique()
+        self.waiting = [each.join(gone, on=key, how="anti") for each in self.waiting]
 
     def settle(self, compare_again: Callable[[pl.DataFrame], tuple[Comparison, int]]) -> None:
         """Keep of each key that came in several parts the version that counts; the others are superseded.
@@ -190,6 +230,10 @@ def spilled(dataset: Dataset, rows: int) -> Iterator[Parts]:
     """Make a place for the parts of a range of ``rows`` rows, and take it away."""
     with tempfile.TemporaryDirectory(prefix="headworks-parts-") as folder:
         yield Parts(Path(folder), dataset, rows)
+
+
+def _reasons(rows: pl.DataFrame) -> list[str]:
+    return [reason for row in rows.get_column(REASONS).to_list() for reason in row]
 
 
 def _counted(rows: pl.DataFrame) -> dict[int, int]:

@@ -31,6 +31,8 @@ from headworks.silver.judged import Judged, judge_range, quarantined
 from headworks.silver.parse import key_text, same_key
 from headworks.silver.parts import can_be_taken_in_parts, spilled
 from headworks.silver.quarantine import SCHEMA, Try, next_try, note_closed, put_rejected, rejected_rows
+from headworks.silver.references import parents_elsewhere
+from headworks.silver.replaced import note_replaced
 from headworks.silver.screening import Range, screen_idle, screen_silver
 from headworks.silver.table import (
     Pending,
@@ -204,7 +206,7 @@ def _refine_at_once(
     judged = judge_range(work, dataset, bronze, silver, todo)
     if todo.is_empty() and not judged.released and not _follows_parents(work, dataset, silver):
         if not dry_run:
-            _note_settled(work, dataset, judged.settled)
+            _note_settled(work, dataset, bronze, judged.settled)
         return RefineOutcome(
             report=_report(work, dataset, silver).model_copy(update={"waiting": judged.waiting}),
             gate=screen_idle(work.lake, dataset, silver, work.run_id, work.clock()),
@@ -230,7 +232,7 @@ def _refine_at_once(
         commit=commit,
         settled=judged.settled,
     )
-    return _conclude(work, dataset, silver, came, dry_run=dry_run)
+    return _conclude(work, dataset, bronze, silver, came, dry_run=dry_run)
 
 
 def _refine_in_parts(
@@ -254,11 +256,14 @@ def _refine_in_parts(
             judged = judge_range(work, dataset, bronze, silver, part, releases=number == 0)
             parts.count(judged.landed, judged.released, judged.good - judged.candidates.height, judged.warned)
             parts.add(compare_with(silver, judged.candidates, dataset), judged.rows)
-            parts.add_rejected(quarantined(work, dataset, judged), judged.rejected)
+            parts.count_replaced(judged.replaced)
+            parts.add_rejected(quarantined(work, dataset, judged), judged.rejected, judged.places)
             parts.waiting.append(judged.waits)
             parts.elsewhere += judged.elsewhere
             parts.add_arrays(judged.arrays)
             parts.settled.append(judged.settled)
+        replaced = parts.take_out_replaced()
+        parts.elsewhere -= parents_elsewhere(work.lake, dataset, replaced)
         parts.settle(compare_again)
         changes = parts.changes(_keys_of_rejected(work, dataset, silver, parts.rejected_keys()))
         gone = _gone(work, dataset, bronze, silver, changes, parts.rejected_origins(), whole, parts.arrays())
@@ -289,11 +294,11 @@ def _refine_in_parts(
             commit=commit,
             settled=pl.concat(parts.settled),
         )
-        return _conclude(work, dataset, silver, came, dry_run=dry_run)
+        return _conclude(work, dataset, bronze, silver, came, dry_run=dry_run)
 
 
 def _conclude(
-    work: Refinement, dataset: Dataset, silver: Table, came: _Came, *, dry_run: bool
+    work: Refinement, dataset: Dataset, bronze: Table, silver: Table, came: _Came, *, dry_run: bool
 ) -> RefineOutcome:
     """Keep the rejected rows, compare with good runs, ask the gate, and merge where it is open."""
     report, gone, scope = came.taken.report, came.gone, f"silver.{dataset.name}"
@@ -321,19 +326,22 @@ def _conclude(
         return RefineOutcome(report=report, gate=gate)
     keep_account(work.lake, dataset.name, attempt, Account(run_id=work.run_id, report=report, gate=gate))
     came.commit(attempt)
-    _note_settled(work, dataset, came.settled)
+    _note_settled(work, dataset, bronze, came.settled)
     # Only now: a profile whose candidate was never committed is nothing to compare with.
     screened.keep(work.lake, gate)
     done = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
     return RefineOutcome(report=done, gate=gate)
 
 
-def _note_settled(work: Refinement, dataset: Dataset, settled: pl.DataFrame) -> None:
-    """Note what became of rows that waited; where another run notes at the same moment, the next refinement does."""
-    if not settled.is_empty():
-        resolver = Resolver(work.run_id, by="", note="the row that it refers to came", moment=work.clock())
-        with suppress(CandidateStale):
+def _note_settled(work: Refinement, dataset: Dataset, bronze: Table, settled: pl.DataFrame) -> None:
+    """Note which rejected rows wait no longer; where another run notes at the same moment, the next refinement does."""
+    with suppress(CandidateStale):
+        if not settled.is_empty():
+            resolver = Resolver(
+                work.run_id, by="", note="the row that it refers to came", moment=work.clock()
+            )
             note_passed(work.lake, dataset.name, settled, resolver)
+        note_replaced(work, dataset, bronze)
 
 
 def _follows_parents(work: Refinement, dataset: Dataset, silver: Table) -> bool:
@@ -478,7 +486,8 @@ def _account(report: RefineReport, judged: Judged, comparison: Comparison) -> Re
             "rejected": judged.rejected.height,
             "reasons": dict(sorted(reasons.items())),
             "warned": judged.warned,
-            "superseded": comparison.superseded + judged.good - judged.candidates.height,
+            "superseded": comparison.superseded + judged.good - judged.candidates.height + judged.replaced,
+            "followed": judged.followed,
             "unchanged": comparison.unchanged,
             "inserted": comparison.inserts.height,
             "updated": comparison.updates.height,
@@ -526,6 +535,7 @@ def _gate(
             report.landed,
             dataset.limits,
             elsewhere=report.elsewhere,
+            followed=report.followed,
             waiting=report.waiting,
             dry_run=dry_run,
         ),

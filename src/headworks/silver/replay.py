@@ -27,6 +27,7 @@ from headworks.silver.judged import judge_rows, with_refused
 from headworks.silver.parse import UNREADABLE, readable
 from headworks.silver.quarantine import SCHEMA, next_try, pending_rows, put_rejected, rejected_rows
 from headworks.silver.refinement import commit_merge, live_rows, table_checks
+from headworks.silver.replaced import note_replaced
 from headworks.silver.table import Pending, rows_of_origin
 from headworks.silver.versions import compare_with, in_silver_types, latest_versions
 from headworks.silver.work import Refinement, silver_reference
@@ -176,6 +177,7 @@ def _replay(
         report = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
     passed = again.kept.join(again.passed.select(ORIGIN), on=list(ORIGIN), how="semi")
     note_passed(work.lake, dataset.name, passed, Resolver(work.run_id, by, note, work.clock()))
+    note_replaced(work, dataset, bronze)
     return ReplayOutcome(report=report, gate=gate)
 
 

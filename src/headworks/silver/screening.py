@@ -189,7 +189,7 @@ def _became(taken: Range, kind: str, silver: Table) -> dict[str, int]:
         return {}
     report = taken.report
     return {
-        "rejected": report.rejected - report.elsewhere,
+        "rejected": report.rejected - report.elsewhere - report.followed,
         "superseded": report.superseded,
         "unchanged": report.unchanged,
         "deleted": report.deleted,

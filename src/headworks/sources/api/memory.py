@@ -3,7 +3,8 @@
 Three memories: digests of a few records that the next request is expected to give again (an overlap, the ties of a
 watermark), kept in the position; where records have a key, the last version of the latest keys of this reading; and the
 last version of each key, kept in the position, where all comes again with every run or with a scan that is begun again.
-A record is left out only when the version of its key that came last has the very same bytes.
+A record is left out only when the version of its key that came last has the very same bytes. One whose key is null is
+known from run to run by its bytes alone, as often as they are there.
 """
 
 from __future__ import annotations
@@ -63,12 +64,14 @@ class Memory:
         self._latest: dict[bytes, int] = {}
         self._older: dict[bytes, int] = {}
         self._refused: dict[int, int] = {}
+        self._keyless: Counter[bytes] = Counter()
         self._scan = 1
 
     def begin_scan(self) -> None:
         """Restart the count of what a scan gives; what was landed stays known."""
         self._scan += 1
         self._before.clear()
+        self._keyless.clear()
 
     def forget(self, keys: Sequence[Key] | None) -> None:
         """Forget the keys of a page that is not landed after all."""
@@ -94,6 +97,11 @@ class Memory:
         return (
             None if self._held is None else {key: self._held[key] for key in self._met if key in self._held}
         )
+
+    def _name_of(self, record: bytes) -> bytes:
+        """Name a record without a key by its bytes and by how often this scan gave them: it may be there twice."""
+        self._keyless[record] += 1
+        return b"\0%d\0%s" % (self._keyless[record], record)
 
     def _is_held(self, key: bytes, record: bytes) -> bool:
         """Return whether a record is the version of its key that landed last, and hold it."""
@@ -131,8 +139,8 @@ class Memory:
             known = again or (bool(self._expected) and self._is_expected(record))
             if again:
                 self._before[record] -= 1
-            if key is not None and self._held is not None:
-                known = self._is_held(key, record) or known
+            if self._held is not None and keys is not None:
+                known = self._is_held(self._name_of(record) if key is None else key, record) or known
             if key is not None:
                 version = self._version(record)
                 found = self._latest.get(key, self._older.get(key))
