@@ -1,5 +1,5 @@
-# The image that flow runs are executed in: a virtual environment with the locked packages and the project's own wheel,
-# and nothing else. Build it from a checkout: docker build --tag headworks:0.1.0 .
+# The image that flow runs are executed in: a virtual environment with the locked packages, the library's wheel and the
+# project's own packages, and nothing else. Build it from a checkout: docker build --tag headworks:0.1.0 .
 #
 # Nothing here needs BuildKit. Where packages come from is left to the base image and to --build-arg HTTPS_PROXY, which
 # Docker keeps out of the image: no index is named here, and no credential belongs here.
@@ -27,7 +27,8 @@ RUN awk '/^[a-z0-9]/ { keep = /^(hatchling|packaging|pathspec|pluggy|trove-class
 COPY . .
 RUN /opt/backend/bin/hatchling build --target wheel --directory dist \
     && python3 -m pip --python /opt/headworks/bin/python install --no-cache-dir --no-compile --no-deps --no-index dist/*.whl \
-    && /opt/headworks/bin/python -c 'import flows.sales'
+    && cp -r flows tasks blocks deployments src/shop "$(/opt/headworks/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+    && HEADWORKS_PROJECT=shop.project:SHOP /opt/headworks/bin/python -c 'import flows.sales'
 
 # Compiled here, since the image's user may not write there and every run would compile all of it anew. Unchecked: the
 # sources in an image do not change, so their times need not be asked for either.
@@ -54,6 +55,7 @@ COPY --from=builder /opt/headworks /opt/headworks
 
 ENV PATH=/opt/headworks/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    HEADWORKS_PROJECT=shop.project:SHOP \
     PREFECT_HOME=/home/headworks/.prefect \
     PREFECT_SERVER_ANALYTICS_ENABLED=false \
     SODA_CORE_TELEMETRY_ENABLED=false

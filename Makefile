@@ -22,13 +22,13 @@ help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deploy: $(READY) ## Deploy to the Prefect server at PREFECT_API_URL; DEPLOY="--dry-run" says what would change
-	@$(BIN)/python -m deployments.deploy $(DEPLOY)
+	@$(BIN)/python -m headworks.prefect.deploying.deploy $(DEPLOY)
 
 demo: $(READY) ## Run the sales flow on a local stack; DAYS=3 lets the shop live on first
 	@$(BIN)/python -m deployments.demo --days $(DAYS)
 
 down: ## Stop everything that the demo started
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deployments.cli stack down; else echo "nothing was started"; fi
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m headworks.cli.main stack down; else echo "nothing was started"; fi
 
 dashboard: $(READY) ## Show the sales dashboard of the demo
 	@test -f $(STACK)/env || { echo "The local stack is not running. Start it with: make demo"; exit 1; }

@@ -19,7 +19,7 @@ from tests.support.pools import Operator
 
 COMMANDS = {
     "prefect flow-run execute": "prefect flow-run execute",
-    "deployments.execute": "python -m deployments.execute",
+    "headworks.prefect.execute": "python -m headworks.prefect.execute",
 }
 _PHASES = (
     "asked to found",

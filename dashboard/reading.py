@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from blocks import lake_settings
-from flows.console import check_server, local_stack
 from headworks.gold.products import ProductVersion, read_product, scan_product
 from headworks.ops.ledger import last_run
+from headworks.prefect.blocks import lake_settings
+from headworks.prefect.console import check_server, local_stack
 from headworks.reports import RunReport
 from headworks.storage.store import Lake
 from headworks.storage.translating import collected

@@ -15,9 +15,9 @@ from pathlib import Path
 import httpx
 import psycopg
 
-from blocks.profiles import VARIABLE
 from deployments.local.stack import POOL, Stack
 from headworks.errors import HeadworksError
+from headworks.prefect.blocks.profiles import VARIABLE
 from headworks.reports import RUN_LINK
 from shop.errors import ShopError
 
@@ -58,7 +58,7 @@ def bring(stack: Stack) -> int:
     """
     print("Deploying the flows, for runs by hand: ", end="", flush=True)
     chosen = ("--pool", POOL, "--by-hand", "--summary", "--prefect-file", str(_PREFECT_FILE))
-    code = _run("deployments.deploy", *chosen, **stack.environment(), **stack.variables())
+    code = _run("headworks.prefect.deploying.deploy", *chosen, **stack.environment(), **stack.variables())
     if code == 0:
         stack.serve()
     return code

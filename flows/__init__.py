@@ -1,1 +1,4 @@
-"""Flows: what runs, in which order. Each reads as a story; how a step works is in ``tasks`` and below."""
+"""The flows of this project: what runs, in which order. Each reads as a story; its steps are in ``tasks``."""
+
+# Names that 0.1 had below this package are found while headworks is imported.
+import headworks as headworks

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from prefect import flow
 
-from flows.console import run_as_program
-from tasks.alerting import alert_flow_run
+from headworks.prefect.console import run_as_program
+from headworks.prefect.steps.alerting import alert_flow_run
 
 
 @flow(name="alert", flow_run_name="alert about {flow_run}", result_serializer="json", persist_result=True)

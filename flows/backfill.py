@@ -9,12 +9,12 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
-from flows.console import run_as_program
-from flows.running import begin
 from headworks.errors import BackfillIncomplete
 from headworks.ops.backfills import Every, PlannedWindow, split
-from tasks.alerting import incident_of, recovered
-from tasks.backfill import plan_backfill, run_windows
+from headworks.prefect.console import run_as_program
+from headworks.prefect.running import begin
+from headworks.prefect.steps.alerting import incident_of, recovered
+from headworks.prefect.steps.backfill import plan_backfill, run_windows
 
 
 @flow(name="backfill", flow_run_name="backfill {name}", result_serializer="json", persist_result=True)
@@ -22,7 +22,7 @@ def backfill(
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.]{0,60}$")],
     start: datetime,
     end: datetime,
-    flow: str = "sales",
+    flow: str = "pipeline",
     every: Every = "day",
     zone: str = "UTC",
     parameters: dict[str, Any] | None = None,
@@ -36,7 +36,7 @@ def backfill(
         name: Names this backfill. The same name continues where it stopped; another name restarts.
         start: First moment to ingest. Without a zone it counts as one of the zone below.
         end: First moment to leave out.
-        flow: The flow that ingests one window, such as sales or ingest_database.
+        flow: The flow that ingests one window, such as pipeline or ingest_database.
         every: How long a window is.
         zone: Time zone in which days, weeks and months begin.
         parameters: Further parameters of that flow.

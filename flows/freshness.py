@@ -6,13 +6,13 @@ import sys
 
 from prefect import flow
 
-from flows.console import run_as_program
-from flows.running import begin
 from headworks.errors import FreshnessMissed
 from headworks.ops.alerts import freshness_alert
 from headworks.ops.freshness import FreshnessPromise, FreshnessReport
-from tasks.alerting import alert_freshness, incident_of
-from tasks.care import freshness_of
+from headworks.prefect.console import run_as_program
+from headworks.prefect.running import begin
+from headworks.prefect.steps.alerting import alert_freshness, incident_of
+from headworks.prefect.steps.care import freshness_of
 
 
 @flow(name="freshness", flow_run_name="freshness of {lake}", result_serializer="json", persist_result=True)

@@ -9,9 +9,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from flows.console import run_as_program
-from flows.running import OnConflict, RunContext, begin, run_flow
 from headworks.names import Window
+from headworks.prefect.console import run_as_program
+from headworks.prefect.running import OnConflict, RunContext, begin, run_flow
 from headworks.reports import RunReport
 from headworks.sources.api.resource import Resource
 from tasks.extract import extract_resource
@@ -37,7 +37,7 @@ def ingest_api(
     Args:
         api: Block of the API: its address, its credentials, and how hard it may be asked.
         resource: Where the resource is, where its records are, how its pages follow each other, and what is new.
-        dataset: Name of the dataset in bronze, such as shop.products.
+        dataset: Name of the dataset in bronze, such as crm.products.
         mode: incremental takes what is new; full reads everything again and finds deletions.
         window: Read only what changed in this time, alongside the live position.
         dry_run: Read and count, but land nothing.

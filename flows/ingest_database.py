@@ -8,14 +8,15 @@ from typing import Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.console import run_as_program
-from flows.running import THREADS, OnConflict, RunContext, begin, results, run_flow
 from headworks.errors import SettingsError
 from headworks.names import Window
+from headworks.prefect.console import run_as_program
+from headworks.prefect.running import THREADS, OnConflict, RunContext, begin, results, run_flow
+from headworks.prefect.steps.database import Chosen, Ingested
 from headworks.reports import RunReport
 from headworks.sources.sql.catalogue import SchemaTables
 from headworks.sources.sql.table import Table
-from tasks.database import Chosen, Ingested, choose, ingest_table, mirror_table
+from tasks.database import choose, ingest_table, mirror_table
 
 
 @flow(

@@ -8,9 +8,9 @@ from typing import Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.console import run_as_program
-from flows.running import THREADS, OnConflict, RunContext, begin, run_flow
 from headworks.names import Window
+from headworks.prefect.console import run_as_program
+from headworks.prefect.running import THREADS, OnConflict, RunContext, begin, run_flow
 from headworks.reports import RunReport
 from headworks.sources.files.formats import Compression, CsvOptions, Format, ParquetOptions
 from headworks.sources.files.selection import HIDDEN, Files

@@ -6,11 +6,11 @@ import sys
 
 from prefect import flow
 
-from flows.console import run_as_program
-from flows.running import begin
 from headworks.ops.maintenance import MaintenanceSettings, TableCare
-from tasks.alerting import incident_of, recovered
-from tasks.care import maintain_lake
+from headworks.prefect.console import run_as_program
+from headworks.prefect.running import begin
+from headworks.prefect.steps.alerting import incident_of, recovered
+from headworks.prefect.steps.care import maintain_lake
 
 
 @flow(

@@ -7,12 +7,13 @@ import sys
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.console import run_as_program
-from flows.pipeline import publish
-from flows.running import THREADS, OnConflict, RunContext, begin, run_flow
+from headworks.prefect.console import run_as_program
+from headworks.prefect.running import THREADS, OnConflict, RunContext, begin, run_flow
+from headworks.prefect.stages import curate, publish
 from headworks.project import this_project
 from headworks.reports import RunReport
 from headworks.silver.replay import Selection, check_signed
+from tasks import TASKS
 from tasks.replay import replay_dataset
 
 
@@ -37,7 +38,7 @@ def replay_quarantine(
     """Judge rejected rows again by the rules as they are now, merge those that pass, and publish.
 
     Args:
-        dataset: Whose rejected rows, such as shop.orders; empty for all datasets.
+        dataset: Whose rejected rows, such as crm.orders; empty for all datasets.
         reasons: Only rows that were rejected for one of these reasons.
         keys: Only rows with these keys, as the quarantine shows them.
         by: Who asked for this; it is kept with each row.
@@ -62,7 +63,8 @@ def replay_quarantine(
         touched = {product.name for each in chosen for product in project.products_of(each.name)}
         for product in project.products:
             if product.name in touched:
-                publish(context, product, blocks or {})
+                target = (blocks or {}).get(product.publish.block, "") if product.publish is not None else ""
+                publish(context, product, curate(context, product, TASKS, target), TASKS, target)
 
     return run_flow(
         "replay_quarantine",

@@ -1,50 +1,23 @@
-"""Taking databases in: one task run a table."""
+"""Databases into bronze, and into silver where no rules are declared: one task run a table."""
 
 from __future__ import annotations
 
-import polars as pl
-from prefect import get_run_logger, task
+from prefect import task
 
-from blocks import load_database
-from headworks.bronze.ingest import IngestRequest, ingest
-from headworks.bronze.key_sets import compare_keys
-from headworks.bronze.readers import TableIngest
-from headworks.bronze.stamping import METADATA
 from headworks.names import Window
-from headworks.reports import LandingReport, Report
-from headworks.silver.mirror import mirror
-from headworks.silver.refinement import Refinement, RefineOutcome, refine
-from headworks.sources.sql.catalogue import SchemaTables, choose_tables
-from headworks.sources.sql.reader import reader_of
-from headworks.sources.sql.table import Table
-from tasks.extract import Run
-from tasks.policy import EFFECT, shielded
-from tasks.stopping import go_on
-
-
-class Chosen(Report):
-    """A table and the dataset that it lands in."""
-
-    dataset: str
-    table: Table
-
-
-class Ingested(Report):
-    """What became of one table: a report for each stream, and what identifies its rows."""
-
-    dataset: str
-    landings: tuple[LandingReport, ...]
-    key: tuple[str, ...] = ()
-    cursor: str | None = None
+from headworks.prefect.policy import EFFECT, shielded
+from headworks.prefect.steps import database as steps
+from headworks.prefect.steps.database import Chosen, Ingested
+from headworks.prefect.steps.extract import Run
+from headworks.silver.refinement import RefineOutcome
+from headworks.sources.sql.catalogue import SchemaTables
 
 
 @task(name="choose-tables", task_run_name="choose tables of {database}", **EFFECT)
 @shielded
 def choose(run: Run, database: str, wanted: SchemaTables, prefix: str) -> tuple[Chosen, ...]:
     """List the tables of a schema that the patterns choose."""
-    found = choose_tables(load_database(database), wanted, prefix)
-    get_run_logger().info("%d tables of %s are chosen", len(found), wanted.schema_name or "the schema")
-    return tuple(Chosen(dataset=dataset, table=table) for dataset, table in found)
+    return steps.choose(run, database, wanted, prefix)
 
 
 @task(name="ingest-table", task_run_name="ingest {chosen.dataset}", **EFFECT)
@@ -53,81 +26,11 @@ def ingest_table(
     run: Run, database: str, chosen: Chosen, window: Window | None = None, *, keys: bool = False
 ) -> Ingested:
     """Land what a table has that bronze has not; with ``keys``, note its keys to find deletions by."""
-    table = chosen.table
-    source = reader_of(load_database(database), table, run_id=run.run_id)
-    intake = TableIngest(source)
-    request = IngestRequest(
-        run.open_lake(),
-        chosen.dataset,
-        run.run_id,
-        mode=run.mode,
-        window=window,
-        dry_run=run.dry_run,
-        drift=table.drift,
-        largest_vanishing_share=table.largest_vanishing_share,
-    )
-    if keys and not run.dry_run:
-        reports = compare_keys(
-            request.landing(), source, intake.live(), table.largest_vanishing_share, _log_batch
-        )
-    else:
-        reports = ingest(request, intake, _log_batch)
-    _log_done(reports)
-    return Ingested(dataset=chosen.dataset, landings=reports, key=source.key, cursor=table.cursor)
+    return steps.ingest_table(run, database, chosen, window, keys=keys)
 
 
 @task(name="mirror-table", task_run_name="mirror {ingested.dataset}", **EFFECT)
 @shielded
 def mirror_table(run: Run, ingested: Ingested) -> RefineOutcome:
-    """Keep the newest version of each row in silver; a closed gate is reported, not raised."""
-    lake = run.open_lake()
-    bronze = lake.must_open("bronze", ingested.dataset)
-    columns = pl.Schema({name: dtype for name, dtype in bronze.schema.items() if name not in METADATA})
-    dataset = mirror(ingested.dataset, ingested.key, columns, ingested.cursor)
-    outcome = refine(Refinement(lake, run.run_id, counts_on=True), dataset, dry_run=run.dry_run)
-    report = outcome.report
-    get_run_logger().info(
-        "%s: %d in range, %d accepted, %d rejected, %d superseded, %d unchanged, %d deleted",
-        dataset.name,
-        report.landed,
-        report.accepted,
-        report.rejected,
-        report.superseded,
-        report.unchanged,
-        report.deleted,
-    )
-    for change in report.columns:
-        get_run_logger().warning("%s: column %s.", dataset.name, change)
-    return outcome
-
-
-def _log_batch(report: LandingReport) -> None:
-    """Log a batch that was committed; where the process was asked to stop, this is the moment to do so."""
-    get_run_logger().info("%s: %d rows landed in %d batches", report.stream, report.landed, report.batches)
-    go_on()
-
-
-def _log_done(reports: tuple[LandingReport, ...]) -> None:
-    logger = get_run_logger()
-    for report in reports:
-        logger.info(
-            "%s: %d read, %d landed in %d batches, %d read again, %d would land",
-            report.stream,
-            report.read,
-            report.landed,
-            report.batches,
-            report.repeated,
-            report.would_land,
-        )
-        for notice in report.warnings:
-            logger.warning("%s: %s.", report.stream, notice)
-        if report.null_cursor:
-            logger.warning(
-                "%s: %d rows have no cursor value; a full read takes them.", report.stream, report.null_cursor
-            )
-        if report.later:
-            logger.info(
-                "%s: %d rows lie after what this run could read; later runs take them.",
-                report.stream,
-                report.later,
-            )
+    """Keep the newest version of each row in silver; a closed gate is returned, not raised."""
+    return steps.mirror_table(run, ingested)

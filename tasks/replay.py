@@ -1,31 +1,18 @@
-"""Replaying the quarantine: one task run a dataset."""
+"""Rejected rows judged again: one task run a dataset."""
 
 from __future__ import annotations
 
-from prefect import get_run_logger, task
+from prefect import task
 
+from headworks.prefect.policy import EFFECT, shielded
+from headworks.prefect.steps import replay
+from headworks.prefect.steps.extract import Run
 from headworks.silver.dataset import Dataset
-from headworks.silver.refinement import Refinement
-from headworks.silver.replay import ReplayOutcome, Selection, replay
-from tasks.extract import Run
-from tasks.policy import EFFECT, shielded
+from headworks.silver.replay import ReplayOutcome, Selection
 
 
 @task(name="replay", task_run_name="replay {dataset.name}", **EFFECT)
 @shielded
 def replay_dataset(run: Run, dataset: Dataset, selection: Selection, by: str, note: str) -> ReplayOutcome:
-    """Judge rejected rows again and merge those that pass now; a closed gate is reported, not raised."""
-    work = Refinement(run.open_lake(), run.run_id)
-    outcome = replay(work, dataset, selection, by=by, note=note, dry_run=run.dry_run)
-    report = outcome.report
-    get_run_logger().info(
-        "%s: %d judged again, %d released, %d known in a newer version, %d still rejected",
-        dataset.name,
-        report.judged,
-        report.released,
-        report.superseded + report.unchanged,
-        report.still_rejected,
-    )
-    if outcome.gate is not None and not outcome.gate.open:
-        get_run_logger().error("%s: gate closed: %s", dataset.name, "; ".join(outcome.gate.reasons))
-    return outcome
+    """Judge rejected rows again and merge those that pass now; a closed gate is returned, not raised."""
+    return replay.replay_dataset(run, dataset, selection, by, note)

@@ -27,9 +27,9 @@ _COMPILE = [
     "--system-certs",
 ]
 _OPTIONS = {
-    RUNTIME: ["--extra", "docker"],
+    RUNTIME: ["--extra", "docker", "--extra", "shop"],
     DEV: ["--all-extras", "--constraint", RUNTIME],
-    DASHBOARD: ["--extra", "dashboard", "--constraint", DEV],
+    DASHBOARD: ["--extra", "dashboard", "--extra", "shop", "--constraint", DEV],
 }
 
 

@@ -21,9 +21,9 @@ import httpx
 import psycopg
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from deployments.local.postgres import ANALYTICS, SHOP, Postgres
-from deployments.local.processes import Process, free_port, start, stop, wait_until
 from headworks.errors import SettingsError
+from headworks.prefect.local.postgres import ANALYTICS, SHOP, Postgres
+from headworks.prefect.local.processes import Process, free_port, start, stop, wait_until
 from shop.database import found, lived_days
 from shop.database import live as live_on
 from shop.receipts import put_receipts

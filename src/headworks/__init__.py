@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from headworks.project import Product as Product
     from headworks.project import Project as Project
     from headworks.project import Publish as Publish
-    from headworks.publish.postgres import PublishedTable as PublishedTable
+    from headworks.publish.tables import PublishedTable as PublishedTable
     from headworks.silver.dataset import Agreement as Agreement
     from headworks.silver.dataset import Dataset as Dataset
     from headworks.silver.dataset import Reference as Reference
@@ -67,7 +67,7 @@ _PLACES = {
     "Nested": "bronze.nested",
     "Product": "project",
     "Project": "project",
-    "PublishedTable": "publish.postgres",
+    "PublishedTable": "publish.tables",
     "Publish": "project",
     "ReadIncomplete": "errors",
     "Reference": "silver.dataset",

@@ -7,7 +7,6 @@ import and not in the night, and answers what a product needs and in which order
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -20,7 +19,9 @@ from typing import Any, Literal, TypeVar
 from headworks.errors import HeadworksError, SettingsError
 from headworks.gold.curation import GoldTable
 from headworks.names import check_dataset
-from headworks.publish.postgres import PublishedTable
+from headworks.ops.freshness import FreshnessPromise
+from headworks.place import naming
+from headworks.publish.tables import PublishedTable
 from headworks.silver.dataset import Dataset
 from headworks.sources.api.resource import Resource
 from headworks.sources.files.selection import Files
@@ -141,7 +142,8 @@ class Project:
     """What a company declares.
 
     ``flows`` names the flows that a backfill may run, each as ``module:NAME``. ``lake`` is the block of the lake, and
-    ``other_blocks`` names blocks that no source or product uses, with their kinds.
+    ``other_blocks`` names blocks that no source or product uses, with their kinds. ``freshness`` is what is promised of
+    tables, which ``headworks status`` holds them to.
 
     Raises `SettingsError` with one line for each slip: a name twice, a parent or an input that is not declared, a
     circle of references, a dataset that nothing fills, a table that is published and not made.
@@ -159,6 +161,7 @@ class Project:
     flows: Mapping[str, str] = field(default_factory=dict)
     lake: str = "lake"
     other_blocks: Mapping[str, BlockKind] = field(default_factory=dict)
+    freshness: tuple[FreshnessPromise, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the declarations against one another."""
@@ -226,6 +229,16 @@ class Project:
         """Return the kind of each block that the project knows, by its name: those that are used, and the others."""
         return {**self.used_blocks(), **self.other_blocks}
 
+    def load_flow(self, name: str) -> Any:
+        """Import a flow by its name; raises `SettingsError` for one that is not declared or cannot be imported."""
+        if name not in self.flows:
+            raise SettingsError(
+                f"There is no flow {name!r}.",
+                where=f"flows of project {self.name}",
+                do=f"use one of {', '.join(self.flows) or 'none'}, or add it to the flows of the project.",
+            )
+        return _imported(self.flows[name], f"flows of project {self.name}", "flow")
+
     def _slips(self) -> Iterator[str]:
         by_name = {dataset.name: dataset for dataset in self.datasets}
         yield from _twice("datasets", (dataset.name for dataset in self.datasets))
@@ -284,17 +297,8 @@ def this_project(start: Path | None = None) -> Project:
 def _reference(start: Path) -> tuple[str | None, str]:
     if given := os.environ.get(VARIABLE):
         return given, VARIABLE
-    for folder in (start, *start.absolute().parents):
-        file = folder / "pyproject.toml"
-        if file.is_file():
-            found = (
-                tomllib.loads(file.read_text(encoding="utf-8"))
-                .get("tool", {})
-                .get("headworks", {})
-                .get("project")
-            )
-            if found is not None:
-                return str(found), str(file)
+    for folder, named in naming(start):
+        return named, str(folder / "pyproject.toml")
     installed = sorted({each.value for each in entry_points(group=_ENTRY_POINTS)})
     if len(installed) > 1:
         raise SettingsError(
@@ -306,22 +310,26 @@ def _reference(start: Path) -> tuple[str | None, str]:
 
 
 def _loaded(reference: str, where: str) -> Project:
-    module, _, name = reference.partition(":")
-    try:
-        found: Any = getattr(import_module(module), name)
-    except HeadworksError:
-        raise
-    except (ImportError, AttributeError, ValueError) as problem:
-        raise SettingsError(
-            f"The project {reference} cannot be imported: {problem}.",
-            where=where,
-            do="write it as module:NAME, of a module that can be imported from here.",
-        ) from problem
+    found = _imported(reference, where, "project")
     if not isinstance(found, Project):
         raise SettingsError(
             f"{reference} is a {type(found).__name__} and no Project.", where=where, do="name the Project."
         )
     return found
+
+
+def _imported(reference: str, where: str, kind: str) -> Any:
+    module, _, name = reference.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except HeadworksError:
+        raise
+    except (ImportError, AttributeError, ValueError) as problem:
+        raise SettingsError(
+            f"The {kind} {reference} cannot be imported: {problem}.",
+            where=where,
+            do="write it as module:NAME, of a module that can be imported from here.",
+        ) from problem
 
 
 def _referred(dataset: Dataset) -> set[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from headworks.gold.curation import GoldTable, Inputs
-from headworks.publish.postgres import PublishedTable
+from headworks.publish.tables import PublishedTable
 from shop.datasets import CONTRACTS, CUSTOMERS, ORDER_LINES, ORDERS, PRODUCTS, RATES
 from shop.vocabulary import UNCOUNTED_STATUS
 

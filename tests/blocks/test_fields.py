@@ -14,7 +14,7 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import SecretStr
 
 import blocks
-from blocks import (
+from headworks.prefect.blocks import (
     AlertChannel,
     ApiCredentials,
     FileLocation,
@@ -95,7 +95,9 @@ def test_the_package_hands_out_every_block() -> None:
     found = {
         value
         for value in vars(blocks).values()
-        if inspect.isclass(value) and issubclass(value, Block) and value.__module__.startswith("blocks")
+        if inspect.isclass(value)
+        and issubclass(value, Block)
+        and value.__module__.startswith("headworks.prefect.blocks")
     }
     assert found == set(OURS)
 

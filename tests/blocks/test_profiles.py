@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from blocks import api_settings, lake_settings
-from blocks.profiles import Profile
-from blocks.resolve import variables
 from headworks.errors import SettingsError
+from headworks.prefect.blocks import api_settings, lake_settings
+from headworks.prefect.blocks.profiles import Profile
+from headworks.prefect.blocks.resolve import variables
+from headworks.prefect.limits import budget_name
 from headworks.sources.api.auth import BearerAuth
-from tasks.limits import budget_name
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from blocks import ApiCredentials, LakeLocation, api_settings, lake_settings, load_database
-from deployments.register_blocks import register
 from headworks.errors import SettingsError
+from headworks.prefect.blocks import ApiCredentials, LakeLocation, api_settings, lake_settings, load_database
+from headworks.prefect.deploying.register_blocks import register
 from headworks.sources.api.auth import BearerAuth
 
 CANARY = "canary-9b1c-secret"
@@ -91,7 +91,7 @@ def test_a_block_that_is_nowhere_is_an_error_that_lists_every_place_that_was_loo
     ):
         assert place in said, said
     assert f"set {variable}" in caught.value.do
-    assert "deployments.register_blocks" in caught.value.do
+    assert "headworks register-blocks" in caught.value.do
 
 
 WRONG: dict[str, tuple[Callable[[str], object], str, str, str]] = {

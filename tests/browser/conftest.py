@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from deployments.local.processes import free_port
+from headworks.prefect.local.processes import free_port
 from tests.support.demo import Demo, demo
 from tests.support.pools import CHECKOUT
 from tests.support.screens import chromium, page, screen

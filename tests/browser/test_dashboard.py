@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from dashboard.view import money, number
-from deployments.local.postgres import SHOP
+from headworks.prefect.local.postgres import SHOP
 from shop.truth import DailyRow, Truth, truth
 from tests.browser.conftest import Dashboard, cells, metric, running_dashboard, settled
 from tests.support.demo import Demo

@@ -29,12 +29,12 @@ from prefect.settings import (
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running
 from pydantic import SecretStr
 
-from deployments.deploy import main
 from flows.alert import alert
 from flows.freshness import freshness
 from flows.maintenance import maintenance
 from headworks.ops.channels import Webhook
 from headworks.ops.incidents import heal, open_incidents
+from headworks.prefect.deploying.deploy import main
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from tests.support.held import Operated, wait_for

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from cryptography.fernet import Fernet
 
-from deployments.local.postgres import ANALYTICS
-from deployments.local.processes import stop
 from deployments.local.stack import PREFECT
+from headworks.prefect.local.postgres import ANALYTICS
+from headworks.prefect.local.processes import stop
 from tests.support.held import Operated
 from tests.support.operated import OperatedStack
 from tests.support.pools import Operator, assert_published_equals_truth
@@ -39,7 +39,10 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
         stack.up()
         operator = Operator(stack, folder / "operator")
         operator.run(
-            "deployments.deploy", "--pool", "headworks-local", environment={**stack.variables(), **UNTOLD}
+            "headworks.prefect.deploying.deploy",
+            "--pool",
+            "headworks-local",
+            environment={**stack.variables(), **UNTOLD},
         )
         yield operator
     finally:
@@ -97,7 +100,10 @@ def test_a_lost_lake_and_a_lost_server_are_restored_and_work_goes_on_exactly(
     again = Operated(stack.api_url).holdings()
     assert again == held, "blocks, deployments, pools or automations are not what they were"
     deployed = operator.run(
-        "deployments.deploy", "--pool", "headworks-local", environment={**stack.variables(), **UNTOLD}
+        "headworks.prefect.deploying.deploy",
+        "--pool",
+        "headworks-local",
+        environment={**stack.variables(), **UNTOLD},
     )
     assert "Nothing to change" in deployed
 

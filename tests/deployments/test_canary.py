@@ -59,8 +59,8 @@ def lived(demo: Demo) -> Iterator[Lived]:
 
         def run(name: str, **changed: str) -> None:
             environment = {**demo.stack.environment(), **right, **always, **changed}
-            blocks = demo.run("deployments.register_blocks", **environment)
-            more = demo.run("deployments.register_blocks", "alerts", **environment)
+            blocks = demo.run("headworks.prefect.deploying.register_blocks", **environment)
+            more = demo.run("headworks.prefect.deploying.register_blocks", "alerts", **environment)
             assert (blocks.code, more.code) == (0, 0), blocks.err + more.err
             commands[f"blocks of {name}"] = blocks
             commands[name] = demo.run("flows.sales", **demo.stack.environment())
@@ -72,7 +72,7 @@ def lived(demo: Demo) -> Iterator[Lived]:
                 run(variable, **{variable: value.format(port=port)})
             yield Lived(demo, commands, people)
         finally:
-            demo.run("deployments.register_blocks", **demo.stack.environment(), **right)
+            demo.run("headworks.prefect.deploying.register_blocks", **demo.stack.environment(), **right)
             Operated(demo.stack.api_url)._ask("DELETE", _alerts_block(demo), None)
 
 

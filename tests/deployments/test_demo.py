@@ -17,9 +17,9 @@ import psycopg
 import pytest
 import yaml
 
-from deployments.local.postgres import ANALYTICS, SHOP, Postgres
 from deployments.local.stack import POOL, WORKER
 from headworks.gold.products import open_product
+from headworks.prefect.local.postgres import ANALYTICS, SHOP, Postgres
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from shop import gold
@@ -202,7 +202,7 @@ def test_no_customer_of_the_demo_is_seen_outside_of_the_tables_that_they_belong_
 
 
 def test_the_command_line_shows_the_last_account(demo: Demo) -> None:
-    shown = demo.run("deployments.cli", "account")
+    shown = demo.run("headworks.cli.main", "account")
     assert shown.code == 0, shown.err
     assert "sales · full" in shown.out
 
@@ -211,15 +211,15 @@ def test_down_stops_everything_and_up_finds_its_data_again_on_other_ports(demo: 
     processes = demo.stack._state().processes
     ports = demo.stack._state().ports
     days = _truth(demo)
-    down = demo.run("deployments.cli", "stack", "down")
+    down = demo.run("headworks.cli.main", "stack", "down")
     assert down.code == 0
     assert not any(process.is_running() for process in processes.values())
-    assert "nothing was running" in demo.run("deployments.cli", "stack", "down").out
+    assert "nothing was running" in demo.run("headworks.cli.main", "stack", "down").out
     taken = []
     try:
         for port in ports.values():
             taken.append(socket.create_server(("127.0.0.1", port)))
-        up = demo.run("deployments.cli", "stack", "up")
+        up = demo.run("headworks.cli.main", "stack", "up")
     finally:
         for listener in taken:
             listener.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deployments.deploy import main
+from headworks.prefect.deploying.deploy import main
 from tests.support.held import Operated
 from tests.support.pools import CHECKOUT
 from tests.support.prefect_server import serving
@@ -93,6 +94,7 @@ def spoilt(tmp_path: Path) -> Any:
         folder.mkdir()
         (folder / "prefect.yaml").write_text(yaml.safe_dump(document))
         (folder / "server.yaml").write_text(yaml.safe_dump(server))
+        shutil.copytree(CHECKOUT / "deployments/pools", folder / "pools")
         return ["--prefect-file", str(folder / "prefect.yaml"), "--server", str(folder / "server.yaml")]
 
     return change

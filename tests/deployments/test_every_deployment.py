@@ -25,11 +25,11 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from blocks.profiles import Profile
-from deployments.deploying.declared import read_deployments, read_server, template_of
-from deployments.deploying.flows import ensure_deployment
-from deployments.deploying.pools import ensure_pool
-from deployments.local.postgres import SHOP
+from headworks.prefect.blocks.profiles import Profile
+from headworks.prefect.deploying.declared import read_deployments, read_server, template_of
+from headworks.prefect.deploying.flows import ensure_deployment
+from headworks.prefect.deploying.pools import ensure_pool
+from headworks.prefect.local.postgres import SHOP
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from tests.deployments.conftest import Demo

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
-from flows.console import FAILED, run_as_program
 from flows.sales import sales
+from headworks.prefect.console import FAILED, run_as_program
 from tasks import extract
 from tests.deployments.conftest import Demo
 

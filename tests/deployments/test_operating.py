@@ -8,14 +8,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from deployments.local.postgres import ANALYTICS
+from headworks.prefect.local.postgres import ANALYTICS
 from tests.deployments.conftest import Command, Demo
 
 pytestmark = pytest.mark.server
 
 
 def headworks(demo: Demo, *arguments: str) -> Command:
-    return demo.run("deployments.cli", *arguments)
+    return demo.run("headworks.cli.main", *arguments)
 
 
 def run_sales(demo: Demo, *arguments: str) -> Command:

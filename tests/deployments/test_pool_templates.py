@@ -8,8 +8,8 @@ import pytest
 from prefect.workers.process import ProcessWorker
 from prefect_docker.worker import DockerWorker  # type: ignore[import-untyped]
 
-from blocks.profiles import Profile
-from deployments.deploying.declared import read_server, template_of
+from headworks.prefect.blocks.profiles import Profile
+from headworks.prefect.deploying.declared import read_server, template_of
 
 WORKERS = {"docker": DockerWorker, "process": ProcessWorker}
 POOLS = {pool.type: pool for pool in read_server(Profile()).work_pools}

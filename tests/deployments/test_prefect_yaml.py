@@ -24,8 +24,8 @@ from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 from prefect.flows import load_flow_from_entrypoint
 from pydantic import BaseModel
 
-from blocks.profiles import Profile
-from deployments.deploying.declared import read_server, template_of
+from headworks.prefect.blocks.profiles import Profile
+from headworks.prefect.deploying.declared import read_server, template_of
 from tests.support.pools import CHECKOUT
 
 Document = dict[str, Any]
@@ -118,7 +118,7 @@ SPOILERS: dict[str, Callable[[Document], object]] = {
     "Prefect knows no 'strategy'": lambda d: d["deployments"][0]["concurrency_limit"].update(strategy="X"),
     "no job variable 'volume'": lambda d: _variables(d).update(volume="headworks-data:/data"),
     "Prefect knows no 'expects'": lambda d: _triggers(d)[0].update(expects=[]),
-    "a pool that nothing here shows": lambda d: d["deployments"][0]["work_pool"].update(name="other"),
+    "a pool that nothing here says": lambda d: d["deployments"][0]["work_pool"].update(name="other"),
     "the name of a secret": lambda d: _env(d).update(PREFECT_API_KEY="1234"),
     "a URL with a user in it": lambda d: _env(d).update(DATABASE="postgresql://me:pw@db/shop"),
     "a template, which": lambda d: _env(d).update(SHOP="{{ $SHOP }}"),

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.local.processes import stop
 from deployments.local.stack import WORKER
+from headworks.prefect.local.processes import stop
 from tests.deployments.conftest import Demo
 from tests.support.pools import CHECKOUT, Operator, assert_published_equals_truth
 

@@ -10,9 +10,9 @@ import psutil
 import psycopg
 import pytest
 
-from deployments.local.postgres import Postgres
-from deployments.local.processes import Process, free_port, start, stop, wait_until
 from headworks.errors import SettingsError
+from headworks.prefect.local.postgres import Postgres
+from headworks.prefect.local.processes import Process, free_port, start, stop, wait_until
 
 _SLEEPER = "import time; print('ready', flush=True); time.sleep(600)"
 _PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {_SLEEPER!r}])"
@@ -47,7 +47,7 @@ def test_stopping_a_process_stops_its_children_too(tmp_path: Path) -> None:
 def test_a_process_that_does_not_listen_is_stopped_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployments.local.processes._STOP_S", 0.2)
+    monkeypatch.setattr("headworks.prefect.local.processes._STOP_S", 0.2)
     process = _running(_DEAF, tmp_path / "log")
     stop(process)
     assert not process.is_running()

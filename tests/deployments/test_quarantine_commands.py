@@ -14,7 +14,7 @@ pytestmark = pytest.mark.server
 
 
 def headworks(demo: Demo, *arguments: str) -> Command:
-    return demo.run("deployments.cli", *arguments)
+    return demo.run("headworks.cli.main", *arguments)
 
 
 def account(demo: Demo) -> dict[str, Any]:

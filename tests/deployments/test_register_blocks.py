@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from blocks import api_settings, files_settings, lake_settings, load_database
-from blocks.resolve import kind_of
-from deployments.register_blocks import main, register
 from headworks.errors import SettingsError
+from headworks.prefect.blocks import api_settings, files_settings, lake_settings, load_database
+from headworks.prefect.blocks.resolve import kind_of
+from headworks.prefect.deploying.register_blocks import main, register
 from headworks.project import BlockKind
 from headworks.sources.api.auth import BearerAuth
 from tests.deployments.conftest import Demo

@@ -80,7 +80,7 @@ def test_every_module_that_is_left_can_be_imported(kit: Path) -> None:
 def test_the_commands_work(kit: Path, command: list[str], said: str) -> None:
     code = (
         "import sys; sys.modules['shop'] = None; sys.path[:0] = ['.', 'src']\n"
-        f"from deployments.cli import main; raise SystemExit(main({command}))"
+        f"from headworks.cli.main import main; raise SystemExit(main({command}))"
     )
     done = _run(kit, code)
     assert (done.returncode, said in done.stdout) == (0, True), done.stderr

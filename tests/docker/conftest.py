@@ -136,7 +136,7 @@ def deploy(operator: Operator, volume: str, **variables: str) -> None:
     Nothing comes by its schedule: it would come in between.
     """
     given = {**operator.stack.variables(), "HEADWORKS_LAKE_ROOT": "/data/lake", **variables}
-    operator.run("deployments.deploy", "--no-image", environment=given)
+    operator.run("headworks.prefect.deploying.deploy", "--no-image", environment=given)
     for found in operator.post("deployments/filter", {}):
         path = f"deployments/{found['id']}"
         for schedule in found["schedules"]:

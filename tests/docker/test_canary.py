@@ -35,14 +35,14 @@ def test_neither_a_run_that_went_well_nor_one_that_failed_shows_a_secret(pool: P
     name = "headworks-test-canary"
     kept = (f'volumes=["{pool.volume}:/data"]', "auto_remove=false", f'name="{name}"')
     try:
-        pool.operator.run("deployments.register_blocks", environment={**given, **wrong})
+        pool.operator.run("headworks.prefect.deploying.register_blocks", environment={**given, **wrong})
         failed = pool.operator.ask(
             DEPLOYMENT, *[word for variable in kept for word in ("--job-variable", variable)]
         )
         worker = pool.operator.work_once(POOL)
         assert pool.operator.read(f"flow_runs/{failed}")["state_type"] == "FAILED", worker
     finally:
-        pool.operator.run("deployments.register_blocks", environment=given)
+        pool.operator.run("headworks.prefect.deploying.register_blocks", environment=given)
     shown = {"the worker": worker}
     for container in (well.name, name):
         shown[f"inspect {container}"] = docker("inspect", container)

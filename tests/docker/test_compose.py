@@ -16,7 +16,7 @@ import httpx
 import pytest
 from cryptography.fernet import Fernet
 
-from deployments.local.processes import free_port
+from headworks.prefect.local.processes import free_port
 from tests.docker.conftest import docker
 from tests.support.held import HTTP_S
 from tests.support.pools import FINAL, run_command
@@ -55,7 +55,9 @@ class Compose:
             "HEADWORKS_LAKE_ROOT": "/data/lake",
             "COLUMNS": "400",
         }
-        return run_command([sys.executable, "-m", "deployments.deploy", "--no-image"], settings)
+        return run_command(
+            [sys.executable, "-m", "headworks.prefect.deploying.deploy", "--no-image"], settings
+        )
 
     def client(self, *, password: str = _PASSWORD) -> httpx.Client:
         """Return a client of the server's API."""

@@ -7,7 +7,7 @@ import json
 import psycopg
 import pytest
 
-from deployments.local.postgres import ANALYTICS
+from headworks.prefect.local.postgres import ANALYTICS
 from tests.docker.conftest import Container, Pool, docker
 from tests.support.pools import assert_published_equals_truth
 

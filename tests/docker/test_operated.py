@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deployments.local.processes import Process
+from headworks.prefect.local.processes import Process
 from tests.docker.conftest import DEPLOYMENT, POOL, Pool
 from tests.support.pools import assert_published_equals_truth
 from tests.support.screens import Screen

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deployments.deploying.image import ensure_image, image_name
-from deployments.local.processes import free_port, start, stop, wait_until
 from headworks.errors import SettingsError
+from headworks.prefect.deploying.image import ensure_image, image_name
+from headworks.prefect.local.processes import free_port, start, stop, wait_until
 from tests.docker.conftest import docker
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("engine")]

@@ -20,7 +20,8 @@ from headworks.errors import HeadworksError, PublicationRefused, SchemaChanged, 
 from headworks.gold.curation import GoldTable, Inputs, audit, curate, stage
 from headworks.gold.products import publish_product, read_product
 from headworks.gold.table import pin
-from headworks.publish.postgres import PublishedTable, publish_postgres
+from headworks.publish.postgres import publish_postgres
+from headworks.publish.tables import PublishedTable
 from headworks.quality.limits import AnomalyLimits
 from headworks.settings import DatabaseSettings, LakeSettings, RejectLimits
 from headworks.silver.dataset import Dataset

@@ -13,11 +13,11 @@ from typing import Any
 
 import psycopg
 
-from deployments.local.postgres import ANALYTICS, SHOP, Postgres
-from deployments.local.processes import stop
 from deployments.local.stack import API, POSTGRES
 from headworks.ops.breakers import LakeBreakers
 from headworks.ops.leases import Leasing
+from headworks.prefect.local.postgres import ANALYTICS, SHOP, Postgres
+from headworks.prefect.local.processes import stop
 from shop import datasets, gold
 from tests.docker.conftest import DEPLOYMENT, POOL, docker
 from tests.support.operated import OperatedStack

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from deployments.local.processes import stop
+from headworks.prefect.local.processes import stop
 from tests.docker.conftest import docker
 from tests.faults.ground import Ground
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from blocks import resolve
-from deployments.cli import main
-from deployments.register_blocks import register
+from headworks.cli.main import main
+from headworks.prefect.blocks import resolve
+from headworks.prefect.deploying.register_blocks import register
 from tests.support.sales import Place
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]
@@ -239,7 +239,7 @@ def test_of_a_block_and_a_variable_that_differ_the_block_wins_and_that_is_report
         said = run(*LOOKING[command], "--lake", "both-lake", HEADWORKS_BOTH_LAKE_ROOT=str(other))
         again = run(*LOOKING[command], "--lake", "both-lake")
     assert (said.code, said.out) == (0, again.out)
-    (output,) = [one.getMessage() for one in caplog.records if one.name == "blocks.resolve"]
+    (output,) = [one.getMessage() for one in caplog.records if one.name == "headworks.prefect.blocks.resolve"]
     assert "both-lake of the Prefect server" in output
     assert "HEADWORKS_BOTH_LAKE_ROOT" in output
     assert "NOT used" in output

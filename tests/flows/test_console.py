@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from flows.console import FAILED, GATE_CLOSED, OK, REFUSED, run_as_program
 from flows.sales import sales
 from headworks.errors import AccountMismatch, ConcurrentRun, GateClosed, HeadworksError, SourceUnavailable
 from headworks.names import Window
 from headworks.ops.backfills import PlannedWindow
 from headworks.ops.freshness import FreshnessReport
 from headworks.ops.maintenance import TableCare
+from headworks.prefect.console import FAILED, GATE_CLOSED, OK, REFUSED, run_as_program
 from headworks.reports import RunReport, RunStatus
 from headworks.settings import RejectLimits
 from tests.flows.conftest import WORLD

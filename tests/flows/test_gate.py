@@ -19,6 +19,7 @@ from headworks.reports import RunReport
 from headworks.settings import RejectLimits
 from headworks.silver.dataset import Dataset
 from shop import datasets, gold
+from shop.project import SALES
 from tests.support.sales import Place
 
 pytestmark = pytest.mark.server
@@ -58,7 +59,7 @@ def use_contract(monkeypatch: pytest.MonkeyPatch, scope: str, contract: Path) ->
     """Let one gold table, or one dataset, be checked by another contract."""
     if scope == GOLD:
         tables = (replace(gold.DAILY, contract=contract), gold.CUSTOMER_VALUE)
-        monkeypatch.setattr(gold, "TABLES", tables)
+        monkeypatch.setattr("flows.sales.SALES", replace(SALES, tables=tables))
     else:
         change_orders(monkeypatch, contract=contract)
 
@@ -172,7 +173,7 @@ def test_the_first_gold_table_is_not_published_without_the_second(
     contract.write_text(BROKEN["a check that fails"][0](gold.CUSTOMER_VALUE.contract.read_text()))
     tables = (gold.DAILY, replace(gold.CUSTOMER_VALUE, contract=contract))
     with monkeypatch.context() as patch:
-        patch.setattr(gold, "TABLES", tables)
+        patch.setattr("flows.sales.SALES", replace(SALES, tables=tables))
         report = assert_kept(place, "gold.sales.customer_value", "Row count")
     assert {gate.scope: gate.open for gate in report.gates if gate.scope.startswith("gold.")} == {
         GOLD: True,
@@ -190,7 +191,8 @@ def test_a_total_that_does_not_survive_keeps_the_last_good_version(
         return gold.daily(inputs).filter(pl.col("country") != "DE")
 
     with monkeypatch.context() as patch:
-        patch.setattr(gold, "TABLES", (replace(gold.DAILY, transform=lossy), gold.CUSTOMER_VALUE))
+        tables = (replace(gold.DAILY, transform=lossy), gold.CUSTOMER_VALUE)
+        patch.setattr("flows.sales.SALES", replace(SALES, tables=tables))
         assert_kept(place, GOLD, "total of revenue_eur survives")
     assert_next_run_publishes(place)
 

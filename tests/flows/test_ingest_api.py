@@ -18,9 +18,9 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import get_current_settings
 
-from deployments.cli import main as headworks
-from flows.console import FAILED, OK, run_as_program
 from flows.ingest_api import ingest_api
+from headworks.cli.main import main as headworks
+from headworks.prefect.console import FAILED, OK, run_as_program
 from headworks.settings import LakeSettings
 from headworks.sources.api.resource import Resource
 from headworks.storage.store import Lake

@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from flows.console import run_as_program
 from flows.ingest_files import ingest_files
 from headworks.bronze.refusals import refused_rows
+from headworks.prefect.console import run_as_program
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from tests.support.stores import Folder

@@ -14,8 +14,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from flows.console import run_as_program
 from flows.sales import sales
+from headworks.prefect.console import run_as_program
 from headworks.settings import RejectLimits
 from tests.flows.conftest import WORLD
 from tests.flows.test_gate import change_orders

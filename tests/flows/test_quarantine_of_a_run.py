@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from deployments.cli import main
-from deployments.commands.quarantine import _CLOSED
 from flows.ingest_database import ingest_database
+from headworks.cli.main import main
+from headworks.cli.quarantine import _CLOSED
 from headworks.errors import GateClosed
 from headworks.ops.ledger import last_run
 from headworks.settings import LakeSettings, RejectLimits

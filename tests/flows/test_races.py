@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 
 import flows.sales
-from flows import running
 from headworks.bronze import landing
 from headworks.errors import LakeUnusable
 from headworks.names import Window
 from headworks.ops.leases import Leasing
+from headworks.prefect import running, stopping
 from headworks.silver import refinement
 from headworks.storage.store import Json, Lake
 from shop import datasets, gold
-from tasks import stopping
+from tasks import TASKS
 from tests.flows.conftest import WORLD
 from tests.support.leases import bury
 from tests.support.sales import Place
@@ -33,10 +33,10 @@ POINTS: dict[str, tuple[Any, str, int, set[str]]] = {
     "landing": (landing, "_commit", 1, {"refused"}),
     "quarantine": (refinement, "put_rejected", 1, {"unchanged", "published"}),
     "silver": (refinement, "commit_silver", 3, {"unchanged", "published"}),
-    "gold": (flows.sales, "commit_gold", 1, {"refused"}),
-    "the second gold table": (flows.sales, "commit_gold", 2, {"refused"}),
-    "products": (flows.sales, "name_product", 1, {"refused"}),
-    "publication": (flows.sales, "publish_tables", 1, {"refused"}),
+    "gold": (TASKS, "commit_gold", 1, {"refused"}),
+    "the second gold table": (TASKS, "commit_gold", 2, {"refused"}),
+    "products": (TASKS, "name_product", 1, {"refused"}),
+    "publication": (TASKS, "publish_tables", 1, {"refused"}),
 }
 
 
@@ -96,7 +96,7 @@ def test_a_zombie_that_wakes_after_another_run_took_over(
 
 def test_a_run_that_waits_begins_again_and_ends_well(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "_WAITS_S", (0,))
-    returned = interrupt(place, monkeypatch, flows.sales, "commit_gold", 1, lambda: place.run().status)
+    returned = interrupt(place, monkeypatch, TASKS, "commit_gold", 1, lambda: place.run().status)
     assert place.run(on_conflict="wait").status == "unchanged"
     assert returned == ["published"]
     assert_exact(place)

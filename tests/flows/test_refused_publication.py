@@ -12,6 +12,7 @@ import pytest
 from headworks.errors import PublicationRefused
 from headworks.gold.products import read_product
 from shop import gold
+from shop.project import SALES
 from tests.support.sales import Place
 
 pytestmark = pytest.mark.server
@@ -37,7 +38,8 @@ def test_what_postgres_refuses_moves_neither_the_lakes_product_nor_the_tables(
     loose = replace(gold.DAILY, contract=contract, totals=None, retyped=("orders",))
     for transform, said in ((retyped, "'orders' is bigint in the database and text in gold"), (nul, "NUL")):
         with monkeypatch.context() as patch:
-            patch.setattr(gold, "TABLES", (replace(loose, transform=transform), gold.CUSTOMER_VALUE))
+            tables = (replace(loose, transform=transform), gold.CUSTOMER_VALUE)
+            patch.setattr("flows.sales.SALES", replace(SALES, tables=tables))
             for dry_run in (False, True):
                 with pytest.raises(PublicationRefused, match=said) as caught:
                     place.run(dry_run=dry_run)

@@ -20,10 +20,10 @@ from prefect.client.schemas.sorting import FlowRunSort
 from headworks.bronze.landing import Landing, land
 from headworks.errors import RunStopped
 from headworks.ops.leases import Leasing
+from headworks.prefect import stopping
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from shop import gold
-from tasks import stopping
 from tests.flows.test_races import assert_exact
 from tests.support.sales import Place
 from tests.support.served import Answer, Asked, served

@@ -29,7 +29,8 @@ from headworks.errors import (
 )
 from headworks.gold.table import Staged, write_staged
 from headworks.publish import postgres as publishing
-from headworks.publish.postgres import PublishedTable, publish_postgres, refuse_unpublishable
+from headworks.publish.postgres import publish_postgres, refuse_unpublishable
+from headworks.publish.tables import PublishedTable
 from headworks.reports import PublishReport
 from headworks.settings import DatabaseSettings
 from headworks.storage.store import Lake

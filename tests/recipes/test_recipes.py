@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from blocks.api import ApiCredentials
-from deployments.cli import main as headworks
-from deployments.commands.api import block_fields, markdown
+from headworks.cli.api import block_fields, markdown
+from headworks.cli.main import main as headworks
 from headworks.errors import CredentialsRefused
+from headworks.prefect.blocks.api import ApiCredentials
 from headworks.sources.api.recipes import recipe, recipe_names
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.settings import ApiSettings

@@ -18,7 +18,7 @@ RULES = (
     ),
     rule(
         "a table artifact is made of inert texts",
-        "tasks/care.py",
+        "src/headworks/prefect/steps/care.py",
         "table_cells(rows)",
         "rows",
         f"{_TEXTS}::test_every_table_artifact_is_made_of_such_cells",

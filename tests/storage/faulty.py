@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from deployments.local.processes import start, stop, wait_until
+from headworks.prefect.local.processes import start, stop, wait_until
 
 Call = Literal["get", "head", "list", "put", "delete", "multipart"]
 Way = Literal["500", "503", "429", "reset", "cut", "hang", "unheard", "403", "404"]

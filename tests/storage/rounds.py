@@ -20,9 +20,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from deployments import cli
-from deployments.commands import shared
 from headworks.bronze.ingest import IngestRequest, ingest
+from headworks.cli import main as cli
+from headworks.cli import shared
 from headworks.errors import HeadworksError, RetryError
 from headworks.gold.curation import audit, curate, stage
 from headworks.gold.products import publish_product, read_product

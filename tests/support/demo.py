@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.local.processes import stop
 from deployments.local.stack import API, POSTGRES, PREFECT, WORKER, Stack
+from headworks.prefect.local.processes import stop
 
 PARTS = (POSTGRES, API, PREFECT)
 

@@ -12,7 +12,7 @@ import polars as pl
 from headworks.gold.curation import GoldTable, Inputs, audit, curate, stage
 from headworks.gold.products import ProductVersion, publish_product
 from headworks.gold.table import Pins, Staged, pin
-from headworks.publish.postgres import PublishedTable
+from headworks.publish.tables import PublishedTable
 from headworks.reports import CurateReport, TableRef
 from headworks.storage.store import Lake
 from tests.support.items import NAME, land_items, refine_items

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from deployments.deploying.automations import in_order
+from headworks.prefect.deploying.automations import in_order
 
 HTTP_S = 60
 """How long a server may take to answer on a busy machine, in seconds."""

@@ -15,7 +15,7 @@ import boto3
 import httpx
 from pydantic import SecretStr
 
-from deployments.local.processes import Process, start, stop, wait_until
+from headworks.prefect.local.processes import Process, start, stop, wait_until
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployments.local.processes import stop
 from deployments.local.stack import PREFECT, Stack
+from headworks.prefect.local.processes import stop
 from shop.world import World
 from tests.support.server_database import ServerDatabase
 

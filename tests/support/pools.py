@@ -17,9 +17,9 @@ import psycopg
 from psycopg.rows import class_row
 from pydantic import BaseModel
 
-from deployments.local.postgres import ANALYTICS, SHOP
-from deployments.local.processes import Process, start, stop, wait_until
 from deployments.local.stack import Stack
+from headworks.prefect.local.postgres import ANALYTICS, SHOP
+from headworks.prefect.local.processes import Process, start, stop, wait_until
 from shop.truth import CustomerValueRow, DailyRow, truth
 from tests.support.held import Operated
 
@@ -94,7 +94,9 @@ class Operator:
 
     def register_blocks(self, **changed: str) -> str:
         """Write the flows' blocks to the server, from the stack's variables and those that are given."""
-        return self.run("deployments.register_blocks", environment={**self.stack.variables(), **changed})
+        return self.run(
+            "headworks.prefect.deploying.register_blocks", environment={**self.stack.variables(), **changed}
+        )
 
     def ask(self, deployment: str, *arguments: str) -> str:
         """Ask for a run of a deployment; returns the flow run's id."""

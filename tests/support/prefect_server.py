@@ -17,7 +17,7 @@ _START_S = 300
 @contextmanager
 def serving(home: Path, **environment: str) -> Iterator[str]:
     """Run a server until the block ends; yields the address of its API."""
-    from deployments.local.processes import start, stop, wait_until
+    from headworks.prefect.local.processes import start, stop, wait_until
 
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]

@@ -8,7 +8,7 @@ import polars as pl
 import psycopg
 
 from headworks.gold.products import ProductVersion, publish_product
-from headworks.publish.postgres import PublishedTable
+from headworks.publish.tables import PublishedTable
 from headworks.reports import TableRef
 from headworks.storage.store import Lake
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from deployments.local.processes import free_port
+from headworks.prefect.local.processes import free_port
 
 _PREFERRED_PORT = 5533
 _COMMAND_S = 120

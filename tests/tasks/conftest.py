@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from headworks.prefect.steps.extract import Run
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
-from tasks.extract import Run
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ import pytest
 from prefect import flow
 from pydantic import SecretStr
 
-from headworks.publish.postgres import PublishedTable
+from headworks.prefect.steps.extract import Run
+from headworks.publish.tables import PublishedTable
 from headworks.sources.api.resource import Resource
 from headworks.storage.store import Lake
-from tasks.extract import Run, extract_resource, extract_table
+from tasks.extract import extract_resource, extract_table
 from tasks.gold import audit_gold, commit_gold, pin_silver, stage_gold
 from tasks.publish import name_product, publish_tables
 from tasks.refine import refine_dataset

@@ -15,11 +15,12 @@ from prefect import flow
 
 from headworks.gold import curation
 from headworks.gold.curation import GoldTable, stage
+from headworks.prefect.steps import gold as gold_tasks
+from headworks.prefect.steps.extract import Run
 from headworks.quality import contracts
 from headworks.reports import LandingReport
 from headworks.storage.store import Lake
-from tasks import gold as gold_tasks
-from tasks.extract import Run, extract_table
+from tasks.extract import extract_table
 from tasks.gold import audit_gold, commit_gold, pin_silver, stage_gold
 from tests.conftest import PostgresServer
 from tests.support.golden import fill, tables
@@ -78,15 +79,15 @@ def test_a_candidate_of_pinned_silver_is_staged_once_and_then_taken_from_the_cac
 def test_other_silver_other_code_or_another_lake_is_another_candidate(
     run: Run, each: GoldTable, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = [gold_tasks._staged_key(None, {"run": run, "gold": each, "pins": pin_silver.fn(run, (NAME,))})]  # type: ignore[arg-type]
+    keys = [gold_tasks.staged_key(None, {"run": run, "gold": each, "pins": pin_silver.fn(run, (NAME,))})]  # type: ignore[arg-type]
     fill(lake, items(1, 4))
     pins = pin_silver.fn(run, (NAME,))
-    keys.append(gold_tasks._staged_key(None, {"run": run, "gold": each, "pins": pins}))  # type: ignore[arg-type]
+    keys.append(gold_tasks.staged_key(None, {"run": run, "gold": each, "pins": pins}))  # type: ignore[arg-type]
     with monkeypatch.context() as patch:
         patch.setattr(GoldTable, "code", lambda self: 1)
-        keys.append(gold_tasks._staged_key(None, {"run": run, "gold": each, "pins": pins}))  # type: ignore[arg-type]
+        keys.append(gold_tasks.staged_key(None, {"run": run, "gold": each, "pins": pins}))  # type: ignore[arg-type]
     other = replace(each, name="t.other")
-    keys.append(gold_tasks._staged_key(None, {"run": run, "gold": other, "pins": pins}))  # type: ignore[arg-type]
+    keys.append(gold_tasks.staged_key(None, {"run": run, "gold": other, "pins": pins}))  # type: ignore[arg-type]
     assert keys[-1] is None, "there is no table yet that could be named"
     assert len(set(keys)) == 4
 
@@ -101,7 +102,7 @@ def test_in_a_restored_lake_the_same_number_of_changes_is_another_candidate(
     for count in (4, 5):
         fill(lake, items(1, count))
         pins = pin_silver.fn(run, (NAME,))
-        key = gold_tasks._staged_key(None, {"run": run, "gold": each, "pins": pins})  # type: ignore[arg-type]
+        key = gold_tasks.staged_key(None, {"run": run, "gold": each, "pins": pins})  # type: ignore[arg-type]
         seen.append((pins.tables[0].change, key))
         shutil.rmtree(root)
         shutil.copytree(tmp_path / "backup", root)
@@ -142,7 +143,7 @@ def test_another_text_of_the_contract_is_another_audit(run: Run, lake: Lake, eac
     staged = stage(lake, each, pin_silver.fn(run, (NAME,)))
 
     def key() -> str | None:
-        return gold_tasks._audit_key(None, {"run": run, "gold": each, "staged": staged})  # type: ignore[arg-type]
+        return gold_tasks.audit_key(None, {"run": run, "gold": each, "staged": staged})  # type: ignore[arg-type]
 
     first = key()
     assert first is not None

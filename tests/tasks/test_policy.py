@@ -14,8 +14,19 @@ from prefect.states import Failed
 
 from headworks import errors
 from headworks.errors import HeadworksError, RetryError
-from tasks import alerting, backfill, care, database, extract, gold, publish, refine, replay, report
-from tasks.policy import RETRIES, heals, without_thread_warnings
+from headworks.prefect.policy import RETRIES, heals, without_thread_warnings
+from headworks.prefect.steps import (
+    alerting,
+    backfill,
+    care,
+    database,
+    extract,
+    gold,
+    publish,
+    refine,
+    replay,
+    report,
+)
 
 MODULES = (alerting, backfill, care, database, extract, gold, publish, refine, replay, report)
 TASKS: list[Task[Any, Any]] = [
@@ -127,7 +138,7 @@ def test_a_task_with_the_policy_is_tried_again_until_it_heals_or_not_at_all(
     """The policy as Prefect carries it out, and not only as it is declared."""
     from prefect import task
 
-    from tasks.policy import EFFECT
+    from headworks.prefect.policy import EFFECT
 
     made: list[int] = []
 

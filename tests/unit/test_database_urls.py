@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
-from blocks.database import database_connector, database_settings
 from headworks import database_urls
 from headworks.database_urls import read_url
 from headworks.errors import HeadworksError, SettingsError
+from headworks.prefect.blocks.database import database_connector, database_settings
 from headworks.settings import DatabaseSettings
 from headworks.sources.sql.address import asyncpg_arguments, describe
 from headworks.sources.sql.engines import address, where_is

@@ -8,7 +8,7 @@ from importlib import import_module
 
 import pytest
 
-from headworks.moved import PLACES
+from headworks.moved import MACHINERY, PLACES
 
 
 @pytest.mark.parametrize("old", PLACES)
@@ -45,3 +45,25 @@ assert headworks.storage.store.Lake.__module__ == "headworks.storage.store"
 def test_what_never_was_is_not_found(name: str) -> None:
     with pytest.raises(ModuleNotFoundError):
         import_module(f"headworks.{name}")
+
+
+@pytest.mark.parametrize("old", MACHINERY)
+def test_the_machinery_is_found_by_the_name_that_0_1_installed(old: str) -> None:
+    if old == "deployments.execute":
+        pytest.importorskip("prefect.runner._starter_engine")
+    sys.modules.pop(old, None)
+    with pytest.warns(DeprecationWarning, match=f"{old} is {MACHINERY[old]} now"):
+        found = import_module(old)
+    assert found is import_module(MACHINERY[old])
+    package, _, name = old.rpartition(".")
+    assert getattr(import_module(package), name) is found
+
+
+def test_the_machinery_still_runs_as_a_program_by_its_old_name() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "deployments.register_blocks", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "Write the flows' blocks" in done.stdout) == (0, True), done.stderr

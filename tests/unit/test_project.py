@@ -22,7 +22,7 @@ from headworks.project import (
     project,
     this_project,
 )
-from headworks.publish.postgres import PublishedTable
+from headworks.publish.tables import PublishedTable
 from headworks.silver.dataset import Reference
 from headworks.sources.api.paginate import Single
 from headworks.sources.api.resource import Resource

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
 
 _ENTITIES = {sign: f"&#{ord(sign)};" for sign in "&<>\\`*[]!~{}@\"'"} | {"|": "\\|"}
 _UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
@@ -71,6 +72,9 @@ def chat(title: str, text: str, link: str = "") -> str:
 
 def spreadsheet(rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows for a sheet: a text that a sheet would compute begins with an apostrophe; numbers stay numbers."""
+    # Whoever prints alone need not wait for it.
+    import polars as pl
+
     texts = [name for name, dtype in rows.schema.items() if dtype in (pl.String, pl.Categorical, pl.Enum)]
     escaped = [
         pl.col(name).cast(pl.String).map_elements(_cell, return_dtype=pl.String, skip_nulls=True)

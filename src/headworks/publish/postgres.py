@@ -15,8 +15,6 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 import polars as pl
 import psycopg
@@ -31,7 +29,6 @@ from headworks.errors import (
 )
 from headworks.gold.products import ProductVersion
 from headworks.gold.table import Staged, read_staged
-from headworks.names import check_dataset
 from headworks.publish.columns import copied, holds, postgres_types, refuse_names, refuse_values
 from headworks.publish.owned import (
     LEDGER,
@@ -44,11 +41,11 @@ from headworks.publish.owned import (
     schema_exists,
     table_now,
 )
+from headworks.publish.tables import PublishedTable
 from headworks.quality.gate import decide
 from headworks.quality.postgres_contracts import run_postgres_contract
 from headworks.reports import GateReport, PublishedRows, PublishReport
 from headworks.settings import DatabaseSettings
-from headworks.silver.dataset import check_contract
 from headworks.sources.sql.address import describe
 from headworks.sources.sql.connect import Connection, connected
 from headworks.sources.sql.states import first_line
@@ -56,45 +53,8 @@ from headworks.storage.store import Lake
 from headworks.storage.translating import collected
 
 _LEDGER = "_headworks_products"
-_NAME_BYTES = 63
 _ALTER_LOCK_S = 5
 """How long a change of columns waits for readers: while it waits, newer readers wait behind it."""
-
-WhenGone = Literal["null", "drop", "refuse"]
-
-
-@dataclass(frozen=True)
-class PublishedTable:
-    """A gold table and its name in Postgres, with the key that identifies its rows.
-
-    ``contract`` must hold for the table as readers would see it, in Postgres itself, before they do. ``gone`` says what
-    becomes of a column that gold no longer has: its values become null, since old ones would be taken for today's; it
-    is dropped; or the publication is refused.
-    """
-
-    dataset: str
-    name: str
-    key: tuple[str, ...]
-    contract: Path | None = None
-    gone: WhenGone = "null"
-
-    def __post_init__(self) -> None:
-        """Check the declaration, so that a slip shows at import and not in the night."""
-        check_dataset(self.dataset)
-        if not self.name or "\0" in self.name or len(self.name.encode()) > _NAME_BYTES:
-            raise SettingsError(
-                f"{self.name!r} is no name of a table in Postgres.",
-                where=self.dataset,
-                do=f"give one of 1 to {_NAME_BYTES} bytes: Postgres would cut a longer one.",
-            )
-        if not self.key or len({*self.key}) != len(self.key):
-            raise SettingsError(
-                "A published table has a key of different columns.",
-                where=self.dataset,
-                do="name the columns that identify its rows.",
-            )
-        if self.contract is not None:
-            check_contract(self.contract, self.dataset)
 
 
 @dataclass(frozen=True)

@@ -304,6 +304,7 @@ def open_lake(root: str | os.PathLike[str], **options: str) -> Lake:
         Traceback (most recent call last):
         headworks.errors.LakeUnusable: ...
     """
+    from headworks.storage.format import check_format
     from headworks.storage.presence import is_written
 
     try:
@@ -317,4 +318,5 @@ def open_lake(root: str | os.PathLike[str], **options: str) -> Lake:
             where=os.fspath(root),
             do="run a flow first, or correct the root.",
         )
+    check_format(lake)
     return lake

@@ -10,12 +10,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from blocks import load_database
-from deployments.local.postgres import ANALYTICS, Postgres
-from deployments.local.processes import free_port
 from headworks.bronze.ingest import IngestRequest, ingest
 from headworks.bronze.readers import TableIngest
 from headworks.errors import CredentialsRefused
+from headworks.prefect.blocks import load_database
+from headworks.prefect.local.postgres import ANALYTICS, Postgres
+from headworks.prefect.local.processes import free_port
 from headworks.settings import LakeSettings
 from headworks.sources.sql.reader import reader_of
 from headworks.sources.sql.table import Table

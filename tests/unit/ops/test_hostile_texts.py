@@ -127,8 +127,8 @@ def test_a_table_artifact_makes_nothing_of_it_and_shows_no_entity(text: str) -> 
 def test_every_table_artifact_is_made_of_such_cells() -> None:
     calls = [
         (path.name, node)
-        for folder in ("tasks", "flows")
-        for path in (CHECKOUT / folder).glob("*.py")
+        for folder in ("src/headworks/prefect", "tasks", "flows")
+        for path in (CHECKOUT / folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "create_table_artifact"
     ]

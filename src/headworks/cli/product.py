@@ -1,0 +1,112 @@
+"""``headworks product`` and ``headworks rollback``: publications looked at, rolled back and released."""
+
+from __future__ import annotations
+
+import argparse
+
+from headworks.cli.shared import Commands, add_lake, look_at_lake, open_lake, print_table, show_json
+
+_SHOWN = 20
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Put the parsers in."""
+    product = commands.add_parser("product", help="publications of a product")
+    actions = product.add_subparsers(required=True, metavar="ACTION")
+    show = actions.add_parser("show", help="list the publications, the newest first")
+    show.add_argument("product")
+    add_lake(show)
+    show.add_argument("--json", action="store_true", help="as JSON")
+    show.set_defaults(command=_show)
+    release = actions.add_parser("release", help="let a product that was rolled back continue")
+    _changing(release)
+    release.set_defaults(command=_release)
+
+    rollback = commands.add_parser(
+        "rollback", help="show an earlier publication again, and hold the product there"
+    )
+    _changing(rollback)
+    rollback.add_argument(
+        "--to", required=True, metavar="RUN", help="the run whose publication is shown again"
+    )
+    rollback.add_argument(
+        "--reason", required=True, help="why; it is reported to every run until the release"
+    )
+    rollback.set_defaults(command=_rollback)
+
+
+def _changing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("product")
+    add_lake(parser)
+    parser.add_argument(
+        "--database", help="the block of the database that shows it (default: the product's own)"
+    )
+
+
+def _show(options: argparse.Namespace) -> int:
+    from headworks.gold.products import publications
+
+    known = [each for each in publications(look_at_lake(options)) if each.product == options.product]
+    if options.json:
+        show_json([each.model_dump(mode="json") for each in known[:_SHOWN]])
+        return 0
+    if not known:
+        print(f"{options.product} was never published.")
+        return 0
+    print_table(
+        ("publication", "published at", "by run", "tables", "held"),
+        [
+            (
+                str(each.sequence),
+                f"{each.published_at:%Y-%m-%d %H:%M:%S}",
+                each.run_id,
+                ", ".join(f"{table.table}@{table.version}" for table in each.tables),
+                each.held or "",
+            )
+            for each in known[:_SHOWN]
+        ],
+    )
+    return 0
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    from headworks.gold.products import roll_back
+
+    lake = open_lake(options)
+    version = roll_back(lake, options.product, options.to, options.reason)
+    print(
+        f"{version.product} shows again what run {version.run_id} published, as publication {version.sequence}."
+    )
+    _publish(options, version.product)
+    print(f"It is held there. When its cause is fixed: headworks product release {version.product}")
+    return 0
+
+
+def _release(options: argparse.Namespace) -> int:
+    from headworks.gold.products import release
+
+    version = release(open_lake(options), options.product)
+    _publish(options, version.product)
+    print(f"{version.product} is released: the next run publishes what is newest.")
+    return 0
+
+
+def _publish(options: argparse.Namespace, product: str) -> None:
+    """Show the newest publication in Postgres too, for a product that is published there."""
+    from headworks.gold.products import read_product
+    from headworks.prefect.blocks import load_database
+    from headworks.prefect.console import local_stack
+    from headworks.project import project
+    from headworks.publish.postgres import publish_postgres
+
+    here, lake = project(), open_lake(options)
+    declared = {} if here is None else {one.name: one.publish for one in here.products}
+    target = declared.get(product)
+    version = read_product(lake, product)
+    if target is None or version is None:
+        print(f"{product} is not published to any database.")
+        return
+    with local_stack():
+        database = load_database(options.database or target.block, postgres=True)
+    report = publish_postgres(lake, database, target.schema, version, target.tables)
+    print(f"{report.target} shows it.")

@@ -1,0 +1,220 @@
+"""``headworks quarantine``: rejected rows listed, shown, judged again, or discarded."""
+
+from __future__ import annotations
+
+import argparse
+import uuid
+from typing import TYPE_CHECKING
+
+from headworks.cli.shared import Commands, add_lake, look_at_lake, open_lake, print_table, show_json
+from headworks.errors import SettingsError
+from headworks.ops.escaping import one_line
+
+if TYPE_CHECKING:
+    from headworks.silver.dataset import Dataset
+    from headworks.silver.replay import Selection
+    from headworks.storage.store import Lake
+
+_SHOWN = 20
+_WIDTH = 100
+_WAITS = "waits"
+_CLOSED = "waits behind a closed gate"
+"""Rows of a try that silver did not commit: they are judged again by the next run, and cannot be decided about."""
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Put the parsers in."""
+    quarantine = commands.add_parser("quarantine", help="rejected rows, and what becomes of them")
+    actions = quarantine.add_subparsers(required=True, metavar="ACTION")
+
+    listed = actions.add_parser(
+        "list", help="count the rejected rows that nothing was decided about, by reason"
+    )
+    add_lake(listed)
+    listed.add_argument("--json", action="store_true", help="as JSON")
+    listed.set_defaults(command=_list)
+
+    shown = actions.add_parser("show", help="show rejected rows with their records")
+    _selecting(shown)
+    shown.add_argument("--json", action="store_true", help="as JSON, records whole")
+    shown.add_argument("--limit", type=int, default=_SHOWN, help=f"how many (default: {_SHOWN})")
+    shown.set_defaults(command=_show)
+
+    released = actions.add_parser(
+        "release", help="judge rows again, and ingest those that pass the rules now"
+    )
+    _selecting(released)
+    _deciding(released)
+    released.set_defaults(command=_release)
+
+    discarded = actions.add_parser("discard", help="note that rows shall not be judged again; they are kept")
+    _selecting(discarded)
+    _deciding(discarded)
+    discarded.set_defaults(command=_discard)
+
+
+def _selecting(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", help="such as shop.orders")
+    parser.add_argument(
+        "--reason", action="append", default=[], help="rows rejected for this; may be repeated"
+    )
+    parser.add_argument("--key", action="append", default=[], help="rows with this key; may be repeated")
+    parser.add_argument(
+        "--run", action="append", default=[], help="rows rejected by this run; may be repeated"
+    )
+    add_lake(parser)
+
+
+def _deciding(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--by", required=True, help="who decides")
+    parser.add_argument("--note", required=True, help="why")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would become of them, and change nothing"
+    )
+
+
+def _list(options: argparse.Namespace) -> int:
+    from headworks.silver.replay import closed_rejects, open_rejects, rejects_by_reason
+
+    lake, rows, declared = look_at_lake(options), [], _declared()
+    for name in [*declared, *(other for other in lake.datasets("quarantine") if other not in declared)]:
+        silver = lake.open("silver", name)
+        waiting = declared[name].waiting_reasons if name in declared else ()
+        for reason, count, oldest in rejects_by_reason(open_rejects(lake, name, silver)):
+            rows.append((name, reason, count, oldest, _WAITS if reason in waiting else ""))
+        for reason, count, oldest in rejects_by_reason(closed_rejects(lake, name, silver)):
+            rows.append((name, reason, count, oldest, _CLOSED))
+    if options.json:
+        columns = ("dataset", "reason", "rows", "since", "state")
+        show_json([dict(zip(columns, row, strict=True)) for row in rows])
+        return 0
+    if not rows:
+        print("The quarantine is empty: nothing was rejected that somebody would have to decide about.")
+        return 0
+    print_table(
+        ("dataset", "reason", "rows", "since", ""),
+        [
+            (name, reason, f"{count:,}", f"{oldest:%Y-%m-%d %H:%M}", state)
+            for name, reason, count, oldest, state in rows
+        ],
+    )
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from headworks.silver.replay import closed_rejects, open_rejects
+    from headworks.storage.translating import collected
+
+    lake = look_at_lake(options)
+    name = _name_in(lake, options.dataset)
+    silver, selection = lake.open("silver", name), _selection(options)
+    found = [
+        row | {"state": state}
+        for state, rejects in (
+            ("", open_rejects(lake, name, silver)),
+            (_CLOSED, closed_rejects(lake, name, silver)),
+        )
+        for row in collected(selection.of(rejects), f"quarantine.{name}").iter_rows(named=True)
+    ]
+    rows = sorted(found, key=lambda row: row["rejected_at"], reverse=True)[: options.limit]
+    if options.json:
+        show_json(rows)
+        return 0
+    for row in rows:
+        state = f" ({row['state']})" if row["state"] else ""
+        print(one_line(f"{row['key'] or 'without a key'}: {', '.join(row['reasons'])}{state}"))
+        print(f"  rejected {row['rejected_at']:%Y-%m-%d %H:%M:%S} by run {row['run_id']}")
+        print(one_line(f"  from {row['_stream']}, sequence {row['_sequence']}, row {row['_row']}"))
+        print(f"  {one_line(str(row['record']))[:_WIDTH]}")
+    more = f" of {len(found):,}; --limit shows more" if len(found) > len(rows) else ""
+    print(f"{len(rows)} shown{more}")
+    return 0
+
+
+def _release(options: argparse.Namespace) -> int:
+    from headworks.silver.refinement import Refinement
+    from headworks.silver.replay import check_signed, replay
+
+    check_signed(options.by, options.note, options.dataset)
+    lake = open_lake(options)
+    dataset = _dataset(options, lake)
+    work = Refinement(lake, _run_id())
+    outcome = replay(
+        work,
+        dataset,
+        _selection(options),
+        by=options.by,
+        note=options.note,
+        dry_run=options.dry_run,
+    )
+    report = outcome.report
+    would = "would be " if options.dry_run else ""
+    print(f"{report.judged:,} rows of {report.dataset} were judged again by the rules as they are now.")
+    print(
+        f"{report.released:,} {would}ingested, {report.superseded + report.unchanged:,} are known in a newer version."
+    )
+    for reason, count in report.reasons.items():
+        print(f"{count:,} are still rejected: {reason}")
+    if outcome.gate is not None and not outcome.gate.open:
+        print(f"The gate is closed, nothing was ingested: {'; '.join(outcome.gate.reasons)}")
+        return 2
+    return 0
+
+
+def _discard(options: argparse.Namespace) -> int:
+    from headworks.silver.refinement import Refinement
+    from headworks.silver.replay import discard
+
+    lake = open_lake(options)
+    work = Refinement(lake, _run_id())
+    count = discard(
+        work,
+        _name_in(lake, options.dataset),
+        _selection(options),
+        by=options.by,
+        note=options.note,
+        dry_run=options.dry_run,
+    )
+    print(
+        f"{count:,} rows {'would be' if options.dry_run else 'are'} discarded; they stay in the quarantine."
+    )
+    return 0
+
+
+def _declared() -> dict[str, Dataset]:
+    """Return the project's datasets by name; none where no project is named, since a lake can be looked at without."""
+    from headworks.project import project
+
+    here = project()
+    return {} if here is None else {dataset.name: dataset for dataset in here.datasets}
+
+
+def _name_in(lake: Lake, name: str) -> str:
+    """Return a dataset's name, if it is declared or the lake has a quarantine of it."""
+    declared = _declared()
+    known = [*declared, *(other for other in lake.datasets("quarantine") if other not in declared)]
+    if name not in known:
+        raise SettingsError(f"There is no dataset {name!r}.", do=f"use one of {', '.join(known)}.")
+    return name
+
+
+def _dataset(options: argparse.Namespace, lake: Lake) -> Dataset:
+    """Return a dataset's declaration; a mirrored table has none, and so no rules that could be judged by again."""
+    name, declared = _name_in(lake, options.dataset), _declared()
+    if name not in declared:
+        raise SettingsError(
+            f"{name} is a mirror of a table and has no rules, so its rows cannot be judged again.",
+            where=f"quarantine.{name}",
+            do="correct the rows in the source, and the next run takes their new version; or discard them here.",
+        )
+    return declared[name]
+
+
+def _selection(options: argparse.Namespace) -> Selection:
+    from headworks.silver.replay import Selection
+
+    return Selection(reasons=tuple(options.reason), row_keys=tuple(options.key), runs=tuple(options.run))
+
+
+def _run_id() -> str:
+    return f"by-hand-{uuid.uuid4()}"

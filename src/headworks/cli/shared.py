@@ -1,0 +1,91 @@
+"""What the groups of the command share: finding the lake, and reporting rows."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from headworks.errors import SettingsError
+from headworks.ops.printing import print_table
+
+if TYPE_CHECKING:
+    from headworks.storage.store import Lake
+
+
+class NothingWritten(Exception):
+    """Nothing was ever written to the lake that a command only looks at: no error, and nothing to show."""
+
+
+__all__ = [
+    "Commands",
+    "NothingWritten",
+    "add_lake",
+    "look_at_lake",
+    "open_any_lake",
+    "open_lake",
+    "print_table",
+    "show_json",
+]
+
+Commands = argparse._SubParsersAction
+
+
+def add_lake(parser: argparse.ArgumentParser) -> None:
+    """Let the lake be chosen by the name of its block."""
+    parser.add_argument("--lake", default="lake", help="the block of the lake (default: lake)")
+
+
+def open_lake(options: argparse.Namespace) -> Lake:
+    """Open the chosen lake to work on it; creates nothing.
+
+    Without another Prefect server the local stack's is asked for the block. Raises `LakeUnusable` where the lake is not
+    on this machine, and `SettingsError` where nothing was written to it.
+    """
+    lake, source = _located(options)
+    if lake is None:
+        raise SettingsError(
+            f"Nothing was written to the lake at {source} yet, so there is nothing to work on.",
+            where=source.partition(", ")[2],
+            do="run a flow first, or name another lake with --lake.",
+        )
+    return lake
+
+
+def look_at_lake(options: argparse.Namespace, *, any_format: bool = False) -> Lake:
+    """Open the chosen lake to look at it; raises `NothingWritten` where there is nothing to see yet.
+
+    With ``any_format`` also one whose format this version does not read.
+    """
+    lake, source = _located(options, any_format=any_format)
+    if lake is None:
+        raise NothingWritten(f"Nothing was written to the lake at {source} yet.")
+    return lake
+
+
+def open_any_lake(options: argparse.Namespace) -> Lake:
+    """Open the chosen lake whatever its format, to migrate it; raises `NothingWritten` where there is nothing yet."""
+    return look_at_lake(options, any_format=True)
+
+
+def _located(options: argparse.Namespace, *, any_format: bool = False) -> tuple[Lake | None, str]:
+    """Return the chosen lake, or None where nothing was written to it; and its root with what named it."""
+    from headworks.prefect.blocks import located_lake
+    from headworks.prefect.console import check_server, local_stack
+    from headworks.storage.format import check_format
+    from headworks.storage.presence import is_written
+    from headworks.storage.store import Lake
+
+    with local_stack():
+        check_server()
+        settings, source = located_lake(options.lake)
+        lake = Lake(settings)
+        written = is_written(lake, source)
+        if written and not any_format:
+            check_format(lake)
+        return (lake if written else None), f"{settings.root}, {source}"
+
+
+def show_json(value: object) -> None:
+    """Print a value as JSON, for programs."""
+    print(json.dumps(value, indent=2, default=str, ensure_ascii=False))

@@ -1,0 +1,141 @@
+"""Taking sources in: one task run a source."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from prefect import get_run_logger
+
+from headworks.bronze.ingest import IngestRequest, Mode, ingest
+from headworks.bronze.readers import FileIngest, ResourceIngest, TableIngest
+from headworks.names import Window
+from headworks.ops.breakers import LakeBreakers
+from headworks.prefect.blocks import api_settings, files_settings, lake_settings, load_database
+from headworks.prefect.limits import shared_budget
+from headworks.prefect.progress import Progress
+from headworks.prefect.stopping import go_on
+from headworks.reports import LandingReport, Report
+from headworks.sources.api.client import ApiClient
+from headworks.sources.api.resource import Resource
+from headworks.sources.api.source import ApiSource
+from headworks.sources.files.location import Location
+from headworks.sources.files.selection import Files
+from headworks.sources.files.source import FileSource
+from headworks.sources.sql.reader import reader_of
+from headworks.sources.sql.table import Table
+from headworks.storage.shelf import LakeShelf
+from headworks.storage.store import Lake
+
+
+class Run(Report):
+    """What every step of a run needs to know: which run, which lake, how."""
+
+    run_id: str
+    lake: str
+    mode: Mode = "incremental"
+    dry_run: bool = False
+
+    def open_lake(self) -> Lake:
+        """Open the lake that the run's block describes; a dry run reads it, and writes to a folder of its own."""
+        return Lake(lake_settings(self.lake), self.rehearsal if self.dry_run else None)
+
+    @property
+    def rehearsal(self) -> Path:
+        """The folder of a dry run, of this machine."""
+        return Path(tempfile.gettempdir()) / f"headworks-dry-{self.run_id}"
+
+    def forget_rehearsal(self) -> None:
+        """Remove what a dry run has made, on this machine."""
+        if self.dry_run:
+            shutil.rmtree(self.rehearsal, ignore_errors=True)
+
+
+def extract_table(
+    run: Run,
+    database: str,
+    schema_name: str,
+    table: str,
+    cursor: str,
+    dataset: str,
+    window: Window | None = None,
+) -> tuple[LandingReport, ...]:
+    """Land what a table of a database has that bronze has not."""
+    source = reader_of(
+        load_database(database),
+        Table(schema_name=schema_name, name=table, cursor=cursor),
+        run_id=run.run_id,
+    )
+    reports = ingest(_request(run, dataset, window), TableIngest(source), _log_batch)
+    _log_done(reports)
+    return reports
+
+
+def extract_resource(
+    run: Run, api: str, resource: Resource, dataset: str, window: Window | None = None
+) -> tuple[LandingReport, ...]:
+    """Land what an API's resource has that bronze has not, or what a window of it holds."""
+    settings = api_settings(api)
+    breakers = LakeBreakers(run.open_lake())
+    client = ApiClient(settings, name=api, budget=shared_budget(api, settings), breakers=breakers)
+    progress = Progress(dataset)
+
+    def on_batch(report: LandingReport) -> None:
+        _log_batch(report)
+        progress.show(report)
+
+    reports = ingest(_request(run, dataset, window), ResourceIngest(ApiSource(client, resource)), on_batch)
+    progress.done(reports)
+    _log_done(reports)
+    return reports
+
+
+def extract_files(
+    run: Run, location: str, files: Files, dataset: str, window: Window | None = None
+) -> tuple[LandingReport, ...]:
+    """Land what a location's files have that bronze has not."""
+    request = _request(run, dataset, window)
+    shelf = LakeShelf(request.lake, dataset, dry_run=run.dry_run)
+    source = FileSource(Location(files_settings(location)), files, shelf)
+    reports = ingest(request, FileIngest(source), _log_batch)
+    _log_done(reports)
+    return reports
+
+
+def _request(run: Run, dataset: str, window: Window | None) -> IngestRequest:
+    return IngestRequest(
+        run.open_lake(),
+        dataset,
+        run.run_id,
+        mode=run.mode,
+        window=window,
+        dry_run=run.dry_run,
+    )
+
+
+def _log_batch(report: LandingReport) -> None:
+    """Log a batch that was committed; where the process was asked to stop, this is the moment to do so."""
+    get_run_logger().debug(
+        "%s: %d rows landed, sequence %d",
+        report.stream,
+        report.landed,
+        report.last_sequence,
+    )
+    go_on()
+
+
+def _log_done(reports: tuple[LandingReport, ...]) -> None:
+    for report in reports:
+        get_run_logger().info(
+            "%s: %d read, %d landed in %d batches, %d refused, %d read again, %d would land",
+            report.stream,
+            report.read,
+            report.landed,
+            report.batches,
+            report.refused,
+            report.repeated,
+            report.would_land,
+        )
+        for warning in report.warnings:
+            get_run_logger().warning("%s: %s", report.stream, warning)

@@ -1,0 +1,306 @@
+"""The state of a project's sources, datasets and products, as its lake shows it: fresh or late, good or not.
+
+What cannot be known is "not known", and that is not good. Nothing is run, and no source is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import polars as pl
+from pydantic import ValidationError
+
+from headworks.errors import HeadworksError
+from headworks.gold.products import read_product
+from headworks.ops.breakers import LakeBreakers
+from headworks.ops.freshness import measure_freshness
+from headworks.ops.incidents import open_incidents
+from headworks.ports import Clock, system_clock
+from headworks.project import Project
+from headworks.reports import Report, RunReport
+from headworks.sources.api.breaking import read_breaker
+from headworks.storage.store import Lake
+from headworks.storage.translating import collected
+
+NOT_KNOWN: Final = "not known"
+_RUNS = 400
+"""So many of the newest runs are looked at for the last good one of each thing."""
+
+_GOOD = frozenset({"published", "landed", "unchanged"})
+State = Literal[
+    "ok", "late", "failed", "gate closed", "circuit breaker open", "held", "never ran", "not known"
+]
+
+
+class Line(Report):
+    """One source, dataset or product."""
+
+    kind: Literal["source", "dataset", "product"]
+    name: str
+    state: State
+    why: str = ""
+    last_good_run: datetime | None = None
+    run_id: str = ""
+    rows: int | None = None
+    rejected: int | None = None
+    gate: Literal["open", "closed", "not known", ""] = ""
+    breaker: str = ""
+    next_run: str = NOT_KNOWN
+    owner: str = ""
+
+
+class StatusReport(Report):
+    """The state of a project."""
+
+    project: str
+    lake: str
+    measured_at: datetime
+    lines: tuple[Line, ...]
+    incidents: tuple[str, ...] = ()
+    unread_runs: int = 0
+
+    @property
+    def wrong(self) -> tuple[Line, ...]:
+        """The lines that are not good."""
+        return tuple(line for line in self.lines if line.state != "ok")
+
+
+def status(
+    project: Project, lake: Lake, next_runs: Mapping[str, str] | None = None, clock: Clock = system_clock
+) -> StatusReport:
+    """Return the state of everything that a project declares.
+
+    ``next_runs`` says when a product or dataset runs next, by its name: schedules are a server's, and without one they
+    are not known.
+    """
+    runs, unread = _runs(lake)
+    late = _late(project, lake, clock)
+    scheduled = next_runs or {}
+    return StatusReport(
+        project=project.name,
+        lake=lake.settings.root,
+        measured_at=clock(),
+        lines=(
+            *_sources(project, lake, runs, late, scheduled, clock()),
+            *_datasets(project, lake, runs, late, scheduled),
+            *_products(project, lake, runs, late, scheduled),
+        ),
+        incidents=tuple(
+            f"{each.title} (since {each.since:%Y-%m-%d %H:%M} UTC)" for each in open_incidents(lake)
+        ),
+        unread_runs=unread,
+    )
+
+
+def _runs(lake: Lake) -> tuple[list[RunReport], int]:
+    """Return the newest runs, the newest first, and how many of them another version wrote in a form not known here."""
+    table = lake.open("ops", "runs")
+    if table is None:
+        return [], 0
+    texts = collected(table.scan().sort("finished_at").tail(_RUNS).select("report"), table.name)
+    found, unread = [], 0
+    for text in reversed(texts.get_column("report").to_list()):
+        try:
+            found.append(RunReport.model_validate_json(text))
+        except ValidationError:
+            unread += 1
+    return found, unread
+
+
+def _late(project: Project, lake: Lake, clock: Clock) -> dict[str, str]:
+    """Return why tables are late, by layer and dataset."""
+    if not project.freshness:
+        return {}
+    try:
+        report = measure_freshness(lake, list(project.freshness), clock)
+    except HeadworksError as problem:
+        return {promise.table: f"{NOT_KNOWN}: {problem.what}" for promise in project.freshness}
+    return {each.table: each.why for each in report.late}
+
+
+def _judged(last: RunReport | None, good: RunReport | None, late: str) -> tuple[State, str]:
+    if last is None:
+        return "never ran", "no run of it is in the ledger"
+    if last.status == "gate closed":
+        return "gate closed", last.message
+    if last.status == "failed":
+        return "failed", last.message
+    if good is None:
+        return "not known", f"its last run was {last.status}, and no good one is in the ledger"
+    if late:
+        return "late", late
+    return "ok", ""
+
+
+def _sources(
+    project: Project,
+    lake: Lake,
+    runs: list[RunReport],
+    late: Mapping[str, str],
+    scheduled: Mapping[str, str],
+    now: datetime,
+) -> list[Line]:
+    lines = []
+    store = LakeBreakers(lake)
+    kept = set(store.names())
+    for source in project.sources:
+        touching = [run for run in runs if any(each.dataset == source.into for each in run.landings)]
+        good = next((run for run in touching if run.status in _GOOD | {"gate closed"}), None)
+        # What was landed before a gate closed is landed.
+        last = touching[0] if touching else None
+        state, why = _judged(last, good, late.get(f"bronze.{source.into}", ""))
+        state, why = ("ok", "") if state == "gate closed" else (state, why)
+        breaker = ""
+        if source.kind == "api":
+            kept_state = read_breaker(store, source.block) if source.block in kept else None
+            breaker = "closed" if kept_state is None else kept_state.state(now)
+            if breaker == "open":
+                state, why = "circuit breaker open", f"{source.block}: headworks breaker show"
+        table = lake.open("bronze", source.into)
+        landed = [each for each in (good.landings if good else ()) if each.dataset == source.into]
+        lines.append(
+            Line(
+                kind="source",
+                name=f"{source.block} -> {source.into}",
+                state=state,
+                why=why,
+                last_good_run=good.finished_at if good else None,
+                run_id=good.run_id if good else "",
+                rows=None if table is None else table.row_count(),
+                rejected=sum(each.refused for each in landed) if landed else None,
+                breaker=breaker,
+                next_run=scheduled.get(source.into, NOT_KNOWN),
+            )
+        )
+    return lines
+
+
+def _datasets(
+    project: Project,
+    lake: Lake,
+    runs: list[RunReport],
+    late: Mapping[str, str],
+    scheduled: Mapping[str, str],
+) -> list[Line]:
+    lines = []
+    for dataset in project.datasets:
+        touching = [run for run in runs if any(each.dataset == dataset.name for each in run.refinements)]
+        good = next((run for run in touching if run.status in _GOOD), None)
+        state, why = _judged(touching[0] if touching else None, good, late.get(f"silver.{dataset.name}", ""))
+        gate = _gate(touching, f"silver.{dataset.name}")
+        if state == "gate closed" and gate != "closed":
+            # Another one's gate closed: this one is as its own last run left it.
+            state, why = "ok", ""
+        done = [
+            each for each in (touching[0].refinements if touching else ()) if each.dataset == dataset.name
+        ]
+        lines.append(
+            Line(
+                kind="dataset",
+                name=dataset.name,
+                state=state,
+                why=why,
+                last_good_run=good.finished_at if good else None,
+                run_id=good.run_id if good else "",
+                rows=_rows(lake, dataset.name),
+                rejected=_rejected(lake, dataset.name) if done else None,
+                gate=gate,
+                next_run=scheduled.get(dataset.name, NOT_KNOWN),
+                owner=", ".join(
+                    dict.fromkeys(one.owner for one in project.products_of(dataset.name) if one.owner)
+                ),
+            )
+        )
+    return lines
+
+
+def _products(
+    project: Project,
+    lake: Lake,
+    runs: list[RunReport],
+    late: Mapping[str, str],
+    scheduled: Mapping[str, str],
+) -> list[Line]:
+    lines = []
+    for product in project.products:
+        names = {f"gold.{table.name}" for table in product.tables}
+        sources = {source.into for source in project.needs(product.name).sources}
+        touching = [run for run in runs if _is_of(run, names, sources)]
+        good = next((run for run in touching if run.status in _GOOD), None)
+        why_late = "; ".join(f"{name}: {late[name]}" for name in sorted(names & set(late)))
+        state, why = _judged(touching[0] if touching else None, good, why_late)
+        version = read_product(lake, product.name)
+        if version is not None and version.held and state == "ok":
+            state, why = "held", f"rolled back: {version.held}"
+        if version is None and state == "ok":
+            state, why = "not known", "nothing was published yet"
+        lines.append(
+            Line(
+                kind="product",
+                name=product.name,
+                state=state,
+                why=why,
+                last_good_run=good.finished_at if good else None,
+                run_id=good.run_id if good else "",
+                rows=_product_rows(lake, names) if version is not None else None,
+                gate="closed" if state == "gate closed" else "open" if touching else NOT_KNOWN,
+                next_run=scheduled.get(product.name, NOT_KNOWN),
+                owner=product.owner,
+            )
+        )
+    return lines
+
+
+def _is_of(run: RunReport, names: set[str], sources: set[str]) -> bool:
+    """Return whether a run worked on a product: it made its tables, or landed for them and got no further."""
+    if any(each.table.table in names for each in run.gold) or any(gate.scope in names for gate in run.gates):
+        return True
+    landed = {each.dataset for each in run.landings}
+    return run.status in {"failed", "gate closed"} and bool(landed) and landed <= sources
+
+
+def _gate(runs: list[RunReport], scope: str) -> Literal["open", "closed", "not known"]:
+    for run in runs:
+        for gate in run.gates:
+            if gate.scope == scope:
+                return "open" if gate.open else "closed"
+    return NOT_KNOWN
+
+
+def _rows(lake: Lake, dataset: str) -> int | None:
+    """Return how many keys are there: tombstones are none."""
+    table = lake.open("silver", dataset)
+    if table is None:
+        return None
+    rows = table.scan()
+    if "_deleted" in table.columns:
+        rows = rows.filter(~pl.col("_deleted").fill_null(False))
+    return int(collected(rows.select(pl.len()), table.name).item())
+
+
+def _rejected(lake: Lake, dataset: str) -> int | None:
+    from headworks.ops.query import query
+
+    if lake.open("quarantine", dataset) is None:
+        return 0
+    try:
+        return int(query(lake, f'SELECT count(*) AS n FROM "quarantine"."{dataset}"').item())
+    except HeadworksError:
+        return None
+
+
+def _product_rows(lake: Lake, names: set[str]) -> int | None:
+    counts = []
+    for name in sorted(names):
+        table = lake.open("gold", name.removeprefix("gold."))
+        if table is None:
+            return None
+        counts.append(table.row_count())
+    return sum(counts)
+
+
+def moment(at: datetime | None) -> str:
+    """Return a moment for people, or that it is not known."""
+    return NOT_KNOWN if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
