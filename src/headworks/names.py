@@ -108,6 +108,12 @@ def reading_of(stream: str) -> Reading:
     return "backfill" if found and not found[3].isdecimal() else "window"
 
 
+def once_of(stream: str) -> str | None:
+    """Return the name under which a backfill reads its windows, of the stream of one of them; None of any other."""
+    found = _WINDOW.fullmatch(stream)
+    return found[3] if found and not found[3].isdecimal() else None
+
+
 def window_of(stream: str) -> tuple[datetime, datetime] | None:
     """Return from when until when a window's stream reaches, in UTC; None where the stream is no window's."""
     found = _WINDOW.fullmatch(stream)

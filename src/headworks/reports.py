@@ -121,6 +121,9 @@ class RefineReport(Report):
         default=0,
         description="Rejected versions of a history that a newer accepted version of their key follows.",
     )
+    held: int = Field(
+        default=0, description="Rows of deliveries that the gate holds, from this run and earlier ones."
+    )
     committed: bool = False
     columns: tuple[str, ...] = Field(
         default=(),
@@ -165,7 +168,7 @@ class CheckReport(Report):
 
     scope: str = Field(description="The table that the candidate was for.")
     name: str
-    kind: str = Field(description="contract, limit, total, account, vanished, key, type or anomaly.")
+    kind: str = Field(description="contract, limit, total, account, vanished, key, type, held or anomaly.")
     outcome: Literal["passed", "failed", "warned", "not evaluated", "error", "cold start", "accepted"]
     detail: str = ""
     severity: Literal["critical", "warning"] = Field(

@@ -156,6 +156,7 @@ FLOWS = {
     "sales-daily": "sales",
     "ingest-shop-rates": "ingest-api",
     "replay-quarantine": "replay-quarantine",
+    "deliveries": "deliveries",
     "pipeline": "pipeline",
     "orders-hourly": "ingest-database",
     "orders-keys-nightly": "ingest-database",
@@ -167,7 +168,7 @@ FLOWS = {
 }
 """The deployments of the process pool; each has a twin on the Docker pool."""
 
-BY_HAND = {"pipeline", "ingest-shop-rates", "receipts", "backfill-sales", "replay-quarantine"}
+BY_HAND = {"pipeline", "ingest-shop-rates", "receipts", "backfill-sales", "replay-quarantine", "deliveries"}
 """Patterns, and what a person starts: they have no schedule."""
 
 BY_EVENT = {"alert", "freshness-hourly"}
@@ -177,6 +178,7 @@ DROPPED = {"orders-hourly", "maintenance-nightly", "freshness-hourly"}
 """Where the next run would do the same: it is dropped, and does not queue up."""
 
 ASKED = {
+    "deliveries": {"delivery": "1a2b3c4d", "action": "discard", "by": "ada", "note": "a test"},
     "backfill-sales": {"name": "january", "start": "2026-01-01", "end": "2026-02-01"},
     "alert": {"flow_run": "00000000-0000-0000-0000-000000000000"},
 }

@@ -14,6 +14,7 @@ from headworks.names import Window, window_stream
 from headworks.ops.ledger import record_run
 from headworks.ops.recorder import Recorder
 from headworks.quality.baselines import Baseline, baseline
+from headworks.quality.deliveries import held
 from headworks.quality.judgements import Judgement, all_judgements, judgement, record_judgement, withdraw
 from headworks.quality.limits import AnomalyLimits
 from headworks.reports import CheckReport, RunStatus
@@ -141,12 +142,12 @@ def test_a_labelled_incident_leaves_the_baseline_until_the_label_is_withdrawn(li
 
 
 def test_a_candidate_unlike_the_good_runs_is_stopped_and_silver_stays(life: Life) -> None:
-    before = life.lake.must_open("silver", NAME).version
+    before = life.lake.must_open("silver", NAME).scan().collect()
     outcome = life.lives(5, sales(5, factor=100), "gate closed")
     assert outcome.gate is not None
     assert not outcome.gate.open
     assert any(reason.startswith("mean of price: failed") for reason in outcome.gate.reasons)
-    assert life.lake.must_open("silver", NAME).version == before
+    assert life.lake.must_open("silver", NAME).scan().collect().equals(before)
 
 
 def test_what_was_stopped_is_taken_in_once_it_is_accepted(life: Life) -> None:
@@ -257,8 +258,10 @@ def test_rows_that_a_gate_held_back_do_not_get_in_with_a_window(life: Life) -> N
     life.lives(5, sales(5, factor=100.0), "gate closed")
     for number, once in enumerate((None, "history"), start=2):
         outcome = window_of_days(life.lake, number, sales(number), once=once, read=5)
-        assert checked(outcome, "mean of price").outcome == "failed"
-        assert not outcome.report.committed
+        (one,) = held(life.lake, NAME)
+        assert checked(outcome, f"delivery {one.id} is held").outcome == "failed"
+        assert outcome.report.held == sales(5).height
+    assert life.lake.must_open("silver", NAME).scan().select(pl.col("price").max()).collect().item() < 100
 
 
 def test_good_rows_that_were_left_get_in_with_a_window(life: Life) -> None:

@@ -122,8 +122,8 @@ RULES = (
     rule(
         "silver's commit carries the last sequence of each stream",
         SILVER,
-        "    transactions = {r.stream: r.upto for r in todo.ranges}",
-        "    transactions = dict[str, int]()",
+        "        transactions |= {r.stream: r.upto for r in todo.ranges}\n",
+        "",
         f"{_S}::test_a_consumed_range_is_not_read_again",
     ),
     rule(
@@ -172,9 +172,9 @@ RULES = (
     rule(
         "every try commits to the quarantine",
         QUARANTINE,
-        "    with reading(table.name), refused_when_stale(table.name):\n        _take",
+        "    with reading(table.name), refused_when_stale(table.name):\n        _take_away_unnamed",
         "    if frame.is_empty():\n        return attempt\n"
-        "    with reading(table.name), refused_when_stale(table.name):\n        _take",
+        "    with reading(table.name), refused_when_stale(table.name):\n        _take_away_unnamed",
         f"{_Q}::test_every_try_commits_to_the_quarantine_even_without_rejects",
     ),
     rule(

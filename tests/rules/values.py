@@ -51,7 +51,7 @@ RULES = (
     rule(
         "silver is not made again from a bronze that has not all rows",
         REBUILD,
-        "        _check_whole(bronze, silver, dataset.name)\n",
+        "        check_whole(bronze, silver, dataset.name)\n",
         "",
         f"{_REBUILT}::test_a_bronze_that_has_not_all_rows_any_more_is_refused_by_name",
     ),

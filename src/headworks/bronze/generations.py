@@ -8,7 +8,7 @@ then, and not by clocks: those of two machines are never quite the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,7 +16,14 @@ import polars as pl
 
 from headworks.bronze.consumed import check_not_set_back, checkpoint_id
 from headworks.bronze.landing import Landing, landed_before, open_bronze, read_head
-from headworks.errors import CheckpointLost, ConcurrentRun, LakeUnusable, ObjectLost, ReadIncomplete
+from headworks.errors import (
+    CheckpointLost,
+    ConcurrentRun,
+    LakeUnusable,
+    ObjectLost,
+    ReadIncomplete,
+    SettingsError,
+)
 from headworks.names import Window, checkpoints_folder, generation_stream, window_stream
 from headworks.reports import LandingReport
 from headworks.storage.delta import Table
@@ -142,17 +149,52 @@ def newest_complete(lake: Lake, table: Table, dataset: str) -> Generation | None
                 where=f"bronze.{dataset}",
                 do="run a full read again.",
             )
-    started_at = datetime.fromisoformat(mark["started_at"])
+    return _generation(dataset, number, mark)
+
+
+def complete_before(lake: Lake, table: Table, dataset: str, out: Collection[int]) -> Generation | None:
+    """Return the newest complete full read that is not one of ``out``; None where there was none.
+
+    Raises `SettingsError` where there was one and its end mark is gone: what it deleted is not known any more.
+    """
+    folder = f"{checkpoints_folder(dataset)}/{marks_folder(dataset)}"
+    names = [each.path.rpartition("/")[2] for each in lake.list_objects(folder)]
+    marks = {int(name.partition("-")[0]): name for name in names if name.endswith(".json")}
+    for number in range(table.transaction(_ended(dataset)), 0, -1):
+        if number in out:
+            continue
+        if number in marks:
+            return _generation(dataset, number, lake.get_object(f"{folder}/{marks[number]}"))
+        if table.rows_of(generation_stream(dataset, number)):
+            raise SettingsError(
+                f"The end mark of full read {number} is gone, so what it deleted is not known.",
+                where=f"bronze.{dataset}",
+                do="read the source in full: the new full read replaces what the one that is taken back deleted.",
+            )
+    return None
+
+
+def _generation(dataset: str, number: int, mark: Json) -> Generation:
     return Generation(
         dataset,
         number,
         generation_stream(dataset, number),
-        started_at,
+        datetime.fromisoformat(mark["started_at"]),
         before=mark.get("before"),
         keys=mark.get("keys"),
         largest_share=mark.get("largest_share"),
         landed=mark.get("landed"),
     )
+
+
+def mark_run(lake: Lake, table: Table, dataset: str) -> str | None:
+    """Return the run that completed the newest complete full read; None where there is none."""
+    number = table.transaction(_ended(dataset))
+    if number == 0:
+        return None
+    mark = _read_mark(lake, dataset, number, table.transaction(checkpoint_id(_ended(dataset))))
+    run_id = mark.get("run_id")
+    return str(run_id) if run_id else None
 
 
 def _read_mark(lake: Lake, dataset: str, number: int, token: int) -> Json:

@@ -52,6 +52,7 @@ class Head:
 
     ``run_id`` is the run that committed it, and ``counted`` what that run had read and landed in the stream by then.
     ``form_known`` is false where the position was lost and none came since: the form of the source's is not known.
+    ``ended`` is false where the run that committed it did not come to the end of what the source had then.
     """
 
     sequence: int
@@ -60,6 +61,7 @@ class Head:
     run_id: str = field(default="", compare=False)
     counted: Mapping[str, int] = field(default_factory=dict, compare=False)
     form_known: bool = field(default=True, compare=False)
+    ended: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,13 @@ def read_head(lake: Lake, table: Table, dataset: str, stream: str) -> Head:
         ) from problem
     known = content.get("form_known", True)
     return Head(
-        sequence, token, content["position"], content.get("run_id", ""), content.get("counted", {}), known
+        sequence,
+        token,
+        content["position"],
+        content.get("run_id", ""),
+        content.get("counted", {}),
+        known,
+        content.get("ended", True),
     )
 
 
@@ -283,9 +291,12 @@ def _land_batches(
             if landing.clock() - written > _ASLEEP:
                 # It may have been collected meanwhile, as one that no table names.
                 put_checkpoint(landing, head.sequence + 1, token, batch.position, after)
-            head = Head(head.sequence + 1, token, batch.position)
+            head = Head(head.sequence + 1, token, batch.position, landing.run_id, _counts(after), ended=False)
             report = after.model_copy(update={"table": _reference(landing, table)})
             yield report
+        if not head.ended:
+            # Silver divides what is pending by runs, and joins what a killed one left to what continues it.
+            _put_checkpoint(landing, replace(head, ended=True))
     finally:
         close = getattr(batches, "close", None)
         if close is not None:
@@ -392,16 +403,80 @@ def put_checkpoint(
 
     With it goes what the run has landed in the stream so far (``after``), so that a step that is tried again counts on.
     """
+    counted = _counts(after) if after else {}
+    _put_checkpoint(
+        landing, Head(sequence, token, position, landing.run_id, counted, form_known, ended=after is None)
+    )
+
+
+def _put_checkpoint(landing: Landing, head: Head) -> None:
     content = {
         "stream": landing.stream,
-        "sequence": sequence,
-        "position": position,
-        "run_id": landing.run_id,
-        "counted": {name: getattr(after, name) for name in _COUNTED} if after else {},
+        "sequence": head.sequence,
+        "position": head.position,
+        "run_id": head.run_id,
+        "counted": dict(head.counted),
         "written_at": landing.clock().isoformat(),
-        **({} if form_known else {"form_known": False}),
+        "ended": head.ended,
+        **({} if head.form_known else {"form_known": False}),
     }
-    landing.lake.put_object(_checkpoint_path(landing.dataset, landing.stream, sequence, token), content)
+    path = _checkpoint_path(landing.dataset, landing.stream, head.sequence, head.token)
+    landing.lake.put_object(path, content)
+
+
+def _counts(report: LandingReport) -> dict[str, Any]:
+    """Return what a checkpoint keeps of what its run has counted so far."""
+    return {name: getattr(report, name) for name in _COUNTED}
+
+
+@dataclass(frozen=True)
+class Landed:
+    """Sequences of a stream that one run landed, the last of them with its token; the first is 0 where not known."""
+
+    first: int
+    last: int
+    run_id: str
+    token: int
+    ended: bool
+
+
+def landed_by(lake: Lake, table: Table, dataset: str, stream: str, after: int) -> tuple[Landed, ...]:
+    """Return by which runs the sequences of a stream after ``after`` were landed, the oldest first.
+
+    Where a checkpoint is gone, what was landed until it counts as one: by whom is not known.
+    """
+    found: list[Landed] = []
+    last, token = table.transaction(stream), table.transaction(checkpoint_id(stream))
+    folder = f"{checkpoints_folder(dataset)}/{stream}"
+    names: list[str] | None = None
+    while last > after:
+        try:
+            content = lake.get_object(_checkpoint_path(dataset, stream, last, token)) if token else {}
+        except ObjectLost:
+            content = {}
+        first = int(content.get("counted", {}).get("first_sequence", 0))
+        # A stream that was set back says no first sequence: it is one by itself.
+        first = max(after + 1, first or (last if content else after + 1))
+        found.append(Landed(first, last, content.get("run_id", ""), token, content.get("ended", True)))
+        last = first - 1
+        if last > after:
+            if names is None:
+                names = [each.path.rpartition("/")[2] for each in lake.list_objects(folder)]
+            # Of several tries to land a sequence one was committed. Which, bronze does not say any more.
+            tokens = [
+                int(name.removesuffix(".json").partition("-")[2])
+                for name in names
+                if name.startswith(f"{last}-") and name.endswith(".json")
+            ]
+            token = max(tokens, key=lambda one: _written(lake, dataset, stream, last, one), default=0)
+    return tuple(reversed(found))
+
+
+def _written(lake: Lake, dataset: str, stream: str, sequence: int, token: int) -> str:
+    try:
+        return str(lake.get_object(_checkpoint_path(dataset, stream, sequence, token)).get("written_at", ""))
+    except ObjectLost:
+        return ""
 
 
 def _checkpoint_path(dataset: str, stream: str, sequence: int, token: int) -> str:

@@ -15,6 +15,7 @@ from headworks.cli import (
     api,
     breaker,
     data,
+    delivery,
     probe,
     product,
     projects,
@@ -137,7 +138,20 @@ def _parser() -> argparse.ArgumentParser:
         "run", help="run a product of the project: headworks run PRODUCT, then options of a flow"
     )
 
-    for group in (projects, state, data, product, stream, breaker, api, probe, quarantine, silver, anomaly):
+    for group in (
+        projects,
+        state,
+        data,
+        product,
+        stream,
+        breaker,
+        api,
+        probe,
+        delivery,
+        quarantine,
+        silver,
+        anomaly,
+    ):
         group.add(commands)
 
     stack = commands.add_parser("stack", help="the local stack of the demo")

@@ -29,6 +29,7 @@ from headworks.gold.totals import Totals, check_totals, declared_totals
 from headworks.names import check_dataset
 from headworks.ports import Clock, system_clock
 from headworks.quality.contracts import run_contract
+from headworks.quality.deliveries import held, held_check
 from headworks.quality.gate import decide
 from headworks.quality.limits import AnomalyLimits
 from headworks.reports import CheckReport, CurateReport, GateReport
@@ -238,6 +239,7 @@ def audit(
     checks = [
         _check_key(scope, candidate, gold.key),
         _check_types(scope, lake.must_open("gold", gold.name, staged.base_version), candidate, gold.retyped),
+        *(held_check(scope, one, clock()) for name in gold.inputs for one in held(lake, name)),
         *check_totals(
             scope, candidate, Totals(values=staged.totals, rounded=staged.rounded), gold.tolerances
         ),

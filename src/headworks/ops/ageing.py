@@ -12,6 +12,7 @@ from headworks.bronze.generations import ended_id
 from headworks.bronze.nested import taken_by_children
 from headworks.bronze.resolutions import unresolved
 from headworks.names import Layer
+from headworks.quality.deliveries import held
 from headworks.silver.quarantine import WAITS
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
@@ -120,6 +121,10 @@ def _consumed(lake: Lake, bronze: Table, dataset: str) -> tuple[Consumed, ...]:
         )
         for stream, sequence in origins.iter_rows():
             kept.setdefault(stream, []).append(sequence)
+    for one in held(lake, dataset):
+        # Below silver's watermark and not in silver: what waits for a decision does not age.
+        for span in one.spans:
+            kept.setdefault(span.stream, []).extend(range(span.after + 1, span.upto + 1))
     children = taken_by_children(lake, dataset)
 
     def upto(stream: str) -> int:

@@ -23,6 +23,7 @@ from headworks.gold.products import publications
 from headworks.names import AGED, Layer, checkpoints_folder, is_word, table_path
 from headworks.ops.ageing import AGEING, expired_rows
 from headworks.ports import Clock, system_clock
+from headworks.quality.deliveries import fold, holds_folder, names_holds
 from headworks.reports import Report, TableRef
 from headworks.settings import Settings
 from headworks.silver.accounts import accounts_folder, is_named
@@ -310,11 +311,11 @@ class _Care:
         """Remove checkpoints that the table does not name, and staged candidates, older than the longest run."""
         if self._layer == "bronze":
             table = self._open()
-            folder = checkpoints_folder(self._dataset)
+            folder, silver = checkpoints_folder(self._dataset), self._lake.open("silver", self._dataset)
             unnamed = [
                 each
                 for each in self._lake.list_objects(folder)
-                if _is_unnamed(table, self._dataset, folder, each)
+                if _is_unnamed(table, self._dataset, folder, each, silver)
             ]
         elif self._layer == "silver":
             folder, silver = accounts_folder(self._dataset), self._open()
@@ -322,6 +323,14 @@ class _Care:
                 each
                 for each in self._lake.list_objects(folder)
                 if "/" not in (name := each.path.removeprefix(f"{folder}/")) and not is_named(silver, name)
+            ]
+            if not self._dry_run:
+                fold(self._lake, self._dataset)
+            lists = holds_folder(self._dataset)
+            unnamed += [
+                each
+                for each in self._lake.list_objects(lists)
+                if "/" not in (name := each.path.removeprefix(f"{lists}/")) and not names_holds(silver, name)
             ]
         elif self._layer == "gold":
             unnamed = self._lake.list_objects(f"_headworks/staging/{self._dataset}")
@@ -339,8 +348,13 @@ def _name(file: StoredObject) -> str:
     return file.path.rpartition("/")[2]
 
 
-def _is_unnamed(table: Table, dataset: str, folder: str, each: StoredObject) -> bool:
-    """Return whether an object is a checkpoint or an end mark of this very dataset that the table does not name."""
+def _is_unnamed(
+    table: Table, dataset: str, folder: str, each: StoredObject, silver: Table | None = None
+) -> bool:
+    """Return whether an object is a checkpoint or an end mark of this very dataset that the table does not name.
+
+    Those of what silver has not consumed yet are kept: they say which run landed it.
+    """
     name = each.path.removeprefix(f"{folder}/")
     found = _CHECKPOINT.fullmatch(name)
     if found is None:
@@ -349,6 +363,8 @@ def _is_unnamed(table: Table, dataset: str, folder: str, each: StoredObject) -> 
     if found["kind"] == "parquet":
         # The keys of a full read have a token of their own; the end mark of the same number names them.
         return int(found["sequence"]) < table.transaction(stream)
+    if silver is not None and int(found["sequence"]) > silver.transaction(stream):
+        return False
     named = (table.transaction(stream), table.transaction(checkpoint_id(stream)))
     return (int(found["sequence"]), int(found["token"])) != named
 

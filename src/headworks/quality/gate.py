@@ -35,6 +35,15 @@ def decide(scope: str, checks: Sequence[CheckReport], *, contract_required: bool
     return GateReport(scope=scope, open=not reasons, checks=tuple(checks), reasons=tuple(reasons))
 
 
+def with_checks(gate: GateReport, checks: Sequence[CheckReport]) -> GateReport:
+    """Return the decision with other checks; what it objected to apart from its checks stays."""
+    of_checks = set(decide(gate.scope, gate.checks, contract_required=False).reasons)
+    others = tuple(reason for reason in gate.reasons if reason not in of_checks)
+    again = decide(gate.scope, checks, contract_required=False)
+    reasons = (*again.reasons, *others)
+    return again.model_copy(update={"reasons": reasons, "open": not reasons})
+
+
 _FEW = 10
 """Of so many rows one at least is good, or something is wrong with all of them."""
 

@@ -54,6 +54,9 @@ OWN = (*PROVENANCE, DELETED, VOID)
 VALID_FROM, VALID_TO, CURRENT = "valid_from", "valid_to", "current"
 """The columns that a history has alongside the declared ones."""
 
+AfterAHold = Literal["wait", "merge", "pass"]
+"""What becomes of later deliveries while one is held: nothing, or merged and not published, or merged and published."""
+
 Keeping = Literal["newest", "first", "history"]
 """What silver keeps of the versions of a key: the newest one, the first one that came, or every one with its time."""
 
@@ -121,6 +124,11 @@ class Dataset:
 
     A JSON record that gives a name twice with different values, at any depth, is rejected, unless ``repeated_names``
     is ``last``: then the last value counts, as in most parsers.
+
+    ``after_a_hold`` says what becomes of later deliveries while the gate holds one. ``wait``: nothing, until somebody
+    has decided. ``merge``: each is judged alone and merged into silver, and the gate stays closed, so that nothing is
+    published without the rows that are held. ``pass``: so, and the gate is open with a warning. Left out, it is
+    ``merge`` where the newest version of a key wins, since the order of arrival does not matter there, else ``wait``.
     """
 
     name: str
@@ -143,6 +151,7 @@ class Dataset:
     nested: Nested | None = None
     dropped: tuple[str, ...] = ()
     repeated_names: Literal["refuse", "last"] = "refuse"
+    after_a_hold: AfterAHold | None = None
 
     def __post_init__(self) -> None:
         """Check the declaration against itself, so that a slip shows at import and not in the night."""
@@ -152,6 +161,13 @@ class Dataset:
                 "A history needs to know from when on a version is valid.",
                 where=self.name,
                 do="name the column as cursor.",
+            )
+        if self.keeps == "first" and self.after_a_hold in {"merge", "pass"}:
+            raise SettingsError(
+                "Of a key the version that came first is kept: what comes while an earlier delivery is held would take "
+                "its place.",
+                where=self.name,
+                do='leave after_a_hold out, or set it to "wait".',
             )
         missing = set(self.schema.column_names()) ^ set(self.columns)
         wrong_keys = set(self.key) - set(self.columns)
@@ -176,6 +192,11 @@ class Dataset:
         for contract in (self.contract, self.table_contract):
             if contract is not None:
                 check_contract(contract, self.name)
+
+    @property
+    def hold_policy(self) -> AfterAHold:
+        """What becomes of later deliveries while one is held."""
+        return self.after_a_hold or ("merge" if self.keeps == "newest" else "wait")
 
     @property
     def missing_reasons(self) -> list[str]:

@@ -7,12 +7,13 @@ from typing import Any
 
 import polars as pl
 
+from headworks.quality.deliveries import HOLDS, HOLDS_TOKEN
 from headworks.silver.quarantine import QUARANTINED, REBUILT, TRY, WRITER
 from headworks.silver.table import CHANGE, CHANGED_BY
 from headworks.storage.delta import Table
 from headworks.storage.exact import in_types, lazily_in_types
 
-_OF_THE_TABLE = {TRY, WRITER, QUARANTINED, CHANGE, CHANGED_BY}
+_OF_THE_TABLE = {TRY, WRITER, QUARANTINED, CHANGE, CHANGED_BY, HOLDS, HOLDS_TOKEN}
 """The counters that continue; of all else, which says what of bronze was consumed, nothing is known."""
 
 

@@ -9,12 +9,14 @@ one finds its snapshot stale.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from headworks.bronze.consumed import check_not_restored
 from headworks.errors import CandidateStale, LakeUnusable
+from headworks.quality.deliveries import Span, holds, rows_in
 from headworks.sources.base import PLACE
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
@@ -48,6 +50,9 @@ REBUILT = "#rebuilt"
 """In silver: the writer number of the commit that made it again from bronze: rejected rows of earlier ones do not
 count any more."""
 
+
+HELD = 2**62
+"""The writer number of rejected rows of a held delivery: no commit of silver has it, so they do not count."""
 
 CLOSED = "#closed"
 """In the quarantine: the token of the last try whose gate was closed, which will never be named by silver."""
@@ -92,6 +97,43 @@ def put_rejected(lake: Lake, dataset: str, attempt: Try, rows: pl.DataFrame | pl
         _take_away_unnamed(table, attempt)
         table.append(frame, {WRITER: table.transaction(WRITER) + 1}, retries=0)
     return replace(attempt, quarantined=table.transaction(WRITER))
+
+
+def put_held(
+    lake: Lake, dataset: str, attempt: Try, rows: pl.DataFrame | pl.LazyFrame, spans: Sequence[Span]
+) -> Try:
+    """Keep the rejected rows of a delivery that is held, once however often it is judged, and return the try.
+
+    They do not count; they are there to be looked at. Raises as `put_rejected`.
+    """
+    attempt = put_rejected(lake, dataset, attempt, pl.DataFrame(schema=SCHEMA))
+    table = lake.must_open("quarantine", dataset)
+    frame = rows.with_columns(
+        pl.lit(HELD, dtype=pl.Int64).alias("_writer"), pl.lit(attempt.token, dtype=pl.Int64).alias("_try")
+    ).select(list(SCHEMA))
+    with reading(table.name), refused_when_stale(table.name):
+        _take_away_held(table, spans)
+        if not frame.lazy().head(1).collect().is_empty():
+            table.append(frame, {WRITER: table.transaction(WRITER) + 1}, retries=0)
+    return replace(attempt, quarantined=table.transaction(WRITER))
+
+
+def forget_held(lake: Lake, dataset: str, spans: Sequence[Span]) -> None:
+    """Take away what `put_held` kept of a delivery that is held no longer."""
+    table = lake.open("quarantine", dataset)
+    if table is not None:
+        with reading(table.name), refused_when_stale(table.name):
+            _take_away_held(table, spans)
+
+
+def _take_away_held(table: Table, spans: Sequence[Span]) -> None:
+    there = table.scan().filter((pl.col("_writer") == HELD) & rows_in(spans))
+    if not there.head(1).collect().is_empty():
+        named = " OR ".join(
+            f"(_stream = '{one.stream}' AND _sequence > {one.after} AND _sequence <= {one.upto})"
+            for one in spans
+        )
+        table.delete(f"_writer = {HELD} AND ({named})", {WRITER: table.transaction(WRITER) + 1})
 
 
 def note_closed(lake: Lake, dataset: str, attempt: Try) -> None:
@@ -139,7 +181,10 @@ def rejected_rows(
     token = silver.transaction(TRY) if silver else 0
     counted = (pl.col("_writer") < writer) | ((pl.col("_writer") == writer) & (pl.col("_try") == token))
     rebuilt = silver.transaction(REBUILT) if silver and not ever else 0
-    return table.scan().filter(counted & (pl.col("_writer") >= rebuilt))
+    rows = table.scan().filter(counted & (pl.col("_writer") >= rebuilt))
+    out = () if ever else holds(lake, silver)
+    # Of a delivery that silver does not have nothing is open: neither its good rows nor its rejected ones.
+    return rows.filter(~rows_in(span for one in out for span in one.spans)) if out else rows
 
 
 def pending_rows(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame | None:
@@ -147,7 +192,9 @@ def pending_rows(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame
     table = lake.open("quarantine", dataset)
     if table is None:
         return None
-    unnamed = table.scan().filter(pl.col("_writer") > (silver.transaction(WRITER) if silver else 0))
+    later = pl.col("_writer") > (silver.transaction(WRITER) if silver else 0)
+    held = [span for one in holds(lake, silver) if one.state == "held" for span in one.spans]
+    unnamed = table.scan().filter(later & ((pl.col("_writer") != HELD) | rows_in(held)))
     return unnamed.sort("rejected_at").unique(
         ["_stream", "_sequence", "_row"], keep="last", maintain_order=True
     )

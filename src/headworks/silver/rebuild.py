@@ -70,7 +70,7 @@ def rebuild(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Reb
         lake = work.lake
         bronze, silver = lake.must_open("bronze", dataset.name), lake.must_open("silver", dataset.name)
         check_bronze(dataset.name, bronze, silver)
-        _check_whole(bronze, silver, dataset.name)
+        check_whole(bronze, silver, dataset.name)
         before = silver.version
         empty = FromNothing(silver, dataset.silver_schema(), lambda: forget_passed(lake, dataset.name))
         # Days are compared with days: the whole of a table is like none of them.
@@ -91,7 +91,7 @@ def rebuild(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Reb
         )
 
 
-def _check_whole(bronze: Table, silver: Table, dataset: str) -> None:
+def check_whole(bronze: Table, silver: Table, dataset: str) -> None:
     """Raise `SettingsError` where bronze lacks rows that were landed, or has a full read that silver has not taken."""
     if bronze.transaction(ended_id(dataset)) > silver.transaction(ended_id(dataset)):
         raise SettingsError(

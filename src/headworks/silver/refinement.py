@@ -11,24 +11,47 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from headworks.bronze.generations import Generation, newest_complete
+from headworks.bronze.generations import Generation, ended_id, newest_complete
 from headworks.bronze.nested import take_nested
 from headworks.bronze.resolutions import Resolver, note_passed
 from headworks.errors import CandidateStale
 from headworks.quality.contracts import run_contract
-from headworks.quality.gate import check_account, check_rejects, decide
+from headworks.quality.deliveries import Delivery, held_check, holds, note_accepted, put_holds, record
+from headworks.quality.gate import check_account, check_rejects, decide, with_checks
 from headworks.quality.rules import REASONS
 from headworks.quality.views import AfterMerge, Candidate, Rows
 from headworks.reports import CheckReport, GateReport, RefineReport, TableRef
 from headworks.silver.accounts import Account, account_of, keep_account
-from headworks.silver.arrays import find_ended, with_empty_ones
-from headworks.silver.compare import Comparison
-from headworks.silver.dataset import CURRENT, DELETED, PROVENANCE, VALID_TO, VOID, Dataset
+from headworks.silver.arrays import elements, find_ended, with_empty_ones
+from headworks.silver.arrivals import Arrival, Without, arrival_of, divided
+from headworks.silver.compare import Comparison, with_voids
+from headworks.silver.dataset import (
+    ARRIVAL,
+    CURRENT,
+    CURSOR,
+    DELETED,
+    ORIGIN,
+    PROVENANCE,
+    VALID_TO,
+    VOID,
+    Dataset,
+)
 from headworks.silver.emptied import FromNothing
 from headworks.silver.following import changed_columns, following
 from headworks.silver.history import compare_history
+from headworks.silver.holding import (
+    Overruled,
+    as_it_came,
+    hold,
+    let_go,
+    may_be_judged_again,
+    note_superseded,
+    overruled,
+    state_of,
+    weighed,
+)
 from headworks.silver.judged import Judged, judge_range, quarantined
-from headworks.silver.parse import key_text, same_key
+from headworks.silver.parse import UNREADABLE, key_text, parse, readable, refused, same_key
 from headworks.silver.parts import can_be_taken_in_parts, spilled
 from headworks.silver.quarantine import SCHEMA, Try, next_try, note_closed, put_rejected, rejected_rows
 from headworks.silver.references import parents_elsewhere
@@ -38,12 +61,14 @@ from headworks.silver.table import (
     Pending,
     check_committed,
     commit_silver,
+    count_batches,
     merged_ranges,
     pending,
+    read_range,
     split,
 )
 from headworks.silver.vanishing import Vanished, check_vanished, find_vanished
-from headworks.silver.versions import compare_with, latest_versions, rows_of
+from headworks.silver.versions import compare_with, in_silver_types, latest_versions, rows_of
 from headworks.silver.work import PART_ROWS, Refinement, RefineOutcome, silver_reference
 from headworks.storage.delta import Table
 from headworks.storage.rehearsal import keep_changes, note_unknown
@@ -64,6 +89,16 @@ _SUMMED = (
     "returned",
 )
 """What two tries of one run count together."""
+
+_NOTHING_COMMITTED: dict[str, object] = dict.fromkeys((*_SUMMED, "elsewhere"), 0) | {
+    "reasons": {},
+    "warned": {},
+}
+"""What a delivery that is held adds to what the others came to."""
+
+
+Holds = dict[str, int] | None
+"""The transactions that name the list of deliveries which silver does not have, where that changes."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +144,23 @@ class _Came:
     alive: Candidate | None
     merge: Comparison | None
     changes: Callable[[], pl.DataFrame | pl.LazyFrame]
-    commit: Callable[[Try], None]
+    commit: Callable[[Try, Holds], None]
     settled: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Which delivery a range is, what came before it in this refinement, and what is known of it already.
+
+    ``held`` is its state where it is held and judged again, ``word`` a person's who lets it pass. ``out`` are the
+    deliveries that silver does not have then, where they are others than now.
+    """
+
+    arrival: Arrival | None = None
+    earlier: RefineOutcome | None = None
+    held: Delivery | None = None
+    word: Overruled | None = None
+    out: tuple[Delivery, ...] | None = None
 
 
 def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> RefineOutcome:
@@ -126,24 +176,45 @@ def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> Refi
         if dry_run and work.lake.rehearsal is None:
             with TemporaryDirectory(prefix="headworks-dry-") as folder:
                 rehearsing = replace(work, lake=Lake(work.lake.settings, Path(folder)))
-                return _refine(rehearsing, dataset, dry_run=True)
-        outcome = _refine(work, dataset, dry_run=dry_run)
-        return outcome if before is None else _with_earlier(before, outcome)
+                return _refine(rehearsing, dataset, None, dry_run=True)
+        earlier = None if before is None else RefineOutcome(report=before.report, gate=before.gate)
+        return _refine(work, dataset, earlier, dry_run=dry_run)
 
 
-def _with_earlier(before: Account, outcome: RefineOutcome) -> RefineOutcome:
-    """Add what an earlier try of the same run committed to what this one did."""
-    now, then = outcome.report, before.report
-    summed = {name: getattr(then, name) + getattr(now, name) for name in _SUMMED}
+def _summed(then: RefineOutcome | None, outcome: RefineOutcome) -> RefineOutcome:
+    """Add what was committed before, in this refinement or by an earlier try of the run, to what came then.
+
+    What was judged and not committed has its numbers only where it is alone.
+    """
+    if then is None:
+        return outcome
+    now, before = outcome.report, then.report
+    if not before.committed:
+        gate = _both(then.gate, outcome.gate)
+        return RefineOutcome(report=now if now.committed or outcome.gate else before, gate=gate)
+    counted = now if now.committed else now.model_copy(update=_NOTHING_COMMITTED)
+    summed = {name: getattr(before, name) + getattr(counted, name) for name in _SUMMED}
     by_name = {
-        name: dict(sorted((Counter(getattr(then, name)) + Counter(getattr(now, name))).items()))
+        name: dict(sorted((Counter(getattr(before, name)) + Counter(getattr(counted, name))).items()))
         for name in ("reasons", "warned")
     }
     report = now.model_copy(update={**summed, **by_name, "committed": True})
-    return RefineOutcome(report=report, gate=outcome.gate or before.gate)
+    return RefineOutcome(report=report, gate=_both(then.gate, outcome.gate))
 
 
-def _refine(work: Refinement, dataset: Dataset, *, dry_run: bool) -> RefineOutcome:
+def _both(then: GateReport | None, now: GateReport | None) -> GateReport | None:
+    """Return one decision about several deliveries: open where each was let through."""
+    if then is None or now is None:
+        return now or then
+    known = set(then.checks)
+    checks = (*then.checks, *(check for check in now.checks if check not in known))
+    reasons = tuple(dict.fromkeys((*then.reasons, *now.reasons)))
+    return GateReport(scope=now.scope, open=not reasons, checks=checks, reasons=reasons)
+
+
+def _refine(
+    work: Refinement, dataset: Dataset, earlier: RefineOutcome | None, *, dry_run: bool
+) -> RefineOutcome:
     warnings: tuple[str, ...] = ()
     if dataset.nested is not None and not dry_run:
         ports = {"clock": work.clock, "token": work.token}
@@ -158,26 +229,213 @@ def _refine(work: Refinement, dataset: Dataset, *, dry_run: bool) -> RefineOutco
     silver = work.lake.ensure("silver", dataset.name, dataset.silver_schema(), key=dataset.key)
     columns = changed_columns(dataset, silver)
     silver = following(work, dataset, silver, dry_run=dry_run)
-    outcome = _refine_pending(work, dataset, bronze, silver, dry_run=dry_run)
+    outcome = _refine_pending(work, dataset, bronze, silver, earlier, dry_run=dry_run)
     report = outcome.report.model_copy(update={"columns": columns})
     return outcome.model_copy(update={"report": report, "gate": _warned(dataset, outcome.gate, warnings)})
 
 
 def refine_from_nothing(
-    work: Refinement, dataset: Dataset, bronze: Table, silver: FromNothing, *, dry_run: bool
+    work: Refinement,
+    dataset: Dataset,
+    bronze: Table,
+    silver: FromNothing,
+    *,
+    dry_run: bool,
+    out: Sequence[Delivery] | None = None,
+    word: Overruled | None = None,
 ) -> RefineOutcome:
-    """Refine all of bronze into a silver as if it had nothing, see ``rebuild.py``."""
-    return _refine_pending(work, dataset, bronze, silver, dry_run=dry_run)
+    """Refine all of bronze into a silver as if it had nothing, but for the deliveries that it is not to have.
+
+    ``out`` are these where they change with the commit.
+    """
+    without = holds(work.lake, silver) if out is None else out
+    todo = pending(dataset.name, bronze, silver)
+    if without:
+        # Rows that silver is not to have are not counted among those that were landed.
+        ranges = tuple(replace(one, rows=None) for one in todo.ranges)
+        todo = replace(todo, ranges=ranges)
+        bronze = Without(bronze, (span for one in without for span in one.spans))
+    counts = count_batches(bronze, todo)
+    delivery = _Judged(word=word, out=None if out is None else tuple(out))
+    return _refine_one(work, dataset, bronze, silver, todo, counts, delivery, dry_run=dry_run)
+
+
+def versions_again(
+    work: Refinement, dataset: Dataset, bronze: Table, silver: FromNothing, generation: Generation | None
+) -> tuple[pl.DataFrame, Judged]:
+    """Return what silver would have of all rows of a bronze, deletions by a full read among them; nothing is kept."""
+    todo = replace(pending(dataset.name, bronze, silver), generation=0)
+    judged = judge_range(work, dataset, bronze, silver, todo)
+    comparison = compare_with(silver, judged.candidates, dataset)
+    after = _after(silver, comparison, dataset)
+    vanished = find_vanished(work.lake, dataset, bronze, silver, after, generation, judged.rejected)
+    return _with_vanished(silver, judged.candidates, comparison, vanished, dataset).changes, judged
+
+
+def commit_changes(
+    work: Refinement,
+    dataset: Dataset,
+    silver: Table,
+    changes: pl.DataFrame,
+    attempt: Try,
+    growth: int,
+    removed: pl.DataFrame,
+    listed: Holds,
+) -> None:
+    """Commit rows that were made again from bronze, which is consumed no further by it."""
+    _commit(
+        work,
+        dataset,
+        silver,
+        changes,
+        Pending((), 0),
+        attempt,
+        growth,
+        only_inserts=False,
+        removed=removed,
+        listed=listed,
+    )
 
 
 def _refine_pending(
-    work: Refinement, dataset: Dataset, bronze: Table, silver: Table, *, dry_run: bool
+    work: Refinement,
+    dataset: Dataset,
+    bronze: Table,
+    silver: Table,
+    earlier: RefineOutcome | None,
+    *,
+    dry_run: bool,
 ) -> RefineOutcome:
+    """Judge each delivery that is pending alone, the oldest first, and what is held where that may have changed."""
+    done = _held_again(work, dataset, bronze, silver, earlier, dry_run=dry_run)
+    waits = dataset.hold_policy == "wait"
+    if waits and _held(work, silver):
+        outcome = RefineOutcome(report=_report(work, dataset, silver))
+        return _with_held(work, dataset, silver, _summed(done, outcome))
     todo = pending(dataset.name, bronze, silver)
-    parts = split(bronze, todo, work.part_rows)
+    counts = count_batches(bronze, todo)
+    arrivals = divided(work.lake, dataset.name, bronze, silver, todo, counts)
+    for arrival in arrivals or (None,):
+        judged = _Judged(arrival, done)
+        pending_ = arrival.todo if arrival is not None else todo
+        outcome = _refine_one(work, dataset, bronze, silver, pending_, counts, judged, dry_run=dry_run)
+        done = _summed(done, outcome)
+        closed = outcome.gate is not None and not outcome.gate.open
+        if closed and (waits or (not outcome.report.held and not dry_run)):
+            # What is neither merged nor held is asked again by the next run, and nothing passes it by.
+            break
+    assert done is not None
+    if not dry_run and not waits:
+        replaced = [one for one in _held(work, silver) if _is_superseded(work, dataset, bronze, silver, one)]
+        note_superseded(work, dataset, silver, replaced)
+    return _with_held(work, dataset, silver, done)
+
+
+def _held(work: Refinement, silver: Table) -> list[Delivery]:
+    return [one for one in holds(work.lake, silver) if one.state == "held"]
+
+
+def _held_again(
+    work: Refinement,
+    dataset: Dataset,
+    bronze: Table,
+    silver: Table,
+    done: RefineOutcome | None,
+    *,
+    dry_run: bool,
+) -> RefineOutcome | None:
+    """Judge again what is held, where anything but time changed for it; return what passed."""
+    for one in _held(work, silver):
+        if dry_run or not may_be_judged_again(work, dataset, one):
+            continue
+        outcome = _judge_held(as_it_came(work, one), dataset, bronze, silver, one, done)
+        if outcome.report.committed:
+            done = _summed(done, outcome)
+    return done
+
+
+def _judge_held(
+    work: Refinement,
+    dataset: Dataset,
+    bronze: Table,
+    silver: Table,
+    one: Delivery,
+    done: RefineOutcome | None = None,
+    word: Overruled | None = None,
+    *,
+    dry_run: bool = False,
+) -> RefineOutcome:
+    """Judge a held delivery, once more or because somebody lets it through."""
+    arrival = arrival_of(one)
+    counts = count_batches(bronze, arrival.todo)
+    judged = _Judged(arrival, done, one, word)
+    return _refine_one(work, dataset, bronze, silver, arrival.todo, counts, judged, dry_run=dry_run)
+
+
+def release_held(
+    work: Refinement, dataset: Dataset, silver: Table, one: Delivery, word: Overruled, *, dry_run: bool
+) -> RefineOutcome:
+    """Take a held delivery into silver by a person's word: what held it is overruled, all else is as ever."""
+    bronze = work.lake.must_open("bronze", dataset.name)
+    return _judge_held(work, dataset, bronze, silver, one, None, word, dry_run=dry_run)
+
+
+def _is_superseded(work: Refinement, dataset: Dataset, bronze: Table, silver: Table, one: Delivery) -> bool:
+    """Return whether silver has a newer version, that was accepted, of each key of a held delivery."""
+    newer_read = any(each.generation > one.generation for each in holds(work.lake, silver))
+    if one.generation and (newer_read or bronze.transaction(ended_id(dataset.name)) <= one.generation):
+        return False
+    rows = elements(read_range(bronze, arrival_of(one).todo))
+    if rows.is_empty() or not refused(rows).is_empty():
+        return False
+    read = parse(readable(rows.lazy()).collect(), dataset)
+    if (
+        read.height != rows.height
+        or read.select(pl.any_horizontal(pl.col(dataset.key).is_null()).any()).item()
+    ):
+        return False
+    newest = with_voids(in_silver_types(read.drop(UNREADABLE), silver))
+    there = rows_of(silver, dataset).select(*dataset.key, *PROVENANCE)
+    mine = newest.select(*dataset.key, *PROVENANCE)
+    pairs = mine.lazy().join(there, on=list(dataset.key), how="left", suffix="_there").collect()
+    later = pl.col(f"{ARRIVAL}_there") > pl.col(ARRIVAL)
+    newer = later & (
+        pl.col(CURSOR).is_null()
+        | pl.col(f"{CURSOR}_there").is_null()
+        | (pl.col(f"{CURSOR}_there") >= pl.col(CURSOR))
+    )
+    every = pairs.group_by(list(dataset.key)).agg(newer.fill_null(value=False).any().alias("newer"))
+    return bool(every.get_column("newer").all())
+
+
+def _with_held(work: Refinement, dataset: Dataset, silver: Table, outcome: RefineOutcome) -> RefineOutcome:
+    """Say in a refinement's outcome what is held: the gate stays closed for it, or warns where others may pass."""
+    open_ones = _held(work, silver)
+    if not open_ones:
+        return outcome
+    checks = [held_check(f"silver.{dataset.name}", one, work.clock()) for one in open_ones]
+    gate = outcome.gate or GateReport(scope=f"silver.{dataset.name}", open=True)
+    gate = with_checks(gate, (*gate.checks, *checks))
+    rows = sum(one.rows for one in open_ones)
+    return RefineOutcome(report=outcome.report.model_copy(update={"held": rows}), gate=gate)
+
+
+def _refine_one(
+    work: Refinement,
+    dataset: Dataset,
+    bronze: Table,
+    silver: Table,
+    todo: Pending,
+    counts: pl.DataFrame,
+    judged: _Judged,
+    *,
+    dry_run: bool,
+) -> RefineOutcome:
+    """Refine one delivery, in parts where it is larger than memory would like."""
+    parts = split(bronze, todo, work.part_rows, counts)
     if len(parts) > 1 and can_be_taken_in_parts(dataset):
-        return _refine_in_parts(work, dataset, bronze, silver, parts, dry_run=dry_run)
-    return _refine_at_once(work, dataset, bronze, silver, todo, dry_run=dry_run)
+        return _refine_in_parts(work, dataset, bronze, silver, parts, judged, dry_run=dry_run)
+    return _refine_at_once(work, dataset, bronze, silver, todo, judged, dry_run=dry_run)
 
 
 def _warned(dataset: Dataset, gate: GateReport | None, warnings: Sequence[str]) -> GateReport | None:
@@ -200,7 +458,14 @@ def _warned(dataset: Dataset, gate: GateReport | None, warnings: Sequence[str]) 
 
 
 def _refine_at_once(
-    work: Refinement, dataset: Dataset, bronze: Table, silver: Table, todo: Pending, *, dry_run: bool
+    work: Refinement,
+    dataset: Dataset,
+    bronze: Table,
+    silver: Table,
+    todo: Pending,
+    delivery: _Judged,
+    *,
+    dry_run: bool,
 ) -> RefineOutcome:
     """Refine a range in memory; where nothing is new, only what waited for a parent is looked at."""
     judged = judge_range(work, dataset, bronze, silver, todo)
@@ -219,8 +484,8 @@ def _refine_at_once(
 
     merge = _with_vanished(silver, judged.candidates, comparison, gone.vanished, dataset)
 
-    def commit(attempt: Try) -> None:
-        commit_merge(work, dataset, silver, merge, todo, attempt)
+    def commit(attempt: Try, listed: Holds) -> None:
+        commit_merge(work, dataset, silver, merge, todo, attempt, listed)
 
     came = _Came(
         taken=Range(todo, judged.rows, judged.candidates.filter(~pl.col(DELETED)), report, gone.limited),
@@ -232,7 +497,7 @@ def _refine_at_once(
         commit=commit,
         settled=judged.settled,
     )
-    return _conclude(work, dataset, bronze, silver, came, dry_run=dry_run)
+    return _conclude(work, dataset, bronze, silver, came, delivery, dry_run=dry_run)
 
 
 def _refine_in_parts(
@@ -241,11 +506,12 @@ def _refine_in_parts(
     bronze: Table,
     silver: Table,
     todo: tuple[Pending, ...],
+    delivery: _Judged,
     *,
     dry_run: bool,
 ) -> RefineOutcome:
     """Refine a range that memory would not hold: part by part up to the gate, then in one commit."""
-    whole = Pending(merged_ranges(todo), todo[-1].generation, todo[-1].remembered)
+    whole = replace(todo[-1], ranges=merged_ranges(todo))
 
     def compare_again(rows: pl.DataFrame) -> tuple[Comparison, int]:
         latest = latest_versions(rows, dataset)
@@ -277,12 +543,12 @@ def _refine_in_parts(
             kept = changes.join(vanished.lazy(), on=list(dataset.key), how="anti")
             return pl.concat([kept.select(list(dataset.silver_schema())), vanished.lazy()])
 
-        def commit(attempt: Try) -> None:
+        def commit(attempt: Try, listed: Holds) -> None:
             growth = report.inserted
             if not vanished.is_empty():
                 growth += _unknown(gone.after, gone.vanished.kept_out, dataset).height
             only_inserts = parts.only_inserts and vanished.is_empty()
-            _commit(work, dataset, silver, merged(), whole, attempt, growth, only_inserts)
+            _commit(work, dataset, silver, merged(), whole, attempt, growth, only_inserts, listed=listed)
 
         came = _Came(
             taken=Range(whole, rows, sample.filter(~pl.col(DELETED)), report, gone.limited, parts.candidates),
@@ -294,17 +560,21 @@ def _refine_in_parts(
             commit=commit,
             settled=pl.concat(parts.settled),
         )
-        return _conclude(work, dataset, bronze, silver, came, dry_run=dry_run)
+        return _conclude(work, dataset, bronze, silver, came, delivery, dry_run=dry_run)
 
 
 def _conclude(
-    work: Refinement, dataset: Dataset, bronze: Table, silver: Table, came: _Came, *, dry_run: bool
+    work: Refinement,
+    dataset: Dataset,
+    bronze: Table,
+    silver: Table,
+    came: _Came,
+    delivery: _Judged,
+    *,
+    dry_run: bool,
 ) -> RefineOutcome:
-    """Keep the rejected rows, compare with good runs, ask the gate, and merge where it is open."""
+    """Compare with good runs, ask the gate, and merge where it is open; else the delivery is held."""
     report, gone, scope = came.taken.report, came.gone, f"silver.{dataset.name}"
-    attempt = next_try(silver, work.token())
-    if not dry_run:
-        attempt = put_rejected(work.lake, dataset.name, attempt, came.quarantined())
     screened = screen_silver(work.lake, dataset, silver, came.taken, work.run_id, work.clock())
     # What the last full read deletes of a silver that is made again has passed the gate when it ended.
     limit = None if isinstance(silver, FromNothing) else gone.generation
@@ -314,23 +584,103 @@ def _conclude(
     if came.merge is not None:
         checks += table_checks(work, dataset, silver, came.merge)
     gate = _gate(dataset, came.alive, report, checks, changes, dry_run=dry_run)
+    if delivery.held is not None and delivery.word is None:
+        gate = weighed(work, dataset, gate, delivery.held)
+    elif delivery.word is not None:
+        gate = overruled(gate, delivery.word)
     if dry_run and report.elsewhere:
         note_unknown(work.lake, dataset.name)
-    if dry_run or not gate.open:
-        if not dry_run:
-            with suppress(CandidateStale):
-                note_closed(work.lake, dataset.name, attempt)
-            screened.keep(work.lake, gate)
-        elif gate.open:
+    if dry_run:
+        if gate.open:
             keep_changes(work.lake, dataset.name, dataset.row_key, came.changes())
         return RefineOutcome(report=report, gate=gate)
-    keep_account(work.lake, dataset.name, attempt, Account(run_id=work.run_id, report=report, gate=gate))
-    came.commit(attempt)
+    if not gate.open:
+        is_held = _keep_out(work, dataset, silver, came, delivery, gate)
+        screened.keep(work.lake, gate)
+        if is_held and delivery.arrival is not None:
+            report = report.model_copy(update={"held": delivery.arrival.rows})
+        return RefineOutcome(report=report, gate=gate)
+    rejected = came.quarantined()
+    if delivery.held is not None:
+        rejected = _not_kept_yet(work, dataset, silver, rejected)
+    attempt = put_rejected(work.lake, dataset.name, next_try(silver, work.token()), rejected)
+    state, listed = _accepted(work, dataset, silver, delivery, gate, attempt.token)
+    _keep_account(work, dataset, attempt, delivery, RefineOutcome(report=report, gate=gate))
+    came.commit(attempt, listed)
+    if state is not None and state.state == "accepted" and delivery.held is None:
+        note_accepted(work.lake, state)
+    elif state is not None:
+        record(work.lake, [state])
     _note_settled(work, dataset, bronze, came.settled)
+    if delivery.held is not None:
+        let_go(work, dataset, delivery.held)
     # Only now: a profile whose candidate was never committed is nothing to compare with.
     screened.keep(work.lake, gate)
     done = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
     return RefineOutcome(report=done, gate=gate)
+
+
+def _not_kept_yet(
+    work: Refinement, dataset: Dataset, silver: Table, rejected: pl.DataFrame | pl.LazyFrame
+) -> pl.LazyFrame:
+    """Return the rejected rows that the quarantine does not have from when the delivery was released before."""
+    kept = rejected_rows(work.lake, dataset.name, silver, ever=True)
+    origins = (
+        pl.LazyFrame(schema={name: SCHEMA[name] for name in ORIGIN}) if kept is None else kept.select(ORIGIN)
+    )
+    return rejected.lazy().join(origins, on=list(ORIGIN), how="anti", maintain_order="left")
+
+
+def _accepted(
+    work: Refinement, dataset: Dataset, silver: Table, delivery: _Judged, gate: GateReport, token: int
+) -> tuple[Delivery | None, Holds]:
+    """Return a delivery's state once it is in silver, and what its commit says about those that are not."""
+    if delivery.arrival is None:
+        if delivery.out is None:
+            return None, None
+        return None, put_holds(work.lake, silver, delivery.out, token, dataset.name)
+    state = state_of(delivery.arrival, dataset, work, gate, delivery.held)
+    if delivery.held is None:
+        return state, None
+    word = delivery.word
+    if word is not None:
+        state = state.model_copy(update={"state": "released", "by": word.by, "note": word.note})
+    else:
+        state = state.model_copy(update={"note": "judged again: what it was judged by has changed"})
+    others = [one for one in holds(work.lake, silver) if one.id != state.id]
+    return state, put_holds(work.lake, silver, others, token, dataset.name)
+
+
+def _keep_account(
+    work: Refinement, dataset: Dataset, attempt: Try, delivery: _Judged, outcome: RefineOutcome
+) -> None:
+    """Keep what the run came to so far, for a try of it that begins after this commit."""
+    committed = outcome.report.model_copy(update={"committed": True})
+    summed = _summed(delivery.earlier, outcome.model_copy(update={"report": committed}))
+    gate = summed.gate or outcome.gate
+    assert gate is not None
+    account = Account(run_id=work.run_id, report=summed.report, gate=gate)
+    keep_account(work.lake, dataset.name, attempt, account)
+
+
+def _keep_out(
+    work: Refinement, dataset: Dataset, silver: Table, came: _Came, delivery: _Judged, gate: GateReport
+) -> bool:
+    """Keep what a closed gate was closed for, and return whether it is a delivery that is held now.
+
+    A gate that could not be asked says nothing about the data: it is asked again, and nothing is held by it.
+    """
+    if delivery.held is not None:
+        return True
+    objects = any(check.outcome == "failed" for check in gate.checks)
+    if delivery.arrival is not None and objects and not isinstance(silver, FromNothing):
+        one = state_of(delivery.arrival, dataset, work, gate)
+        hold(work, dataset, silver, one, delivery.arrival.todo, came.quarantined())
+        return True
+    attempt = put_rejected(work.lake, dataset.name, next_try(silver, work.token()), came.quarantined())
+    with suppress(CandidateStale):
+        note_closed(work.lake, dataset.name, attempt)
+    return False
 
 
 def _note_settled(work: Refinement, dataset: Dataset, bronze: Table, settled: pl.DataFrame) -> None:
@@ -397,11 +747,19 @@ def _keys_of_rejected(work: Refinement, dataset: Dataset, silver: Table, now: pl
 
 
 def commit_merge(
-    work: Refinement, dataset: Dataset, silver: Table, merge: Comparison, todo: Pending, attempt: Try
+    work: Refinement,
+    dataset: Dataset,
+    silver: Table,
+    merge: Comparison,
+    todo: Pending,
+    attempt: Try,
+    listed: Holds = None,
 ) -> None:
     """Commit the changes that a comparison came to, and look whether silver then holds what it should."""
     only_inserts = merge.updates.is_empty() and merge.closings.is_empty() and merge.removed.is_empty()
-    _commit(work, dataset, silver, merge.changes, todo, attempt, merge.growth, only_inserts, merge.removed)
+    _commit(
+        work, dataset, silver, merge.changes, todo, attempt, merge.growth, only_inserts, merge.removed, listed
+    )
 
 
 def _commit(
@@ -414,10 +772,13 @@ def _commit(
     growth: int,
     only_inserts: bool,
     removed: pl.DataFrame | None = None,
+    listed: Holds = None,
 ) -> None:
     rows = silver.row_count() + growth
     in_order = changes.select(list(dataset.silver_schema()))
-    commit_silver(silver, dataset.name, dataset.row_key, in_order, todo, attempt, only_inserts, removed)
+    commit_silver(
+        silver, dataset.name, dataset.row_key, in_order, todo, attempt, only_inserts, removed, listed
+    )
     check_committed(work.lake, dataset.name, silver, attempt, rows)
 
 

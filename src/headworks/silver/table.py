@@ -15,6 +15,7 @@ import polars as pl
 
 from headworks.bronze.consumed import check_bronze, check_not_restored, remembered, rows_id
 from headworks.bronze.generations import ended_id
+from headworks.bronze.stamping import LANDED
 from headworks.errors import AccountMismatch
 from headworks.silver.quarantine import QUARANTINED, TRY, WRITER, Try
 from headworks.storage.delta import Table
@@ -41,12 +42,14 @@ class StreamRange:
 class Pending:
     """What silver has not consumed of one bronze version: ranges of streams, and a complete full read if any.
 
-    ``remembered`` are transactions that silver keeps of that bronze.
+    ``remembered`` are transactions that silver keeps of that bronze. ``late`` ranges lie below silver's
+    watermark, which has passed them before: consuming them does not move it.
     """
 
     ranges: tuple[StreamRange, ...]
     generation: int
     remembered: Mapping[str, int] = field(default_factory=dict)
+    late: bool = False
 
     def is_empty(self) -> bool:
         """Return whether there is nothing to consume."""
@@ -84,10 +87,11 @@ def _landed(one: StreamRange, bronze: Table, silver: Table, generation: int) -> 
 
 def read_range(bronze: Table, todo: Pending) -> pl.DataFrame:
     """Read the pending rows of a bronze version."""
-    return _of_ranges(bronze, todo).collect()
+    return of_ranges(bronze, todo).collect()
 
 
-def _of_ranges(bronze: Table, todo: Pending) -> pl.LazyFrame:
+def of_ranges(bronze: Table, todo: Pending) -> pl.LazyFrame:
+    """Return the pending rows of a bronze version."""
     if not todo.ranges:
         return bronze.scan().head(0)
     wanted = [
@@ -110,13 +114,18 @@ def rows_of_origin(bronze: Table, origins: pl.DataFrame) -> pl.LazyFrame:
     return near.join(named.lazy(), on=list(_ORIGIN), how="semi")
 
 
-def split(bronze: Table, todo: Pending, rows: int) -> tuple[Pending, ...]:
-    """Divide what is pending into parts of about ``rows`` rows, along the streams' sequences; one part if it is small.
+def count_batches(bronze: Table, todo: Pending) -> pl.DataFrame:
+    """Count the pending rows of each batch, with the version of bronze and the moment at which it was landed.
 
-    A full read's end is in the last part. Raises `AccountMismatch` where rows that were landed are not there.
+    Raises `AccountMismatch` where rows that were landed are not there.
     """
+    rows = of_ranges(bronze, todo)
+    landed = pl.col(LANDED) if LANDED in bronze.columns else pl.lit(None, dtype=pl.Int64)
     counts = (
-        _of_ranges(bronze, todo).group_by("_stream", "_sequence").len().sort("_stream", "_sequence").collect()
+        rows.group_by("_stream", "_sequence")
+        .agg(pl.len(), landed.max().alias("landed"), pl.col("_ingested_at").max().alias("at"))
+        .sort("_stream", "_sequence")
+        .collect()
     )
     for one in todo.ranges:
         there = int(counts.filter(pl.col("_stream") == one.stream).get_column("len").sum())
@@ -127,6 +136,20 @@ def split(bronze: Table, todo: Pending, rows: int) -> tuple[Pending, ...]:
                 do="restore what took them away. If they are lost, or aged before silver was made again: headworks "
                 f"stream reset {one.stream}, which has them read again, or a full read of the source.",
             )
+    return counts
+
+
+def split(bronze: Table, todo: Pending, rows: int, counts: pl.DataFrame | None = None) -> tuple[Pending, ...]:
+    """Divide a delivery into parts of about ``rows`` rows, along the streams' sequences; one part if it is small.
+
+    ``counts`` has the rows of each batch of it, and may have those of others. A full read's end is in the last part.
+    """
+    counts = count_batches(bronze, todo) if counts is None else counts
+    mine = [
+        (pl.col("_stream") == one.stream) & pl.col("_sequence").is_between(one.after + 1, one.upto)
+        for one in todo.ranges
+    ]
+    counts = counts.filter(reduce(lambda left, right: left | right, mine)) if mine else counts.head(0)
     if int(counts.get_column("len").sum()) <= rows:
         return (todo,)
     parts: list[tuple[StreamRange, ...]] = []
@@ -146,7 +169,7 @@ def split(bronze: Table, todo: Pending, rows: int) -> tuple[Pending, ...]:
     parts.append(tuple(part))
     last = len(parts) - 1
     return tuple(
-        Pending(ranges, todo.generation if number == last else 0, todo.remembered)
+        replace(todo, ranges=ranges, generation=todo.generation if number == last else 0)
         for number, ranges in enumerate(parts)
     )
 
@@ -169,17 +192,21 @@ def commit_silver(
     attempt: Try,
     only_inserts: bool = False,
     removed: pl.DataFrame | None = None,
+    holds: Mapping[str, int] | None = None,
 ) -> None:
     """Commit the changes of an audited range with its transactions; also when there are none, or it is read for ever.
 
     With ``only_inserts`` silver has none of the keys, and they need not be looked for again. ``removed`` are keys of
-    rows that go. Raises `CandidateStale`
-    where anything was committed since ``silver`` was opened.
+    rows that go, and ``holds`` the transactions that name the deliveries which silver does not have. Raises
+    `CandidateStale` where anything was committed since ``silver`` was opened.
     """
-    transactions = {r.stream: r.upto for r in todo.ranges}
-    if todo.generation:
-        transactions[ended_id(dataset)] = todo.generation
-    transactions |= todo.remembered
+    transactions: dict[str, int] = {}
+    if not todo.late:
+        transactions |= {r.stream: r.upto for r in todo.ranges}
+        if todo.generation:
+            transactions[ended_id(dataset)] = todo.generation
+        transactions |= todo.remembered
+    transactions |= holds or {}
     transactions[QUARANTINED] = attempt.quarantined or silver.transaction(QUARANTINED)
     transactions[WRITER] = attempt.writer
     transactions[TRY] = attempt.token
