@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from headworks.bronze.landing import Landing, land
+from headworks.errors import CandidateStale
 from headworks.names import Window
 from headworks.ops.backfills import PlannedWindow, State, plan, remember
 from headworks.ops.ledger import record_run
@@ -94,7 +95,7 @@ def test_rows_from_before_it_was_noted_whether_they_wait_stay_until_something_is
 
 @pytest.mark.parametrize("grows", [False, True])
 def test_a_gate_that_stays_closed_keeps_each_rejected_row_once(lake: Lake, grows: bool) -> None:
-    """Ten runs: the quarantine holds the rows of the last, and all count once the gate opens."""
+    """Ten runs: the quarantine holds each row as the run left it that held it, and all count once the gate opens."""
     wanted: list[str] = []
     for run in range(1, 11):
         last = 100 + (run if grows else 1)
@@ -106,7 +107,8 @@ def test_a_gate_that_stays_closed_keeps_each_rejected_row_once(lake: Lake, grows
         assert quarantine_rows(lake) == len(wanted)
     seen = pending_rows(lake, NAME, lake.open("silver", NAME))
     assert seen is not None
-    assert seen.select("run_id").unique().collect().to_series().to_list() == ["run-10"]
+    held_by = sorted(seen.select("run_id").unique().collect().to_series())
+    assert held_by == (sorted(f"run-{run}" for run in range(1, 11)) if grows else ["run-1"])
     assert rejected(lake) == []
     refine_items(lake)
     assert (rejected(lake), quarantine_rows(lake)) == (wanted, len(wanted))
@@ -132,7 +134,7 @@ def test_a_closed_gate_that_is_cut_short_loses_no_rejected_row(
 
 
 def test_a_try_that_is_not_closed_keeps_its_rejected_rows_whoever_comes_after_it(lake: Lake) -> None:
-    """Another run is behind a closed gate between a try's rejected rows and its commit: none of the rows is lost."""
+    """Another run holds the delivery between a try's rejected rows and its commit; no row is lost."""
     land_items(lake, bad_items(101, 103))
     real = commit_silver
 
@@ -147,7 +149,10 @@ def test_a_try_that_is_not_closed_keeps_its_rejected_rows_whoever_comes_after_it
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(refinement, "commit_silver", late)
-        refine_items(lake, "open")
+        with pytest.raises(CandidateStale):
+            refine_items(lake, "open")
+    assert rejected(lake) == []
+    refine_items(lake, "again")
     assert rejected(lake) == ["101", "102", "103"]
 
 
