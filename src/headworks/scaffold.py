@@ -31,12 +31,12 @@ SHARED = (
         f"flows/{name}.py"
         for name in (
             *("__init__", "alert", "backfill", "freshness", "ingest_api", "ingest_database", "ingest_files"),
-            *("maintenance", "pipeline", "replay_quarantine"),
+            *("maintenance", "deliveries", "pipeline", "replay_quarantine"),
         )
     ),
     *(
         f"tasks/{name}.py"
-        for name in ("__init__", "database", "extract", "gold", "publish", "refine", "replay")
+        for name in ("__init__", "database", "deliveries", "extract", "gold", "publish", "refine", "replay")
     ),
     "deployments/__init__.py",
     "deployments/server.yaml",
