@@ -77,7 +77,8 @@ hostile: $(READY) ## Read APIs that misbehave in every way, with many seeds; kil
 	@$(BIN)/python -m tests.hostile.campaign --seeds $(SEEDS) --spread
 	@$(BIN)/python -m tests.hostile.killing --seeds $(KILLED)
 
-corruption: $(READY) ## Corrupt the shop's days in every known way, and count what is caught and what is cried in vain
+corruption: $(READY) ## Measure the gate: companies, kinds and strengths, weeks of play, slow changes; PART, COMPANY="--company ledger"
+	@$(BIN)/python -m tests.corruption.measure $(or $(PART),all) --clean $(CLEAN) --seed $(SEED) $(COMPANY)
 	@$(BIN)/python -m tests.corruption.campaign --clean $(CLEAN) --seed $(SEED)
 
 test-tables: $(READY) ## Take 300 made-up tables through Postgres, and 300 through MariaDB, value for value

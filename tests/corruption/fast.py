@@ -24,7 +24,7 @@ from headworks.reports import CheckReport, GateReport, RefineReport, TableRef
 from headworks.silver.dataset import DELETED, ORIGIN, Dataset
 from headworks.silver.judged import judge_rows
 from headworks.silver.parse import UNREADABLE
-from headworks.silver.screening import Range, screen_silver
+from headworks.silver.screening import Range, screen_idle, screen_silver
 from headworks.silver.table import Pending, StreamRange
 from headworks.silver.versions import compare_with, in_silver_types, latest_versions
 from headworks.silver.work import Refinement
@@ -155,11 +155,20 @@ class Fast:
         runs.append(pl.DataFrame([(run_id, status, moment)], schema=_RUNS, orient="row"))
         return Delivered(gates, rejected, refused)
 
+    def _idle(
+        self, dataset: Dataset, run_id: str, moment: datetime
+    ) -> tuple[GateReport, frozenset[int]] | None:
+        silver = self.lake.open("silver", dataset.name)
+        if silver is None:
+            return None
+        gate = screen_idle(cast(Lake, self.lake), dataset, cast(Table, silver), run_id, moment)
+        return None if gate is None else (gate, frozenset())
+
     def _refine(
         self, dataset: Dataset, frame: pl.DataFrame, run_id: str, moment: datetime, *, accept: bool
     ) -> tuple[GateReport, frozenset[int]] | None:
         if frame.is_empty():
-            return None
+            return self._idle(dataset, run_id, moment)
         silver = self.lake.ensure("silver", dataset.name, dataset.silver_schema())
         table, lake = cast(Table, silver), cast(Lake, self.lake)
         rows = _landed(frame, dataset.name, self.deliveries, moment)
