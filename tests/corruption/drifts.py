@@ -35,7 +35,7 @@ class Leak:
 
 @dataclass(frozen=True)
 class Noticed:
-    """After which step somebody was reported first, how much had moved, and in how many of the later steps it was reported."""
+    """After which step it was reported first, how much had moved, and in how many of the later steps it was reported."""
 
     company: str
     name: str
