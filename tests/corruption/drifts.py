@@ -35,7 +35,7 @@ class Leak:
 
 @dataclass(frozen=True)
 class Noticed:
-    """After which step it was reported first, how much had moved, and in how many of the later steps it was reported."""
+    """After which step it was reported first, how much had moved, and in how many later steps it was reported."""
 
     company: str
     name: str
@@ -222,7 +222,7 @@ def _garbage(fast: Fast, shape: Shape, history: Sequence[Day], day: Day, seed: i
 def drifts_table(found: Sequence[Noticed]) -> list[str]:
     """Return after which step each slow change was noticed, and how much had moved."""
     lines = [
-        f"{'slow change':<28}{'company':<24}{'noticed after':>14}{'moved':>8}{'aim':>7}{'stays told':>12}"
+        f"{'slow change':<28}{'company':<24}{'noticed after':>14}{'moved':>8}{'aim':>7}{'stays open':>12}"
     ]
     for one in found:
         step = "never" if one.step is None else f"step {one.step}"
