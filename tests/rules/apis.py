@@ -102,8 +102,8 @@ RULES = (
     rule(
         "what a split window's page held is not taken for landed",
         f"{_API}/reading.py",
-        "                self._memory.forget(self._fields.keys(fetched.body.records))\n",
-        "",
+        "            except WindowTooLarge as problem:\n                self._put_back()\n",
+        "            except WindowTooLarge as problem:\n",
         f"{_WHOLE}::test_a_cap_loses_nothing_with_a_key_and_without_and_over_many_splits",
     ),
     rule(

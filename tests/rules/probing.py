@@ -20,7 +20,7 @@ RULES = (
     rule(
         "a proposal is read once more after its end",
         f"{_API}/probe.py",
-        """        second = self._read(resource, _MOST, progress)
+        """        second = self.read(resource, _MOST, progress)
 """,
         "        second = tried\n        second = _Tried()\n",
         f"{_PROBING}::test_what_was_tried_is_said_three_pages_the_end_and_a_second_run",

@@ -42,6 +42,7 @@ from headworks.sources.api.pacing import LocalBudget, Pacer
 from headworks.sources.api.request import Request
 from headworks.sources.api.settings import ApiSettings
 from headworks.sources.api.signing import Signer, TokenCache, know_secrets, said_by
+from headworks.sources.api.spool import Spool
 from headworks.sources.api.translating import translated
 from headworks.sources.api.transport import Wire
 from headworks.sources.api.waiting import asked_wait_s, backoff_s, pause_s
@@ -188,13 +189,13 @@ class Session:
     async def _signed(self, request: Request, rules: Rules) -> Reply:
         """Ask with credentials; where they are refused, renew them once and ask again."""
         version = self._signer.version
-        reply = await self._deadlined(lambda: self._followed(request))
+        reply = await self._deadlined(lambda: self._followed(request), request.sink)
         if (
             reply.status == httpx.codes.UNAUTHORIZED
             and not request.bare
             and await self._signer.renew(max(version, 1))
         ):
-            reply = await self._deadlined(lambda: self._followed(request))
+            reply = await self._deadlined(lambda: self._followed(request), request.sink)
         problem = judge(reply, request, rules)
         if problem is None:
             return reply
@@ -208,7 +209,9 @@ class Session:
         for _ in range(_MOST_REDIRECTS + 1):
             own = {} if request.bare else await self._signer.headers()
             auth = None if request.bare else self._signer.custom
-            reply = await self._sent(method, url, {**dict(request.headers), **own}, content, auth)
+            reply = await self._sent(
+                method, url, {**dict(request.headers), **own}, content, auth, request.sink
+            )
             location = reply.headers.get("location")
             if reply.status not in _REDIRECTS or not location:
                 return reply
@@ -232,15 +235,21 @@ class Session:
         headers: Mapping[str, str],
         content: bytes | None,
         auth: httpx.Auth | None = None,
+        sink: Spool | None = None,
     ) -> Reply:
         self.traffic.requests += 1
-        reply = await self._wire.send(method, url, headers, content, auth)
+        reply = await self._wire.send(method, url, headers, content, auth, sink)
         self.traffic.bytes += len(reply.body)
         return reply
 
-    async def _deadlined(self, send: Callable[[], Awaitable[Reply]]) -> Reply:
-        with translated(self._limits.timeout_s):
-            async with asyncio.timeout(self._limits.timeout_s):
+    async def _deadlined(self, send: Callable[[], Awaitable[Reply]], sink: Spool | None = None) -> Reply:
+        """Send with an end to the time that it takes; a file has that much for each piece of it."""
+        longest_s = self._limits.timeout_s
+        with translated(longest_s):
+            async with asyncio.timeout(longest_s) as deadline:
+                if sink is not None:
+                    clock = asyncio.get_running_loop().time
+                    sink.alive = lambda: deadline.reschedule(clock() + longest_s)
                 return await send()
 
     async def _post(self, url: str, form: dict[str, str], headers: dict[str, str]) -> bytes:

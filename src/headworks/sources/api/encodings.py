@@ -23,15 +23,21 @@ _TEXT = frozenset(b'{["<-0123456789tfn \t\r\n\xef\xfe\xff')
 
 async def read_body(chunks: AsyncIterator[bytes], headers: Mapping[str, str], most: int) -> bytes:
     """Return the decompressed body; raises `ResponseTooLarge` as soon as it is larger than ``most`` bytes."""
+    plain = [chunk async for chunk in unpacked(chunks, headers, most)]
+    return plain[0] if len(plain) == 1 else b"".join(plain)
+
+
+async def unpacked(
+    chunks: AsyncIterator[bytes], headers: Mapping[str, str], most: int
+) -> AsyncIterator[bytes]:
+    """Yield the decompressed body piece by piece; raises `ResponseTooLarge` as soon as it is larger than ``most``."""
     named = [one.strip().lower() for one in headers.get("content-encoding", "").split(",")]
     named = [one for one in named if one not in _PLAIN]
     length = headers.get("content-length", "")
     if not named and length.isascii() and length.isdigit() and int(length[:18]) > most:
         raise _too_large(most)
-    plain: list[bytes] = []
     async for chunk in _unpacked(_bounded(chunks, most), named, most, _MOST_LAYERS):
-        plain.append(chunk)
-    return plain[0] if len(plain) == 1 else b"".join(plain)
+        yield chunk
 
 
 async def _unpacked(

@@ -52,4 +52,5 @@ class LoopGuard:
 
 
 def _anchor(request: Request) -> str:
-    return digest(repr((request.method, request.url, request.headers, request.content)).encode())
+    part = () if request.part is None else (request.part,)
+    return digest(repr((request.method, request.url, request.headers, request.content, *part)).encode())

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import repeat
-from typing import Any
+from typing import Any, cast
 
 MOST_KEYS = 100_000
 """Keys that are remembered at most, some 20 MB: always the last half of them, and some that came before."""
@@ -45,18 +45,43 @@ class Recognised:
     fresh: int
 
 
-class Memory:
-    """What one reading remembers.
+Pages = list[tuple[Sequence[bytes], Sequence[bytes]]]
 
-    ``held`` has the digest of the version that landed last, by the digest of its key, where such are kept from run to
-    run; ``met`` names those that this pass has met already.
+
+class Held:
+    """The version of each key that landed last, and the keys that this pass has met: digests, as kept in a position.
+
+    ``pages`` are keys and records that came since, of which the first ``count`` belong to it: nobody needs their
+    digests before a position is really kept, which is once in some hundred pages.
     """
 
     def __init__(
-        self, expected: Iterable[str], held: Mapping[str, str] | None = None, met: Iterable[str] = ()
+        self, versions: Mapping[str, str], met: Iterable[str] = (), pages: Pages | None = None, count: int = 0
     ) -> None:
-        self._held = None if held is None else dict(held)
-        self._met = set(met)
+        self._versions, self._met, self._pages, self._count = versions, met, pages or [], count
+
+    def settled(self) -> tuple[dict[str, str], set[str]]:
+        """Return the digests of versions by those of their keys, and those of the keys that were met."""
+        versions, met = dict(self._versions), set(self._met)
+        for keys, records in self._pages[: self._count]:
+            came = {digest(key): digest(record) for key, record in zip(keys, records, strict=True)}
+            versions.update(came)
+            met.update(came)
+        return versions, met
+
+
+class Memory:
+    """What one reading remembers; ``held`` where versions are kept from run to run."""
+
+    def __init__(self, expected: Iterable[str], held: Held | None = None) -> None:
+        self._held: dict[str, str] | None = None
+        self._met: set[str] = set()
+        if held is not None:
+            self._held, self._met = held.settled()
+        # Where nothing is held from earlier runs, this reading's own keys say what comes again.
+        self._compares = bool(self._held)
+        self._pages: Pages = []
+        self._paged = 0
         self._expected = Counter(expected)
         self._before: Counter[bytes] = Counter()
         # Plain bytes and numbers, which the garbage collector does not walk through: there are very many.
@@ -82,21 +107,40 @@ class Memory:
 
     def release(self, key: Key) -> None:
         """Forget which version of a key landed last: it did not land."""
-        if self._held and key is not None:
+        if self._held is not None and key is not None:
+            self._settle()
             self._held.pop(digest(key), None)
 
-    def held(self) -> tuple[dict[str, str], tuple[str, ...]] | None:
+    def held(self) -> Held | None:
         """Return which versions landed last, and which keys this pass has met, None where they are not kept.
 
-        Both are copies: a position is that after its page, and the next pages are recognised meanwhile.
+        A position is that after its page, and the next pages are recognised meanwhile: what it has is never changed.
         """
-        return None if self._held is None else (dict(self._held), tuple(self._met))
+        if self._held is None:
+            return None
+        return Held(self._held, self._met, self._pages, len(self._pages))
 
-    def held_now(self) -> dict[str, str] | None:
+    def held_now(self) -> Held | None:
         """Return which versions of the keys landed last that this pass has met: the others are gone."""
-        return (
-            None if self._held is None else {key: self._held[key] for key in self._met if key in self._held}
-        )
+        if self._held is None:
+            return None
+        self._settle()
+        return Held({key: self._held[key] for key in self._met if key in self._held})
+
+    def _settle(self) -> None:
+        """Make digests of what came, in copies that positions do not share."""
+        assert self._held is not None, "asked where versions are held"
+        self._held, self._met = Held(self._held, self._met, self._pages, len(self._pages)).settled()
+        self._pages, self._paged = [], 0
+
+    def _hold(self, keys: Sequence[bytes], records: Sequence[bytes]) -> None:
+        """Hold a page of versions, each of a key that did not come before."""
+        if self._held is None:
+            return
+        self._pages.append((keys, records))
+        self._paged += len(keys)
+        if len(self._met) + self._paged > MOST_HELD:
+            self._let_go()
 
     def _name_of(self, record: bytes) -> bytes:
         """Name a record without a key by its bytes and by how often this scan gave them: it may be there twice."""
@@ -111,8 +155,11 @@ class Memory:
         self._held[short] = version
         self._met.add(short)
         if len(self._met) > MOST_HELD:
-            self._held = None
+            self._let_go()
         return known
+
+    def _let_go(self) -> None:
+        self._held, self._pages, self._paged, self._compares = None, [], 0, False
 
     def expect_page(self, records: Sequence[bytes]) -> None:
         """Expect the next page to begin with some of these records."""
@@ -133,6 +180,8 @@ class Memory:
             return Recognised([True] * len(records), len(records))
         if keys is not None and self._all_new(records, keys):
             return Recognised([True] * len(records), len(records))
+        if keys is not None and self._held is not None:
+            self._settle()
         landing, fresh = [], 0
         for record, key in zip(records, keys or repeat(None), strict=False):
             again = bool(self._before) and self._before[record] > 0
@@ -155,7 +204,7 @@ class Memory:
 
     def _all_new(self, records: Sequence[bytes], keys: Sequence[Key]) -> bool:
         """Remember a page at once where each record has a key that did not come before, as most pages' have."""
-        if self._expected or self._before or self._held is not None or None in keys:
+        if self._expected or self._before or self._compares or None in keys:
             return False
         if not (self._latest.keys().isdisjoint(keys) and self._older.keys().isdisjoint(keys)):
             return False
@@ -163,6 +212,7 @@ class Memory:
         if len(new) != len(records):
             return False
         self._latest.update(new)
+        self._hold(cast("Sequence[bytes]", keys), records)
         self._forget()
         return True
 

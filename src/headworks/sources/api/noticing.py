@@ -34,6 +34,7 @@ class Described:
         self._outline: Mapping[str, Any] = {}
         self._headers: tuple[str, ...] = ()
         self._tombstone = resource.tombstone.field if resource.tombstone is not None else None
+        self._flags = _flags(resource)
         self._missed: dict[str, int] = {}
         self._sample: bytes = b""
 
@@ -75,7 +76,9 @@ class Described:
         self._sample = self._sample or records[0]
         there = {*fields, *headers}
         self.known.update(
-            f"page {name}" for name in self._announced if name in there or name.lower() in there
+            f"page {name}"
+            for name in (*self._announced, *self._flags)
+            if name in there or name.lower() in there
         )
         if not self._outline:
             self._outline, self._headers = outline, tuple(headers)
@@ -87,6 +90,12 @@ class Described:
             for name, role in self._announced.items()
             if f"page {name}" not in self.known and (self._outline or "header" in role)
         ]
+        there = dict(members(self._outline))
+        for name, role in self._flags.items():
+            # What is there in some pages alone, as errors are: only one that is nearly the same speaks against it.
+            near = probably(name, self._outline)
+            if f"page {name}" not in self.known and name not in there and near.startswith(" It has `"):
+                said.append(f"No page had {name}, which the description names as its {role}.{near}")
         if self._tombstone is not None:
             near = probably(self._tombstone, self._fields())
             # Many APIs have the field in deleted records alone: only one that is nearly the same speaks against it.
@@ -153,3 +162,15 @@ def _announced(resource: Resource) -> dict[str, str]:
         getattr(resource.pagination, "pages_field", None): "pagination.pages_field",
     }
     return {name: role for name, role in names.items() if name}
+
+
+def _flags(resource: Resource) -> dict[str, str]:
+    """Return the fields around records that may be absent from a page, with what the description calls them."""
+    names: dict[str, str] = {}
+    if "error_fields" in resource.model_fields_set:
+        names |= dict.fromkeys(resource.error_fields, "error_fields")
+    for one in getattr(resource.pagination, "cursors", (resource.pagination,)):
+        for role in ("more_field", "end_field"):
+            if getattr(one, role, None):
+                names[getattr(one, role)] = f"pagination.{role}"
+    return names

@@ -117,12 +117,51 @@ def _placed(value: Any, steps: Sequence[str], new: Any) -> Any:
     return held
 
 
+def check_place(value: Any, path: str) -> None:
+    """Raise ValueError where a path leads to no one place in a decoded value into which something can be put.
+
+    A number is the place in an array, which must be there: nothing else says that an array is meant.
+    """
+    steps = parts(path)
+    if not steps or any(step in (EACH, EACH_VALUE) or isinstance(step, Chosen) for step in steps):
+        raise ValueError(
+            f"{path!r} is no one place in a body: name an element by its number, such as filters.0.value"
+        )
+    for place, step in enumerate(steps):
+        above = ".".join(steps[:place]) or "the body"
+        if isinstance(value, list):
+            if not step.isdigit() or int(step) > len(value):
+                raise ValueError(f"{path!r} has no place in the body: {above} is an array of {len(value)}")
+            value = value[int(step)] if int(step) < len(value) else None
+            continue
+        held = value if isinstance(value, Mapping) else {}
+        if step.isdigit() and step not in held:
+            raise ValueError(
+                f"{path!r} has no place in the body: {above} is no array there. Write the array into the body"
+            )
+        value = held.get(step)
+
+
+_UNREADABLE = re.compile('[\x00-\x1f"\\\\\ud800-\udfff]')
+
+
+def _check_names(path: str) -> None:
+    for step in parts(path):
+        if _UNREADABLE.search(step):
+            raise ValueError(
+                f"{path!r} has a name with a quote, a backslash or a control character, which cannot be read here"
+            )
+
+
 def _checked_records(path: str) -> str:
-    parts(path)
+    _check_names(path)
+    if any(isinstance(step, Chosen) for step in parts(path)):
+        raise ValueError(f"{path!r} chooses one element of an array, which goes with fields alone")
     return path
 
 
 def _checked_field(path: str) -> str:
+    _check_names(path)
     if not parts(path) or {EACH, EACH_VALUE} & set(parts(path)):
         raise ValueError(f"{path!r} must name one field")
     return path

@@ -63,6 +63,14 @@ def probe(api: ApiClient, path: str, parameters: Mapping[str, str], *, body: Jso
     return _Probe(api, path, dict(parameters), body).run()
 
 
+def sampled(api: ApiClient, resource: Resource) -> list[bytes]:
+    """Return the records of a resource's first pages; raises what reading them raises."""
+    tried = _Probe(api, resource.path, {}, None).read(resource, _FEW)
+    if tried.problem is not None and not tried.records:
+        raise tried.problem
+    return tried.records
+
+
 @dataclass
 class _Tried:
     """What came of reading by a proposal."""
@@ -156,7 +164,7 @@ class _Probe:
             if resource is None:
                 continue
             self.tried += 1
-            tried = self._read(resource, 2)
+            tried = self.read(resource, 2)
             if tried.leads_on and _same_begin(tried.pages[0].records, found.records, resource):
                 return guess
         return None
@@ -272,17 +280,17 @@ class _Probe:
     def _is_single(self, found: Proposal) -> bool:
         """Return whether one page is all there is as far as anything shows."""
         found.resource = {**found.resource, "pagination": {"kind": "single"}}
-        tried = self._read(Resource.model_validate(found.resource), 1)
+        tried = self.read(Resource.model_validate(found.resource), 1)
         return tried.ended and bool(tried.pages[-1].shown)
 
     def _verify(self, found: Proposal) -> None:
         """Read three pages, and to the end where that is near, and once more; say what came of it."""
         resource = Resource.model_validate(found.resource)
-        tried = self._read(resource, _MOST)
+        tried = self.read(resource, _MOST)
         if isinstance(tried.problem, ReadIncomplete) and resource.pagination.kind == "cursor":
             # Some APIs give the last token again in the place of none.
             again = {**found.resource, "pagination": {**found.resource["pagination"], "same_ends": True}}
-            other = self._read(Resource.model_validate(again), _MOST)
+            other = self.read(Resource.model_validate(again), _MOST)
             if other.ended:
                 found.resource, resource, tried = again, Resource.model_validate(again), other
                 found.because("pagination: the same token again is the end")
@@ -319,7 +327,7 @@ class _Probe:
         progress = begin(
             position, resource, resource.pagination, self.api.clock(), base_url=self.api.settings.base_url
         )
-        second = self._read(resource, _MOST, progress)
+        second = self.read(resource, _MOST, progress)
         came = sum(page.read for page in second.pages)
         if second.problem is not None or not second.ended:
             why = second.problem.what if second.problem else "it did not end where the first one did"
@@ -345,12 +353,12 @@ class _Probe:
             return
         for size in dict.fromkeys((max(first, _SIZE), first)):
             larger = {**found.resource, "pagination": {**pagination, "size": size}}
-            tried = self._read(Resource.model_validate(larger), 1)
+            tried = self.read(Resource.model_validate(larger), 1)
             if tried.problem is None and tried.pages and tried.pages[0].read >= first:
                 found.resource = larger
                 return
 
-    def _read(self, resource: Resource, most: int, progress: Progress | None = None) -> _Tried:
+    def read(self, resource: Resource, most: int, progress: Progress | None = None) -> _Tried:
         """Read pages as proposed; raises only what keeps everything from being asked."""
         tried = _Tried()
 

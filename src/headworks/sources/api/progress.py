@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from headworks.names import Window
-from headworks.sources.api.memory import digest
+from headworks.sources.api.memory import Held, digest
 from headworks.sources.api.paginate import Paginator, State
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.values import SECOND, Value, Values, kept, moment_us, restored
@@ -53,10 +53,14 @@ class Progress:
     what is asked for and for how pages follow each other, and ``warning`` says that these have changed. ``token`` is
     that of an earlier pass with which this one asks for what has changed since, ``following`` that for the next one;
     ``lapsed``: the API no longer knew the token, and this pass reads all. ``doubted``: a scan of this pass was not
-    shown to be complete.
+    shown to be complete; ``stays``: nor may the next pass begin later than this one.
 
-    ``job`` is the id of the export whose result is read. ``held`` has digests of the versions that landed last by those
-    of their keys, where all comes again; ``met`` are the keys that this pass has met.
+    ``extent`` is that of the scan in hand (``watermark.py``). ``most`` has the largest numbers of records and
+    of pages that a query has given so far, and ``reach`` how far into its span one has reached, forwards and backwards:
+    a query with less than that was not cut off. ``begun`` is the value that the pass began with.
+
+    ``job`` is the id of the export whose result is read. ``held`` are the versions that landed last, where all comes
+    again.
     """
 
     spans: tuple[Span, ...] = (Span(),)
@@ -77,9 +81,13 @@ class Progress:
     following: str | int | None = None
     lapsed: bool = False
     doubted: bool = False
+    stays: bool = False
     job: str | None = None
-    held: Mapping[str, str] | None = None
-    met: tuple[str, ...] = ()
+    held: Held | None = None
+    extent: tuple[int, int, int] | None = None
+    most: tuple[int, int] = (0, 0)
+    reach: tuple[int, int] = (0, 0)
+    begun: Value | None = None
 
     def to_position(self) -> Position:
         """Return it as JSON."""
@@ -95,12 +103,15 @@ class Progress:
             if getattr(self, name) is not None:
                 position[name] = getattr(self, name)
         if self.held is not None:
-            position["held"] = dict(self.held)
+            position["held"], met = self.held.settled()
             if not self.done:
-                position["met"] = sorted(self.met)
-        for name in ("lapsed", "doubted"):
+                position["met"] = sorted(met)
+        for name in ("lapsed", "doubted", "stays"):
             if getattr(self, name):
                 position[name] = True
+        for name in ("most", "reach"):
+            if any(getattr(self, name)):
+                position[name] = list(getattr(self, name))
         position["described"] = list(self.described)
         if not self.done:
             position |= {
@@ -110,6 +121,8 @@ class Progress:
                 "pages": self.pages,
                 "high": kept(self.high),
                 "anchors": list(self.anchors),
+                "begun": kept(self.begun),
+                "extent": self.extent,
             }
         return position
 
@@ -124,6 +137,8 @@ class Progress:
             described=self.described,
             token=self.token,
             held=self.held,
+            most=self.most,
+            reach=self.reach,
         )
 
     def at_next_span(self) -> Progress:
@@ -132,7 +147,9 @@ class Progress:
 
     def restarted(self) -> Progress:
         """Return it at the beginning of its scan."""
-        return replace(self, state=None, count=0, pages=0, overlap=(), anchors=(), following=None)
+        return replace(
+            self, state=None, count=0, pages=0, overlap=(), anchors=(), following=None, extent=None
+        )
 
     def all_again(self) -> Progress:
         """Return it at the beginning of a scan of everything, since the API no longer knows its token."""
@@ -156,8 +173,9 @@ def begin(
     was cut short is begun again from its beginning.
     """
     described = described_as(resource, base_url)
-    empty: dict[str, str] | None = {} if comes_again(resource) else None
-    first = Progress(spans=(_span(resource, None, now, window, until),), described=described, held=empty)
+    empty = Held({}) if comes_again(resource) else None
+    span = _span(resource, None, now, window, until)
+    first = Progress(spans=(span,), described=described, held=empty, begun=span.since)
     if position is None or position.get("v") != _VERSION:
         return first
     asked, paged = position.get("described") or described
@@ -172,12 +190,18 @@ def begin(
     mark = restored(position["mark"])
     expected, validators = tuple(position.get("expected", ())), position.get("validators", {})
     token = position.get("token") if resource.delta is not None else None
+    given: dict[str, Any] = {}
+    if paged == described[1]:
+        given = {name: tuple(position.get(name, (0, 0))) for name in ("most", "reach")}
     if position["done"]:
+        span = _span(resource, mark, now, window, until)
         return replace(
             first,
+            **given,
             token=token,
-            held=position.get("held", {}) if all_comes_again(resource) else empty,
-            spans=(_span(resource, mark, now, window, until),),
+            held=Held(position.get("held", {})) if all_comes_again(resource) else empty,
+            spans=(span,),
+            begun=span.since,
             mark=mark,
             expected=expected,
             validators=validators,
@@ -194,9 +218,11 @@ def begin(
         token=token,
         lapsed=bool(position.get("lapsed")),
         doubted=bool(position.get("doubted")),
+        stays=bool(position.get("stays")),
         job=position.get("job") if resource.export is not None else None,
-        held=position.get("held") if empty is not None else None,
-        met=tuple(position.get("met", ())),
+        held=Held(position["held"], position.get("met", ())) if empty and "held" in position else None,
+        begun=restored(position.get("begun", position["spans"][0][0])),
+        **given,
     )
     if paged != described[1]:
         return replace(
@@ -227,6 +253,7 @@ def _resumed(progress: Progress, position: Position, paginator: Paginator) -> Pr
         pages=position["pages"],
         anchors=tuple(position["anchors"]),
         following=position.get("following"),
+        extent=tuple(position["extent"]) if position.get("extent") else None,
     )
 
 

@@ -129,7 +129,7 @@ _TOKEN_NAMES = (
         "next_cursor",
     ),
 )
-_STAMPS = ("updated_at", "updatedat", "modified_at", "last_modified", "modified", "updated", "lastmodified")
+STAMPS = ("updated_at", "updatedat", "modified_at", "last_modified", "modified", "updated", "lastmodified")
 _TOTAL_HEADERS = (
     "total-objects",
     "x-total-count",
@@ -593,7 +593,7 @@ def _record_fields(records: list[Any], proposal: Proposal) -> None:
         proposal.resource["key"] = [key]
         proposal.because(f"key: {key} is different in each record")
     names = records[0] if records and isinstance(records[0], dict) else {}
-    stamp = next((name for name in names if name.lower() in _STAMPS), None)
+    stamp = next((name for name in names if name.lower() in STAMPS), None)
     if stamp is not None:
         proposal.because(
             f"incremental: records have {stamp}, such as {str(names[stamp])[:40]}; if the API has a parameter for it, "

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from headworks.errors import (
@@ -26,6 +27,7 @@ from headworks.errors import (
 )
 from headworks.sources.api.addresses import joined
 from headworks.sources.api.ahead import Ahead
+from headworks.sources.api.capped import Cap
 from headworks.sources.api.client import ApiClient, Session
 from headworks.sources.api.exports import awaited, submitted
 from headworks.sources.api.failing import failure_of
@@ -36,14 +38,15 @@ from headworks.sources.api.loops import LoopGuard
 from headworks.sources.api.memory import Memory, Recognised
 from headworks.sources.api.noticing import Described, probably
 from headworks.sources.api.paginate import Ask, Page, Paginator, Single, Step
-from headworks.sources.api.paginate.base import as_text, put, together
-from headworks.sources.api.paginate.links import Files
+from headworks.sources.api.paginate.base import SAYS_MORE, as_text, put, together
+from headworks.sources.api.paginate.links import NEXT_PART, Files
 from headworks.sources.api.paginate.tokens import is_end
 from headworks.sources.api.paths import find
 from headworks.sources.api.progress import Progress, Span, all_comes_again
 from headworks.sources.api.records import Body, Envelope, outline, value_of
 from headworks.sources.api.request import Composer, Request, conditional_headers
 from headworks.sources.api.resource import Export, Resource
+from headworks.sources.api.spool import Spool
 from headworks.sources.api.unlanded import Unlanded
 from headworks.sources.api.values import Values
 from headworks.sources.api.verdict import End, Verdict, judge_end
@@ -51,6 +54,10 @@ from headworks.sources.api.watermark import Watermark
 from headworks.sources.base import Position
 
 _MOST_RESTARTS = 3
+_NOT_COMPARED = (
+    "The API gave {count} records of one query, and nothing shows that this is not the most that it gives: "
+    "this reading is not shown to be complete."
+)
 _ACCEPTED, _TWICE, _ERRORS = 202, 2, 400
 _RECORDS = "records"
 _NO_RECORDS = re.compile(r"(?i)(?:total|count|size|results?|hits|num|found|rows|items|length)")
@@ -140,11 +147,13 @@ class Reading:
         )
         spec = resource.incremental
         self._format = Format(resource, self._envelope, prefix)
-        self._unended, self._blind = "", False
+        self._unended, self._uncompared, self._blind = "", "", False
         self._job_total: int | None = None
+        self._spool: Spool | None = None
         self._values = Values(spec) if spec else None
         self._watermark = Watermark(spec, progress.mark, progress.high, now) if spec else None
-        self._memory = Memory(progress.expected, progress.held, progress.met)
+        self._cap = Cap(resource, self._values, progress)
+        self._memory = Memory(progress.expected, progress.held)
         self._verdict = Verdict()
         self._described = Described(resource, progress.known)
         self._warning = progress.warning
@@ -154,6 +163,7 @@ class Reading:
             expired = self._changes.expired | frozenset(resource.delta.expired_statuses)
             self._changes = replace(self._changes, expired=expired)
         self._number = 0
+        self._in_hand: tuple[Fetched, Recognised] | None = None
         self.missing: set[int] = set()
         self._validators: dict[str, str] = {}
         self.session: Session
@@ -184,6 +194,7 @@ class Reading:
                         self._progress = landed.progress
                         yield landed
             except ScanExpired as problem:
+                self._put_back()
                 restarts += 1
                 if self._progress.token is not None and (self._progress.state is None or restarts > 1):
                     self._progress, restarts = self._progress.all_again(), 0
@@ -198,6 +209,7 @@ class Reading:
                 self._progress = replace(self._progress.restarted(), job=None)
                 self._memory.begin_scan()
             except WindowTooLarge as problem:
+                self._put_back()
                 self._progress = self._split(problem)
 
     def _cut_window(self) -> None:
@@ -221,7 +233,13 @@ class Reading:
         self._compose, self._job_total = result.compose, result.total
         if result.urls is None:
             return
-        self._paginator = Files(urls=result.urls)
+        in_parts = self._resource.format in ("csv", "ndjson")
+        self._paginator = Files(urls=result.urls, parts=in_parts)
+        if in_parts:
+            limits = self._api.settings.limits
+            quoted = self._resource.format == "csv"
+            headed = quoted and not self._resource.columns
+            self._spool = Spool(limits.file_bytes, limits.response_bytes, quoted=quoted, headed=headed)
         at_file = (self._progress.state or self._paginator.begin()).get("file")
         if not isinstance(at_file, int) or at_file >= max(1, len(result.urls)):
             raise ScanExpired("The export has other files than before.", where=self._resource.path)
@@ -256,7 +274,16 @@ class Reading:
                 turn = _Turn(request, span, state, progress, guard)
                 page, known, step = await self._turn(turn, fetched)
                 progress = self._advance(turn, page, known, step)
+                cap = self._resource.cap
+                if step.state is not None and cap is not None and progress.count >= cap.most:
+                    self._cap.see(progress, span)
+                    raise WindowTooLarge(f"The API gave {progress.count} records, and more follow.")
+                if step.state is None:
+                    doubt = self._uncompared = await self._compared(turn, progress)
+                    step = replace(step, doubt=step.doubt or doubt)
+                    progress = replace(progress, most=self._cap.most, reach=self._cap.reach)
                 landed = self._landed(turn, page, known, step, progress)
+                self._in_hand = None
                 yield landed
                 if landed.problem is not None:
                     raise landed.problem
@@ -265,6 +292,9 @@ class Reading:
                 state, first = step.state, False
         finally:
             await ahead.drop()
+            if self._spool is not None:
+                self._spool.close()
+                self._spool = None
 
     async def _begun(self) -> dict[str, object]:
         """Return the state of the first page, whose token may have to be got elsewhere."""
@@ -302,6 +332,7 @@ class Reading:
             fetched = await self._fetch(turn.request, first=False)
             page = self._page(turn, fetched)
         known = self._recognise(fetched)
+        self._in_hand = fetched, known
         page = replace(page, fresh=known.fresh)
         if turn.guard.is_last(fetched.body.records) and self._paginator.ends_on_repeat:
             step = self._paginator.after(turn.state, replace(page, records=0, fresh=0, missing=True))
@@ -357,9 +388,12 @@ class Reading:
         counts = sized is not None and not self._compose.compose(self._paginator.ask(turn.state)).once
         if counts and page.records == 1 and size > 1:
             return step
+        meant = probably(
+            name.removesuffix(f" {SAYS_MORE}"), fetched.outline, fetched.headers if "header" in name else ()
+        )
         doubt = (
             f"No page has had {name}, which leads to the next one, so this reading is not shown to be complete."
-            f"{probably(name, fetched.outline, fetched.headers if 'header' in name else ())}"
+            f"{meant}"
         )
         if not counts or page.records < 2:
             return replace(step, doubt=doubt)
@@ -373,12 +407,71 @@ class Reading:
         if len(again.body.records) < page.records:
             raise ReadIncomplete(
                 f"A page of {page.records} records has no {name}, and neither has one of {len(again.body.records)}, so "
-                f"what leads to the next page is described wrongly."
-                f"{probably(name, fetched.outline, fetched.headers if 'header' in name else ())}",
+                f"what leads to the next page is described wrongly.{meant}",
                 where=turn.request.shown,
                 do="correct the resource's pagination; nothing of this page was landed.",
             )
         return replace(step, doubt=doubt)
+
+    async def _compared(self, turn: _Turn, progress: Progress) -> str:
+        """Find out whether the API has cut the scan off in silence; say so where that cannot be known.
+
+        Raises `WindowTooLarge` where it has, and the span can be divided.
+        """
+        cap, span, count = self._resource.cap, turn.span, progress.count
+        suspect = self._cap.is_suspect(progress, span, self._verdict.total)
+        self._cap.see(progress, span)
+        if cap is not None and count >= cap.most:
+            raise WindowTooLarge(f"The API gave {count} records, which is its most.")
+        if not suspect:
+            return ""
+        parts = self._cap.parts(progress, span)
+        given: set[int] = set()
+        try:
+            for part in parts:
+                given |= await self._given(turn, part, count)
+        except ReadIncomplete as problem:
+            return f"{_NOT_COMPARED.format(count=count)} {problem.what}"
+        spec = self._resource.incremental
+        divides = spec is not None and spec.until_parameter is not None
+        below = 0 if divides or progress.extent is None else progress.extent[2]
+        if len(given) + below <= count:
+            # Several that share their moment cannot be distinguished by it.
+            return "" if self._cap.tells(progress) else _NOT_COMPARED.format(count=count)
+        said = f"The API gave {count} records of one query and has more."
+        if not divides:
+            return f"{said} Describe its cap, and an until_parameter, so that the query can be divided."
+        if not self._warning:
+            where = "cap.most" if cap is not None else "window_s" if spec and spec.window_s else "a cap"
+            self._warning = f"{said} The description says otherwise: correct {where} of the resource."
+        raise WindowTooLarge(said)
+
+    def _put_back(self) -> None:
+        """Forget what of the page in hand would have landed and does not, since its scan begins again or in parts."""
+        if self._in_hand is None:
+            return
+        (fetched, known), self._in_hand = self._in_hand, None
+        keys = self._fields.keys(fetched.body.records) or []
+        self._memory.forget([key for key, lands in zip(keys, known.landing, strict=False) if lands])
+
+    async def _given(self, turn: _Turn, span: Span, most: int) -> set[int]:
+        """Return what represents the records of a part of a span, of more than so many only some."""
+        state: dict[str, object] | None = await self._begun()
+        given = set[int]()
+        while state is not None and len(given) <= most:
+            request = self._request(state, span)
+            fetched = await self._fetch(request, first=False)
+            records = fetched.body.records
+            keys = self._fields.keys(records) or records
+            before = len(given)
+            given.update(hash(key or record) for key, record in zip(keys, records, strict=True))
+            if records and len(given) == before:
+                # The last page again, or a circle.
+                break
+            here = replace(turn, request=request, state=state, span=span)
+            page = replace(self._page(here, fetched), fresh=len(given) - before)
+            state = self._located(here, page).state
+        return given
 
     def _doubt(self, turn: _Turn, page: Page, fetched: Fetched) -> str:
         """Say why a page should be asked for once more; empty where it is beyond doubt."""
@@ -398,6 +491,9 @@ class Reading:
 
     def _circle(self, turn: _Turn, fetched: Fetched, step: Step) -> str:
         """Say what shows that the scan goes round in circles; empty where nothing does."""
+        if turn.request.part is not None:
+            # A file has an end.
+            return ""
         if not self._paginator.repeats and turn.guard.seen_page(fetched.body.records):
             return "a page holds the same records as one before it"
         if step.state is not None and not self._paginator.guessable and not self._paginator.stateful:
@@ -460,8 +556,9 @@ class Reading:
         number = before.pages + 1
         turn.guard.asked(turn.request, number)
         turn.guard.got(records)
+        extent = before.extent
         if self._watermark is not None:
-            self._watermark.see(self._fields.cursors(records), records)
+            extent = self._watermark.see(self._fields.cursors(records), records, extent)
         total = self._announced(fetched)
         self._verdict.see(records, known.fresh, total, step.warning)
         if before.state is None and before.pages == 0:
@@ -485,10 +582,10 @@ class Reading:
             expected=tuple(self._memory.expected()),
             overlap=tuple(records) if goes_back else (),
             anchors=tuple(turn.guard.anchors),
+            extent=extent,
             known=tuple(sorted(self._described.known)),
             following=before.following if following is None else following,
-            held=held[0] if held else None,
-            met=held[1] if held else (),
+            held=held,
         )
 
     def _following(self, turn: _Turn, fetched: Fetched) -> str | int | None:
@@ -515,11 +612,6 @@ class Reading:
         warning, shown, problem = " ".join(filter(None, (self._warning, step.warning))), None, None
         self._warning = ""
         if step.state is None:
-            cap = self._resource.cap
-            if cap is not None and progress.count >= cap.most:
-                # What is not landed now must not be taken for landed when the halves bring it.
-                self._memory.forget(self._fields.keys(fetched.body.records))
-                raise WindowTooLarge(f"The API gave {progress.count} records, which is its most.")
             end = self._end(turn, step, progress)
             lacking = "" if end.again else self._described.warning()
             said = "" if end.again else " ".join(filter(None, (self._unread(), self._described.unseen())))
@@ -540,9 +632,13 @@ class Reading:
                 )
             if not end.again:
                 # One span that is not shown to be complete is enough: the last one does not speak for all.
-                progress = replace(progress, doubted=progress.doubted or not shown)
+                progress = replace(
+                    progress,
+                    doubted=progress.doubted or not shown,
+                    stays=progress.stays or end.stays,
+                )
                 shown = not progress.doubted
-            progress = self._after_scan(progress, again=end.again or end.short, stays=end.stays)
+            progress = self._after_scan(progress, again=end.again or end.short)
         return PageToLand(
             records,
             self._fields.deleted(records),
@@ -560,7 +656,8 @@ class Reading:
     def _end(self, turn: _Turn, step: Step, progress: Progress) -> End:
         resource, total = self._resource, self._verdict.total
         if step.doubt and (total is None or progress.count >= total):
-            return End(shown=False, warning=step.doubt, stays=bool(resource.key) and bool(step.absent))
+            stays = bool(resource.key) and bool(step.absent)
+            return End(shown=False, warning=step.doubt, stays=stays or step.doubt == self._uncompared)
         return judge_end(
             self._verdict,
             "none" if step.doubt else step.evidence,
@@ -604,7 +701,7 @@ class Reading:
     def _unread(self) -> str:
         return self._watermark.warning() if self._watermark else ""
 
-    def _after_scan(self, progress: Progress, *, again: bool, stays: bool) -> Progress:
+    def _after_scan(self, progress: Progress, *, again: bool) -> Progress:
         """Return the position of the pass after a scan: at its end, at the next span, or at the same scan once more."""
         self._memory.begin_scan()
         if again:
@@ -619,7 +716,7 @@ class Reading:
             progress = replace(progress, validators=self._validators)
         if self._watermark is None:
             return progress.ended(None, [])
-        if stays:
+        if progress.stays:
             return progress.ended(progress.mark, list(progress.expected))
         return progress.ended(self._watermark.next_mark(), self._watermark.ties())
 
@@ -640,10 +737,17 @@ class Reading:
             ) from problem
         self._memory.begin_scan()
         self._verdict = Verdict()
-        return replace(progress.restarted(), spans=(*halves, *progress.spans[1:]))
+        return replace(
+            progress.restarted(),
+            spans=(*halves, *progress.spans[1:]),
+            most=self._cap.most,
+            reach=self._cap.reach,
+        )
 
     async def _fetch(self, request: Request, *, first: bool) -> Fetched:
         rules = self._changes if self._progress.token is not None else self._rules[first]
+        if request.part is not None and self._spool is not None:
+            return await self._part(request, rules, self._spool, request.part)
         vacant: list[str] = []
 
         def accept(reply: Reply) -> Fetched:
@@ -670,6 +774,19 @@ class Reading:
             raise ScanExpired(
                 f"A page is lost that the API gives only once: {problem.what}", where=problem.where
             ) from problem
+
+    async def _part(self, request: Request, rules: Rules, spool: Spool, at: int) -> Fetched:
+        """Return a part of a file, which is downloaded first where it is another one than before."""
+
+        def accept(reply: Reply) -> bool:
+            spool.begin(request.url)
+            return is_empty(reply, request, rules)
+
+        if spool.of != request.url and await self.session.fetch(replace(request, sink=spool), rules, accept):
+            return Fetched(Body([], {}), missing=True)
+        text, following = spool.part(at)
+        body = self._body(Reply(HTTPStatus.OK, "", {}, text), text)
+        return Fetched(body if following is None else replace(body, fields={NEXT_PART: following}))
 
     def _body(self, reply: Reply, text: bytes) -> Body:
         """Take a body apart; raises what an answer without records says that went wrong."""
@@ -769,7 +886,8 @@ class Reading:
             return []
         asks = []
         if span.since is not None:
-            asks.append(put(spec.send_in, spec.parameter, self._values.since(span.since)))
+            within = span.since != self._progress.begun
+            asks.append(put(spec.send_in, spec.parameter, self._values.since(span.since, within=within)))
         elif spec.start is not None:
             asks.append(put(spec.send_in, spec.parameter, spec.template.format(spec.start)))
         if span.until_us is not None and spec.until_parameter is not None:

@@ -165,6 +165,9 @@ class _Quick:
         return Body(list(map(bytes, records)), fields)
 
     def _grow(self, tree: dict[str, Any], steps: Sequence[str], leaf: Any) -> None:
+        if not steps:
+            # The number of an element at the very beginning.
+            raise _NotThere
         for step in steps[:-1]:
             tree = tree.setdefault(step, {})
             if not isinstance(tree, dict):

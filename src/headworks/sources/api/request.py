@@ -17,6 +17,7 @@ from headworks.sources.api.paginate.base import Ask, as_text
 from headworks.sources.api.paths import placed
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.settings import ApiSettings
+from headworks.sources.api.spool import Spool
 
 _NEVER_BY_CHANCE = 16
 """Characters of any secret of the process that a parameter holds only if it is one."""
@@ -29,7 +30,8 @@ _SELDOM_BY_CHANCE = 8
 class Request:
     """One request without credentials. ``shown`` is its path and query as they may be shown to anybody.
 
-    ``bare``: it goes to another host than the API's, and credentials and headers of the API stay here.
+    ``part``: of a file that is read in parts, where this one begins; ``sink``: the file goes there. ``bare``: it goes
+    to another host than the API's, and credentials and headers of the API stay here.
     """
 
     method: str
@@ -40,6 +42,8 @@ class Request:
     may_be_missing: bool = field(default=False, compare=False)
     once: bool = field(default=False, compare=False)
     bare: bool = False
+    part: int | None = None
+    sink: Spool | None = field(default=None, compare=False, repr=False)
 
 
 class Composer:
@@ -64,7 +68,7 @@ class Composer:
         """Return the request for a page; raises `AddressRefused` where it would leave the API's own origin."""
         if ask.url is not None and self._hosts and self._is_elsewhere(ask.url):
             # The query of such an address is a signature: it is shown to nobody.
-            return Request("GET", ask.url, shown=urlsplit(ask.url).path, bare=True)
+            return Request("GET", ask.url, shown=urlsplit(ask.url).path, bare=True, part=ask.part)
         headers = {**self._headers, **ask.headers}
         method = ask.method or self._resource.method
         content = self._content(ask, method)
@@ -82,6 +86,7 @@ class Composer:
             shown=self._shown(url, given=ask.url is not None),
             may_be_missing=ask.may_be_missing,
             once=ask.once,
+            part=ask.part,
         )
 
     def _is_elsewhere(self, url: str) -> bool:
@@ -170,7 +175,14 @@ class Composer:
         if ask.text:
             body = filled(body, ask.text)
         for path, value in ask.body.items():
-            body = placed(body, path, value)
+            try:
+                body = placed(body, path, value)
+            except ValueError as problem:
+                raise SettingsError(
+                    f"{path} has no place in the body: {problem}.",
+                    where=self._resource.path,
+                    do="correct what the resource puts there, or its body.",
+                ) from problem
         if self._resource.body_format == "form":
             return urlencode({name: as_text(value) for name, value in body.items()}).encode()
         return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()

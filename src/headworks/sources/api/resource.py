@@ -6,6 +6,8 @@ A description is plain JSON: a deployment's parameter, and a form in the Prefect
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
@@ -14,7 +16,7 @@ from pydantic import Field, model_validator
 from headworks.settings import Settings
 from headworks.sources.api.paginate import Pagination
 from headworks.sources.api.paginate.base import Where
-from headworks.sources.api.paths import EACH, FieldPath, RecordsPath, parts
+from headworks.sources.api.paths import FieldPath, RecordsPath, check_place
 
 Format = Literal[
     "iso", "iso_s", "iso_ms", "date", "epoch", "epoch_ms", "epoch_us", "dotnet", "own", "number", "text"
@@ -77,17 +79,19 @@ class Incremental(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Incremental:
-        if "{}" not in self.template:
-            raise ValueError("the template must hold {} where the value goes")
+        try:
+            whole = "{}" in self.template and "\0" in self.template.format("\0")
+        except (LookupError, ValueError):
+            whole = False
+        if not whole:
+            raise ValueError(
+                f"the template {self.template!r} must hold {{}} once where the value goes; write other braces twice"
+            )
         moments = {self.format in MOMENTS, (self.parameter_format or self.format) in MOMENTS}
         if len(moments) > 1:
             raise ValueError("field and parameter must both be moments, or both be numbers or texts")
         if not self.is_moment and (self.lookback_s or self.until_parameter):
             raise ValueError("a lookback and an end need a cursor of moments")
-        if self.send_in == "body" and EACH in parts(self.parameter):
-            raise ValueError(
-                f"{self.parameter} is no one place in a body: name an element by its number, such as filters.0.value"
-            )
         if self.window_s is not None and (self.until_parameter is None or self.start is None):
             raise ValueError(
                 "window_s needs an until_parameter, and a start for the first window to begin with"
@@ -101,6 +105,8 @@ class Incremental(Settings):
         """Return whether the cursor's values are moments."""
         return self.format in MOMENTS
 
+
+_SURROGATE = re.compile(r"\\ud[89a-f][0-9a-f]{2}")
 
 DELETED_FIELD = "_deleted"
 """Field that records get which lie in an array of deleted ones."""
@@ -220,6 +226,10 @@ class Completeness(Settings):
         default=None, description="Path of the number of records in the body."
     )
     total_header: str | None = Field(default=None, description="Header with the number of records.")
+    uncapped: bool = Field(
+        default=False,
+        description="The API gives all records of a query, also where their number looks like the most that it gives.",
+    )
     about: bool = Field(
         default=False,
         description="The number is an estimate: much less than it is reported, and does not fail the run.",
@@ -316,6 +326,8 @@ class Listing(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if _SURROGATE.search(repr(self.model_dump())):
+            raise ValueError("a text holds half a character (a lone surrogate), which cannot be sent")
         if self.body is not None and self.method == "GET":
             raise ValueError("a body needs the method POST")
         if self.body_format == "form" and any(
@@ -329,6 +341,7 @@ class Listing(Settings):
                 "conditional asks whether anything has changed, and so does delta: name one of them"
             )
         self._check_texts()
+        self._check_places()
         self._check_format()
         if self.export is not None:
             if self.delta is not None or self.conditional or self.cap is not None:
@@ -370,6 +383,23 @@ class Listing(Settings):
             raise ValueError(
                 f"the tombstone's records {tombstone.records!r} are not among records and arrays"
             )
+
+    def _check_places(self) -> None:
+        """Raise where a value is to be put into the body or the path, and has no place there."""
+        paths = self.path + "".join(
+            getattr(one, "next_path", None) or ""
+            for one in getattr(self.pagination, "cursors", [self.pagination])
+        )
+        for role, where, name in _placed(self.pagination, self.incremental, self.delta):
+            if where == "body":
+                try:
+                    check_place(self.body or {}, name)
+                except ValueError as problem:
+                    raise ValueError(f"{role}: {problem}") from problem
+            if where == "path" and role != "delta.parameter" and "{" + name + "}" not in paths:
+                raise ValueError(
+                    f"{role}: send_in path puts {name} where {{{name}}} is in the path, which is nowhere"
+                )
 
     def _check_texts(self) -> None:
         """Raise where a value is to be written into texts of the request, and none has its place."""
@@ -425,6 +455,29 @@ class Resource(Listing):
                     f"each.fields has {name}, and {{{name}}} is neither in the path nor in what is sent"
                 )
         return self
+
+
+_PARAMETERS = ("page_parameter", "offset_parameter", "cursor_parameter", "key_parameter")
+_SIZES = ("size_parameter", "limit_parameter")
+
+
+def _placed(
+    pagination: Any, incremental: Incremental | None, delta: Delta | None
+) -> Iterator[tuple[str, str, str]]:
+    """Yield what is put into requests: what the description calls it, where it goes, and its name there."""
+    for one in getattr(pagination, "cursors", (pagination,)):
+        where = getattr(one, "send_in", "query")
+        for role in (*_PARAMETERS, *_SIZES):
+            name = getattr(one, role, None)
+            if name:
+                at = getattr(one, "size_in", where) if role in _SIZES else where
+                yield f"pagination.{role}", at, name
+    if incremental is not None:
+        for role in ("parameter", "until_parameter"):
+            if getattr(incremental, role):
+                yield f"incremental.{role}", incremental.send_in, getattr(incremental, role)
+    if delta is not None and delta.parameter is not None:
+        yield "delta.parameter", delta.send_in, delta.parameter
 
 
 def _in_texts(pagination: Any, incremental: Incremental | None) -> list[str]:

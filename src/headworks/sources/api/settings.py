@@ -33,6 +33,11 @@ class Limits(Settings):
     response_bytes: int = Field(
         default=64 * _MEGABYTE, ge=1024, description="Largest answer once decompressed, in bytes."
     )
+    file_bytes: int = Field(
+        default=20 * 1024 * _MEGABYTE,
+        ge=1024,
+        description="Largest file of an export once decompressed, in bytes; CSV and NDJSON are kept on disk meanwhile.",
+    )
     attempts: int = Field(
         default=3, ge=1, description="How often one page is asked for before the run stops."
     )

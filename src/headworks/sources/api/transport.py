@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
+from http import HTTPStatus
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -22,6 +23,7 @@ from headworks.sources.api.encodings import read_body
 from headworks.sources.api.judging import Reply
 from headworks.sources.api.settings import ApiSettings
 from headworks.sources.api.signing import QuerySigner
+from headworks.sources.api.spool import Spool
 
 _HEADER_BYTES = 64 * 1024
 _KEEP_ALIVE_S = 30
@@ -53,11 +55,15 @@ class Wire:
         headers: Mapping[str, str],
         content: bytes | None = None,
         auth: httpx.Auth | None = None,
+        sink: Spool | None = None,
     ) -> Reply:
-        """Send a request and return the answer whole; raises what the libraries do, and `ResponseTooLarge`."""
+        """Send a request and return the answer whole; raises what the libraries do, and `ResponseTooLarge`.
+
+        With a ``sink`` the body of one that is fine goes there, and the answer has its beginning.
+        """
         given = {name.lower() for name in headers}
         ours = {name: value for name, value in _OURS.items() if name.lower() not in given}
-        return await self._door.send(method, url, {**ours, **headers}, content, auth, self._most)
+        return await self._door.send(method, url, {**ours, **headers}, content, auth, self._most, sink)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -82,6 +88,7 @@ class _Aiohttp:
         content: bytes | None,
         auth: httpx.Auth | None,
         most: int,
+        sink: Spool | None,
     ) -> Reply:
         assert auth is None
         if self._key is not None and urlsplit(url).hostname == self._host:
@@ -92,7 +99,7 @@ class _Aiohttp:
         async with sending as response:
             found = _lowered(response.raw_headers)
             _know_cookies(found)
-            body = await read_body(response.content.iter_any(), found, most)
+            body = await _body(response.content.iter_any(), found, most, response.status, sink)
             return Reply(response.status, response.reason or "", found, body)
 
     async def aclose(self) -> None:
@@ -128,6 +135,7 @@ class _Httpx:
         content: bytes | None,
         auth: httpx.Auth | None,
         most: int,
+        sink: Spool | None,
     ) -> Reply:
         made = self._client.build_request(method, url, headers=dict(headers), content=content)
         response = await self._client.send(made, stream=True, auth=auth)
@@ -139,13 +147,21 @@ class _Httpx:
             # An auth may have wanted to see the body: then httpx has read and decompressed it.
             read = response.is_stream_consumed
             chunks = _once(response.content) if read else response.aiter_raw()
-            body = await read_body(chunks, {} if read else found, most)
+            body = await _body(chunks, {} if read else found, most, response.status_code, sink)
         finally:
             await response.aclose()
         return Reply(response.status_code, response.reason_phrase, found, body)
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+
+async def _body(
+    chunks: AsyncIterator[bytes], headers: Mapping[str, str], most: int, status: int, sink: Spool | None
+) -> bytes:
+    if sink is None or status != HTTPStatus.OK:
+        return await read_body(chunks, headers, most)
+    return await sink.take(chunks, headers)
 
 
 def _session(settings: ApiSettings, cookies: aiohttp.abc.AbstractCookieJar) -> aiohttp.ClientSession:

@@ -62,10 +62,13 @@ class Values:
                 continue
         return None
 
-    def since(self, value: Value) -> str:
-        """Write the first value to read, one unit before it where the API would leave it out."""
+    def since(self, value: Value, *, within: bool = False) -> str:
+        """Write the first value to read, one unit before it where the API would leave it out.
+
+        ``within``: it is inside of what a pass reads, and not its beginning, from where the lookback goes back.
+        """
         if isinstance(value, int):
-            back = round(self._spec.lookback_s * SECOND)
+            back = 0 if within else round(self._spec.lookback_s * SECOND)
             if not self._spec.inclusive and not back:
                 back = self._unit()
             return self._spec.template.format(self._written(value - back))
@@ -78,6 +81,15 @@ class Values:
         if not self._spec.inclusive and not back:
             back = unit
         return (value - back) // unit * unit
+
+    def above(self, value: int) -> int:
+        """Return the beginning of the first unit of the parameter after a moment."""
+        return self.within(value) + self._unit()
+
+    def within(self, value: int) -> int:
+        """Return the beginning of the unit of the parameter that a moment is in."""
+        unit = self._unit()
+        return value // unit * unit
 
     def until(self, end_us: int) -> str:
         """Write the end, exclusive, as the API takes it: rounded so that nothing before it is left out."""

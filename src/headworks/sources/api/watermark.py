@@ -14,6 +14,9 @@ from headworks.sources.api.records import value_of
 from headworks.sources.api.resource import Incremental
 from headworks.sources.api.values import Value, Values, moment_us
 
+Extent = tuple[int, int, int]
+"""The smallest and the largest moment of a scan, and how many records are in the unit of the smallest."""
+
 
 class Watermark:
     """The largest value of a pass, and what the next reading will see again."""
@@ -29,18 +32,40 @@ class Watermark:
         self.read = self.unread = 0
         self._example = b""
 
-    def see(self, raws: Sequence[bytes | None], records: Sequence[bytes]) -> None:
-        """Look at a page: the raw cursor value of each record, and the records."""
+    def see(
+        self,
+        raws: Sequence[bytes | None],
+        records: Sequence[bytes],
+        extent: Extent | None = None,
+    ) -> Extent | None:
+        """Look at a page: the raw cursor value of each record, and the records.
+
+        Returns the extent of a scan whose pages before had that of ``extent``.
+        """
+        moments: list[int] = []
         for raw, record in zip(raws, records, strict=True):
             value = self._values.read(value_of(raw))
             if value is None or not _comparable(value, self.high):
                 self._passed(raw)
                 continue
             self.read += 1
+            if isinstance(value, int):
+                moments.append(value)
             if self.high is None or value > self.high:  # type: ignore[operator]
                 self.high = value
             self._ties.append((value, record))
         self._prune()
+        return self._extent(moments, extent) if moments else extent
+
+    def _extent(self, moments: list[int], before: Extent | None) -> Extent:
+        low, high = min(moments), max(moments)
+        if before is not None:
+            low, high = min(low, before[0]), max(high, before[1])
+        end = self._values.above(low)
+        lowest = sum(1 for moment in moments if moment < end)
+        if before is not None and before[0] < end:
+            lowest += before[2]
+        return low, high, lowest
 
     def _passed(self, raw: bytes | None) -> None:
         """Remember a value that is none of the format; nothing and null are no values."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from headworks.sources.api.fields import RecordFields
-from headworks.sources.api.memory import MOST_KEYS, Memory, digest
+from headworks.sources.api.memory import MOST_KEYS, Held, Memory, digest
 from headworks.sources.api.paginate import Single
 from headworks.sources.api.resource import Incremental, Resource
 from headworks.sources.api.values import Values, kept, moment_us, restored
@@ -34,6 +34,49 @@ def test_records_without_a_key_are_told_apart_only_by_what_is_expected() -> None
 def test_a_null_or_absent_key_is_no_key() -> None:
     memory = Memory(())
     assert memory.recognise([b"a", b"a"], [None, None]).landing == [True, True]
+
+
+PAGES = st.lists(
+    st.lists(
+        st.tuples(st.sampled_from([b"1", b"2", b"3", b"4", None]), st.sampled_from([b"A", b"B"])), max_size=3
+    ),
+    max_size=8,
+)
+
+
+@given(PAGES, PAGES)
+def test_what_is_held_is_the_last_version_of_each_key_after_each_page_whatever_comes_later(
+    first: list[list[tuple[bytes | None, bytes]]], second: list[list[tuple[bytes | None, bytes]]]
+) -> None:
+    held: dict[str, str] = {}
+    for pages in (first, second):
+        memory, kept, met = Memory((), Held(held)), [], set[str]()
+        for page in pages:
+            memory.recognise([record for _, record in page], [key for key, _ in page])
+            for key, record in page:
+                if key is not None:
+                    held = {**held, digest(key): digest(record)}
+                    met.add(digest(key))
+            kept.append((memory.held(), held, set(met)))
+        # Asked for at the end alone, as a position that is kept late.
+        for snapshot, versions, keys in kept:
+            assert snapshot is not None
+            found, came = snapshot.settled()
+            assert {one: found[one] for one in versions} == versions
+            assert keys <= came
+        held = {one: version for one, version in held.items() if one in met}
+
+
+def test_a_record_without_a_key_lands_once_as_long_as_its_bytes_are_the_same() -> None:
+    position = Held({})
+    for landing in ([True, True, True], [False, False, False]):
+        memory = Memory((), position)
+        came = [b"a", b"a", b"b"]
+        assert memory.recognise(came, [None, None, None]).landing == landing
+        held = memory.held_now()
+        assert held is not None
+        position = held
+    assert memory.recognise([b"a"], [None]).landing == [True], "a third one"
 
 
 @pytest.mark.parametrize("key", [("id",), ("id", "line"), ("id", "at.day")])

@@ -33,7 +33,7 @@ class Ask:
 
     ``alone``: and nothing else but this. ``may_be_missing``: the answer 404 is no error, but says that no such page is.
     ``at`` and ``method`` take the place of the resource's own path and method. ``once``: the request moves the API on,
-    so that it is never sent a second time.
+    so that it is never sent a second time. ``part``: of a file, what begins at this byte.
     """
 
     query: Mapping[str, str] = field(default_factory=dict)
@@ -47,6 +47,7 @@ class Ask:
     at: str | None = None
     method: str | None = None
     once: bool = False
+    part: int | None = None
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,7 @@ def together(*asks: Ask) -> Ask:
             at=ask.at or made.at,
             method=ask.method or made.method,
             once=ask.once or made.once,
+            part=made.part if ask.part is None else ask.part,
         )
     return replace(made, query=query, body=body, headers=headers, path=path, text=text)
 

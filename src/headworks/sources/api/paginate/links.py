@@ -21,11 +21,17 @@ from headworks.sources.api.paths import FieldPath
 _LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:\"(?:[^\"\\]|\\.)*\"|[^\s;,]*))?)*)")
 _LINK_HEADER = "the header Link"
 _RELATION = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,]+))", re.IGNORECASE)
+_NO_RESULTS = re.compile(r";\s*results\s*=\s*\"?false\b", re.IGNORECASE)
 
 
 def next_link(header: str) -> str | None:
-    """Return the address with the relation ``next`` in a Link header, or None where there is none."""
+    """Return the address with the relation ``next`` in a Link header, or None where there is none.
+
+    One with ``results="false"`` leads to an empty page, as Sentry says it.
+    """
     for address, attributes in _LINK.findall(header):
+        if _NO_RESULTS.search(attributes):
+            continue
         for quoted, plain in _RELATION.findall(attributes):
             if "next" in (quoted or plain).lower().split():
                 return str(address)
@@ -39,6 +45,10 @@ class _Followed(_Onward, Shifting, Flagged):
         default=None, description="Query parameter of the first page with the page's size, if any."
     )
     size: int = Field(default=100, ge=1, description="Records asked for in a page.")
+    empty_ends: bool = Field(
+        default=False,
+        description="An empty page is the end, also where it has the address of a next one, which some always give.",
+    )
     next_method: Literal["GET", "POST"] | None = Field(
         default=None, description="Method that addresses are asked for with; none: the first page's."
     )
@@ -52,6 +62,10 @@ class _Followed(_Onward, Shifting, Flagged):
         """Return the first page."""
         return {"url": None}
 
+    def doubt(self, state: State, page: Page) -> str:
+        """Doubt an empty page where that is the end."""
+        return "it is empty" if self.empty_ends and page.records == 0 else ""
+
     def ask(self, state: State) -> Ask:
         """Ask for the address, or for the first page."""
         if state["url"] is not None:
@@ -63,6 +77,8 @@ class _Followed(_Onward, Shifting, Flagged):
         seen = (*seen, *self._flags_seen(page))
         if self._follows(page) is False:
             return Step(None, self._evidence(state, page), seen=seen, absent=self._unproven(page))
+        if self.empty_ends and page.records == 0:
+            return Step(None, self._evidence(state, page), seen=seen)
         return Step({**tally(state, page), "url": url, **self._numbered(state, url)}, seen=seen)
 
     def _end(self, state: State, page: Page, seen: tuple[str, ...], name: str) -> Step:
@@ -137,12 +153,20 @@ class NextHeader(_Followed):
         return self._onward(state, page, value if self.cursor_parameter else joined(page.url, value), seen)
 
 
+NEXT_PART = "\0part"
+"""What a part of a file has in the place of a field: where the next one begins."""
+
+
 class Files(_Onward):
-    """Files whose addresses are known: one after the other, up to the last. The state has a file's number alone, since
-    addresses of files are signed, and soon out of date."""
+    """Files whose addresses are known: one after the other, up to the last, as a whole or in parts.
+
+    The state has a file's number and the part's beginning alone, since addresses of files are signed, and soon out of
+    date.
+    """
 
     kind: Literal["files"] = "files"
     urls: tuple[str, ...] = Field(default=(), repr=False)
+    parts: bool = Field(default=False, description="Files are read in parts.")
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -155,9 +179,12 @@ class Files(_Onward):
 
     def ask(self, state: State) -> Ask:
         """Ask for a file."""
-        return Ask(url=self.urls[state["file"]], alone=True)
+        part = state.get("at", 0) if self.parts else None
+        return Ask(url=self.urls[state["file"]], alone=True, part=part)
 
     def after(self, state: State, page: Page) -> Step:
-        """Continue to the next file, or end."""
+        """Continue to the next part or file, or end."""
+        if (part := page.fields.get(NEXT_PART)) is not None:
+            return Step({"file": state["file"], "at": part})
         following = state["file"] + 1
         return Step({"file": following}) if following < len(self.urls) else Step(None, "proven")
