@@ -7,6 +7,9 @@ from tests.rules.base import rule
 _F = "src/headworks/sources/files"
 _TYPES, _LEFT = "tests/integration/files/test_types.py", "tests/integration/files/test_left_out.py"
 _POISON, _OPTIONS = "tests/integration/files/test_poison.py", "tests/unit/sources/files/test_csv_options.py"
+_VALUES = (
+    "tests/unit/sources/files/test_values.py::test_a_text_is_the_value_that_it_says_or_its_line_is_refused"
+)
 _TRIPS = "tests/unit/sources/files/test_round_trips.py"
 _PIECES = "tests/unit/sources/files/test_piece_rows.py"
 _LATER = f"{_TYPES}::test_of_any_later_type_bronze_holds_what_was_there_or_the_file_is_refused"
@@ -49,10 +52,45 @@ RULES = (
     ),
     rule(
         "a decimal with more digits than its type is not rounded",
-        f"{_F}/formats.py",
-        "pl.when(exact).then(text).cast(",
-        "text.cast(",
+        f"{_F}/values.py",
+        "return _only(texts, exact).cast(",
+        "return texts.cast(",
         f"{_OPTIONS}::test_a_value_that_its_type_would_change_is_refused",
+    ),
+    rule(
+        "a float is the number of its text",
+        f"{_F}/values.py",
+        "return _only(read, _are_same_numbers(texts, read)) if dtype == pl.Float64() else read",
+        "return read",
+        _VALUES,
+    ),
+    rule(
+        "a day is written as its text is",
+        f"{_F}/values.py",
+        "return _only(read, _are_written(read.dt.to_string(form), texts, form))",
+        "return read",
+        _VALUES,
+    ),
+    rule(
+        "a year of two digits has both of them",
+        f"{_F}/values.py",
+        'alike & texts.str.contains(_with_short_years(form)) if "%y" in form else alike',
+        "alike",
+        _VALUES,
+    ),
+    rule(
+        "a moment is written as its text is",
+        f"{_F}/values.py",
+        "return _only(read, _are_written(written, texts, form))",
+        "return read",
+        _VALUES,
+    ),
+    rule(
+        "a moment in UTC is in a year of the calendar",
+        f"{_F}/values.py",
+        "return _only(read, read.dt.year().is_between(_FIRST_YEAR, _LAST_YEAR))\n\n\ndef _distance",
+        "return read\n\n\ndef _distance",
+        _VALUES,
     ),
     rule(
         "text is decoded before it is divided where a byte need not be a character",

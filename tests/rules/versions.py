@@ -18,7 +18,30 @@ GATE = "src/headworks/quality/gate.py"
 _D = "tests/integration/test_deletions.py"
 _N = "tests/integration/test_nested.py"
 
+_MOVING = "tests/integration/test_moving_elements.py"
+
 RULES = (
+    rule(
+        "a newer array of a parent is no reason against an element that is another parent's since",
+        "src/headworks/silver/versions.py",
+        "    there = before_arrays(there, dataset)\n",
+        "",
+        f"{_MOVING}::test_an_element_belongs_to_the_parent_of_its_newest_version_and_ends_with_that_ones_array",
+    ),
+    rule(
+        "of rows that were kept back the newest arrays of their parents are looked for in bronze",
+        "src/headworks/silver/arrays.py",
+        "    found = [released]\n",
+        "    found = [released.clear()]\n",
+        f"{_MOVING}::test_an_element_that_was_kept_back_is_not_raised_where_a_newer_array_lacks_it",
+    ),
+    rule(
+        "a replay raises no element that its parent's newest array lacks",
+        "src/headworks/silver/replay.py",
+        "kept = without_ended(work, dataset, bronze, silver, candidates, comparison)",
+        "kept = comparison",
+        f"{_MOVING}::test_an_element_that_was_kept_back_is_not_raised_where_a_newer_array_lacks_it",
+    ),
     rule(
         "ties of the cursor are decided by the order of landing",
         PARSE,
@@ -173,8 +196,8 @@ RULES = (
     rule(
         "an array that comes late raises nothing where the newest one was empty",
         "src/headworks/silver/arrays.py",
-        "    return pl.concat([arrays, known]).unique(maintain_order=True)",
-        "    return arrays",
+        "        known.append(_heads(bronze, dataset, arrays, NOTHING))\n",
+        "        pass\n",
         "tests/integration/test_arrays.py::test_a_late_array_raises_nothing_where_the_newest_one_was_empty",
     ),
     rule(

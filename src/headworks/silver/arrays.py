@@ -4,6 +4,9 @@ Of two arrays of one parent the newer is that with the larger (cursor, arrival) 
 cursor, and else the one that arrived later. What an older one has and the newest has not gets a tombstone in the newest
 one's place, so that an older one which comes late raises nothing. A key that the newest one has and that was rejected
 stays as it was; where an element of it has a key that cannot be read, nothing is ended by it.
+
+Where the key does not say whose an element is, it may move to another parent: its newest version says whose it is, and
+the newest array of that parent alone can end it.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from headworks.silver.dataset import (
     Dataset,
 )
 from headworks.silver.history import inferred
-from headworks.silver.parse import parse, readable
+from headworks.silver.parse import cursor_order, parse, readable
 from headworks.silver.vanishing import Vanished
 from headworks.storage.delta import Table
 from headworks.storage.exact import exactly, same_kind
@@ -33,6 +36,8 @@ from headworks.storage.translating import reading
 _KEYED, _EMPTY, _MOMENT = "_keyed", "_empty", "_moment"
 _SET = (CURSOR, ARRIVAL)
 """What distinguishes one array of a parent from another: the cursor, and the arrival of its first row."""
+_BY_ARRAY = -1
+"""In place of a row's number: the tombstone of what a newer array lacks."""
 _PLACES = {
     CURSOR: "_to_cursor", ARRIVAL: "_to_arrival", _MOMENT: "_to_moment", _EMPTY: "_to_empty",
     "_stream": "_to_stream", "_sequence": "_to_sequence",
@@ -46,27 +51,27 @@ def elements(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(pl.col(ELEMENT).is_null() | (pl.col(ELEMENT) != NOTHING))
 
 
-def owner_of(dataset: Dataset) -> tuple[str, ...]:
-    """Return the columns that say whose element a row is: those of its key that its parent gives it, or else all."""
-    if dataset.nested is None:
-        return ()
-    given = [
-        name
-        for name, made in dataset.columns.items()
-        if made.meta.root_names() and set(made.meta.root_names()) <= set(dataset.nested.given)
-    ]
-    in_key = tuple(name for name in dataset.key if name in given)
-    return in_key or tuple(name for name in given if name != dataset.cursor)
+def before_arrays(rows: pl.LazyFrame, dataset: Dataset) -> pl.LazyFrame:
+    """Return silver's rows with tombstones in the place of the version that a newer array of its parent lacked.
+
+    A parent's array ends what is that parent's: where the element is another parent's since, it is no reason against.
+    """
+    if not dataset.can_move or not dataset.has_parents_order:
+        return rows
+    cursor = str(dataset.cursor)
+    place = cursor_order(pl.col(cursor), dataset.schema.columns()[cursor].dtype, dataset.cursor_type())
+    ended = pl.col(DELETED) & (pl.col("_row") == _BY_ARRAY) & place.is_not_null()
+    return rows.with_columns(pl.when(ended).then(place).otherwise(CURSOR).alias(CURSOR))
 
 
 def arrays_of(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     """Return the rows of whole arrays among bronze rows: whose they are, their keys, and their array's place."""
-    owner = owner_of(dataset)
+    owner = dataset.owner
     if not owner or ELEMENT not in rows.columns:
         return pl.DataFrame()
     elements = readable(rows.lazy()).filter(pl.col(ELEMENT).is_not_null()).collect()
     at = pl.col(dataset.cursor) if dataset.cursor is not None else pl.lit(None, dtype=pl.Int64)
-    cursor = pl.col(CURSOR) if _is_ordered(dataset) else pl.lit(None, dtype=dataset.cursor_type())
+    cursor = pl.col(CURSOR) if dataset.has_parents_order else pl.lit(None, dtype=dataset.cursor_type())
     return (
         pl.concat([parse(elements, dataset), elements.select(ELEMENT)], how="horizontal")
         .select(
@@ -83,21 +88,56 @@ def arrays_of(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     )
 
 
-def with_empty_ones(bronze: Table, dataset: Dataset, arrays: pl.DataFrame) -> pl.DataFrame:
-    """Return arrays together with the empty ones of the same parents that bronze has, whenever they came.
+def with_known_arrays(
+    bronze: Table, silver: Table, dataset: Dataset, arrays: pl.DataFrame, fresh: pl.LazyFrame
+) -> pl.DataFrame:
+    """Return a range's arrays with those that bronze had before of the parents whose rows may be older than these.
 
-    An empty array leaves no row in silver, so nothing there says that an array which comes late is older. Where the
-    order is that of arrival, none can be.
+    An empty array leaves no row in silver, and a row that waited or was rejected may be of an array that is not the
+    newest any more. ``fresh`` are the rows that silver gets by the range.
     """
-    if arrays.is_empty() or not _is_ordered(dataset) or ELEMENT not in bronze.schema:
+    if ELEMENT not in bronze.schema or not dataset.owner:
         return arrays
+    known = [] if arrays.is_empty() else [arrays]
+    if dataset.has_parents_order and known:
+        known.append(_heads(bronze, dataset, arrays, NOTHING))
+    doubtful = _doubtful(silver, dataset, arrays, fresh)
+    if not doubtful.is_empty():
+        owner = list(dataset.owner)
+        heads = _heads(bronze, dataset, doubtful, NOTHING, 0)
+        newest = heads.sort(*_SET, nulls_last=False).unique(owner, keep="last", maintain_order=True)
+        batches = newest.select("_stream", "_sequence").unique()
+        with reading(bronze.name):
+            rows = bronze.scan().join(batches.lazy(), on=["_stream", "_sequence"], how="semi").collect()
+        known.append(arrays_of(rows, dataset).join(newest, on=[*owner, *_SET], how="semi", nulls_equal=True))
+    return pl.concat(known).unique(maintain_order=True) if known else arrays
+
+
+def _heads(bronze: Table, dataset: Dataset, of: pl.DataFrame, *places: int) -> pl.DataFrame:
+    """Return the rows of arrays that are at some places of them, of the parents of some rows."""
     with reading(bronze.name):
-        empty = bronze.scan().filter(pl.col(ELEMENT) == NOTHING).collect()
-    if empty.is_empty():
-        return arrays
-    owner = list(owner_of(dataset))
-    known = arrays_of(empty, dataset).join(arrays.select(owner), on=owner, how="semi")
-    return pl.concat([arrays, known]).unique(maintain_order=True)
+        rows = bronze.scan().filter(pl.col(ELEMENT).is_in(places)).collect()
+    found, owner = arrays_of(rows, dataset), list(dataset.owner)
+    wanted = of.select(exactly(pl.col(name), of.schema[name], found.schema[name]) for name in owner)
+    return found.join(wanted, on=owner, how="semi")
+
+
+def _doubtful(silver: Table, dataset: Dataset, arrays: pl.DataFrame, fresh: pl.LazyFrame) -> pl.DataFrame:
+    """Return the parents of rows that silver gets and that may be of arrays which are not the newest.
+
+    A row that was kept back is; else the newest array left rows in silver, which say so, unless these moved since.
+    """
+    rows = fresh.filter(~pl.col(DELETED))
+    batch = ["_stream", "_sequence"]
+    released = (
+        rows if arrays.is_empty() else rows.join(arrays.lazy().select(batch).unique(), on=batch, how="anti")
+    )
+    found = [released]
+    if dataset.can_move and dataset.has_parents_order:
+        latest = pl.lit(silver.scan().select(pl.col(CURSOR).max()).collect().to_series())
+        found.append(rows.filter(pl.col(CURSOR) < latest))
+    owner = list(dataset.owner)
+    return pl.concat([some.select(owner) for some in found]).unique().collect()
 
 
 def find_ended(
@@ -111,7 +151,7 @@ def find_ended(
     if dead is None or alive is None:
         return Vanished(ended, none, none)
     rest = after.join(ended.lazy().select(dataset.key), on=list(dataset.key), how="anti")
-    owner = list(owner_of(dataset))
+    owner = list(dataset.owner)
     orphans = rest.filter(~pl.col(DELETED)).join(dead, on=owner, how="semi").collect()
     back = rest.filter(inferred()).join(alive, on=owner, how="semi").collect()
     without_cursor = (CURSOR, VALID_FROM) if dataset.keeps == "history" else ()
@@ -135,7 +175,7 @@ def _of_newer_arrays(
     """Return tombstones of the rows that the newest arrays of their parents lack."""
     if arrays.is_empty():
         return pl.DataFrame(schema=have)
-    owner = list(owner_of(dataset))
+    owner = list(dataset.owner)
     typed = arrays.with_columns(
         exactly(pl.col(name), arrays.schema[name], have[name]).alias(name)
         for name in dict.fromkeys([*owner, *dataset.key])
@@ -148,15 +188,16 @@ def _of_newer_arrays(
     to = newest.select(*owner, *(pl.col(name).alias(new) for name, new in _PLACES.items()))
     near = after.filter(~pl.col(DELETED) | inferred())
     ours = near.join(to.lazy(), on=owner, how="inner").collect()
-    older = ours.filter(_is_older(dataset)).join(shown.select(dataset.key), on=list(dataset.key), how="anti")
+    named = list(dict.fromkeys([*owner, *dataset.key]))
+    older = ours.filter(_is_older(dataset)).join(shown.select(named), on=named, how="anti")
     late = _late(dataset, silver, ours.join(older.select(dataset.key), on=list(dataset.key), how="anti"))
     return _tombstones(pl.concat([older, late]), have, dataset)
 
 
 def _late(dataset: Dataset, silver: Table, ours: pl.DataFrame) -> pl.DataFrame:
     """Return rows that silver gets now, of arrays that are older than one that it knows of."""
-    owner = list(owner_of(dataset))
-    if not _is_ordered(dataset) or ours.is_empty():
+    owner = list(dataset.owner)
+    if not dataset.has_parents_order or ours.is_empty():
         return ours.clear()
     known = silver.scan().join(ours.lazy().select(owner).unique(), on=owner, how="semi").collect()
     best = known.sort(*_SET, nulls_last=False).unique(owner, keep="last", maintain_order=True)
@@ -171,20 +212,12 @@ def _late(dataset: Dataset, silver: Table, ours: pl.DataFrame) -> pl.DataFrame:
 def _is_older(dataset: Dataset) -> pl.Expr:
     """Return which rows come before an array; an empty one without a cursor comes after all that arrived before it."""
     arrived = pl.col(ARRIVAL) < pl.col("_to_arrival")
-    if not _is_ordered(dataset):
+    if not dataset.has_parents_order:
         return arrived
     here, there = pl.col(CURSOR), pl.col("_to_cursor")
     before = (here < there).fill_null(value=False) | (here.is_null() & there.is_not_null())
     floats = there.is_null() & pl.col("_to_empty")
     return before | ((here.eq_missing(there) | floats) & arrived)
-
-
-def _is_ordered(dataset: Dataset) -> bool:
-    """Return whether the rows have the cursor of their parent, by which its versions are ordered."""
-    if dataset.cursor is None or dataset.nested is None:
-        return False
-    made_of = set(dataset.columns[dataset.cursor].meta.root_names())
-    return bool(made_of) and made_of <= set(dataset.nested.given)
 
 
 def _tombstones(rows: pl.DataFrame, schema: pl.Schema, dataset: Dataset) -> pl.DataFrame:
@@ -197,7 +230,7 @@ def _tombstones(rows: pl.DataFrame, schema: pl.Schema, dataset: Dataset) -> pl.D
         pl.when(placed).then(pl.col(VOID)).otherwise(pl.max_horizontal(VOID, "_to_arrival")).alias(VOID),
         pl.col("_to_stream").alias("_stream"),
         pl.col("_to_sequence").alias("_sequence"),
-        pl.lit(-1, dtype=pl.Int64).alias("_row"),
+        pl.lit(_BY_ARRAY, dtype=pl.Int64).alias("_row"),
     )
     if dataset.keeps == "history":
         moment = pl.when(placed).then(pl.col("_to_moment"))
@@ -214,7 +247,7 @@ def _parents(
     lake: Lake, dataset: Dataset, have: pl.Schema
 ) -> tuple[pl.LazyFrame | None, pl.LazyFrame | None]:
     """Return the deleted and the living parents by the columns that name them here; None where that is not known."""
-    owner = owner_of(dataset)
+    owner = dataset.owner
     table = lake.open("silver", dataset.nested.parent) if dataset.nested is not None and owner else None
     if table is None or dataset.nested is None:
         return None, None

@@ -187,6 +187,7 @@ class Dataset:
                 do="give the columns other names; their expressions may read a column or field of any name.",
             )
         self._check_names()
+        self._check_moves()
         for agreement in self.agreements:
             self._check_agreement(agreement)
         for contract in (self.contract, self.table_contract):
@@ -249,6 +250,61 @@ class Dataset:
     def row_key(self) -> tuple[str, ...]:
         """The columns that name one row of silver: the key, and in a history the version's beginning."""
         return (*self.key, VALID_FROM) if self.keeps == "history" else self.key
+
+    @property
+    def owner(self) -> tuple[str, ...]:
+        """The columns that say in whose array a nested row is.
+
+        They are those that refer to the parent; without a reference those of the key that the parent gives, or else
+        all that it gives.
+        """
+        if self.nested is None:
+            return ()
+        given = [name for name in self.columns if self._is_given(name)]
+        to_parent = [
+            one.columns
+            for one in self.references
+            if one.parent == self.nested.parent and {*one.columns} <= {*given}
+        ]
+        if to_parent:
+            return next((names for names in to_parent if {*names} <= {*self.key}), to_parent[0])
+        in_key = tuple(name for name in self.key if name in given)
+        return in_key or tuple(name for name in given if name != self.cursor)
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a nested row may become another parent's: its key does not say whose it is."""
+        return not {*self.owner} <= {*self.key}
+
+    @property
+    def has_parents_order(self) -> bool:
+        """Whether nested rows have the cursor of their parent, by which its versions are ordered."""
+        return self.nested is not None and self.cursor is not None and self._is_given(self.cursor)
+
+    def _is_given(self, name: str) -> bool:
+        """Return whether a column is made of what the parent gives its elements alone."""
+        made_of = {*self.columns[name].meta.root_names()}
+        return self.nested is not None and bool(made_of) and made_of <= {*self.nested.given}
+
+    def _check_moves(self) -> None:
+        """Refuse keys that do not say whose an element is, where it could not be said what ends it."""
+        if self.nested is None or not self.can_move:
+            return
+        refers = any(one.columns == self.owner for one in self.references)
+        if len(self.owner) > 1 and not refers:
+            raise SettingsError(
+                f"The key does not say in whose array a row is, and of {', '.join(self.owner)} it is not known which "
+                f"are the key of {self.nested.parent}.",
+                where=self.name,
+                do=f"add the parent's key to the key, or declare a Reference to {self.nested.parent}.",
+            )
+        if self.keeps == "first" or (self.keeps == "history" and self.has_parents_order):
+            raise SettingsError(
+                f"The key does not say in whose array a row is, and keeps={self.keeps!r} does not know what ends a row "
+                "that may have moved to another parent.",
+                where=self.name,
+                do=f"add {', '.join(self.owner)} to the key, or keep the newest versions.",
+            )
 
     def _check_names(self) -> None:
         """Refuse names of columns, rules and datasets that there are none of, each with those that there are."""

@@ -22,7 +22,7 @@ from headworks.quality.rules import REASONS
 from headworks.quality.views import AfterMerge, Candidate, Rows
 from headworks.reports import CheckReport, GateReport, RefineReport, TableRef
 from headworks.silver.accounts import Account, account_of, keep_account
-from headworks.silver.arrays import elements, find_ended, with_empty_ones
+from headworks.silver.arrays import elements, find_ended, with_known_arrays
 from headworks.silver.arrivals import Arrival, Without, arrival_of, divided
 from headworks.silver.compare import Comparison, with_voids
 from headworks.silver.dataset import (
@@ -715,7 +715,8 @@ def _gone(
     """Find the keys that a complete full read, if one is to be consumed, no longer has."""
     after = _after(silver, changes, dataset)
     if dataset.nested is not None:
-        whole = with_empty_ones(bronze, dataset, arrays)
+        fresh = changes.fresh.lazy() if isinstance(changes, Comparison) else changes
+        whole = with_known_arrays(bronze, silver, dataset, arrays, fresh)
         return _Gone(after, None, find_ended(work.lake, dataset, silver, after, whole))
     generation = newest_complete(work.lake, bronze, dataset.name) if todo.generation else None
     found = find_vanished(work.lake, dataset, bronze, silver, after, generation, rejected)
@@ -744,6 +745,22 @@ def _keys_of_rejected(work: Refinement, dataset: Dataset, silver: Table, now: pl
     kept = rejected_rows(work.lake, dataset.name, silver)
     keys = now if kept is None else pl.concat([now, kept.select("key").collect().to_series()])
     return keys.to_frame("key").select(same_key(pl.col("key"))).to_series()
+
+
+def without_ended(
+    work: Refinement,
+    dataset: Dataset,
+    bronze: Table,
+    silver: Table,
+    candidates: pl.DataFrame,
+    found: Comparison,
+) -> Comparison:
+    """Return the changes of rows that were kept back without elements that are not in their parents' newest arrays."""
+    if dataset.nested is None:
+        return found
+    known = with_known_arrays(bronze, silver, dataset, pl.DataFrame(), found.fresh.lazy())
+    ended = find_ended(work.lake, dataset, silver, _after(silver, found, dataset), known)
+    return _with_vanished(silver, candidates, found, ended, dataset)
 
 
 def commit_merge(

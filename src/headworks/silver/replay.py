@@ -21,12 +21,13 @@ from headworks.quality.contracts import run_contract
 from headworks.quality.gate import decide
 from headworks.quality.rules import REASONS
 from headworks.reports import CheckReport, GateReport, ReplayReport, Report, TableRef
-from headworks.silver.dataset import ORIGIN, Dataset
+from headworks.silver.compare import Comparison
+from headworks.silver.dataset import DELETED, ORIGIN, Dataset
 from headworks.silver.following import following
 from headworks.silver.judged import judge_rows, with_refused
 from headworks.silver.parse import UNREADABLE, readable
 from headworks.silver.quarantine import SCHEMA, next_try, pending_rows, put_rejected, rejected_rows
-from headworks.silver.refinement import commit_merge, live_rows, table_checks
+from headworks.silver.refinement import commit_merge, live_rows, table_checks, without_ended
 from headworks.silver.replaced import note_replaced
 from headworks.silver.table import Pending, rows_of_origin
 from headworks.silver.versions import compare_with, in_silver_types, latest_versions
@@ -163,6 +164,10 @@ def _replay(
     )
     if not again.passed.height:
         return ReplayOutcome(report=report)
+    kept = without_ended(work, dataset, bronze, silver, candidates, comparison)
+    if dataset.nested is not None and dataset.keeps != "history":
+        report = _without(report, comparison, kept, dataset)
+    comparison = kept
     gate = _gate(dataset, report, candidates, table_checks(work, dataset, silver, comparison))
     if dry_run or not gate.open:
         if gate.open:
@@ -225,6 +230,22 @@ def _gate(
     if dataset.contract is not None:
         checks += run_contract(dataset.contract, live_rows(candidates), scope)
     return decide(scope, checks, contract_required=dataset.contract is not None or bool(of_table))
+
+
+def _without(report: ReplayReport, found: Comparison, kept: Comparison, dataset: Dataset) -> ReplayReport:
+    """Count rows that were ended before they were released as superseded."""
+    dead = kept.changes.filter(DELETED).select(dataset.key)
+
+    def ended(rows: pl.DataFrame) -> int:
+        return rows.filter(~pl.col(DELETED)).join(dead, on=list(dataset.key), how="semi").height
+
+    inserted, updated = ended(found.inserts), ended(found.updates)
+    counts = {
+        "inserted": report.inserted - inserted,
+        "updated": report.updated - updated,
+        "superseded": report.superseded + inserted + updated,
+    }
+    return report.model_copy(update=counts)
 
 
 def _counted(rejected: pl.DataFrame) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from headworks.silver.arrays import before_arrays
 from headworks.silver.compare import Comparison, compare, first, newest
 from headworks.silver.dataset import ARRIVAL, Dataset
 from headworks.silver.history import compare_history, versions
@@ -22,6 +23,7 @@ def compare_with(silver: Table, candidates: pl.DataFrame, dataset: Dataset) -> C
     there = rows_of(silver, dataset)
     if dataset.keeps == "history":
         return compare_history(candidates, there, dataset)
+    there = before_arrays(there, dataset)
     return compare(candidates, there, dataset.key, keep_first=dataset.keeps == "first")
 
 

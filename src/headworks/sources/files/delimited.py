@@ -20,12 +20,13 @@ from pyarrow import csv as arrow_csv
 from headworks.sources.base import RAW
 from headworks.sources.files.content import FileDamaged
 from headworks.sources.files.encodings import is_plain, original
-from headworks.sources.files.formats import CsvOptions, typed
+from headworks.sources.files.formats import CsvOptions
 from headworks.sources.files.header import HEADER, check_names
 from headworks.sources.files.ndjson import BOM
 from headworks.sources.files.progress import Place
 from headworks.sources.files.text import LINE, PIECE_ROWS, REFUSED_LINES, Parsed, refused_frame
 from headworks.sources.files.tokens import Dialect, NotClosed, NotWhole, Record, TextAfterQuote, take
+from headworks.sources.files.values import read_texts
 
 _STEP = 64 * 1024
 _ARROW_BLOCK = 1024 * 1024
@@ -371,7 +372,11 @@ class Csv:
         return [part for part in (read, refused_frame(sorted(refusals))) if part.height]
 
     def _typed(self, frame: pl.DataFrame) -> pl.DataFrame:
-        return frame.with_columns(typed(name, dtype, self.options) for name, dtype in self._types.items())
+        forms = self.options.forms()
+        return frame.with_columns(
+            read_texts(frame.get_column(name), dtype, forms).alias(name)
+            for name, dtype in self._types.items()
+        )
 
     def _unreadable(self, frame: pl.DataFrame, read: pl.DataFrame) -> pl.Series:
         lost = [frame.get_column(n).is_not_null() & read.get_column(n).is_null() for n in self._types]

@@ -11,6 +11,7 @@ from headworks.settings import Settings
 from headworks.sources.column_types import column_type
 from headworks.sources.files.delta_types import Nanoseconds
 from headworks.sources.files.encodings import known
+from headworks.sources.files.values import Forms, checked_form
 
 Format = Literal["csv", "ndjson", "json", "parquet"]
 Compression = Literal["auto", "none", "gz", "zst"]
@@ -84,6 +85,16 @@ class CsvOptions(Settings):
     def _known(cls, value: str) -> str:
         return known(value)
 
+    @field_validator("date_format")
+    @classmethod
+    def _gives_a_day(cls, value: str) -> str:
+        return checked_form(value, of_dates=True)
+
+    @field_validator("datetime_format")
+    @classmethod
+    def _gives_a_moment(cls, value: str | None) -> str | None:
+        return None if value is None else checked_form(value, of_dates=False)
+
     @model_validator(mode="after")
     def _types_are_known(self) -> CsvOptions:
         for word in self.columns.values():
@@ -98,6 +109,10 @@ class CsvOptions(Settings):
         """Return the declared columns' types."""
         return {name: column_type(word) for name, word in self.columns.items()}
 
+    def forms(self) -> Forms:
+        """Return how values are written."""
+        return Forms(self.date_format, self.datetime_format, self.decimal_comma)
+
 
 class ParquetOptions(Settings):
     """How Parquet files are read."""
@@ -107,60 +122,3 @@ class ParquetOptions(Settings):
         description="What becomes of times with a part below a microsecond, which Delta does not hold: refuse the "
         "file, cut that part, or keep all such columns as text.",
     )
-
-
-def typed(name: str, dtype: pl.DataType, options: CsvOptions) -> pl.Expr:
-    """Return a text column as its declared type, null where the text cannot be read as one exactly."""
-    text = pl.col(name)
-    if dtype == pl.Boolean():
-        lowered = text.str.to_lowercase()
-        return (
-            pl.when(lowered.is_in(["true", "t", "1", "yes", "y"]))
-            .then(pl.lit(True))
-            .when(lowered.is_in(["false", "f", "0", "no", "n"]))
-            .then(pl.lit(False))
-            .alias(name)
-        )
-    if dtype == pl.Date():
-        return _four_digits(text, options.date_format, text.str.to_date(options.date_format, strict=False))
-    if dtype == pl.Datetime("us", "UTC"):
-        return _moment(text, options.datetime_format)
-    if options.decimal_comma and dtype != pl.Int64():
-        # A point is then a mark of thousands, or a mistake.
-        point = ~text.str.contains(".", literal=True)
-        text = pl.when(point).then(text.str.replace(",", ".", literal=True, n=1)).alias(name)
-    if isinstance(dtype, pl.Decimal):
-        # Polars would round what has more digits.
-        exact = text.str.contains(rf"^[+-]?[0-9]*(?:\.[0-9]{{0,{dtype.scale}}}0*)?$")
-        return pl.when(exact).then(text).cast(dtype, strict=False).alias(name)
-    read = text.cast(dtype, strict=False)
-    if dtype == pl.Float64():
-        too_large = read.is_infinite() & text.str.contains(r"[0-9]")
-        return pl.when(~too_large).then(read).alias(name)
-    return read
-
-
-def _moment(text: pl.Expr, form: str | None) -> pl.Expr:
-    """Read ISO 8601 with T or a space, or another form; a time without a zone counts as UTC."""
-    if form is not None:
-        if "%z" in form or "%:z" in form or "%#z" in form:
-            read = text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
-        else:
-            read = text.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
-        return _four_digits(text, form, _whole(text, read))
-    iso = text.str.replace(r"^(\d{4}-\d{2}-\d{2}) ", "${1}T").str.replace(r"[Zz]$", "+00:00")
-    zoned = pl.when(iso.str.contains(r"[+-]\d{2}:\d{2}$")).then(iso).otherwise(iso + "+00:00")
-    read = zoned.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us", time_zone="UTC", strict=False)
-    return _four_digits(text, "%Y", _whole(text, read))
-
-
-def _whole(text: pl.Expr, read: pl.Expr) -> pl.Expr:
-    """Leave out moments with more digits than microseconds have, which would be cut."""
-    return pl.when(~text.str.contains(r"\.[0-9]{6}[0-9]*[1-9]")).then(read)
-
-
-def _four_digits(text: pl.Expr, form: str, read: pl.Expr) -> pl.Expr:
-    """Leave out years of fewer than four digits where the form asks for four: 24-02-03 is not of the year 24."""
-    if "%Y" not in form:
-        return read.name.keep()
-    return pl.when(text.str.contains(r"[0-9]{4}")).then(read).name.keep()
