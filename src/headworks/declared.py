@@ -384,6 +384,9 @@ def _bound(column: ColumnOf, value: object) -> pl.Expr:
 def _read(name: str, column: ColumnOf, *, typed: bool) -> pl.Expr:
     """Return the expression that makes a column out of bronze's; what does not read becomes null and is rejected."""
     source = column.field or name
+    if typed and column.type == "Datetime":
+        # A database's timestamp without a zone counts as UTC.
+        return pl.col(source).cast(pl.Datetime("us", "UTC"))
     if typed:
         return pl.col(source)
     if found := _DECIMAL.fullmatch(column.type):

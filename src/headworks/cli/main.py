@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from headworks.cli import (
+    adding,
     anomaly,
     api,
     breaker,
@@ -140,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for group in (
         projects,
+        adding,
         state,
         data,
         product,

@@ -1,0 +1,419 @@
+"""A dataset proposed from a look at its source: types, key, cursor and rules, each with what was seen of it.
+
+Some thousand rows are read and nothing is landed. What is proposed is written for a person to read and correct: what
+was seen of some rows need not hold of all. Rules that a later row may well break without being wrong (values that were
+all that was seen, signs) are therefore proposed as warnings.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from decimal import Decimal
+from math import isfinite
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import polars as pl
+import yaml
+
+from headworks.errors import SettingsError
+from headworks.names import check_dataset
+from headworks.sources.base import Source
+
+SAMPLE = 5_000
+"""So many rows are looked at."""
+
+_FEW_VALUES, _ROWS_A_VALUE, _LONGEST = 12, 20, 40
+_INT = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,10})?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,6})?Z")
+_NEWER = re.compile(r"(updated|changed|modified|last_?modified|version|mtime)", re.IGNORECASE)
+_SECRET = re.compile(r"password|secret|token|api_?key", re.IGNORECASE)
+_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as it was seen."""
+
+    name: str
+    field: str
+    type: str
+    nulls: int
+    distinct: int
+    lowest: str = ""
+    highest: str = ""
+    values: tuple[str, ...] = ()
+    negative: bool = False
+
+    @property
+    def low_and_high(self) -> str:
+        """The smallest and the largest value, in words."""
+        return f"from {self.lowest} to {self.highest}" if self.lowest or self.highest else ""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A dataset as it is proposed: its declaration as YAML with the evidence as comments, and what goes with it."""
+
+    name: str
+    block: str
+    kind: Literal["api", "database", "files"]
+    source: Mapping[str, Any]
+    rows: int
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    cursor: str | None
+    notes: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def look(source: Source, rows: int = SAMPLE) -> pl.DataFrame:
+    """Return the first rows that a source gives, what does not fit left out; raises what reading raises."""
+    found: list[pl.DataFrame] = []
+    with closing(_iterator(source)) as batches:
+        for batch in batches:
+            frame = batch.frame if isinstance(batch.frame, pl.DataFrame) else pl.DataFrame(batch.frame)
+            found.append(frame)
+            if sum(each.height for each in found) >= rows:
+                break
+    if not found or not sum(each.height for each in found):
+        raise SettingsError("The source gives no rows to look at.", do="add it when there are some.")
+    return pl.concat(found, how="diagonal_relaxed").head(rows)
+
+
+def _iterator(source: Source) -> Any:
+    return source.read(None, None)
+
+
+def columns_of(rows: pl.DataFrame) -> tuple[Column, ...]:
+    """Return the columns of rows as they were seen: of JSON records their fields, else the columns of the source."""
+    if "record" in rows.columns and rows.schema["record"] in (pl.Binary(), pl.String()):
+        return tuple(_records(rows.get_column("record").to_list()))
+    names = [name for name in rows.columns if not name.startswith("_")]
+    return tuple(_column(name, rows.get_column(name)) for name in names)
+
+
+def _records(records: Iterable[bytes | str | None]) -> Iterator[Column]:
+    texts: dict[str, list[str | None]] = {}
+    kinds: dict[str, set[str]] = {}
+    count = 0
+    for record in records:
+        try:
+            values = _decoder.decode(record or b"")
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            continue
+        for name, raw in values.items():
+            decoded = json.loads(bytes(raw), parse_float=str, parse_int=str)
+            kind = _json_kind(bytes(raw))
+            if kind != "null":
+                kinds.setdefault(name, set()).add(kind)
+            seen = texts.setdefault(name, [])
+            seen += [None] * (count - len(seen))
+            seen.append(
+                None if decoded is None else bytes(raw).decode() if kind == "nested" else _plain(decoded)
+            )
+        count += 1
+    for name, seen in texts.items():
+        series = pl.Series(name, seen + [None] * (count - len(seen)), dtype=pl.String)
+        found = kinds.get(name, set())
+        if "nested" in found:
+            yield _described(name, series, "Json")
+        elif found <= {"number"} or found <= {"true or false"}:
+            yield _column(name, series)
+        else:
+            yield _column(name, series, only=("Date", "Datetime"))
+
+
+def _json_kind(raw: bytes) -> str:
+    first = raw.lstrip()[:1]
+    if first in (b"{", b"["):
+        return "nested"
+    return {b'"': "text", b"n": "null", b"t": "true or false", b"f": "true or false"}.get(first, "number")
+
+
+def _plain(value: object) -> str:
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+def _column(name: str, values: pl.Series, only: tuple[str, ...] | None = None) -> Column:
+    return _described(name, values, _type(values, only))
+
+
+def _type(values: pl.Series, only: tuple[str, ...] | None) -> str:
+    dtype = values.dtype
+    if dtype != pl.String():
+        return _of_frame(dtype)
+    texts = values.drop_nulls().to_list()
+    if not texts:
+        return "String"
+    ways: dict[str, Callable[[str], bool]] = {
+        "Int64": lambda text: _INT.fullmatch(text) is not None,
+        "Decimal": lambda text: _DECIMAL.fullmatch(text) is not None,
+        "Boolean": lambda text: text.lower() in {"true", "false"},
+        "Date": lambda text: _DATE.fullmatch(text) is not None,
+        "Datetime": lambda text: _MOMENT.fullmatch(text) is not None,
+    }
+    for kind, fits in ways.items():
+        if (only is None or kind in only) and all(map(fits, texts)):
+            if kind != "Decimal":
+                return kind
+            scale = max(len(text.partition(".")[2]) for text in texts)
+            whole = max(len(text.lstrip("-").partition(".")[0]) for text in texts)
+            scale = max(2, scale) if scale else 0
+            return f"Decimal({max(18, scale + 12, whole + scale + 2)},{scale})"
+    if only is None and all(_is_number(text) for text in texts):
+        return "Float64"
+    return "String"
+
+
+def _is_number(text: str) -> bool:
+    """Tell whether a text is a number that 64 bits hold without losing a digit."""
+    if not re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", text):
+        return False
+    value = float(text)
+    return isfinite(value) and Decimal(repr(value)) == Decimal(text)
+
+
+def _of_frame(dtype: pl.DataType) -> str:
+    if isinstance(dtype, pl.Decimal):
+        return f"Decimal({dtype.precision or 38},{dtype.scale})"
+    if isinstance(dtype, pl.Datetime):
+        return "Datetime"
+    if dtype.is_integer():
+        return "Int64"
+    if dtype.is_float():
+        return "Float64"
+    return {pl.Boolean: "Boolean", pl.Date: "Date"}.get(dtype.base_type(), "String")
+
+
+def _described(name: str, values: pl.Series, kind: str) -> Column:
+    there = values.drop_nulls()
+    comparable = there
+    if kind in {"Int64", "Float64"} or kind.startswith("Decimal"):
+        comparable = there.cast(pl.Float64, strict=False)
+    distinct = there.n_unique() if kind != "Json" and not there.dtype.is_nested() else 0
+    few: tuple[str, ...] = ()
+    if kind == "String" and 0 < distinct <= _FEW_VALUES and there.len() >= distinct * _ROWS_A_VALUE:
+        few = tuple(sorted(map(str, there.unique().to_list())))
+        few = few if all(len(each) <= _LONGEST for each in few) else ()
+    shown = kind not in {"Json", "Boolean"} and there.len() > 0 and not _SECRET.search(name)
+    low = _shown(comparable.min()) if shown and not there.dtype.is_nested() else ""
+    high = _shown(comparable.max()) if shown and not there.dtype.is_nested() else ""
+    negative = bool(comparable.dtype.is_numeric() and comparable.len() and (comparable < 0).any())
+    few = () if _SECRET.search(name) else few
+    return Column(_snake(name), name, kind, values.null_count(), distinct, low, high, few, negative)
+
+
+def _shown(value: object) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _snake(name: str) -> str:
+    word = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    word = re.sub(r"\W+", "_", word).strip("_").lower()
+    return word if word and not word[0].isdigit() else f"c_{word}"
+
+
+def key_of(columns: Iterable[Column], rows: int) -> tuple[str, ...]:
+    """Return the column that tells the rows apart: never null, never twice, best by its name; none where none does."""
+    found = [each for each in columns if each.nulls == 0 and each.distinct == rows and rows > 1]
+    found = [each for each in found if each.type in {"Int64", "String"}]
+    ranked = sorted(
+        found, key=lambda each: (each.name != "id", not each.name.endswith(("_id", "id", "_key", "_no")))
+    )
+    return (ranked[0].name,) if ranked else ()
+
+
+def cursor_of(columns: Iterable[Column]) -> str | None:
+    """Return the column whose larger value is newer, by its name and type; None where none is known by that."""
+    named = [each for each in columns if _NEWER.search(each.name) and each.type in {"Datetime", "Int64"}]
+    ranked = sorted(named, key=lambda each: (each.type != "Datetime", each.nulls))
+    return ranked[0].name if ranked and ranked[0].nulls == 0 else None
+
+
+def as_yaml(found: Proposal) -> str:
+    """Return the declaration, with the evidence of each proposal as a comment."""
+    lines = [
+        f"# Proposed by headworks add {_WORD[found.kind]} from {found.rows:,} rows; read it and correct it.",
+        *(f"# {note}" for note in found.notes),
+        f"dataset: {found.name}",
+        "owner: ''",
+        "source:",
+        f"  {found.kind}:",
+        f"    block: {found.block}",
+        f"    {_FIELD[found.kind]}: {_flow(found.source)}",
+    ]
+    if found.key:
+        names = ", ".join(map(_name, found.key))
+        lines.append(f"key: [{names}]  # the source's own, or never null and never twice in these rows")
+    else:
+        lines.append("key: []  # nothing that was seen tells rows apart: name the columns that do")
+    if found.cursor:
+        lines.append(f"cursor: {_name(found.cursor)}  # by its name: the larger value is the newer version")
+    lines.append("columns:")
+    for column in found.columns:
+        lines += [
+            f"  # {_evidence(column, found.rows)}",
+            f"  {_name(column.name)}: {_flow(_declared(column, found))}",
+        ]
+    lines += [
+        f"contract: ../contracts/silver_{found.name.replace('.', '_')}.yml",
+        "# What is promised of it, for headworks status:",
+        "# freshness: {committed_within_h: 26}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_WORD = {"api": "api", "database": "table", "files": "files"}
+_FIELD = {"api": "resource", "database": "table", "files": "files"}
+
+
+def _declared(column: Column, found: Proposal) -> dict[str, Any]:
+    declared: dict[str, Any] = {"type": column.type}
+    if column.field != column.name:
+        declared["field"] = column.field
+    if column.nulls == 0 and (column.name in found.key or column.name == found.cursor or found.rows >= 100):
+        declared["required"] = True
+    if column.name not in found.key and _is_a_number(column) and not column.negative and column.distinct > 1:
+        declared |= {"minimum": 0, "warns": True}
+    if column.values:
+        declared |= {"values": list(column.values), "warns": True}
+    return declared
+
+
+def _is_a_number(column: Column) -> bool:
+    return column.type in {"Int64", "Float64"} or column.type.startswith("Decimal")
+
+
+def _evidence(column: Column, rows: int) -> str:
+    text = f"{column.nulls:,} of {rows:,} null"
+    if column.distinct:
+        text += f", {column.distinct:,} different"
+    if column.low_and_high:
+        text += f", {column.low_and_high}"
+    return text
+
+
+def contract_of(found: Proposal) -> str:
+    """Return a contract for each batch that is to become silver: what must be there."""
+    must = [
+        each.name
+        for each in found.columns
+        if _declared(each, found).get("required") or each.name in found.key
+    ]
+    lines = [
+        f"# What must hold of each batch of {found.name} that is to become silver.",
+        f"dataset: lake/silver/{found.name.replace('.', '_')}",
+        "",
+        "columns:",
+    ]
+    for name in must:
+        lines += [f"  - name: {_name(name)}", "    checks:", "      - missing:"]
+    lines += ["", "checks:", "  - row_count:", "      threshold:", "        must_be_greater_than: 0"]
+    return "\n".join(lines) + "\n"
+
+
+def test_of(found: Proposal, package: str) -> str:
+    """Return a test of the declaration, to be extended with rows that must pass and rows that must not."""
+    word = found.name.replace(".", "_")
+    return f'''"""What is declared of {found.name}: add rows that must pass, and rows that must be rejected."""
+
+from __future__ import annotations
+
+from {package}.project import PROJECT
+
+
+def test_{word}_is_declared_and_filled() -> None:
+    dataset = PROJECT.dataset("{found.name}")
+    assert dataset.key == {_tuple(found.key)}
+    assert [source.block for source in PROJECT.sources if source.into == dataset.name] == ["{found.block}"]
+'''
+
+
+def _tuple(names: tuple[str, ...]) -> str:
+    inner = ", ".join(f'"{name}"' for name in names)
+    return f"({inner},)" if len(names) == 1 else f"({inner})"
+
+
+def deployment_of(found: Proposal) -> str:
+    """Return an entry of prefect.yaml that lands the source by itself, between two runs of a product."""
+    place = {
+        "api": ("ingest_api", {"api": found.block, "resource": found.source}),
+        "database": ("ingest_database", {"database": found.block, "table": found.source}),
+        "files": ("ingest_files", {"location": found.block, **found.source}),
+    }
+    flow, parameters = place[found.kind]
+    shown = _flow({"dataset": found.name, **parameters, "mode": "incremental", "on_conflict": "refuse"})
+    name = f"ingest-{found.name.replace('.', '-').replace('_', '-')}"
+    return f"""
+  # Lands {found.name} alone; a product that reads it lands it too. Give it a schedule if it has to come more often.
+  - <<: *pipeline
+    name: {name}
+    description: |
+      Land what is new in {found.name}.
+    entrypoint: flows.{flow}.{flow}
+    tags: [headworks, ingest]
+    parameters: {shown}
+    schedules: []
+"""
+
+
+def write(found: Proposal, folder: Path, package: str) -> list[Path]:
+    """Write dataset, contract and test, and append to prefect.yaml and .env.example; returns what was written.
+
+    Raises `SettingsError` where the dataset is declared already, and writes nothing then.
+    """
+    check_dataset(found.name)
+    word = found.name.replace(".", "_")
+    home = folder / "src" / package
+    new = {
+        home / "datasets" / f"{word}.yml": as_yaml(found),
+        home / "contracts" / f"silver_{word}.yml": contract_of(found),
+        folder / "tests" / f"test_{word}.py": test_of(found, package),
+    }
+    there = [file for file in new if file.exists()]
+    if there:
+        raise SettingsError(
+            f"{found.name} is declared already.",
+            where=str(there[0]),
+            do="give another name with --name, or delete it.",
+        )
+    for file, text in new.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    written = [*new]
+    deployments = folder / "prefect.yaml"
+    if deployments.exists() and "&pipeline" in deployments.read_text(encoding="utf-8"):
+        _append(deployments, deployment_of(found))
+        written.append(deployments)
+    example = folder / ".env.example"
+    known = example.read_text(encoding="utf-8") if example.exists() else ""
+    missing = [f"{name}={value}" for name, value in found.variables.items() if f"{name}=" not in known]
+    if missing:
+        _append(example, "\n" + "\n".join(missing) + "\n")
+        written.append(example)
+    return written
+
+
+def _append(file: Path, text: str) -> None:
+    before = file.read_text(encoding="utf-8") if file.exists() else ""
+    file.write_text(before.rstrip("\n") + "\n" + text, encoding="utf-8")
+
+
+def _name(name: str) -> str:
+    """Return a name as YAML: in quotes where it would be read as something else, such as on, no or null."""
+    return name if yaml.safe_load(name) == name else json.dumps(name)
+
+
+def _flow(value: Any) -> str:
+    """Return a value as YAML in one line: JSON is YAML."""
+    return json.dumps(value, ensure_ascii=False, default=str)

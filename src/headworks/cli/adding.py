@@ -1,0 +1,301 @@
+"""``headworks add``: looks at a source, and writes a dataset to read and correct."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headworks.cli.shared import Commands
+from headworks.errors import SettingsError
+
+if TYPE_CHECKING:
+    from headworks.adding import Proposal
+    from headworks.settings import DatabaseSettings
+    from headworks.sources.api.settings import ApiSettings
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Put the parsers in."""
+    group = commands.add_parser(
+        "add",
+        help="add a source: look at it, and write dataset, contract, test and deployment",
+        description="Look at some thousand rows of a source, and write what is proposed of it into the project, with "
+        "the evidence. Nothing is landed. Read what was written, correct it, then: headworks check.",
+    )
+    kinds = group.add_subparsers(required=True, metavar="KIND")
+    api = kinds.add_parser("api", help="a resource of an API")
+    api.add_argument("url", help="address of the resource's first page; with --block its path will do")
+    _common(api)
+    api.set_defaults(command=_api)
+    table = kinds.add_parser("table", help="a table of a database")
+    table.add_argument("database", help="its URL, or the name of a block")
+    table.add_argument("table", help="the table, or schema.table")
+    table.add_argument("--cursor", help="the column that grows with each change (default: found by its name)")
+    table.add_argument(
+        "--key", action="append", default=[], help="a column of the key (default: the primary key)"
+    )
+    _common(table)
+    table.set_defaults(command=_table)
+    files = kinds.add_parser("files", help="files of a folder or an object store")
+    files.add_argument("location", help="a folder or URI, or the name of a block")
+    files.add_argument(
+        "--pattern", default="**", help="which files below it, such as 'orders-*.csv' (default: all)"
+    )
+    files.add_argument(
+        "--format", choices=["csv", "ndjson", "json", "parquet"], help="(default: by their ending)"
+    )
+    files.add_argument("--delimiter", default=",", help="of CSV (default: ,)")
+    _common(files)
+    files.set_defaults(command=_files)
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", metavar="DATASET", help="the dataset's name, such as crm.contacts")
+    parser.add_argument("--block", metavar="NAME", help="the block that the source is reached by")
+    parser.add_argument("--rows", type=int, default=5_000, help="how many rows to look at (default: 5000)")
+    parser.add_argument("--show", action="store_true", help="print the declaration, and write nothing")
+
+
+def _api(options: argparse.Namespace) -> int:
+    from headworks.adding import Proposal, columns_of, cursor_of, key_of, look
+    from headworks.sources.api.client import ApiClient
+    from headworks.sources.api.probe import probe, split_url
+    from headworks.sources.api.resource import Resource
+    from headworks.sources.api.source import ApiSource
+
+    settings, block, path, parameters = _reached(options, split_url)
+    client = ApiClient(settings, name=block)
+    found = probe(client, path, parameters)
+    for text in (*found.reasons, *(f"not known: {each}" for each in found.unknown)):
+        print(f"- {text}")
+    if "pagination" not in found.resource:
+        raise SettingsError(
+            "How its pages follow each other is not known, so nothing was written.",
+            where=options.url,
+            do="headworks probe shows what is known; declare the resource by hand (docs/api.md).",
+        )
+    resource = Resource.model_validate(found.resource)
+    rows = look(ApiSource(ApiClient(settings, name=block), resource), options.rows)
+    columns = columns_of(rows)
+    words = [word for word in re.split(r"\W+", path) if word and not re.fullmatch(r"v\d+|api", word)]
+    key = tuple(resource.key) or key_of(columns, rows.height)
+    return _write(
+        options,
+        Proposal(
+            name=options.name or _dataset(block.removesuffix("-api"), words[-1] if words else "records"),
+            block=block,
+            kind="api",
+            source=found.resource,
+            rows=rows.height,
+            columns=columns,
+            key=key,
+            cursor=cursor_of(columns),
+            notes=tuple(found.unknown),
+            variables={f"{_prefix(block)}BASE_URL": settings.base_url},
+        ),
+    )
+
+
+def _reached(options: argparse.Namespace, split_url: Any) -> tuple[ApiSettings, str, str, Any]:
+    """Return how an API is reached, its block's name, the path and the parameters that are asked for."""
+    from headworks.sources.api.settings import ApiSettings
+
+    origin, path, parameters = split_url(options.url)
+    if "://" in options.url and not options.block:
+        host = re.sub(r"^(www|api)\.", "", re.sub(r"^.*?://|[:/].*$", "", origin))
+        return ApiSettings(base_url=origin), f"{_word(host.partition('.')[0])}-api", path, parameters
+    if not options.block:
+        raise SettingsError(
+            "The address has no http:// or https://.", where=options.url, do="write it in full."
+        )
+    from headworks.prefect.blocks import api_settings
+    from headworks.prefect.console import local_stack
+
+    try:
+        with local_stack():
+            settings = api_settings(options.block)
+    except SettingsError:
+        if "://" not in options.url:
+            raise
+        settings = ApiSettings(base_url=origin)
+    if "://" in options.url:
+        if not options.url.startswith(settings.base_url):
+            raise SettingsError(
+                f"The address does not begin with {settings.base_url}, where the block's credentials belong.",
+                where=options.url.partition("?")[0],
+                do="give an address of that API, or name another block.",
+            )
+        path = options.url.removeprefix(settings.base_url).partition("?")[0] or "/"
+    return settings, options.block, path, parameters
+
+
+def _table(options: argparse.Namespace) -> int:
+    from headworks.adding import Proposal, columns_of, cursor_of, key_of, look
+    from headworks.sources.sql.reader import reader_of
+    from headworks.sources.sql.table import Table
+
+    database, block, example = _database(options)
+    schema, _, name = options.table.rpartition(".")
+    declared: dict[str, Any] = {"name": name, **({"schema_name": schema} if schema else {})}
+    if options.key:
+        declared["key"] = options.key
+    reader = reader_of(database, Table.model_validate(declared))
+    own = tuple(reader.key)
+    rows = look(reader, options.rows)
+    columns = columns_of(rows)
+    cursor = options.cursor or cursor_of(columns)
+    key = own or key_of(columns, rows.height)
+    notes = [] if own else ["The table has no primary key; the key is a guess from the rows that were seen."]
+    field_of = {each.name: each.field for each in columns}
+    if cursor:
+        declared["cursor"] = field_of.get(cursor, cursor)
+    if not own and key:
+        declared["key"] = [field_of[each] for each in key]
+    return _write(
+        options,
+        Proposal(
+            name=options.name or _dataset(block.removesuffix("-database"), name),
+            block=block,
+            kind="database",
+            source=declared,
+            rows=rows.height,
+            columns=columns,
+            key=tuple(next((each.name for each in columns if each.field == one), one) for one in key),
+            cursor=cursor,
+            notes=tuple(notes),
+            variables={f"{_prefix(block)}URL": example},
+        ),
+    )
+
+
+def _database(options: argparse.Namespace) -> tuple[DatabaseSettings, str, str]:
+    """Return a database's settings, its block's name, and its URL without the password."""
+    from pydantic import SecretStr
+
+    from headworks.settings import DatabaseSettings
+
+    if "://" in options.database:
+        from dataclasses import replace
+
+        from headworks.database_urls import read_url
+
+        parts = read_url(options.database, "the URL of the database")
+        block = options.block or f"{_word(Path(parts.database or 'main').stem)}-database"
+        shown = replace(parts, password=None).written()
+        return DatabaseSettings(url=SecretStr(options.database)), block, shown
+    from headworks.prefect.blocks import load_database
+    from headworks.prefect.console import local_stack
+
+    with local_stack():
+        return load_database(options.database), options.database, ""
+
+
+def _files(options: argparse.Namespace) -> int:
+    from headworks.adding import Proposal, columns_of, cursor_of, key_of, look
+    from headworks.settings import FilesSettings
+    from headworks.sources.files.location import Location
+    from headworks.sources.files.selection import Files
+    from headworks.sources.files.source import FileSource
+
+    is_place = "/" in options.location or Path(options.location).exists()
+    if is_place:
+        settings = FilesSettings(root=options.location)
+        block = options.block or f"{_word(Path(options.location.rstrip('/')).name)}-files"
+    else:
+        from headworks.prefect.blocks import files_settings
+        from headworks.prefect.console import local_stack
+
+        block = options.location
+        with local_stack():
+            settings = files_settings(block)
+    declared: dict[str, Any] = {
+        "format": options.format or _format_of(options.pattern),
+        "pattern": options.pattern,
+    }
+    if options.delimiter != ",":
+        declared["csv"] = {"delimiter": options.delimiter}
+    source = FileSource(Location(settings), Files.model_validate({**declared, "settle_s": 0}), _Nowhere())
+    rows = look(source, options.rows)
+    columns = columns_of(rows)
+    words = [word for word in re.split(r"\W+", Path(options.pattern).stem) if word]
+    return _write(
+        options,
+        Proposal(
+            name=options.name or _dataset(block.removesuffix("-files"), words[0] if words else "rows"),
+            block=block,
+            kind="files",
+            source=declared,
+            rows=rows.height,
+            columns=columns,
+            key=key_of(columns, rows.height),
+            cursor=cursor_of(columns),
+            variables={f"{_prefix(block)}ROOT": settings.root},
+        ),
+    )
+
+
+class _Nowhere:
+    """Keeps nothing: a look at files remembers none of them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Any] = {}
+
+    def put(self, name: str, content: dict[str, Any]) -> None:
+        self._kept[name] = content
+
+    def get(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._kept[name]
+        return found
+
+
+def _format_of(pattern: str) -> str:
+    endings = {"csv": "csv", "tsv": "csv", "txt": "csv", "ndjson": "ndjson", "jsonl": "ndjson"}
+    endings |= {"json": "json", "parquet": "parquet"}
+    for word in reversed(re.split(r"[.*{},]", pattern.lower())):
+        if word in endings:
+            return endings[word]
+    raise SettingsError(
+        "The pattern does not say which format the files have.",
+        where=f"--pattern {pattern}",
+        do="give --format csv, ndjson, json or parquet.",
+    )
+
+
+def _write(options: argparse.Namespace, found: Proposal) -> int:
+    from headworks.adding import as_yaml, write
+    from headworks.place import naming
+
+    if options.show:
+        print(as_yaml(found))
+        return 0
+    root, reference = next(naming(Path.cwd()), (None, ""))
+    if root is None:
+        raise SettingsError(
+            "No project is here to add it to.",
+            where=str(Path.cwd()),
+            do="run it in a project's folder (headworks init makes one), or with --show to see the declaration.",
+        )
+    package = reference.partition(":")[0].partition(".")[0]
+    written = write(found, root, package)
+    print(f"\n{found.name} from {found.rows:,} rows:")
+    for file in written:
+        print(f"  {file.relative_to(root)}")
+    if not found.key:
+        print("\nNo key was found: name the columns that tell rows apart, or the project does not load.")
+    print("\nRead them, correct them, then: headworks check")
+    return 0
+
+
+def _dataset(first: str, second: str) -> str:
+    return f"{_word(first).replace('-', '_')}.{_word(second).replace('-', '_')}"
+
+
+def _word(text: str) -> str:
+    word = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return word if word and word[0].isalpha() else f"a{word}"
+
+
+def _prefix(block: str) -> str:
+    return f"HEADWORKS_{block.upper().replace('-', '_')}_"
