@@ -65,12 +65,13 @@ def _deciding(actions: Commands[argparse.ArgumentParser], name: str, what: str) 
 
 
 def _list(options: argparse.Namespace) -> int:
+    from headworks.gold.holding import gold_holds
     from headworks.quality.deliveries import STATES, deliveries
 
     if options.state and options.state not in STATES:
         raise SettingsError(f"There is no state {options.state!r}.", do=f"use one of {', '.join(STATES)}.")
     lake = look_at_lake(options)
-    known = deliveries(lake, options.dataset)
+    known = (*deliveries(lake, options.dataset), *(() if options.dataset else gold_holds(lake)))
     if options.dataset and not known and options.dataset not in lake.datasets("bronze"):
         raise SettingsError(
             f"There is no dataset {options.dataset!r}.",
@@ -111,12 +112,15 @@ def _why(one: Delivery) -> str:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from headworks.quality.deliveries import find, history
+    from headworks.gold.holding import find_any
+    from headworks.quality.deliveries import history
 
     lake = look_at_lake(options)
-    one = find(lake, options.delivery)
+    one = find_any(lake, options.delivery)
     rows = _rows(lake, one, options.rows)
-    would = {action: _would(lake, one, action) for action in _possible(one)}
+    would = (
+        {} if one.dataset.startswith("gold.") else {each: _would(lake, one, each) for each in _possible(one)}
+    )
     if options.json:
         show_json(
             {
@@ -131,6 +135,8 @@ def _show(options: argparse.Namespace) -> int:
     print(f"  landed {one.landed_at or 'at an unknown time'} by {', '.join(one.runs) or 'an unknown run'}")
     for span in one.spans:
         print(f"  stream {span.stream}, sequences {span.after + 1} to {span.upto}")
+    for suspect in one.suspects:
+        print(f"  suspected, since it came after the last good commit: {suspect}")
     for check in one.checks:
         numbers = f" (found {check.value:g}, usual {check.expected:g})" if _has_numbers(check) else ""
         print(one_line(f"  {check.kind}: {check.name}: {check.detail or check.outcome}{numbers}"))
@@ -206,13 +212,15 @@ def _changes(decided: Decided, dataset: Dataset, *, dry_run: bool) -> str:
 
 
 def _decide(options: argparse.Namespace) -> int:
-    from headworks.quality.deliveries import find
+    from headworks.gold.holding import find_any
     from headworks.silver.refinement import Refinement
     from headworks.silver.replay import check_signed
 
     check_signed(options.by, options.note, f"delivery {options.delivery}")
     lake = open_lake(options)
-    one = find(lake, options.delivery)
+    one = find_any(lake, options.delivery)
+    if one.dataset.startswith("gold."):
+        return _decide_gold(options, lake, one)
     dataset = _dataset(one.dataset)
     decided = _act(
         Refinement(lake, f"by-hand-{uuid.uuid4()}"),
@@ -240,12 +248,39 @@ def _decide(options: argparse.Namespace) -> int:
     return 2 if closed else 0
 
 
+def _decide_gold(options: argparse.Namespace, lake: Lake, one: Delivery) -> int:
+    """Decide about a gold table that is held: silver has what is suspected, and each suspect is a delivery."""
+    from headworks.gold.holding import release_gold, undo_gold
+    from headworks.ports import system_clock
+
+    if options.action == "discard":
+        raise SettingsError(
+            f"{one.dataset} is held for what came into silver since its last good commit.",
+            where=one.dataset,
+            do="discard the delivery that is wrong, which takes it out of silver: "
+            f"{', '.join(one.suspects) or 'see headworks delivery list'}.",
+        )
+    acts = {"release": release_gold, "undo": undo_gold}
+    if options.dry_run:
+        print(f"{one.dataset} would be {'released' if options.action == 'release' else 'held'}.")
+        return 0
+    run_id = f"by-hand-{uuid.uuid4()}"
+    done = acts[options.action](
+        lake, one, by=options.by, note=options.note, run_id=run_id, moment=system_clock()
+    )
+    if options.json:
+        show_json(done.model_dump(mode="json"))
+        return 0
+    print(f"{done.dataset} is {done.state}: the next run makes it, and what held it is no objection then.")
+    return 0
+
+
 def _rows(lake: Lake, one: Delivery, count: int) -> list[dict[str, Any]]:
     """Return some rows of a delivery as they were received."""
     from headworks.quality.deliveries import rows_in
     from headworks.storage.translating import collected
 
-    bronze = lake.open("bronze", one.dataset)
+    bronze = None if one.suspects or not one.spans else lake.open("bronze", one.dataset)
     if bronze is None or count <= 0:
         return []
     rows = collected(bronze.scan().filter(rows_in(one.spans)).head(count), bronze.name)

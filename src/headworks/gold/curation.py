@@ -12,6 +12,7 @@ import polars as pl
 
 from headworks.errors import GateClosed, HeadworksError, LakeUnusable, SettingsError, TransformFailed
 from headworks.gold.code import fingerprint
+from headworks.gold.holding import forget_hold, hold_gold, with_hold
 from headworks.gold.sql import Sql
 from headworks.gold.table import (
     CODE,
@@ -24,6 +25,7 @@ from headworks.gold.table import (
     staged_uri,
     staging_id,
     write_staged,
+    writer_id,
 )
 from headworks.gold.totals import Totals, check_totals, declared_totals
 from headworks.names import check_dataset
@@ -143,6 +145,7 @@ def stage(lake: Lake, gold: GoldTable, pins: Pins) -> Staged:
         code=code,
         rows=candidate.height,
         fresh=True,
+        writers={name: pins.writers[name] for name in gold.inputs if name in pins.writers},
         changed=not _holds(_rows(table), candidate, gold.key),
         totals=totals.values,
         rounded=totals.rounded,
@@ -247,8 +250,13 @@ def audit(
     checks += run_contract(gold.contract, Path(uri) if lake.drafts.settings.is_local else candidate, scope)
     screened = screen_gold(lake, gold.name, candidate, gold.key, run_id, clock(), gold.anomalies)
     gate = decide(scope, [*checks, *screened.checks], contract_required=True)
+    gate, held_by = with_hold(lake, gold.name, staged.code, gate, clock())
     if run_id:
         screened.keep(lake, gate)
+        if held_by is None and not gate.open:
+            before = lake.must_open("gold", gold.name, staged.base_version)
+            since = {name: before.transaction(writer_id(name)) for name in gold.inputs}
+            hold_gold(lake, gold.name, gate, staged.code, since, run_id, clock())
     return gate
 
 
@@ -261,6 +269,8 @@ def curate(lake: Lake, staged: Staged, gate: GateReport | None) -> CurateReport:
             do="read the gate's reasons; the table keeps its last good version.",
         )
     reference = commit_gold(lake, staged)
+    if staged.fresh:
+        forget_hold(lake, staged.dataset)
     return CurateReport(table=reference, rows=staged.rows, changed=staged.changed, totals=staged.totals)
 
 

@@ -33,6 +33,10 @@ class Pins(Report):
         description="By table, the random number of the commit that changed its rows last.",
     )
 
+    writers: dict[str, int] = Field(
+        default_factory=dict, description="By dataset, the number of silver's commit."
+    )
+
     def made_from(self, datasets: tuple[str, ...]) -> list[tuple[str, str, int, int]]:
         """Return what names the rows of datasets: each table's id, its number of changes, who made the last one."""
         pinned = [self.version_of(name) for name in sorted(datasets)]
@@ -58,6 +62,8 @@ class Staged(Report):
     inputs: dict[str, int]
     code: int
     rows: int
+    writers: dict[str, int] = Field(default_factory=dict)
+    """The numbers of the silver commits that it was made from."""
     fresh: bool = False
     """Made again; otherwise the table is up to date and nothing was made."""
     changed: bool = False
@@ -83,6 +89,7 @@ def pin(lake: Lake, datasets: list[str]) -> Pins:
             for name, table in tables
         ),
         changed_by={table.name: table.transaction(CHANGED_BY) for _, table in tables},
+        writers={name: table.transaction(WRITER) for name, table in tables},
     )
 
 
@@ -109,6 +116,11 @@ def is_current(gold: Table | None, inputs: dict[str, int], code: int) -> bool:
 def input_id(dataset: str) -> str:
     """Name the transaction that carries which rows of an input a gold table was made from."""
     return f"input:{dataset}"
+
+
+def writer_id(dataset: str) -> str:
+    """Name the transaction that carries the number of the silver commit that a gold table was made from."""
+    return f"writer:{dataset}"
 
 
 def staging_id(pins: Pins, datasets: tuple[str, ...], code: int, base_version: int) -> str:
@@ -151,6 +163,7 @@ def commit_gold(lake: Lake, staged: Staged) -> TableRef:
     if not staged.fresh:
         return gold_reference(lake, table, staged.dataset)
     transactions = {input_id(name): change for name, change in staged.inputs.items()}
+    transactions |= {writer_id(name): writer for name, writer in staged.writers.items()}
     transactions[CODE] = staged.code
     transactions[WRITER] = table.transaction(WRITER) + 1
     transactions[CHANGE] = table.transaction(CHANGE) + (1 if staged.changed else 0)

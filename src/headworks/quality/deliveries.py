@@ -83,6 +83,11 @@ class Delivery(Report):
     )
     before: State | None = Field(default=None, description="The state before this one, where undo leads.")
     held_at: datetime | None = Field(default=None, description="Since when it was held, if it ever was.")
+    writer: int = Field(default=0, description="The number of silver's commit that has it.")
+    suspects: tuple[str, ...] = Field(
+        default=(),
+        description="Of a gold table that is held: what came into silver since its last good commit.",
+    )
     policy: str = Field(default="merge", description="What becomes of later deliveries while it is held.")
 
     @property

@@ -71,7 +71,7 @@ def release(
     """
     with reading(f"silver.{dataset.name}"):
         one, silver = _known(work, dataset, number, by, note)
-        if one.state == "released":
+        if one.state == "released" or _was_this_run(work, one):
             return _already(work, one, silver)
         if one.state != "held":
             raise _refused(one, "released", "held")
@@ -118,6 +118,8 @@ def undo(
     """
     with reading(f"silver.{dataset.name}"):
         one, silver = _known(work, dataset, number, by, note)
+        if _was_this_run(work, one):
+            return _already(work, one, silver)
         if one.state not in {"discarded", "released", "superseded"} or one.before in {None, "pending"}:
             raise _refused(one, "undone", "discarded, released or superseded")
         assert one.before is not None
@@ -163,6 +165,11 @@ def _refused(one: Delivery, what: str, wanted: str) -> SettingsError:
         where=f"silver.{one.dataset}",
         do=f"look at it: headworks delivery show {one.id}.",
     )
+
+
+def _was_this_run(work: Refinement, one: Delivery) -> bool:
+    """Tell whether an earlier try of the same run has decided it: its answer was lost."""
+    return one.run_id == work.run_id and bool(one.by)
 
 
 def _already(work: Refinement, one: Delivery, silver: Table) -> Decided:
@@ -223,10 +230,15 @@ def _made_again(
     attempt = next_try(silver, work.token())
     attempt = put_rejected(work.lake, dataset.name, attempt, _new_rejects(work, dataset, silver, judged))
     named = put_holds(work.lake, silver, entries, attempt.token, dataset.name)
+    logged = done.model_copy(update={"writer": attempt.writer})
+    if done.is_in_silver:
+        # Before the commit: after it silver lists the delivery no longer, and only the log says who brought it back.
+        record(work.lake, [logged])
     changes = pl.concat([fresh, changed])
     growth = fresh.height - removed.height
     commit_changes(work, dataset, silver, changes, attempt, growth, removed, named)
-    record(work.lake, [done])
+    if not done.is_in_silver:
+        record(work.lake, [logged])
     _note_released(work, dataset, silver, judged, by=done.by)
     report = decided.report.model_copy(
         update={"table": silver_reference(work.lake, silver), "committed": True}

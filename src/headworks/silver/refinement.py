@@ -606,11 +606,13 @@ def _conclude(
     attempt = put_rejected(work.lake, dataset.name, next_try(silver, work.token()), rejected)
     state, listed = _accepted(work, dataset, silver, delivery, gate, attempt.token)
     _keep_account(work, dataset, attempt, delivery, RefineOutcome(report=report, gate=gate))
-    came.commit(attempt, listed)
-    if state is not None and state.state == "accepted" and delivery.held is None:
-        note_accepted(work.lake, state)
-    elif state is not None:
+    state = None if state is None else state.model_copy(update={"writer": attempt.writer})
+    if state is not None and delivery.held is not None:
+        # Before the commit: until then silver lists it as held, and after it only the log says who let it through.
         record(work.lake, [state])
+    came.commit(attempt, listed)
+    if state is not None and delivery.held is None:
+        note_accepted(work.lake, state)
     _note_settled(work, dataset, bronze, came.settled)
     if delivery.held is not None:
         let_go(work, dataset, delivery.held)

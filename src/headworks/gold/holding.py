@@ -1,0 +1,203 @@
+"""Gold's hold: a table whose gate closed stays closed, whatever later runs bring, until something is decided.
+
+Later rows would thin what was found, so it is not judged again because they came. What came into silver since the last
+good commit of the table is suspected. The hold goes when a person releases it, when a person takes a suspect out of
+silver, when the source has replaced every row of all suspects, or when the table's code, contract or limits change. It
+is kept as one object, which the commit that follows removes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+import polars as pl
+
+from headworks.errors import ObjectLost, SettingsError
+from headworks.names import dataset_folder
+from headworks.quality.deliveries import Delivery, deliveries, find, held_check, record, rows_in
+from headworks.quality.gate import with_checks
+from headworks.quality.judgements import judgements
+from headworks.reports import CheckReport, GateReport
+from headworks.storage.store import Lake
+from headworks.storage.translating import collected
+
+_NEVER_LIFTED = {"account", "held"}
+
+
+def gold_hold(lake: Lake, name: str) -> Delivery | None:
+    """Return what holds a gold table; None where nothing does."""
+    try:
+        return Delivery.model_validate(lake.get_object(_path(name)))
+    except ObjectLost:
+        return None
+
+
+def gold_holds(lake: Lake) -> tuple[Delivery, ...]:
+    """Return what holds each gold table that is held."""
+    found = (gold_hold(lake, name) for name in lake.datasets("gold"))
+    return tuple(one for one in found if one is not None)
+
+
+def with_hold(
+    lake: Lake, name: str, code: int, gate: GateReport, moment: datetime
+) -> tuple[GateReport, Delivery | None]:
+    """Return the decision about a candidate of a table that may be held, and what then holds it."""
+    one = gold_hold(lake, name)
+    if one is None:
+        return gate, None
+    if one.state == "released":
+        return _lifted(gate, one), one
+    if one.judged_by.partition("/")[0] != str(code) or _suspects_are_gone(lake, one):
+        return gate, None
+    if one.judged_by != judged_by(lake, name, code):
+        return _unless_accepted(gate, one, moment), one
+    return with_checks(gate, (*gate.checks, held_check(gate.scope, one, moment))), one
+
+
+def judged_by(lake: Lake, name: str, code: int) -> str:
+    """Return what a table is judged by: its code, and what people have accepted."""
+    said = judgements(lake, f"gold.{name}")
+    return f"{code}/{'.'.join(str(each.number) for each in said if each.verdict == 'accept')}"
+
+
+def hold_gold(
+    lake: Lake,
+    name: str,
+    gate: GateReport,
+    code: int,
+    since: dict[str, int],
+    run_id: str,
+    moment: datetime,
+) -> None:
+    """Hold a table whose gate objected; ``since`` are the last writers of silver that it was made from before."""
+    checks = tuple(check for check in gate.checks if check.outcome == "failed" and check.kind != "held")
+    if not checks:
+        return
+    suspects = [
+        one
+        for dataset, writer in since.items()
+        for one in deliveries(lake, dataset)
+        if one.is_in_silver and one.writer > writer
+    ]
+    text = "|".join([name, *(one.id for one in suspects), *(check.name for check in checks)])
+    one = Delivery(
+        id=hashlib.blake2b(text.encode(), digest_size=4).hexdigest(),
+        dataset=f"gold.{name}",
+        state="held",
+        spans=(),
+        rows=sum(each.rows for each in suspects),
+        runs=tuple(dict.fromkeys(run for each in suspects for run in each.runs)),
+        at=moment,
+        held_at=moment,
+        run_id=run_id,
+        checks=checks,
+        judged_by=judged_by(lake, name, code),
+        suspects=tuple(f"{each.dataset}/{each.id}" for each in suspects),
+    )
+    lake.put_object(_path(name), one.model_dump(mode="json"))
+    record(lake, [one])
+
+
+def release_gold(lake: Lake, one: Delivery, *, by: str, note: str, run_id: str, moment: datetime) -> Delivery:
+    """Let the next candidate of a held table pass what held it."""
+    name = one.dataset.removeprefix("gold.")
+    there = gold_hold(lake, name)
+    if there is None or there.id != one.id:
+        raise SettingsError(
+            f"gold.{name} is not held by {one.id} any more.",
+            where=one.dataset,
+            do="nothing; headworks delivery list shows what is held.",
+        )
+    if there.state == "released":
+        return there
+    done = there.model_copy(
+        update={
+            "state": "released",
+            "before": "held",
+            "by": by,
+            "note": note,
+            "at": moment,
+            "run_id": run_id,
+        }
+    )
+    lake.put_object(_path(name), done.model_dump(mode="json"))
+    record(lake, [done])
+    return done
+
+
+def undo_gold(lake: Lake, one: Delivery, *, by: str, note: str, run_id: str, moment: datetime) -> Delivery:
+    """Take the release of a held table back, as long as nothing was committed by it."""
+    name = one.dataset.removeprefix("gold.")
+    there = gold_hold(lake, name)
+    if there is None or there.state != "released":
+        raise SettingsError(
+            f"There is no release of gold.{name} that could be undone: it was committed, or it is held.",
+            where=one.dataset,
+            do="roll the product back, or discard what came into silver: headworks delivery list.",
+        )
+    done = there.model_copy(
+        update={"state": "held", "before": None, "by": by, "note": note, "at": moment, "run_id": run_id}
+    )
+    lake.put_object(_path(name), done.model_dump(mode="json"))
+    record(lake, [done])
+    return done
+
+
+def forget_hold(lake: Lake, name: str) -> None:
+    """Forget what held a table that was committed."""
+    if gold_hold(lake, name) is not None:
+        lake.remove_object(_path(name))
+
+
+def find_any(lake: Lake, text: str) -> Delivery:
+    """Return a delivery or a gold table's hold by its id, or by how it begins."""
+    mine = [one for one in gold_holds(lake) if one.id == text or (len(text) > 3 and one.id.startswith(text))]
+    return mine[0] if len(mine) == 1 else find(lake, text)
+
+
+def _lifted(gate: GateReport, one: Delivery) -> GateReport:
+    names = {check.name for check in one.checks}
+    checks = [
+        check.model_copy(
+            update={"outcome": "accepted", "detail": f"{check.detail}; released by {one.by}: {one.note}"}
+        )
+        if check.outcome == "failed" and check.name in names and check.kind not in _NEVER_LIFTED
+        else check
+        for check in gate.checks
+    ]
+    return with_checks(gate, checks)
+
+
+def _unless_accepted(gate: GateReport, one: Delivery, moment: datetime) -> GateReport:
+    """Return the decision where somebody has accepted an anomaly: all that held the table has to be accepted."""
+    accepted = {check.name for check in gate.checks if check.outcome == "accepted"}
+    left: tuple[CheckReport, ...] = tuple(check for check in one.checks if check.name not in accepted)
+    if not left:
+        return gate
+    still = one.model_copy(update={"checks": left})
+    return with_checks(gate, (*gate.checks, held_check(gate.scope, still, moment)))
+
+
+def _suspects_are_gone(lake: Lake, one: Delivery) -> bool:
+    """Tell whether a person took a suspect out of silver, or the source replaced every row of all of them."""
+    if not one.suspects:
+        return False
+    by_dataset: dict[str, list[Delivery]] = {}
+    for text in one.suspects:
+        dataset, _, number = text.rpartition("/")
+        found = [each for each in deliveries(lake, dataset) if each.id == number]
+        if not found or not found[0].is_in_silver:
+            return True
+        by_dataset.setdefault(dataset, []).append(found[0])
+    for dataset, some in by_dataset.items():
+        silver = lake.must_open("silver", dataset)
+        mine = rows_in(span for each in some for span in each.spans)
+        left = silver.scan().filter(mine).select(pl.len())
+        if int(collected(left, silver.name).item()):
+            return False
+    return True
+
+
+def _path(name: str) -> str:
+    return f"_headworks/gold-holds/{dataset_folder(name)}.json"
