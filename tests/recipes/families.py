@@ -201,9 +201,17 @@ def tokens(
 
 
 def links(
-    *, by: Literal["page", "token"], size: str = "per_page", most: int = 100, records: str = ""
+    *,
+    by: Literal["page", "token"],
+    size: str = "per_page",
+    most: int = 100,
+    records: str = "",
+    results: bool = False,
 ) -> Paging:
-    """A Link header has the next page's address, with its number or with a token."""
+    """A Link header has the next page's address, with its number or with a token.
+
+    ``results``: it always has one, and says whether there is anything.
+    """
 
     def paging(call: Call) -> Answer:
         limit = call.size(size, most)
@@ -218,8 +226,9 @@ def links(
             following = {"page_info": opaque(part[-1][0]) if part else None}
         found = page(records, part, {})
         address = f'<{call.address(page=1)}>; rel="first"'
-        if onward:
+        if onward or results:
             address += f', <{call.address(**following)}>; rel="next"'
+            address += f'; results="{str(onward).lower()}"; cursor="0:1:0"' if results else ""
         return Answer(found.body, headers={**found.headers, "Link": address})
 
     return paging
@@ -237,17 +246,22 @@ def addresses(
     more: str | None = None,
     token: str = "cursor",
     numbered: bool = False,
+    always: bool = False,
 ) -> Paging:
-    """The body has the next page's address, which holds a token; ``numbered``: and a page's number next to it."""
+    """The body has the next page's address, which holds a token; ``numbered``: and a page's number next to it.
+
+    ``always``: also with the last page, and with the empty one after it.
+    """
 
     def paging(call: Call) -> Answer:
         rest, limit = call.after(unwrapped(call.asked.query.get(token))), call.size(size, most)
         part, onward = rest[:limit], len(rest) > limit
         around: dict[str, Any] = {total: len(call.rows)} if total else {}
         around |= {more: onward} if more else {}
-        if onward:
+        if onward or always:
             number = {"Page": call.asked.number("Page", 0) + 1} if numbered else {}
-            address = call.address(**{token: opaque(part[-1][0])}, **number)
+            here = opaque(part[-1][0]) if part else call.asked.query.get(token)
+            address = call.address(**{token: here}, **number)
             around[url] = address.partition(call.asked.headers["host"])[2] if relative else address
         else:
             around |= ended(url, end)

@@ -11,7 +11,7 @@ from headworks.cli.api import block_fields, markdown
 from headworks.cli.main import main as headworks
 from headworks.errors import CredentialsRefused
 from headworks.prefect.blocks.api import ApiCredentials
-from headworks.sources.api.recipes import recipe, recipe_names
+from headworks.sources.api.recipes import Recipe, recipe, recipe_names
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.settings import ApiSettings
 from tests.recipes.reading import Playing, Stream, playing
@@ -151,3 +151,11 @@ def test_what_no_recipe_has_is_refused_by_name(
 ) -> None:
     assert headworks(["api", "like", *arguments]) == 1
     assert said in capsys.readouterr().err
+
+
+def test_a_recipe_that_asks_for_larger_pages_than_its_vendor_gives_is_refused() -> None:
+    content = recipe("stripe").model_dump(exclude={"most_per_page"})
+    with pytest.raises(ValueError, match="pages of 100 records, and the vendor gives 50"):
+        Recipe.model_validate({**content, "most_per_page": 50})
+    with pytest.raises(ValueError, match="none: invoice"):
+        Recipe.model_validate({**content, "most_per_page": {"*": 100, "invoice": 10}})

@@ -109,6 +109,21 @@ VENDORS: tuple[Vendor, ...] = (
         needs=(("archived", "true"),),
     ),
     Vendor(
+        "sentry",
+        "projects",
+        "/api/0/organizations/filled/projects/",
+        links(by="page", results=True),
+    ),
+    Vendor(
+        "mailgun",
+        "events",
+        "/v3/filled/events",
+        addresses("items", "paging/next", size="limit", most=300, always=True),
+        credential=basic("api", "filled"),
+        mark=Mark("timestamp", "begin", written=epoch, read=read_epoch, of="created"),
+        needs=(("ascending", "yes"),),
+    ),
+    Vendor(
         "salesforce",
         "accounts",
         "/services/data/v62.0/queryAll",

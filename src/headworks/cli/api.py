@@ -110,7 +110,8 @@ def markdown(recipes: Sequence[Recipe]) -> str:
             one.deletions,
             " ".join(one.unknown),
             ", ".join(f"[{number}]({page})" for number, page in enumerate(one.source, 1))
-            + f" of {one.dated}",
+            + f" of {one.dated}"
+            + (f"; looked up {one.verified.month}: {one.verified.what}" if one.verified else ""),
         )
         for one in recipes
     ]

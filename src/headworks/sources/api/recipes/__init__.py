@@ -26,6 +26,13 @@ _ENDING = ".yml"
 _ABOUT = "about"
 
 
+class Verified(Settings):
+    """Which facts were looked up in the vendor's public documentation, and when."""
+
+    month: str = Field(pattern=r"^\d{4}-\d\d$", description="Year and month.")
+    what: str = Field(description="The facts, in a few words.")
+
+
 class Recipe(Settings):
     """One API as its vendor documents it: how it is reached, its usual resources, and what cannot be known."""
 
@@ -33,6 +40,14 @@ class Recipe(Settings):
     title: str = Field(description="The API's name.")
     dated: str = Field(pattern=r"^\d{4}-\d\d$", description="Year and month of the documentation followed.")
     source: tuple[str, ...] = Field(min_length=1, description="Pages of the vendor's documentation.")
+    most_per_page: int | dict[str, int] | None = Field(
+        default=None,
+        description="The most records that the vendor gives in a page, by resource; * for the others.",
+    )
+    verified: Verified | None = Field(
+        default=None,
+        description="What was looked up again; none: written from knowledge of the documentation.",
+    )
     settings: dict[str, Any] = Field(description="How the API is reached, as `ApiSettings`.")
     fill: dict[str, str] = Field(description="What the places in <> are filled with.")
     rate_limit: str = Field(description="How many requests the API takes.")
@@ -53,11 +68,24 @@ class Recipe(Settings):
     def _holds(self) -> Recipe:
         ApiSettings.model_validate(self.settings)
         for name in self.resources:
-            self.resource(name)
+            self._check_size(name)
         used = set(_PLACE.findall("\n".join(_texts([self.settings, self.every, self.resources]))))
         if used != set(self.fill):
             raise ValueError(f"the places {sorted(used)} are not those of fill, {sorted(self.fill)}")
         return self
+
+    def _check_size(self, name: str) -> None:
+        """Raise where a resource asks for larger pages than the vendor gives."""
+        paging, most = self.resource(name).pagination, self.most_per_page
+        if isinstance(most, dict):
+            unknown = set(most) - {"*", *self.resources}
+            if unknown:
+                raise ValueError(f"most_per_page names resources that are none: {', '.join(sorted(unknown))}")
+            most = most.get(name, most.get("*"))
+        sized = getattr(paging, "size_parameter", None) or getattr(paging, "limit_parameter", None)
+        size = getattr(paging, "size", 0)
+        if most is not None and sized and size > most:
+            raise ValueError(f"{name} asks for pages of {size} records, and the vendor gives {most}")
 
     def about(self, resource: str) -> str:
         """Return what a resource holds, in a few words."""
