@@ -226,14 +226,16 @@ def _week(
         if number == decided_after and way in {"released", "discarded", "taken back"}:
             words, decided = words + _decide(stage, lake, fault, way, day.ends + timedelta(minutes=10)), True
     last = stage.days[-1].ends + timedelta(hours=1)
-    equal = None
+    note = None
     if way in {"released", "discarded", "taken back", "corrected"}:
-        if way == "corrected":
-            words += _decide(stage, lake, fault, "discarded", last)
+        words += _decide(
+            stage, lake, fault, "discarded" if way == "corrected" else way, last, bad=not decided
+        )
         nothing = {one: frame.clear() for one, frame in frames.items()}
         play(company, lake, nothing, last, "last")
-        equal = _equal_to_twin(stage, lake, fault, way, frames)
-    return Week(company.name, fault, strength, way, first, tuple(wrong), equal, balanced, words)
+        note = _unlike_twin(stage, lake, fault, way, frames)
+    equal = None if note is None else not note
+    return Week(company.name, fault, strength, way, first, tuple(wrong), equal, balanced, words, note or "")
 
 
 def _right(fault: Fault, day: Day, now: Day) -> pl.DataFrame:
@@ -245,22 +247,36 @@ def _right(fault: Fault, day: Day, now: Day) -> pl.DataFrame:
     return rows.with_columns(later.cast(rows.schema[cursor]).alias(cursor))
 
 
-def _equal_to_twin(stage: Stage, lake: Lake, fault: Fault, way: str, frames: Frames) -> bool:
+def _unlike_twin(stage: Stage, lake: Lake, fault: Fault, way: str, frames: Frames) -> str:
+    """Return which tables are not those of the twin; empty where all are."""
     without = {**stage.days[0].frames, fault.dataset: stage.days[0].frames[fault.dataset].clear()}
     names = {"released": f"with {fault.name} {hash_of(frames[fault.dataset])}", "corrected": "clean"}
     first = {"released": frames, "corrected": stage.days[0].frames}
     name = names.get(way, f"without {fault.dataset}")
-    seen = stage.twin(name, first.get(way, without))[-1]
-    if not _same(_shown(lake, stage.company), seen):
-        return False
+    seen, here = stage.twin(name, first.get(way, without))[-1], _shown(lake, stage.company)
     twin = stage.lakes[name]
-    dropped = {fault.dataset} if way == "corrected" else set[str]()
-    return all(
-        _rows(lake, one, moments=one.name not in dropped).equals(
-            _rows(twin, one, moments=one.name not in dropped)
-        )
-        for one in stage.company.datasets
-    )
+    apart = [
+        f"gold.{one} {_apart(rows, here.get(one))}"
+        for one, rows in seen.items()
+        if not rows.equals(here.get(one, rows.clear()))
+    ]
+    for one in stage.company.datasets:
+        moments = way != "corrected" or one.name != fault.dataset
+        mine, theirs = _rows(lake, one, moments=moments), _rows(twin, one, moments=moments)
+        if not mine.equals(theirs):
+            apart.append(f"silver.{one.name} {_apart(theirs, mine)}")
+    return "; ".join(apart)
+
+
+def _apart(twin: pl.DataFrame, here: pl.DataFrame | None) -> str:
+    """Say how two tables differ, in few words."""
+    if here is None:
+        return "is not there"
+    if here.columns != twin.columns:
+        return "has other columns"
+    lacks = twin.join(here, on=twin.columns, how="anti", nulls_equal=True).height
+    more = here.join(twin, on=twin.columns, how="anti", nulls_equal=True).height
+    return f"lacks {lacks} and has {more} more"
 
 
 def hash_of(frame: pl.DataFrame) -> int:
@@ -304,15 +320,18 @@ def can_decide() -> bool:
     return util.find_spec("headworks.silver.decisions") is not None
 
 
-def _decide(stage: Stage, lake: Lake, fault: Fault, way: str, moment: datetime) -> int:
-    """Say what becomes of the corrupted delivery, and let go whatever clean one is held; return how often it took."""
+def _decide(stage: Stage, lake: Lake, fault: Fault, way: str, moment: datetime, *, bad: bool = True) -> int:
+    """Say what becomes of the corrupted delivery, and let go whatever clean one is held; return how often it took.
+
+    Without ``bad`` the corrupted one has been decided about.
+    """
     if not can_decide():
         return 0
     words = 0
     for dataset in stage.company.datasets:
         for one in _deliveries(lake, dataset, fault, way):
             action = _action(one, dataset, fault, way)
-            if action:
+            if action and (bad or BAD not in one.runs):
                 _say(lake, dataset, one.id, action, moment)
                 words += 1
     return words
