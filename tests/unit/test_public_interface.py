@@ -40,6 +40,16 @@ def test_importing_it_imports_nothing_that_takes_long() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_the_command_imports_nothing_that_takes_long_before_it_knows_what_to_do() -> None:
+    code = (
+        "import sys; from headworks.cli.main import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         headworks.Nothing  # noqa: B018
