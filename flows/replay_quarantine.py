@@ -12,7 +12,8 @@ from headworks.prefect.running import THREADS, OnConflict, RunContext, begin, ru
 from headworks.prefect.stages import curate, publish
 from headworks.project import this_project
 from headworks.reports import RunReport
-from headworks.silver.replay import Selection, check_signed
+from headworks.silver.rejects import Selection
+from headworks.silver.replay import check_signed
 from tasks import TASKS
 from tasks.replay import replay_dataset
 

@@ -8,7 +8,8 @@ from headworks.prefect.policy import EFFECT, shielded
 from headworks.prefect.steps import replay
 from headworks.prefect.steps.extract import Run
 from headworks.silver.dataset import Dataset
-from headworks.silver.replay import ReplayOutcome, Selection
+from headworks.silver.rejects import Selection
+from headworks.silver.replay import ReplayOutcome
 
 
 @task(name="replay", task_run_name="replay {dataset.name}", **EFFECT)

@@ -117,6 +117,9 @@ class RefineReport(Report):
         default=0,
         description="Rejected rows that lack only the row they refer to, which may lie in another window.",
     )
+    known: int = Field(
+        default=0, description="Rejected rows whose very record was rejected before, by an earlier run."
+    )
     followed: int = Field(
         default=0,
         description="Rejected versions of a history that a newer accepted version of their key follows.",
@@ -146,7 +149,8 @@ class ReplayReport(Report):
 
     dataset: str
     table: TableRef
-    judged: int = Field(default=0, description="Kept rows that were judged again.")
+    records: int = Field(default=0, description="Rejected records that were chosen, each counted once.")
+    judged: int = Field(default=0, description="Kept rows of theirs that were judged again.")
     inserted: int = 0
     updated: int = 0
     superseded: int = Field(

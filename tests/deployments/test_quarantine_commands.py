@@ -49,9 +49,9 @@ def test_rejected_rows_are_listed_shown_judged_again_and_discarded(demo: Demo) -
         "the source was fixed",
     )
     assert released.code == 0, released.err
-    # As many as there were readings of it: each row of bronze is judged by itself.
-    still = re.search(r"(\d+) are still rejected: malformed_email", released.out)
-    assert still is not None, released.out
+    # As many as there were readings of it: each row of bronze is judged by itself, and they are one record.
+    assert re.search(r"(\d+) are still rejected: malformed_email", released.out), released.out
+    assert released.out.startswith("1 records"), released.out
 
     discarded = headworks(
         demo,
@@ -65,7 +65,7 @@ def test_rejected_rows_are_listed_shown_judged_again_and_discarded(demo: Demo) -
         "--note",
         "a test customer",
     )
-    assert f"{still[1]} rows are discarded" in discarded.out
+    assert "1 records are discarded" in discarded.out
     assert "0 shown" in headworks(demo, "quarantine", "show", "shop.customers", "--key", key).out
 
 
@@ -80,6 +80,20 @@ def test_the_flow_judges_the_whole_quarantine_again_and_accounts_for_each_row(de
         assert one["inserted"] + one["updated"] == 0
         assert one["judged"] == one["still_rejected"] + one["superseded"] + one["unchanged"], one
     assert account(demo)["status"] == "unchanged"
+
+
+def test_an_unknown_reason_is_refused_with_those_that_there_are(demo: Demo) -> None:
+    for action in (
+        ["show"],
+        ["release", "--by", "ada", "--note", "none"],
+        ["discard", "--by", "ada", "--note", "none"],
+    ):
+        refused = headworks(
+            demo, "quarantine", action[0], "shop.customers", "--reason", "nonsense", *action[1:]
+        )
+        assert refused.code == 1
+        assert "no such reason" in refused.err
+        assert "malformed_email" in refused.err
 
 
 def test_an_unknown_dataset_is_refused_with_those_that_there_are(demo: Demo) -> None:

@@ -19,7 +19,8 @@ from headworks.reports import RefineReport
 from headworks.settings import RejectLimits
 from headworks.silver.dataset import Dataset, Keeping, Reference
 from headworks.silver.refinement import Refinement, refine
-from headworks.silver.replay import Selection, discard, replay
+from headworks.silver.rejects import Selection
+from headworks.silver.replay import discard, replay
 from headworks.sources.base import REFUSAL, Batch
 from headworks.storage.store import Lake
 from tests.support.sources import Frames

@@ -25,7 +25,8 @@ from headworks.silver import refinement
 from headworks.silver.dataset import Reference
 from headworks.silver.quarantine import pending_rows
 from headworks.silver.refinement import Refinement, refine
-from headworks.silver.replay import Selection, discard
+from headworks.silver.rejects import Selection
+from headworks.silver.replay import discard
 from headworks.silver.table import commit_silver
 from headworks.storage.store import Lake
 from tests.support.faults import Crash, commits, crash_after, crash_before, happened_but_failed

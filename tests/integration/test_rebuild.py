@@ -28,7 +28,8 @@ from headworks.silver.expressions import whole_number
 from headworks.silver.quarantine import rejected_rows
 from headworks.silver.rebuild import RebuildOutcome, rebuild
 from headworks.silver.refinement import Refinement, refine
-from headworks.silver.replay import Selection, discard, open_rejects, replay
+from headworks.silver.rejects import Selection, open_rejects
+from headworks.silver.replay import discard, replay
 from headworks.silver.table import CHANGE
 from headworks.storage.store import Lake
 from tests.support.faults import Crash, commits

@@ -13,7 +13,7 @@ from headworks.names import Window, window_stream
 from headworks.settings import RejectLimits
 from headworks.silver import refinement
 from headworks.silver.refinement import Refinement, RefineOutcome, refine
-from headworks.silver.replay import open_rejects
+from headworks.silver.rejects import open_rejects
 from headworks.storage.store import Lake
 from tests.support.faults import Crash
 from tests.support.item_sales import SALE, SALES, Sale, land_sales, reasons, sell, sold

@@ -17,7 +17,8 @@ from headworks.bronze.resolutions import resolutions
 from headworks.errors import CandidateStale, SettingsError
 from headworks.settings import LakeSettings
 from headworks.silver.refinement import Refinement, refine
-from headworks.silver.replay import Selection, discard, open_rejects, replay
+from headworks.silver.rejects import Selection, open_rejects
+from headworks.silver.replay import discard, replay
 from headworks.storage.store import Lake
 from tests.support.faults import Crash
 from tests.support.items import (

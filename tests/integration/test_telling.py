@@ -20,7 +20,7 @@ from headworks.ops.notices import (
 from headworks.ops.recorder import Recorder
 from headworks.reports import CheckReport, GateReport, RunReport
 from headworks.silver.refinement import Refinement, refine
-from headworks.silver.replay import open_rejects
+from headworks.silver.rejects import open_rejects
 from headworks.sources.api.breaker import Breaker
 from headworks.storage.store import Lake
 from tests.support.items import BEGINNING, ITEM, NAME, land_items

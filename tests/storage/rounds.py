@@ -35,7 +35,8 @@ from headworks.panics import is_panic
 from headworks.publish.postgres import publish_postgres
 from headworks.settings import DatabaseSettings
 from headworks.silver.refinement import Refinement, refine
-from headworks.silver.replay import Selection, replay
+from headworks.silver.rejects import Selection
+from headworks.silver.replay import replay
 from headworks.sources.base import Source
 from headworks.storage.store import Lake
 from tests.storage.faulty import CALLS, HEALING, LASTING, Fault, FaultyStore

@@ -17,7 +17,7 @@ from headworks.ops.freshness import FreshnessPromise, measure_freshness
 from headworks.ops.ledger import last_run, record_run
 from headworks.ops.recorder import Recorder
 from headworks.settings import LakeSettings
-from headworks.silver.replay import open_rejects, rejects_by_reason
+from headworks.silver.rejects import open_rejects, rejects_by_reason
 from headworks.storage.store import Lake
 from tests.storage.conftest import lake_behind
 from tests.storage.faulty import Fault, FaultyStore

@@ -28,6 +28,11 @@ class Told:
         return self.key is not None and self.key.isdecimal()
 
     @property
+    def content(self) -> tuple[object, ...]:
+        """What the source gives, wherever and whenever it came."""
+        return (self.key, self.value, self.cursor, self.parent, self.gone)
+
+    @property
     def number(self) -> int:
         """Its key."""
         assert self.key is not None
@@ -60,6 +65,8 @@ class Oracle:
     waiting: list[Told] = field(default_factory=list)
     rejected: list[Told] = field(default_factory=list)
     discarded: set[str | None] = field(default_factory=set)
+    unwanted: set[tuple[object, ...]] = field(default_factory=set)
+    """What was discarded: the same record is not asked about again."""
 
     # Judging
 
@@ -85,6 +92,8 @@ class Oracle:
             why = self.reason(row)
             if why is None:
                 good.append(row)
+            elif row.content in self.unwanted:
+                continue
             elif why == "parent":
                 self.waiting.append(row)
             else:
@@ -103,6 +112,7 @@ class Oracle:
     def discard(self, chosen: Callable[[Told], bool]) -> None:
         """Let kept rows never be looked at again."""
         self.discarded |= {row.key for row in self.rejected if chosen(row)}
+        self.unwanted |= {row.content for row in [*self.waiting, *self.rejected] if chosen(row)}
         self.waiting = [row for row in self.waiting if not chosen(row)]
         self.rejected = [row for row in self.rejected if not chosen(row)]
 

@@ -25,7 +25,8 @@ from headworks.reports import LandingReport
 from headworks.settings import LakeSettings, RejectLimits
 from headworks.silver.dataset import Dataset, Keeping, Reference
 from headworks.silver.refinement import Refinement, refine
-from headworks.silver.replay import Selection, discard, open_rejects, replay
+from headworks.silver.rejects import Selection, open_rejects
+from headworks.silver.replay import discard, replay
 from headworks.sources.base import Batch, Position
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake

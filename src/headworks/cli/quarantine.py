@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headworks.cli.shared import Commands, add_lake, look_at_lake, open_lake, print_table, show_json
 from headworks.errors import SettingsError
@@ -12,7 +12,7 @@ from headworks.ops.escaping import one_line
 
 if TYPE_CHECKING:
     from headworks.silver.dataset import Dataset
-    from headworks.silver.replay import Selection
+    from headworks.silver.rejects import Selection
     from headworks.storage.store import Lake
 
 _SHOWN = 20
@@ -74,7 +74,7 @@ def _deciding(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from headworks.silver.replay import closed_rejects, open_rejects, rejects_by_reason
+    from headworks.silver.rejects import closed_rejects, open_rejects, rejects_by_reason
 
     lake, rows, declared = look_at_lake(options), [], _declared()
     for name in [*declared, *(other for other in lake.datasets("quarantine") if other not in declared)]:
@@ -92,7 +92,7 @@ def _list(options: argparse.Namespace) -> int:
         print("The quarantine is empty: nothing was rejected that somebody would have to decide about.")
         return 0
     print_table(
-        ("dataset", "reason", "rows", "since", ""),
+        ("dataset", "reason", "records", "since", ""),
         [
             (name, reason, f"{count:,}", f"{oldest:%Y-%m-%d %H:%M}", state)
             for name, reason, count, oldest, state in rows
@@ -102,19 +102,20 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from headworks.silver.replay import closed_rejects, open_rejects
+    from headworks.silver.rejects import as_records, closed_rejects, open_rejects
     from headworks.storage.translating import collected
 
     lake = look_at_lake(options)
     name = _name_in(lake, options.dataset)
     silver, selection = lake.open("silver", name), _selection(options)
+    _check_reasons(lake, name, selection)
     found = [
         row | {"state": state}
         for state, rejects in (
             ("", open_rejects(lake, name, silver)),
             (_CLOSED, closed_rejects(lake, name, silver)),
         )
-        for row in collected(selection.of(rejects), f"quarantine.{name}").iter_rows(named=True)
+        for row in collected(as_records(rejects, selection), f"quarantine.{name}").iter_rows(named=True)
     ]
     rows = sorted(found, key=lambda row: row["rejected_at"], reverse=True)[: options.limit]
     if options.json:
@@ -123,12 +124,36 @@ def _show(options: argparse.Namespace) -> int:
     for row in rows:
         state = f" ({row['state']})" if row["state"] else ""
         print(one_line(f"{row['key'] or 'without a key'}: {', '.join(row['reasons'])}{state}"))
-        print(f"  rejected {row['rejected_at']:%Y-%m-%d %H:%M:%S} by run {row['run_id']}")
-        print(one_line(f"  from {row['_stream']}, sequence {row['_sequence']}, row {row['_row']}"))
+        print(f"  rejected {row['rejected_at']:%Y-%m-%d %H:%M:%S} by run {row['run_id']}{_often(row)}")
+        print(
+            one_line(f"  from {row['_stream']}, sequence {row['_sequence']}, row {row['_row']}{_place(row)}")
+        )
         print(f"  {one_line(str(row['record']))[:_WIDTH]}")
     more = f" of {len(found):,}; --limit shows more" if len(found) > len(rows) else ""
     print(f"{len(rows)} shown{more}")
     return 0
+
+
+def _often(row: dict[str, Any]) -> str:
+    """Return how often a record came, where that is more than once."""
+    from headworks.silver.rejects import FIRST_SEEN, TIMES
+
+    return f"; {row[TIMES]} times since {row[FIRST_SEEN]:%Y-%m-%d %H:%M:%S}" if row[TIMES] > 1 else ""
+
+
+def _place(row: dict[str, Any]) -> str:
+    """Return the file and the line of a record that comes from a file."""
+    if not row.get("_file"):
+        return ""
+    line = f", line {row['_line']:,}" if row.get("_line") is not None else ""
+    return f": {row['_file']}{line}"
+
+
+def _check_reasons(lake: Lake, name: str, selection: Selection) -> None:
+    """Refuse reasons that there are none of, with those that there are."""
+    from headworks.silver.rejects import check_reasons
+
+    check_reasons(lake, name, _declared().get(name), selection.reasons)
 
 
 def _release(options: argparse.Namespace) -> int:
@@ -138,18 +163,22 @@ def _release(options: argparse.Namespace) -> int:
     check_signed(options.by, options.note, options.dataset)
     lake = open_lake(options)
     dataset = _dataset(options, lake)
-    work = Refinement(lake, _run_id())
+    work, selection = Refinement(lake, _run_id()), _selection(options)
+    _check_reasons(lake, dataset.name, selection)
     outcome = replay(
         work,
         dataset,
-        _selection(options),
+        selection,
         by=options.by,
         note=options.note,
         dry_run=options.dry_run,
     )
     report = outcome.report
     would = "would be " if options.dry_run else ""
-    print(f"{report.judged:,} rows of {report.dataset} were judged again by the rules as they are now.")
+    rows = f" ({report.judged:,} rows)" if report.judged != report.records else ""
+    print(
+        f"{report.records:,} records{rows} of {report.dataset} were judged again by the rules as they are now."
+    )
     print(
         f"{report.released:,} {would}ingested, {report.superseded + report.unchanged:,} are known in a newer version."
     )
@@ -166,17 +195,18 @@ def _discard(options: argparse.Namespace) -> int:
     from headworks.silver.replay import discard
 
     lake = open_lake(options)
-    work = Refinement(lake, _run_id())
+    work, name, selection = Refinement(lake, _run_id()), _name_in(lake, options.dataset), _selection(options)
+    _check_reasons(lake, name, selection)
     count = discard(
         work,
-        _name_in(lake, options.dataset),
-        _selection(options),
+        name,
+        selection,
         by=options.by,
         note=options.note,
         dry_run=options.dry_run,
     )
     print(
-        f"{count:,} rows {'would be' if options.dry_run else 'are'} discarded; they stay in the quarantine."
+        f"{count:,} records {'would be' if options.dry_run else 'are'} discarded; they stay in the quarantine."
     )
     return 0
 
@@ -211,7 +241,7 @@ def _dataset(options: argparse.Namespace, lake: Lake) -> Dataset:
 
 
 def _selection(options: argparse.Namespace) -> Selection:
-    from headworks.silver.replay import Selection
+    from headworks.silver.rejects import Selection
 
     return Selection(reasons=tuple(options.reason), row_keys=tuple(options.key), runs=tuple(options.run))
 

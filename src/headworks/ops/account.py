@@ -151,6 +151,8 @@ def _sections(report: RunReport) -> list[Section]:
         reasons = _reasons(report)
         if reasons:
             title, note = "Quarantine: rejected rows by reason", "a row may have several reasons"
+            if known := sum(each.known for each in report.refinements):
+                note += f"; {_number(known)} of these rows were rejected before with the same content"
             sections.append(Section(title, ("dataset", "reason", "rows"), reasons, note))
     if report.replays:
         sections.append(Section("Quarantine: judged again", _REPLAYED, _replayed(report)))

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from headworks.bronze.resolutions import unresolved
 from headworks.ops.alerts import (
     Alert,
     Rejected,
@@ -22,6 +21,7 @@ from headworks.ops.breakers import LakeBreakers
 from headworks.ports import Clock, system_clock
 from headworks.reports import GateReport, RunReport
 from headworks.silver.quarantine import pending_rows, rejected_rows
+from headworks.silver.rejects import as_records, open_rejects
 from headworks.sources.api.breaking import read_breaker
 from headworks.storage.store import Lake
 from headworks.storage.translating import collected
@@ -90,7 +90,7 @@ def _quarantine(lake: Lake, dataset: str) -> Alert | str:
     rejected = rejected_rows(lake, dataset, silver)
     if silver is None or rejected is None or _count(rejected) <= QUARANTINE_ROWS:
         return quarantine_incident(dataset)
-    waiting, rows = _count(unresolved(lake, dataset, rejected)), _count(silver.scan())
+    waiting, rows = _count(as_records(open_rejects(lake, dataset, silver))), _count(silver.scan())
     if waiting <= max(QUARANTINE_ROWS, QUARANTINE_SHARE * rows):
         return quarantine_incident(dataset)
     return quarantine_alert(dataset, waiting, rows)

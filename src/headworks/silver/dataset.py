@@ -216,6 +216,13 @@ class Dataset:
         """The reasons that a later row of another dataset can take away."""
         return self.missing_reasons + [agreement.reason for agreement in self.agreements]
 
+    @property
+    def reasons(self) -> list[str]:
+        """The reasons for which a row of the dataset can be rejected, but for those that its source gives."""
+        unreadable = [f"{name}|unreadable" for name in self.columns]
+        rules = [*self.schema._validation_rules(with_cast=False)]
+        return [*rules, *self.waiting_reasons, *unreadable, *_OWN_REASONS]
+
     def compared_columns(self, parent: str) -> tuple[str, ...]:
         """Return the columns of a parent that rows are held against."""
         return tuple(dict.fromkeys(name for one in self.agreements for name in one.of(parent)))
@@ -325,9 +332,7 @@ class Dataset:
         for name in self.contract_sees:
             check_dataset(name)
         self._refuse_unknown("warnings", self.warnings, rules, "rules")
-        unreadable = [f"{name}|unreadable" for name in columns]
-        reasons = [*rules, *self.waiting_reasons, *unreadable, *_OWN_REASONS]
-        self._refuse_unknown("reason_texts", self.reason_texts, reasons, "rules and reasons")
+        self._refuse_unknown("reason_texts", self.reason_texts, self.reasons, "rules and reasons")
         if both := [name for name in self.dropped if name in self.columns]:
             raise SettingsError(
                 f"Columns are declared, and named as dropped: {', '.join(both)}.",

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from headworks.bronze.resolutions import resolutions, unresolved
+from headworks.bronze.resolutions import resolutions
 from headworks.quality.rules import REASONS, Verdict, all_among, judge
 from headworks.silver.arrays import arrays_of, elements
 from headworks.silver.dataset import ORIGIN, Dataset
@@ -22,8 +22,9 @@ from headworks.silver.parse import (
     tombstones,
     without_future,
 )
-from headworks.silver.quarantine import SCHEMA, WAITS, rejected_rows
+from headworks.silver.quarantine import SCHEMA, WAITS
 from headworks.silver.references import parents_elsewhere, split_orphans
+from headworks.silver.rejects import open_rejects
 from headworks.silver.replaced import FOLLOWED, REPLACED, accepted_versions, places, with_fate, without
 from headworks.silver.table import Pending, read_range, rows_of_origin
 from headworks.silver.versions import compare_with, in_silver_types, latest_versions
@@ -168,11 +169,11 @@ def _judged_again(
     nothing = _Again(
         none, none.select(dataset.key), pl.DataFrame(schema={name: SCHEMA[name] for name in _NOTED})
     )
-    kept = rejected_rows(work.lake, dataset.name, silver) if dataset.references else None
-    if kept is None or bronze is None:
+    if not dataset.references or bronze is None:
         return nothing
     is_waiting = all_among("reasons", dataset.waiting_reasons)
-    waiting = unresolved(work.lake, dataset.name, kept.filter(is_waiting)).select(_NOTED).collect()
+    kept = open_rejects(work.lake, dataset.name, silver).filter(is_waiting)
+    waiting = kept.select(_NOTED).collect()
     if waiting.is_empty():
         return nothing
     rows = rows_of_origin(bronze, waiting).collect()

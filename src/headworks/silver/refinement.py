@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -55,6 +56,7 @@ from headworks.silver.parse import UNREADABLE, key_text, parse, readable, refuse
 from headworks.silver.parts import can_be_taken_in_parts, spilled
 from headworks.silver.quarantine import SCHEMA, Try, next_try, note_closed, put_rejected, rejected_rows
 from headworks.silver.references import parents_elsewhere
+from headworks.silver.rejects import count_known, note_discarded_again
 from headworks.silver.replaced import note_replaced
 from headworks.silver.screening import Range, screen_idle, screen_silver
 from headworks.silver.table import (
@@ -87,6 +89,8 @@ _SUMMED = (
     "updated",
     "deleted",
     "returned",
+    "known",
+    "followed",
 )
 """What two tries of one run count together."""
 
@@ -490,7 +494,7 @@ def _refine_at_once(
     came = _Came(
         taken=Range(todo, judged.rows, judged.candidates.filter(~pl.col(DELETED)), report, gone.limited),
         gone=gone,
-        quarantined=lambda: quarantined(work, dataset, judged),
+        quarantined=cache(lambda: quarantined(work, dataset, judged)),
         alive=alive if alive.height else None,
         merge=merge,
         changes=lambda: merge.changes,
@@ -574,7 +578,7 @@ def _conclude(
     dry_run: bool,
 ) -> RefineOutcome:
     """Compare with good runs, ask the gate, and merge where it is open; else the delivery is held."""
-    report, gone, scope = came.taken.report, came.gone, f"silver.{dataset.name}"
+    report, gone, scope = _with_known(work, dataset, silver, came), came.gone, f"silver.{dataset.name}"
     screened = screen_silver(work.lake, dataset, silver, came.taken, work.run_id, work.clock())
     # What the last full read deletes of a silver that is made again has passed the gate when it ended.
     limit = None if isinstance(silver, FromNothing) else gone.generation
@@ -620,6 +624,15 @@ def _conclude(
     screened.keep(work.lake, gate)
     done = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
     return RefineOutcome(report=done, gate=gate)
+
+
+def _with_known(work: Refinement, dataset: Dataset, silver: Table, came: _Came) -> RefineReport:
+    """Return the account, with how many of the rejected rows are records that were rejected before."""
+    report = came.taken.report
+    if not report.rejected:
+        return report
+    known = count_known(work.lake, dataset.name, silver, came.quarantined().lazy())
+    return report.model_copy(update={"known": known})
 
 
 def _not_kept_yet(
@@ -694,6 +707,7 @@ def _note_settled(work: Refinement, dataset: Dataset, bronze: Table, settled: pl
             )
             note_passed(work.lake, dataset.name, settled, resolver)
         note_replaced(work, dataset, bronze)
+        note_discarded_again(work, dataset)
 
 
 def _follows_parents(work: Refinement, dataset: Dataset, silver: Table) -> bool:

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import polars as pl
 
-from headworks.bronze.resolutions import Resolver, resolve, unresolved
+from headworks.bronze.resolutions import Resolver, resolve
 from headworks.quality.rules import REASONS
 from headworks.silver.compare import with_voids
 from headworks.silver.dataset import ARRIVAL, CURSOR, ORIGIN, VOID, Dataset
 from headworks.silver.parse import CURSOR_IN_FUTURE, UNREADABLE, parse, readable
-from headworks.silver.quarantine import rejected_rows
+from headworks.silver.rejects import open_rejects
 from headworks.silver.table import rows_of_origin
 from headworks.silver.versions import in_silver_types, rows_of
 from headworks.silver.work import Refinement
@@ -83,13 +83,8 @@ def note_replaced(work: Refinement, dataset: Dataset, bronze: Table) -> None:
     Read off silver and the quarantine alone: what a run that was killed did not note, the next one does.
     """
     silver = work.lake.must_open("silver", dataset.name)
-    kept = rejected_rows(work.lake, dataset.name, silver)
-    if kept is None:
-        return
-    open_ones = collected(
-        unresolved(work.lake, dataset.name, kept.filter(pl.col("key").is_not_null())),
-        f"quarantine.{dataset.name}",
-    )
+    kept = open_rejects(work.lake, dataset.name, silver).filter(pl.col("key").is_not_null())
+    open_ones = collected(kept, f"quarantine.{dataset.name}")
     if open_ones.is_empty():
         return
     rows = rows_of_origin(bronze, open_ones).collect()

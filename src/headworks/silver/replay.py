@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
 
 import polars as pl
-from pydantic import Field
 
-from headworks.bronze.resolutions import Resolver, note_passed, resolve, unresolved
+from headworks.bronze.resolutions import Resolver, note_passed, resolve
 from headworks.errors import SettingsError
 from headworks.quality.contracts import run_contract
 from headworks.quality.gate import decide
@@ -26,45 +24,18 @@ from headworks.silver.dataset import DELETED, ORIGIN, Dataset
 from headworks.silver.following import following
 from headworks.silver.judged import judge_rows, with_refused
 from headworks.silver.parse import UNREADABLE, readable
-from headworks.silver.quarantine import SCHEMA, next_try, pending_rows, put_rejected, rejected_rows
+from headworks.silver.quarantine import SCHEMA, next_try, put_rejected
 from headworks.silver.refinement import commit_merge, live_rows, table_checks, without_ended
+from headworks.silver.rejects import Selection, as_records, open_rejects, rows_of_records
 from headworks.silver.replaced import note_replaced
 from headworks.silver.table import Pending, rows_of_origin
 from headworks.silver.versions import compare_with, in_silver_types, latest_versions
 from headworks.silver.work import Refinement, silver_reference
 from headworks.storage.delta import Table
 from headworks.storage.rehearsal import keep_changes
-from headworks.storage.store import Lake
 from headworks.storage.translating import collected, reading
 
 _NOTHING = Pending((), 0)
-
-
-class Selection(Report):
-    """Which rejected rows are meant: those that satisfy all that is given; with nothing given, all of a dataset."""
-
-    reasons: tuple[str, ...] = Field(
-        default=(), description="Rows rejected for at least one of these reasons."
-    )
-    # Not `keys`: Prefect takes whatever has an attribute of that name for a mapping.
-    row_keys: tuple[str, ...] = Field(
-        default=(), description="Rows with these keys, as the quarantine shows them."
-    )
-    runs: tuple[str, ...] = Field(default=(), description="Rows rejected by these runs.")
-    since: datetime | None = Field(default=None, description="Rows rejected at or after this moment.")
-    before: datetime | None = Field(default=None, description="Rows rejected before this moment.")
-
-    def of(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """Return the selected ones of rejected rows."""
-        if self.reasons:
-            rows = rows.filter(pl.col("reasons").list.eval(pl.element().is_in(list(self.reasons))).list.any())
-        if self.row_keys:
-            rows = rows.filter(pl.col("key").is_in(list(self.row_keys)))
-        if self.runs:
-            rows = rows.filter(pl.col("run_id").is_in(list(self.runs)))
-        if self.since is not None:
-            rows = rows.filter(pl.col("rejected_at") >= self.since)
-        return rows if self.before is None else rows.filter(pl.col("rejected_at") < self.before)
 
 
 class ReplayOutcome(Report):
@@ -76,26 +47,12 @@ class ReplayOutcome(Report):
 
 @dataclass(frozen=True)
 class _Again:
-    """Kept rows, judged again."""
+    """Kept rows, judged again, and of how many records they are."""
 
+    records: int
     kept: pl.DataFrame
     passed: pl.DataFrame
     rejected: pl.DataFrame
-
-
-def open_rejects(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame:
-    """Return the rejected rows that count and that nothing was decided about."""
-    rows = rejected_rows(lake, dataset, silver)
-    return unresolved(lake, dataset, pl.LazyFrame(schema=SCHEMA) if rows is None else rows)
-
-
-def closed_rejects(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame:
-    """Return the rejected rows of a try that silver did not commit: after a closed gate, what closed it.
-
-    They do not count and nothing can be decided about them: the next run judges their range again.
-    """
-    rows = pending_rows(lake, dataset, silver)
-    return pl.LazyFrame(schema=SCHEMA) if rows is None else rows
 
 
 def check_signed(by: str, note: str, where: str) -> None:
@@ -106,19 +63,6 @@ def check_signed(by: str, note: str, where: str) -> None:
             where=where,
             do="give --by and --note, or the parameters by and note.",
         )
-
-
-def rejects_by_reason(rows: pl.LazyFrame) -> list[tuple[str, int, datetime]]:
-    """Return each reason with its number of rows and when the oldest of them was rejected, the commonest first."""
-    counted = collected(
-        rows.select("reasons", "rejected_at")
-        .explode("reasons")
-        .group_by("reasons")
-        .agg(pl.len(), pl.col("rejected_at").min())
-        .sort(["len", "reasons"], descending=[True, False]),
-        "quarantine",
-    )
-    return [(reason, count, oldest) for reason, count, oldest in counted.iter_rows()]
 
 
 def replay(
@@ -154,6 +98,7 @@ def _replay(
     report = ReplayReport(
         dataset=dataset.name,
         table=silver_reference(work.lake, silver),
+        records=again.records,
         judged=again.kept.height,
         inserted=comparison.inserts.height,
         updated=comparison.updates.height,
@@ -189,27 +134,32 @@ def _replay(
 def discard(
     work: Refinement, dataset: str, selection: Selection, *, by: str, note: str, dry_run: bool = False
 ) -> int:
-    """Note that the selected rejected rows shall not be judged again; return how many there are.
+    """Note that the selected rejected records shall not be judged again; return how many there are.
 
     The rows stay in the quarantine, with who discarded them and why. Raises `SettingsError` without a name or a reason.
     """
     check_signed(by, note, dataset)
-    chosen = selection.of(open_rejects(work.lake, dataset, work.lake.open("silver", dataset)))
-    rows = collected(chosen, f"quarantine.{dataset}")
-    if dry_run or rows.is_empty():
-        return rows.height
-    return resolve(work.lake, dataset, rows, "discarded", Resolver(work.run_id, by, note, work.clock()))
+    there = open_rejects(work.lake, dataset, work.lake.open("silver", dataset))
+    chosen = collected(as_records(there, selection), f"quarantine.{dataset}")
+    if dry_run or chosen.is_empty():
+        return chosen.height
+    rows = collected(rows_of_records(there, chosen), f"quarantine.{dataset}")
+    resolve(work.lake, dataset, rows, "discarded", Resolver(work.run_id, by, note, work.clock()))
+    return chosen.height
 
 
 def _judge_again(
     work: Refinement, dataset: Dataset, bronze: Table, silver: Table, selection: Selection
 ) -> _Again:
-    kept = selection.of(open_rejects(work.lake, dataset.name, silver)).collect().unique(list(ORIGIN))
+    there = open_rejects(work.lake, dataset.name, silver)
+    chosen = as_records(there, selection).collect()
+    # Each row of a record: which of them is the newest version of its key follows from bronze.
+    kept = rows_of_records(there, chosen).collect().unique(list(ORIGIN))
     rows = rows_of_origin(bronze, kept).collect()
     verdict, linked = judge_rows(work, dataset, readable(rows.lazy()).collect())
     judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, REASONS)
     rejected = with_refused(judged, rows)
-    return _Again(kept, in_silver_types(linked.good.drop(UNREADABLE), silver), rejected)
+    return _Again(chosen.height, kept, in_silver_types(linked.good.drop(UNREADABLE), silver), rejected)
 
 
 def _gate(

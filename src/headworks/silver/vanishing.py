@@ -9,7 +9,7 @@ from datetime import datetime
 import polars as pl
 
 from headworks.bronze.generations import Generation
-from headworks.bronze.resolutions import resolutions, unresolved
+from headworks.bronze.resolutions import resolutions
 from headworks.errors import SettingsError
 from headworks.reports import CheckReport
 from headworks.silver.dataset import (
@@ -25,6 +25,7 @@ from headworks.silver.dataset import (
 from headworks.silver.history import inferred
 from headworks.silver.parse import RECORD_UNREADABLE, UNREADABLE, parse, raw_records, readable, refused
 from headworks.silver.quarantine import rejected_rows
+from headworks.silver.rejects import open_rejects
 from headworks.silver.table import rows_of_origin
 from headworks.sources.repeated import REPEATED
 from headworks.storage.delta import Table
@@ -183,11 +184,8 @@ def _waiting_keys(
     lake: Lake, dataset: Dataset, bronze: Table, silver: Table, rejected: pl.DataFrame, floor: int
 ) -> pl.DataFrame:
     """Return the keys of the rows, rejected now or before, that something may still let into silver."""
-    kept = rejected_rows(lake, dataset.name, silver)
-    origins = rejected.select(ORIGIN)
-    if kept is not None:
-        open_ones = unresolved(lake, dataset.name, kept).select(ORIGIN).collect()
-        origins = pl.concat([origins, open_ones]).unique()
+    open_ones = open_rejects(lake, dataset.name, silver).select(ORIGIN).collect()
+    origins = pl.concat([rejected.select(ORIGIN), open_ones]).unique()
     if origins.is_empty():
         return pl.DataFrame(schema={name: dataset.silver_schema()[name] for name in dataset.key})
     rows = rows_of_origin(bronze, origins).collect()

@@ -7,7 +7,8 @@ from prefect import get_run_logger
 from headworks.prefect.steps.extract import Run
 from headworks.silver.dataset import Dataset
 from headworks.silver.refinement import Refinement
-from headworks.silver.replay import ReplayOutcome, Selection, replay
+from headworks.silver.rejects import Selection
+from headworks.silver.replay import ReplayOutcome, replay
 
 
 def replay_dataset(run: Run, dataset: Dataset, selection: Selection, by: str, note: str) -> ReplayOutcome:
