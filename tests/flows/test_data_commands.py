@@ -132,6 +132,21 @@ def test_rows_come_as_a_table_as_json_and_as_csv_that_a_sheet_computes_nothing_o
     assert tree(published_place.root) == before
 
 
+def test_days_that_python_has_not_are_shown_as_text(run: Callable[..., Said], tmp_path: Path) -> None:
+    """A Parquet file may have the year 0 or 10000: alone, in a list and in a struct."""
+    lake = Lake(LakeSettings(root=str(tmp_path)))
+    days = pl.Series([-719_529, 2_932_897, 0, None], dtype=pl.Int32).cast(pl.Date)
+    rows = pl.DataFrame({"d": days, "m": days.cast(pl.Datetime("us", "UTC"))})
+    rows = rows.with_columns(several=pl.concat_list("d"), inside=pl.struct("m"))
+    lake.ensure("bronze", "t.old", rows.schema).append(rows, {})
+    place = ("--lake", "old-lake")
+    for how in ((), ("--json",), ("--csv",)):
+        said = run("show", "bronze.t.old", *how, *place, HEADWORKS_OLD_LAKE_ROOT=str(tmp_path))
+        assert said.code == 0
+        assert said.out.count("-0001-12-31") >= 2
+        assert said.out.count("10000-01-01") == 4
+
+
 def test_the_page_about_data_says_what_is_so(
     published_place: Place, capsys: pytest.CaptureFixture[str], run: Callable[..., Said]
 ) -> None:

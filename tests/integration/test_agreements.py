@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import dataframely as dy
 import polars as pl
 import pytest
 
@@ -38,6 +39,36 @@ def test_a_row_without_its_parent_is_told_to_wait_for_it_and_nothing_else(shop: 
 def test_null_passes_as_in_any_rule(shop: Lake) -> None:
     sell(shop, (1, 1, None))
     assert sold(shop) == [1]
+
+
+class FloatItemSchema(dy.Schema):
+    """An item whose value is a float."""
+
+    id = dy.Int64(nullable=False)
+    v = dy.Float64(nullable=True, allow_nan=True)
+    at = dy.Int64(nullable=True)
+
+
+@pytest.mark.parametrize("holds", ["<=", ">=", "==", "!="])
+def test_nothing_agrees_with_a_value_that_is_no_number(lake: Lake, holds: str) -> None:
+    """Polars takes NaN for the largest number and for equal to itself; its row waits until there is a number."""
+    compared = {
+        "<=": pl.col("price") <= pl.col("t.items.v"),
+        ">=": pl.col("t.items.v") >= pl.col("price"),
+        "==": pl.col("t.items.v") == pl.col("t.items.v"),
+        "!=": pl.col("price") != pl.col("t.items.v"),
+    }
+    columns = {**ITEM.columns, "v": pl.col("v").cast(pl.Float64)}
+    item = replace(ITEM, schema=FloatItemSchema, columns=columns)
+    sale = replace(SALE, agreements=(Agreement("disagrees", compared[holds]),))
+    land_items(lake, [("1", "NaN", 1), ("2", "9.5", 1)])
+    refine(Refinement(lake, "run"), item)
+    sell(lake, (1, 1, 1), (2, 2, 1), dataset=sale)
+    assert sold(lake) == [2]
+    assert reasons(lake) == {"1": ["disagrees"]}
+    land_items(lake, [("1", "9.5", 2)], f"{NAME}@fixed")
+    refine(Refinement(lake, "run"), item)
+    assert sell(lake, dataset=sale).released == 1
 
 
 def test_a_row_that_disagreed_is_released_once_its_parent_is_mended(shop: Lake) -> None:

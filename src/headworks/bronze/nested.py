@@ -23,6 +23,7 @@ from headworks.reports import LandingReport
 from headworks.sources.base import REFUSAL, REFUSED, Batch, Position
 from headworks.sources.repeated import REPEATED, conflicting, outermost
 from headworks.storage.delta import Table
+from headworks.storage.exact import in_calendar
 from headworks.storage.store import Lake
 from headworks.storage.translating import collected
 
@@ -224,7 +225,7 @@ def _parents(rows: pl.DataFrame) -> Iterator[tuple[bytes | None, Fields]]:
             yield record, _object_in(record) or {}
         return
     names = [name for name in rows.columns if name not in OWN_IN_BRONZE]
-    for row in rows.select(names).iter_rows(named=True):
+    for row in in_calendar(rows.select(names)).iter_rows(named=True):
         yield None, {name: _as_json(value) for name, value in row.items()}
 
 

@@ -78,7 +78,9 @@ def _print(rows: pl.DataFrame, options: argparse.Namespace) -> None:
 
         print(spreadsheet(_flat(rows)).write_csv(), end="")
         return
-    cells = [tuple(map(_cell, row)) for row in rows.iter_rows()]
+    from headworks.storage.exact import in_calendar
+
+    cells = [tuple(map(_cell, row)) for row in in_calendar(rows).iter_rows()]
     print_table([one_line(name) for name in rows.columns], cells)
     print(f"{rows.height:,} {'row' if rows.height == 1 else 'rows'}")
 
@@ -87,6 +89,9 @@ def _flat(rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows whose nested and binary values are JSON texts, which a sheet can hold."""
     import polars as pl
 
+    from headworks.storage.exact import in_calendar
+
+    rows = in_calendar(rows)
     odd = [name for name, dtype in rows.schema.items() if dtype.is_nested() or dtype == pl.Binary()]
     as_text = {name: [_json(value) for value in rows.get_column(name).to_list()] for name in odd}
     return rows.with_columns(pl.Series(name, texts, dtype=pl.String()) for name, texts in as_text.items())

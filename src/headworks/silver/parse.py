@@ -17,7 +17,7 @@ from headworks.silver.dataset import ARRIVAL, BATCH, CURSOR, DELETED, PROVENANCE
 from headworks.sources.base import RAW, REFUSED
 from headworks.sources.repeated import REPEATED, conflicts
 from headworks.storage.drift import stored
-from headworks.storage.exact import exactly, fits, same_kind
+from headworks.storage.exact import exactly, fits, in_calendar, same_kind
 
 UNREADABLE = "_unreadable"
 RECORD_UNREADABLE = "record|unreadable"
@@ -104,7 +104,7 @@ def raw_records(rows: pl.DataFrame, dataset: Dataset) -> list[str]:
         columns = [name for name in rows.columns if name not in OWN_IN_BRONZE]
         records = [
             json.dumps(row, default=str, ensure_ascii=False)
-            for row in rows.select(columns).iter_rows(named=True)
+            for row in in_calendar(rows.select(columns)).iter_rows(named=True)
         ]
     return [record if raw is None else _decoded(raw) for record, raw in zip(records, refused, strict=True)]
 

@@ -7,7 +7,7 @@ import polars as pl
 from headworks.errors import SettingsError
 from headworks.names import window_of
 from headworks.quality.rules import REASONS, Verdict, all_among
-from headworks.silver.dataset import CURRENT, DELETED, Dataset, Reference
+from headworks.silver.dataset import CURRENT, DELETED, Agreement, Dataset, Reference
 from headworks.storage.exact import exactly, same_kind
 from headworks.storage.rehearsal import has_unknown, with_changes
 from headworks.storage.store import Lake
@@ -40,12 +40,22 @@ def split_orphans(lake: Lake, dataset: Dataset, rows: pl.DataFrame) -> Verdict:
     ]
     # Without its parent a row has nulls to be held against, which pass: it is reported that the parent is missing,
     # alone.
-    apart = [pl.when(~one.holds).then(pl.lit(one.reason)) for one in dataset.agreements]
+    apart = [
+        pl.when(~one.holds | _compares_no_number(one, marked)).then(pl.lit(one.reason))
+        for one in dataset.agreements
+    ]
     verdicts = marked.with_columns(pl.concat_list(*missing, *apart).list.drop_nulls().alias(REASONS)).select(
         *rows.columns, REASONS
     )
     linked = pl.col(REASONS).list.len() == 0
     return Verdict(verdicts.filter(linked).drop(REASONS), verdicts.filter(~linked))
+
+
+def _compares_no_number(agreement: Agreement, rows: pl.DataFrame) -> pl.Expr:
+    """Tell which rows are held against NaN, or have one: it equals nothing, and Polars takes it for the largest."""
+    names = dict.fromkeys(agreement.holds.meta.root_names())
+    floats = [pl.col(name).is_nan() for name in names if rows.schema[name].is_float()]
+    return pl.any_horizontal(*floats).fill_null(value=False) if floats else pl.lit(False)
 
 
 def _in_types_of(rows: pl.DataFrame, parents: pl.DataFrame, reference: Reference) -> pl.DataFrame:

@@ -139,6 +139,36 @@ def fields_of(dtype: pl.Struct) -> dict[str, pl.DataType]:
     return {each.name: as_instance(each.dtype) for each in dtype.fields}
 
 
+def in_calendar(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows as Python can hold them: days and moments outside of the years 1 to 9999 make their column text.
+
+    A nested value that has such a one becomes JSON.
+    """
+    flat = {name: rows.get_column(name) for name, dtype in rows.schema.items() if dtype.is_temporal()}
+    dated = {name: of.dt.year() for name, of in flat.items() if isinstance(of.dtype, pl.Date | pl.Datetime)}
+    beyond = [name for name, years in dated.items() if not years.drop_nulls().is_between(1, 9999).all()]
+    nested = [
+        name for name, dtype in rows.schema.items() if dtype.is_nested() and not _fits_python(rows, name)
+    ]
+    return rows.with_columns(
+        *(pl.col(name).cast(pl.String) for name in beyond),
+        *(pl.Series(name, _as_json(rows, name), dtype=pl.String()) for name in nested),
+    )
+
+
+def _fits_python(rows: pl.DataFrame, name: str) -> bool:
+    try:
+        rows.get_column(name).to_list()
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def _as_json(rows: pl.DataFrame, name: str) -> list[str]:
+    lines = rows.select(v=name).write_ndjson().splitlines()
+    return [line.removeprefix('{"v":').removesuffix("}") for line in lines]
+
+
 def _holds(before: pl.DataType, after: pl.DataType) -> bool:
     """Return whether a type holds every value of another; moments of other units only as far as years go."""
     if (

@@ -121,3 +121,16 @@ def test_a_declaration_that_does_not_fit_itself_is_refused_at_once(wrong: dict[s
     declared = {"name": "t.x", "key": ("id",), "schema": Thing, "columns": THINGS.columns}
     with pytest.raises(SettingsError, match="do not fit"):
         Dataset(**{**declared, **wrong})  # type: ignore[arg-type]
+
+
+def test_a_row_with_a_day_that_python_has_not_is_kept_as_text_for_the_quarantine() -> None:
+    """A Parquet file may have the year 0, and its row must not stop the others' way into the quarantine."""
+    rows = pl.DataFrame({"id": [1, 2], "d": pl.Series([-719_529, 0], dtype=pl.Int32).cast(pl.Date)})
+    dataset = Dataset(name="t.old", key=("id",), schema=Old, columns={"id": pl.col("id")})
+    assert raw_records(rows, dataset) == ['{"id": 1, "d": "-0001-12-31"}', '{"id": 2, "d": "1970-01-01"}']
+
+
+class Old(dy.Schema):
+    """A row of which the key alone is asked for."""
+
+    id = dy.Int64(nullable=False)
