@@ -19,6 +19,7 @@ from headworks.sources.api.paths import FieldPath
 
 _EMPTY_PAGES = 2
 _MOST_EMPTY = 100
+_COUNTS_ALL = "a total of more than its page"
 
 
 class _Counting(Flagged):
@@ -110,7 +111,17 @@ class _Counting(Flagged):
     def _is_end(self, state: State, page: Page) -> bool:
         """Return whether all that was announced has come; after a full page only an empty one shows that."""
         full = state["size"] if state["pages"] > 1 else self.size
-        return self._is_whole(state) and page.records < full
+        return self._is_whole(state) and page.records < full and not self._counts_pages(state, page)
+
+    def _counts_pages(self, state: State, page: Page) -> bool:
+        """Return whether what is taken for a total may be the number of a page's own records, as ``count`` often is."""
+        if page.total is None or page.records == 0 or _COUNTS_ALL in page.known:
+            return False
+        return state["seen"] > page.total or (state["pages"] == 1 and page.total == page.records > 0)
+
+    def _total_seen(self, page: Page) -> tuple[str, ...]:
+        """Return that a total was larger than its page, once it was: it counts more than that page."""
+        return (_COUNTS_ALL,) if page.total is not None and page.total > page.records else ()
 
     def _is_short(self, state: State, page: Page) -> bool:
         """Return whether a page is the last by its length; the first page may be short because the API cut its size."""
@@ -220,9 +231,9 @@ class PageNumbers(_Counting):
         if self._is_end(counted, page) or self._is_short(counted, page) or counted["empty"] >= _EMPTY_PAGES:
             return self._end(counted)
         if self._is_whole(counted):
-            if self.past_end == "last_page":
+            if self.past_end == "last_page" and not self._counts_pages(counted, page):
                 return self._end(counted)
-            onward["past"] = True
+            onward["past"] = counted["seen"] <= counted["total"]
         return Step(onward, warning=self._warning(state, counted))
 
     def doubt(self, state: State, page: Page) -> str:
@@ -315,7 +326,7 @@ class Offset(_Counting):
 
     def ask(self, state: State) -> Ask:
         """Ask for the offset and the page's size."""
-        past = state["total"] is not None and state["offset"] - self.first >= state["total"]
+        past = state["total"] is not None and state["offset"] - self.first >= state["total"] >= state["seen"]
         past = past or (self.past_end_statuses != (404, 410) and state["pages"] > 0)
         values = {self.offset_parameter: state["offset"]}
         if self.limit_parameter:
