@@ -15,6 +15,7 @@ from headworks.prefect.console import run_as_program
 from headworks.prefect.running import begin
 from headworks.prefect.steps.alerting import incident_of, recovered
 from headworks.prefect.steps.backfill import plan_backfill, run_windows
+from headworks.project import this_project
 
 
 @flow(name="backfill", flow_run_name="backfill {name}", result_serializer="json", persist_result=True)
@@ -22,7 +23,7 @@ def backfill(
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.]{0,60}$")],
     start: datetime,
     end: datetime,
-    flow: str = "pipeline",
+    flow: str = "",
     every: Every = "day",
     zone: str = "UTC",
     parameters: dict[str, Any] | None = None,
@@ -36,7 +37,7 @@ def backfill(
         name: Names this backfill. The same name continues where it stopped; another name restarts.
         start: First moment to ingest. Without a zone it counts as one of the zone below.
         end: First moment to leave out.
-        flow: The flow that ingests one window, such as pipeline or ingest_database.
+        flow: The flow that ingests one window, such as ingest_database; empty for the first one that the project names.
         every: How long a window is.
         zone: Time zone in which days, weeks and months begin.
         parameters: Further parameters of that flow.
@@ -44,6 +45,7 @@ def backfill(
         dry_run: Show the plan, but take nothing in.
         lake: Block of the lake that holds all tables.
     """
+    flow = flow or next(iter(this_project().flows), "")
     run = begin(lake, "incremental", dry_run=dry_run)
     planned = plan_backfill(run, name, flow, split(start, end, every, zone))
     if dry_run:

@@ -174,7 +174,7 @@ def _type(values: pl.Series, only: tuple[str, ...] | None) -> str:
 
 
 def _is_number(text: str) -> bool:
-    """Tell whether a text is a number that 64 bits hold without losing a digit."""
+    """Return whether a text is a number that 64 bits hold without losing a digit."""
     if not re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", text):
         return False
     value = float(text)
@@ -224,7 +224,7 @@ def _snake(name: str) -> str:
 
 
 def key_of(columns: Iterable[Column], rows: int) -> tuple[str, ...]:
-    """Return the column that tells the rows apart: never null, never twice, best by its name; none where none does."""
+    """Return the column that identifies a row: never null, never twice, best by its name; none where none does."""
     found = [each for each in columns if each.nulls == 0 and each.distinct == rows and rows > 1]
     found = [each for each in found if each.type in {"Int64", "String"}]
     ranked = sorted(
@@ -256,7 +256,7 @@ def as_yaml(found: Proposal) -> str:
         names = ", ".join(map(_name, found.key))
         lines.append(f"key: [{names}]  # the source's own, or never null and never twice in these rows")
     else:
-        lines.append("key: []  # nothing that was seen tells rows apart: name the columns that do")
+        lines.append("key: []  # nothing that was seen identifies a row: name the columns that do")
     if found.cursor:
         lines.append(f"cursor: {_name(found.cursor)}  # by its name: the larger value is the newer version")
     lines.append("columns:")

@@ -204,7 +204,7 @@ class Moved(MetaPathFinder, InspectLoader):
         return None
 
     def is_package(self, fullname: str) -> bool:
-        """Tell whether a name was a package."""
+        """Return whether a name was a package."""
         return fullname in _PACKAGES
 
 

@@ -283,7 +283,7 @@ def _write(options: argparse.Namespace, found: Proposal) -> int:
     for file in written:
         print(f"  {file.relative_to(root)}")
     if not found.key:
-        print("\nNo key was found: name the columns that tell rows apart, or the project does not load.")
+        print("\nNo key was found: name the columns that identify a row, or the project does not load.")
     print("\nRead them, correct them, then: headworks check")
     return 0
 

@@ -180,7 +180,7 @@ def _unless_accepted(gate: GateReport, one: Delivery, moment: datetime) -> GateR
 
 
 def _suspects_are_gone(lake: Lake, one: Delivery) -> bool:
-    """Tell whether a person took a suspect out of silver, or the source replaced every row of all of them."""
+    """Return whether a person took a suspect out of silver, or the source replaced every row of all of them."""
     if not one.suspects:
         return False
     by_dataset: dict[str, list[Delivery]] = {}

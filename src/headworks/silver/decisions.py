@@ -168,7 +168,7 @@ def _refused(one: Delivery, what: str, wanted: str) -> SettingsError:
 
 
 def _was_this_run(work: Refinement, one: Delivery) -> bool:
-    """Tell whether an earlier try of the same run has decided it: its answer was lost."""
+    """Return whether an earlier try of the same run has decided it: its answer was lost."""
     return one.run_id == work.run_id and bool(one.by)
 
 
