@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
 from headworks.bronze.landing import Landing, land
 from headworks.errors import SettingsError
+from headworks.ops.alerts import REMINDER_H, Alert, alert_of, held_incident
+from headworks.ops.incidents import notify
+from headworks.ops.notices import seen
 from headworks.quality.deliveries import deliveries, held, history, holds
+from headworks.reports import RunReport
 from headworks.settings import RejectLimits
 from headworks.silver.dataset import AfterAHold, Dataset
+from headworks.silver.decisions import discard
 from headworks.silver.quarantine import pending_rows
 from headworks.silver.refinement import Refinement, RefineOutcome, refine
 from headworks.storage.store import Lake
 from tests.support.faults import Crash, crash_after, writes
-from tests.support.items import ITEM, NAME, rejected, silver
+from tests.support.items import BEGINNING, ITEM, NAME, rejected, silver
 from tests.support.sources import Numbered, Record, bad_items, items
 
 STRICT = replace(ITEM, limits=RejectLimits(share=0.25, from_rows=1))
@@ -199,3 +206,54 @@ def test_only_the_first_version_of_a_key_counts_so_nothing_may_pass_a_held_one()
         replace(ITEM, keeps="first", after_a_hold="pass")
     assert replace(ITEM, keeps="first").hold_policy == "wait"
     assert ITEM.hold_policy == "merge"
+
+
+class Kept:
+    """A channel that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.sent: list[Alert] = []
+
+    def send(self, alert: Alert) -> None:
+        """Keep an alert."""
+        self.sent.append(alert)
+
+
+def report_of(outcome: RefineOutcome, status: str) -> RunReport:
+    """Return the report of a run that refined."""
+    return RunReport.model_validate(
+        {
+            "run_id": "run",
+            "flow": "things",
+            "mode": "incremental",
+            "status": status,
+            "started_at": BEGINNING,
+            "finished_at": BEGINNING,
+            "refinements": (outcome.report,),
+            "gates": (outcome.gate,) if outcome.gate else (),
+        }
+    )
+
+
+def moved(moment: datetime) -> datetime:
+    """Stand for a clock that stands still."""
+    return moment
+
+
+def test_an_incident_stays_open_while_anything_is_held_and_is_sent_again_at_its_rhythm(lake: Lake) -> None:
+    day, channel = Play(lake, replace(STRICT, after_a_hold="pass")), Kept()
+    day.play(GOOD)
+    closed = alert_of(report_of(day.play(BAD), "gate closed"))
+    assert closed is not None
+    assert closed.again_h == REMINDER_H
+    assert "headworks delivery release" in closed.body()
+    for hours in (0, 1, 25, 26, 50):
+        later = partial(moved, BEGINNING + timedelta(hours=hours))
+        found = seen(lake, report_of(day.play(items(100 + hours, 100 + hours)), "published"), later)
+        assert held_incident(NAME) not in found.over
+        (alert,) = [each for each in found.alerts if each.kind == "delivery held"]
+        notify(lake, [channel], alert, later)
+    assert len(channel.sent) == 3, "at once, and after a day and another one"
+    (one,) = held(lake, NAME)
+    discard(Refinement(lake, "by hand"), day.dataset, one.id, by="Ada", note="no good")
+    assert held_incident(NAME) in seen(lake, report_of(day.refine(), "unchanged")).over

@@ -21,7 +21,11 @@ Kind = Literal[
     "breaker open",
     "quarantine growing",
     "anomaly warned",
+    "delivery held",
 ]
+
+REMINDER_H = 24.0
+"""While a delivery is held, people are reminded of it at this rhythm."""
 
 _LARGEST_EXAMPLE = 200
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z_-]{0,30}[0-9]{0,2}")
@@ -37,6 +41,9 @@ class Alert(Report):
     examples: tuple[str, ...] = Field(default=(), description="Up to three examples, masked.")
     do: str = Field(default="", description="What to do next.")
     link: str = Field(default="", description="Where to look.")
+    again_h: float | None = Field(
+        default=None, description="While the incident is open, it is sent again after so many hours."
+    )
     healed: bool = False
 
     def text(self) -> str:
@@ -63,14 +70,22 @@ def alert_of(report: RunReport, quarantined: tuple[Rejected, ...] = ()) -> Alert
     """
     if report.status == "gate closed":
         reasons = tuple(f"{gate.scope}: {reason}" for gate in report.gates for reason in gate.reasons)
+        held = [(gate.scope, check) for gate in report.gates for check in gate.checks if check.kind == "held"]
+        reasons += tuple(
+            f"{scope}: {check.name} ({check.detail})" for scope, check in held if check.outcome == "warned"
+        )
         return Alert(
             incident=incident_of(report),
             kind="gate closed",
             title=f"{report.flow}: the gate is closed, consumers keep the last good version",
             details=reasons or (report.message,),
             examples=tuple(each.shown() for each in quarantined[:3]),
-            do="read the account and the quarantine, correct the source, the rules or the contract, and run again.",
+            do="look at the held delivery and decide, by the commands above; or correct the source, the rules or the "
+            "contract, and run again."
+            if held
+            else "read the account and the quarantine, correct the source, the rules or the contract, and run again.",
             link=_link(report),
+            again_h=REMINDER_H if held else None,
         )
     if report.status == "failed":
         return Alert(
@@ -92,6 +107,23 @@ def incident_of(report: RunReport) -> str:
 def flow_incident(flow: str, deployment: str = "") -> str:
     """Name the incident of a flow that does not do its work; each deployment of a flow has incidents of its own."""
     return f"flow {flow} of {deployment}" if deployment else f"flow {flow}"
+
+
+def held_alert(dataset: str, details: tuple[str, ...]) -> Alert:
+    """Return the alert about deliveries of a dataset that wait for a decision while others pass them."""
+    return Alert(
+        incident=held_incident(dataset),
+        kind="delivery held",
+        title=f"{dataset}: what is held waits for a decision, and consumers do without it",
+        details=details,
+        do="look at it and decide, by the commands above.",
+        again_h=REMINDER_H,
+    )
+
+
+def held_incident(dataset: str) -> str:
+    """Name the incident of a dataset's held deliveries: it is one as long as any is held."""
+    return f"held deliveries of {dataset}"
 
 
 def quarantine_alert(dataset: str, waiting: int, rows: int) -> Alert:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -66,10 +66,14 @@ def open_incidents(lake: Lake) -> tuple[Incident, ...]:
 def notify(lake: Lake, channels: Sequence[Sends], alert: Alert, clock: Clock = system_clock) -> bool:
     """Send an alert unless its incident is open with the same kind already; returns whether it was sent.
 
+    One that is to be sent again at a rhythm is, once that time has passed since it was sent last.
+
     Raises the first error of a channel after all were tried; the incident then counts as not reported.
     """
-    known = {(each.incident, each.kind) for each in open_incidents(lake)}
-    if (alert.incident, alert.kind) in known:
+    known = {(each.incident, each.kind): each.since for each in open_incidents(lake)}
+    last = known.get((alert.incident, alert.kind))
+    due = last is not None and alert.again_h is not None and clock() - last >= timedelta(hours=alert.again_h)
+    if last is not None and not due:
         return False
     _send(channels, alert)
     _note(lake, alert, "open", clock())

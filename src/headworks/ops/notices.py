@@ -5,20 +5,26 @@ That is: tables that are not as usual, a quarantine that grows, an API whose cir
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
+from headworks.gold.products import read_product
 from headworks.ops.alerts import (
     Alert,
     Rejected,
     breaker_alert,
     breaker_incident,
+    held_alert,
+    held_incident,
     quarantine_alert,
     quarantine_incident,
 )
 from headworks.ops.breakers import LakeBreakers
 from headworks.ports import Clock, system_clock
+from headworks.quality.deliveries import held, held_check
 from headworks.reports import GateReport, RunReport
 from headworks.silver.quarantine import pending_rows, rejected_rows
 from headworks.silver.rejects import as_records, open_rejects
@@ -43,7 +49,8 @@ def seen(lake: Lake, report: RunReport, clock: Clock = system_clock) -> Seen:
     """Return what a run shows of tables, quarantines and breakers."""
     grown = [_quarantine(lake, one.dataset) for one in report.refinements]
     breakers = [_breaker(LakeBreakers(lake), name, clock) for name in LakeBreakers(lake).names()]
-    both = [each for each in (*grown, *breakers) if each is not None]
+    waits = [_held(lake, one.dataset, report, clock) for one in report.refinements]
+    both = [each for each in (*grown, *breakers, *waits) if each is not None]
     return Seen(
         (*warnings(lake, report), *(each for each in both if isinstance(each, Alert))),
         (*quiet_tables(report), *(each for each in both if isinstance(each, str))),
@@ -94,6 +101,34 @@ def _quarantine(lake: Lake, dataset: str) -> Alert | str:
     if waiting <= max(QUARANTINE_ROWS, QUARANTINE_SHARE * rows):
         return quarantine_incident(dataset)
     return quarantine_alert(dataset, waiting, rows)
+
+
+def _held(lake: Lake, dataset: str, report: RunReport, clock: Clock) -> Alert | str | None:
+    """Return the alert about held deliveries that others pass, or the incident's name where nothing is held.
+
+    Where the gate is closed for them, that is the run's own incident.
+    """
+    open_ones = held(lake, dataset)
+    if not open_ones:
+        return held_incident(dataset)
+    if report.status == "gate closed":
+        return None
+    checks = [held_check(f"silver.{dataset}", one, clock()) for one in open_ones]
+    return held_alert(dataset, tuple(f"{check.name}: {check.detail}" for check in checks))
+
+
+def consumers(lake: Lake, products: Iterable[str], moment: datetime) -> tuple[str, ...]:
+    """Say for how long the consumers of products have seen the version that they see."""
+    found = []
+    for name in products:
+        product = read_product(lake, name)
+        if product is not None:
+            hours = max(0.0, (moment - product.published_at).total_seconds() / 3600)
+            long = f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
+            found.append(
+                f"consumers of {name} see the version of {product.published_at:%Y-%m-%d %H:%M} UTC, for {long} now"
+            )
+    return tuple(found)
 
 
 def _breaker(store: LakeBreakers, api: str, clock: Clock) -> Alert | str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from uuid import UUID
 
 from prefect import get_run_logger, task
@@ -16,10 +17,11 @@ from headworks.errors import HeadworksError, LakeUnavailable, LakeUnusable, Sett
 from headworks.ops.alerts import Alert, alert_of, flow_incident, late_alert, lost_alert
 from headworks.ops.channels import Sends
 from headworks.ops.incidents import heal, notify, open_incidents
-from headworks.ops.notices import rejected_examples, seen
+from headworks.ops.notices import consumers, rejected_examples, seen
 from headworks.prefect.blocks import alert_channels, lake_settings
 from headworks.prefect.policy import EFFECT, shielded
 from headworks.prefect.steps.extract import Run
+from headworks.project import project
 from headworks.reports import RunReport
 from headworks.storage.store import Lake
 
@@ -39,6 +41,9 @@ def alert_about(run: Run, report: RunReport) -> bool:
         return False
     lake, incident = run.open_lake(), incident_of(report.flow)
     alert = alert_of(report, rejected_examples(lake, report))
+    if alert is not None and alert.kind == "gate closed":
+        old = consumers(lake, _products_behind(report), datetime.now(UTC))
+        alert = alert.model_copy(update={"details": (*alert.details, *old)})
     notified = [
         _notified(lake, channels, incident, alert and alert.model_copy(update={"incident": incident}))
     ]
@@ -46,6 +51,20 @@ def alert_about(run: Run, report: RunReport) -> bool:
     notified += [_notified(lake, channels, each.incident, each) for each in found.alerts]
     notified += [_notified(lake, channels, each, None) for each in found.over]
     return any(notified)
+
+
+def _products_behind(report: RunReport) -> tuple[str, ...]:
+    """Return the products of the project that a closed gate keeps as they are."""
+    here = project()
+    closed = {gate.scope for gate in report.gates if not gate.open}
+    if here is None:
+        return ()
+    return tuple(
+        product.name
+        for product in here.products
+        if any(f"silver.{name}" in closed for name in product.inputs)
+        or any(f"gold.{table.name}" in closed for table in product.tables)
+    )
 
 
 @task(name="alert-freshness", task_run_name="alert about freshness", **EFFECT)
