@@ -112,6 +112,7 @@ class Backfill:
             "name": "history",
             "start": FIRST.isoformat(),
             "end": end.isoformat(),
+            "flow": "sales",
             "parallel": str(self.parallel),
         }
         return [word for name, value in given.items() for word in ("--param", f"{name}={value}")]
