@@ -21,6 +21,7 @@ from headworks.cli import (
     product,
     projects,
     quarantine,
+    recheck,
     silver,
     state,
     stream,
@@ -151,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         probe,
         delivery,
         quarantine,
+        recheck,
         silver,
         anomaly,
     ):

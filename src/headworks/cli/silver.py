@@ -35,7 +35,7 @@ def _rebuild(options: argparse.Namespace) -> int:
     from headworks.silver.rebuild import rebuild
     from headworks.silver.refinement import Refinement
 
-    dataset = _dataset(options.dataset)
+    dataset = declared_dataset(options.dataset)
     outcome = rebuild(
         Refinement(open_lake(options), f"by-hand-{uuid.uuid4()}"), dataset, dry_run=options.dry_run
     )
@@ -59,7 +59,7 @@ def _rebuild(options: argparse.Namespace) -> int:
     return 0
 
 
-def _dataset(name: str) -> Dataset:
+def declared_dataset(name: str) -> Dataset:
     """Return a dataset's declaration; a mirrored table has none, and is made by its columns."""
     from headworks.project import project
 
