@@ -38,6 +38,9 @@ AFTER = 7
 
 _DECIDED_AFTER, _CORRECTED_AT, _RUNS = 4, 3, 3
 """With fewer deliveries than usual, decisions and corrections come that much earlier."""
+_CORRECTED_LATER = timedelta(hours=6)
+"""Rules may say how far a row's moments are from when it was written."""
+
 BAD = "bad"
 _PRIOR = 3
 
@@ -212,7 +215,7 @@ def _week(
     for number, day in enumerate(stage.days):
         coming = day.frames
         if number == corrected_at and way == "corrected":
-            coming = {**coming, name: pl.concat([coming[name], _right(fault, stage.days[0], day)])}
+            coming = {**coming, name: pl.concat([coming[name], _right(fault, stage.days[0])])}
         if number:
             runs = _RUNS if way == "run again" else 1
             for again in range(runs):
@@ -238,13 +241,12 @@ def _week(
     return Week(company.name, fault, strength, way, first, tuple(wrong), equal, balanced, words, note or "")
 
 
-def _right(fault: Fault, day: Day, now: Day) -> pl.DataFrame:
-    """Return a delivery's rows as they should have been, as a source gives them that corrects itself."""
+def _right(fault: Fault, day: Day) -> pl.DataFrame:
+    """Return a delivery's rows as they should have been, as a source gives them that corrects itself: newer ones."""
     rows, cursor = day.frames[fault.dataset], fault.shape.cursor
     if cursor is None or cursor not in rows.columns:
         return rows
-    later = pl.lit(now.ends - timedelta(hours=1))
-    return rows.with_columns(later.cast(rows.schema[cursor]).alias(cursor))
+    return rows.with_columns((pl.col(cursor) + _CORRECTED_LATER).cast(rows.schema[cursor]).alias(cursor))
 
 
 def _unlike_twin(stage: Stage, lake: Lake, fault: Fault, way: str, frames: Frames) -> str:
