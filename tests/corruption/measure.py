@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tests.corruption.companies.advertising import ADVERTISING
 from tests.corruption.companies.ledger import LEDGER
+from tests.corruption.companies.parcels import PARCELS
 from tests.corruption.companies.subscriptions import SUBSCRIBED
 from tests.corruption.company import Company
 from tests.corruption.days import SHOP
@@ -34,6 +35,7 @@ COMPANIES: dict[str, Company] = {
     "advertising": ADVERTISING,
     "subscriptions": SUBSCRIBED,
     "ledger": LEDGER,
+    "parcels": PARCELS,
 }
 
 
