@@ -13,7 +13,7 @@ from headworks.errors import SettingsError
 from headworks.names import Window, window_stream
 from headworks.ops.ledger import record_run
 from headworks.ops.recorder import Recorder
-from headworks.quality.baselines import Baseline, baseline
+from headworks.quality.baselines import PROFILES, Baseline, anomalous_since, baseline, keep_profile
 from headworks.quality.deliveries import held
 from headworks.quality.judgements import Judgement, all_judgements, judgement, record_judgement, withdraw
 from headworks.quality.limits import AnomalyLimits
@@ -278,3 +278,46 @@ def test_what_is_unusual_in_a_backfill_is_told_and_stops_nothing(lake: Lake) -> 
     outcome = window_of_days(lake, 5, sales(5, factor=100.0), once="history")
     assert checked(outcome, "mean of price").outcome == "warned"
     assert outcome.report.committed
+
+
+def test_a_run_that_warned_is_not_compared_with_until_somebody_accepts_it(life: Life) -> None:
+    outcome = life.lives(5, sales(5, rows=30))
+    assert checked(outcome, "volume").outcome == "warned"
+    assert life.baseline(6) == ["run-1", "run-2", "run-3", "run-4"]
+    kept = life.lake.must_open("ops", "profiles").scan().sort("profiled_at").collect()
+    assert kept.get_column("outcome").to_list()[-2:] == ["passed", "warned"]
+    record_judgement(life.lake, said(5, check="*"))
+    assert life.baseline(6) == ["run-1", "run-2", "run-3", "run-4", "run-5"]
+
+
+def test_profiles_that_were_kept_without_an_outcome_are_read_and_added_to(life: Life) -> None:
+    """A table of profiles as it was made before runs with a warning were reported from good ones."""
+    table = life.lake.must_open("ops", "profiles")
+    rows = table.scan().drop("outcome").collect()
+    older = life.lake.settings.model_copy(update={"root": f"{life.lake.settings.root}-older"})
+    there = Lake(older)
+    schema = pl.Schema({name: dtype for name, dtype in PROFILES.items() if name != "outcome"})
+    there.ensure("ops", "profiles", schema, partition_by="scope").append(rows, {})
+    runs = life.lake.must_open("ops", "runs").scan().collect()
+    there.ensure("ops", "runs", runs.schema).append(runs, {})
+    found = baseline(there, SCOPE, ["live"], "another", day(5), SALES.anomalies)
+    assert [one.run_id for one in found.profiles] == ["run-1", "run-2", "run-3", "run-4"]
+    keep_profile(there, found.profiles[-1].model_copy(update={"run_id": "new"}), gate_open=True)
+    kept = there.must_open("ops", "profiles").scan().collect()
+    assert kept.get_column("outcome").to_list().count(None) == 5
+
+
+def test_a_new_normal_is_one_step_and_lets_in_what_waits(life: Life) -> None:
+    """Prices have risen for good: the gate stays closed, and after a word the next days are compared again."""
+    life.lives(5, sales(5, factor=3), "gate closed")
+    assert anomalous_since(life.lake, SCOPE, "mean of price") == day(5) - timedelta(hours=1)
+    assert anomalous_since(life.lake, SCOPE, "volume") is None
+    start = day(5) - timedelta(hours=1)
+    for check in ("mean of price", "*"):
+        record_judgement(life.lake, said(5, verdict="normal", check=check, start=start, end=day(7)))
+    moment = day(5) + timedelta(hours=1)
+    again = refine(Refinement(life.lake, "run-5b", clock=lambda: moment), SALES)
+    assert again.report.committed
+    for number in range(6, 9):
+        assert life.lives(number, sales(number, factor=3)).report.committed
+    assert life.lives(9, sales(9, factor=30), "gate closed").report.committed is False

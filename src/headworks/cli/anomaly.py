@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from headworks.cli.shared import Commands, add_lake, look_at_lake, open_lake, print_table, show_json
@@ -14,13 +14,20 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     anomaly = commands.add_parser("anomaly", help="what people say about anomalies")
     actions = anomaly.add_subparsers(required=True, metavar="ACTION")
 
-    accept = actions.add_parser("accept", help="let a known anomaly through for a time, such as Black Friday")
-    _about(accept)
+    accept = actions.add_parser(
+        "accept", help="let a known anomaly through for a time, or say that it is the new normal"
+    )
+    _about(accept, required=False)
     accept.add_argument("--check", required=True, help="the check's name, such as volume; * for all")
-    accept.set_defaults(command=lambda options: _record(options, "accept"))
+    accept.add_argument(
+        "--as-new-normal",
+        action="store_true",
+        help="it stays like this: compare with what has come since the anomaly began, or since --from",
+    )
+    accept.set_defaults(command=_accept)
 
     label = actions.add_parser("label", help="label an incident, so that its runs are no baseline")
-    _about(label)
+    _about(label, required=True)
     label.set_defaults(command=lambda options: _record(options, "incident"))
 
     withdraw = actions.add_parser("withdraw", help="take an earlier judgement back; both are kept")
@@ -34,12 +41,14 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     listed.set_defaults(command=_list)
 
 
-def _about(parser: argparse.ArgumentParser) -> None:
+def _about(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument("table", help="such as silver.shop.orders or gold.sales.daily")
     parser.add_argument(
-        "--from", dest="start", required=True, type=_moment, help="first day or moment of the data"
+        "--from", dest="start", required=required, type=_moment, help="first day or moment of the data"
     )
-    parser.add_argument("--to", dest="end", required=True, type=_moment, help="first day or moment after it")
+    parser.add_argument(
+        "--to", dest="end", required=required, type=_moment, help="first day or moment after it"
+    )
     _signed(parser)
 
 
@@ -54,7 +63,27 @@ def _moment(text: str) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _record(options: argparse.Namespace, verdict: Literal["accept", "incident"]) -> int:
+def _accept(options: argparse.Namespace) -> int:
+    from headworks.errors import SettingsError
+    from headworks.quality.baselines import anomalous_since
+
+    now = datetime.now(UTC)
+    if options.as_new_normal:
+        lake = look_at_lake(options)
+        options.start = options.start or anomalous_since(lake, options.table, options.check) or now
+        # Whatever waits at the gate now was judged by the old normal, and comes again with the next run.
+        options.end = options.end or max(options.start, now) + timedelta(days=1)
+        return _record(options, "normal")
+    if options.start is None or options.end is None:
+        raise SettingsError(
+            "It is not clear for which time the anomaly is accepted.",
+            where=options.table,
+            do="give --from and --to, or --as-new-normal if it stays like this.",
+        )
+    return _record(options, "accept")
+
+
+def _record(options: argparse.Namespace, verdict: Literal["accept", "normal", "incident"]) -> int:
     from headworks.quality.judgements import ANY, judgement, record_judgement
 
     lake = open_lake(options)

@@ -1,27 +1,46 @@
 """Anomalies of a candidate: its profile against those of the good runs before it.
 
-Too few good runs are reported as ``cold start``, which is neither passed nor failed. A check that needs no history (a
-full read that deletes much, a day without rows) is made then, too.
+Here are the checks of whole candidates, and the order of all. Too few good runs are reported as ``cold start``, which
+is neither passed nor failed, and has rules of its own (``coldstart.py``). A check that needs no history (a full read
+that deletes much, a day without rows) is made then, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from math import exp, log, sqrt
 from statistics import median
 
-from headworks.quality import columns
+from headworks.quality import between, columns
 from headworks.quality.baselines import Baseline
-from headworks.quality.findings import Compared, Finding, report_findings, share_finding
+from headworks.quality.coldstart import COLD, cold_findings
+from headworks.quality.drifts import drift_findings
+from headworks.quality.findings import MANY, Compared, Finding, report_findings, share_finding
 from headworks.quality.limits import AnomalyLimits
 from headworks.quality.profiles import OF_DAYS, Profile
-from headworks.quality.statistics import grown, growth_a_day, median_noise
-from headworks.reports import CheckReport
+from headworks.quality.seasons import Rhythm, expect, same_hours
+from headworks.quality.statistics import grown, growth_a_day, sigmas_for
+from headworks.reports import CheckReport, GateReport
 
 Family = Callable[[Compared], Iterable[Finding]]
 _DAY_S = 86_400.0
+_FURTHER = 1.15
+_STEPS = 14
+_MANY = 6
+_SEVERAL_DAYS = 1.5
+"""A range of more days has no weekday."""
+
+
+def anomalies_of(gate: GateReport) -> list[str]:
+    """Return the names of the checks of a gate that found an anomaly which nobody has accepted."""
+    return [
+        one.name
+        for one in gate.checks
+        if one.kind == "anomaly" and one.outcome in {"warned", "failed"} and not one.name.startswith(COLD)
+    ]
 
 
 def check_anomalies(profile: Profile, baseline: Baseline, limits: AnomalyLimits) -> list[CheckReport]:
@@ -30,14 +49,31 @@ def check_anomalies(profile: Profile, baseline: Baseline, limits: AnomalyLimits)
         return []
     compared = Compared(profile, baseline, limits)
     runs = len(baseline.profiles)
+    cold = runs < compared.needed
+    families = _ALWAYS | ({"content in cold start": cold_findings} if cold else _COMPARED)
     reports: list[CheckReport] = []
-    for family, findings in _ALWAYS.items():
-        reports += report_findings(compared, family, list(findings(compared)), runs)
-    if runs < limits.good_runs:
-        return [*reports, _cold_start(profile, runs, limits)]
-    for family, findings in _COMPARED.items():
-        reports += report_findings(compared, family, list(findings(compared)), runs)
-    return reports
+    made: list[Finding] = []
+    for family, findings in families.items():
+        found = list(findings(compared))
+        made += found
+        reports += report_findings(compared, family, found, runs)
+    return [*reports, _cold_start(compared, runs) if cold else _false_alarms(compared, made, runs)]
+
+
+def _false_alarms(compared: Compared, made: Sequence[Finding], runs: int) -> CheckReport:
+    """Report how often the good runs themselves would have raised an alarm, each judged by the others."""
+    loud = sum(one.loud for one in made)
+    return CheckReport(
+        scope=compared.profile.scope,
+        name="false alarms",
+        kind="anomaly",
+        outcome="passed",
+        severity="warning",
+        detail=f"{len(made)} numbers compared; by these limits {runs} good runs would have raised {loud * runs:.1f} "
+        f"alarms, the budget is {compared.limits.budget * runs:.1f}",
+        value=loud,
+        expected=compared.limits.budget,
+    )
 
 
 def check_idle(
@@ -70,14 +106,16 @@ def check_idle(
     )
 
 
-def _cold_start(profile: Profile, runs: int, limits: AnomalyLimits) -> CheckReport:
+def _cold_start(compared: Compared, runs: int) -> CheckReport:
+    profile = compared.profile
     return CheckReport(
         scope=profile.scope,
         name="anomalies",
         kind="anomaly",
         outcome="cold start",
         severity="warning",
-        detail=f"{runs} good runs of kind {profile.kind} of the {limits.good_runs} needed: nothing was compared",
+        detail=f"{runs} good runs of kind {profile.kind} of the {compared.needed} needed: only gross differences "
+        "were looked for",
     )
 
 
@@ -90,35 +128,58 @@ def volume_findings(compared: Compared) -> Iterator[Finding]:
         return
     seen = [(one, rate) for one in good if (rate := _rate(one)) is not None and rate > 0]
     rate = _rate(profile)
-    if rate is None or len(seen) < limits.good_runs:
+    if rate is None or len(seen) < compared.needed:
         return
     today = _day(profile)
-    growth = growth_a_day([(_day(one), value) for one, value in seen])
-    now = [(one, grown(value, growth, today - _day(one))) for one, value in seen]
-    same = [(one, value) for one, value in now if _same_time(one, profile)]
-    chosen = same if len(same) >= limits.same_time_runs else now
-    expected = median(value for _, value in chosen)
-    apart = [abs(value / _group_median(now, one) - 1) for one, value in now]
-    chance = 1 / sqrt(max(expected * (profile.days or 1), 1))
-    usual = median_noise(len(chosen)) * max(1.25 * max(apart), 4 * chance)
+    rhythm: Rhythm = "list" if (profile.days or 1.0) > _SEVERAL_DAYS else compared.baseline.rhythm
+    rhythm = compared.baseline.rhythm
+    thinned = [(_day(one), value) for one, value in _thinned(seen, profile, rhythm)]
+    growth = growth_a_day(thinned, weekdays=rhythm in {"hourly", "daily", "list"})
+    now = [(one.as_of, log(grown(value, growth, today - _day(one)))) for one, value in seen]
+    several = rhythm in {"hourly", "daily"} and (profile.days or 1.0) > _SEVERAL_DAYS
+    expected = expect(now, profile.as_of, "list" if several else rhythm)
+    usual_rate = float(f"{exp(expected.center):.12g}")
+    chance = 1 / sqrt(max(usual_rate * (profile.days or 1), 1))
+    # The volume says more than any other number: a fifth of the budget is its own.
+    sigmas = sigmas_for(limits.budget / 5, len(expected.residuals))
+    usual = max(sigmas * expected.scale, sigmas_for(limits.budget / 5, MANY) * expected.noise * chance)
     odd_span = 2.0 if _odd_span(profile, [one for one, _ in seen]) else 1.0
-    warn = odd_span * max(limits.volume, usual)
-    warn, stop = _reachable(rate / expected, warn, max(odd_span * limits.volume_stop, 1.3 * warn))
-    named = f"runs of {profile.as_of:%A}s" if chosen is same else "runs"
+    ratio = rate / usual_rate
+
+    def apart(logarithm: float) -> float:
+        """Return the distance that is as far below, or above, the usual: a half is as far away as the double."""
+        return exp(logarithm) - 1 if ratio > 1 else 1 - exp(-logarithm)
+
+    warn = max(odd_span * limits.at("volume"), apart(odd_span * usual))
+    stop = max(odd_span * limits.at("volume_stop"), apart(odd_span * _FURTHER * usual))
+    warn, stop = _reachable(ratio, warn, stop)
     yield Finding(
-        "volume", rate, expected, rate / expected - 1, warn, stop,
-        f"{rate:,.0f} rows a day, usually {expected:,.0f} "
-        f"({rate / expected - 1:+.0%} against {len(chosen)} good {named})",
+        "volume", rate, usual_rate, ratio - 1, warn, stop,
+        f"{rate:,.0f} rows a day, usually {usual_rate:,.0f} "
+        f"({ratio - 1:+.0%} against {expected.count} good {expected.named})",
+        tuple(value for _, value in seen),
     )  # fmt: skip
+
+
+def _thinned(
+    seen: Sequence[tuple[Profile, float]], profile: Profile, rhythm: Rhythm
+) -> Sequence[tuple[Profile, float]]:
+    """Return the runs that growth is estimated by: of an hourly table one a day, always at the candidate's hour."""
+    if rhythm != "hourly":
+        return seen
+    places = same_hours([one.as_of for one, _ in seen], profile.as_of, 0)
+    return [seen[place] for place in places]
 
 
 def _size_finding(seen: Sequence[float], rows: float, limits: AnomalyLimits) -> Finding:
     """Compare the size of a whole table with that of the newest good run, and with the steps that it usually takes."""
     steps = [log(b / a) for a, b in pairwise(seen)]
     expected = seen[-1] * exp(median(steps[-limits.good_runs :]))
-    usual = max((abs(step) for step in steps[-limits.good_runs :]), default=0.0)
-    warn = max(limits.volume, 1.5 * usual, 4 / sqrt(expected))
-    warn, stop = _reachable(rows / expected, warn, max(limits.volume_stop, 1.5 * warn))
+    usual = sorted(abs(step) for step in steps[-_STEPS:])
+    # The second largest: one list that was cut short, and whole again, is no measure.
+    largest = usual[-2 if len(usual) > _MANY else -1] if usual else 0.0
+    warn = max(limits.at("volume"), 1.5 * largest, 4 / sqrt(expected))
+    warn, stop = _reachable(rows / expected, warn, max(limits.at("volume_stop"), 1.5 * warn))
     text = f"{rows:,.0f} rows, expected {expected:,.0f} after {seen[-1]:,.0f} in the newest good run"
     return Finding("volume", rows, expected, rows / expected - 1, warn, stop, text)
 
@@ -137,19 +198,35 @@ def reject_findings(compared: Compared) -> Iterator[Finding]:
         ("rejected rows", here.counts.get("rejected", 0), lambda one: one.counts.get("rejected", 0)),
         ("rows read again", _again(here), _again),
     ):
-        if seen := [counted(one) / one.landed for one in compared.good(check) if one.landed]:
-            yield share_finding(check, hits, here.landed, seen, compared.limits, check)
+        yield from _landed_share(compared, check, hits, counted)
     for reason in here.reasons:
-        check = f"rejected as {reason}"
-        if seen := [one.reasons.get(reason, 0) / one.landed for one in compared.good(check) if one.landed]:
-            yield share_finding(check, here.reasons[reason], here.landed, seen, compared.limits, check)
+        yield from _landed_share(
+            compared,
+            f"rejected as {reason}",
+            here.reasons[reason],
+            partial(_because, reason),
+        )
+
+
+def _because(reason: str, profile: Profile) -> int:
+    return profile.reasons.get(reason, 0)
+
+
+def _landed_share(
+    compared: Compared, check: str, hits: int, counted: Callable[[Profile], int]
+) -> Iterator[Finding]:
+    """Compare a share of the landed rows; it takes twice as much of them to stop a run: they are held back already."""
+    seen = [(one.as_of, counted(one) / one.landed) for one in compared.like(check) if one.landed]
+    if seen:
+        stop = 2 * compared.limits.at("share_stop")
+        yield share_finding(compared, check, hits, compared.profile.landed, seen, check, stop=stop)
 
 
 def field_findings(compared: Compared) -> Iterator[Finding]:
     """Compare how often the source gives each field: a new one warns, a missing one counts as nulls in all rows."""
     here = compared.profile
-    good = [one for one in compared.good("fields") if one.fields and one.landed >= compared.limits.rows]
-    if len(good) < compared.limits.good_runs or here.landed < compared.limits.rows:
+    good = [one for one in compared.like("fields") if one.fields and one.landed >= compared.limits.rows]
+    if len(good) < compared.needed or here.landed < compared.limits.rows:
         return
     known = {name for one in good for name in one.fields}
     for name in sorted(known | set(here.fields)):
@@ -158,15 +235,15 @@ def field_findings(compared: Compared) -> Iterator[Finding]:
         if name not in known:
             yield Finding(check, hits / rows, 0.0, 1.0, 0.0, 2.0, f"{name} is new in the source")
             continue
-        seen = [one.fields.get(name, 0) / _asked(one) for one in good]
-        yield share_finding(check, hits, rows, seen, compared.limits, f"{name} given")
+        seen = [(one.as_of, one.fields.get(name, 0) / _asked(one)) for one in good]
+        yield share_finding(compared, check, hits, rows, seen, f"{name} given")
 
 
 def freshness_findings(compared: Compared) -> Iterator[Finding]:
     """Compare how old the newest row is when it is read."""
     here, good = compared.profile, compared.good("freshness")
     ages = [_age(one) for one in good if one.newest is not None]
-    if here.newest is None or len(ages) < compared.limits.good_runs:
+    if here.newest is None or len(ages) < compared.needed:
         return
     gaps = _gaps(good)
     usual_gap = median(gaps) if gaps else 0.0
@@ -210,7 +287,7 @@ def delete_findings(compared: Compared) -> Iterator[Finding]:
         return
     share = here.counts.get("deleted", 0) / before
     yield Finding(
-        "deleted by a full read", share, 0.0, share, limits.deleted, limits.deleted_stop,
+        "deleted by a full read", share, 0.0, share, limits.at("deleted"), limits.at("deleted_stop"),
         f"a full read does not show {share:.1%} of the {before:,} rows in silver",
     )  # fmt: skip
 
@@ -218,6 +295,7 @@ def delete_findings(compared: Compared) -> Iterator[Finding]:
 _ALWAYS: dict[str, Family] = {
     "deleted by a full read": delete_findings,
     "days inside the range": gap_findings,
+    "deleted over time": between.erosion_findings,
 }
 _COMPARED: dict[str, Family] = {
     "volume": volume_findings,
@@ -234,6 +312,17 @@ _COMPARED: dict[str, Family] = {
     "tails": columns.tail_findings,
     "distributions": columns.shift_findings,
     "new values": columns.novelty_findings,
+    "signs": columns.sign_findings,
+    "shares of values": columns.category_findings,
+    "largest values": columns.extreme_findings,
+    "relations": between.relation_findings,
+    "combinations": between.pair_findings,
+    "ratios": between.ratio_findings,
+    "copies": between.copy_findings,
+    "rows updated": between.updated_findings,
+    "values by key": between.by_key_findings,
+    "streams": between.stream_findings,
+    "drifts": drift_findings,
 }
 
 
@@ -268,22 +357,6 @@ def _age(profile: Profile) -> float:
 
 def _day(profile: Profile) -> float:
     return profile.as_of.timestamp() / _DAY_S
-
-
-def _same_time(one: Profile, other: Profile) -> bool:
-    """Return whether two runs are of the same weekday, and of about the same hour where there are several a day."""
-    if other.kind == "whole" or (other.days or 1.0) > 1.5:
-        return True
-    if one.as_of.weekday() != other.as_of.weekday():
-        return False
-    return (other.days or 1.0) > 0.5 or abs(one.as_of.hour - other.as_of.hour) <= 1
-
-
-def _group_median(points: Sequence[tuple[Profile, float]], one: Profile) -> float:
-    """Return the median of the other runs of about the same time; of all others where there are too few."""
-    others = [(other, value) for other, value in points if other is not one]
-    group = [value for other, value in others if _same_time(other, one)]
-    return median(group) if len(group) >= 2 else median(value for _, value in others)
 
 
 def _odd_span(profile: Profile, seen: Sequence[Profile]) -> bool:

@@ -1,7 +1,8 @@
 """Profiles as kept in ``ops.profiles``, and the good ones of them: what a candidate is compared with.
 
-A profile is good if its own gate was open, if its run came to its end (``ops.runs`` says published or unchanged), and
-if nobody has labelled its time as an incident. The candidate's own run is never among them.
+A profile is good if its own gate was open, if no anomaly was found in it that nobody has accepted since, if its run
+came to its end (``ops.runs`` says published or unchanged), and if nobody has labelled its time as an incident. The
+candidate's own run is never among them. How far back it is looked depends on how often the table gets something.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import polars as pl
 
-from headworks.quality.judgements import Judgement, judgements
+from headworks.quality.judgements import ANY, Judgement, judgements
 from headworks.quality.limits import AnomalyLimits
 from headworks.quality.profiles import Profile
+from headworks.quality.seasons import MOST_RUNS, REACH_DAYS, Rhythm, rhythm_of
+from headworks.storage.delta import Table
 from headworks.storage.store import Lake
 from headworks.storage.translating import collected
 
@@ -27,29 +31,62 @@ PROFILES = pl.Schema(
         "gate_open": pl.Boolean(),
         "rows": pl.Int64(),
         "profile": pl.String(),
+        "outcome": pl.String(),
     }
 )
+"""Tables made before have no ``outcome``; the first profile that is kept adds it."""
+
 GOOD_RUNS = ("published", "unchanged")
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The good profiles of one table, oldest first, and what people have said about its anomalies."""
+    """The good profiles of one table, oldest first, and what people have said about its anomalies.
+
+    ``recent`` are the newest profiles that were let through, those with warnings among them: what drifts is in them.
+    """
 
     profiles: tuple[Profile, ...] = ()
     judgements: tuple[Judgement, ...] = ()
+    recent: tuple[Profile, ...] = ()
+    lives: Rhythm | None = None
+
+    @cached_property
+    def rhythm(self) -> Rhythm:
+        """How often the table gets something: as it was declared, or as its runs show."""
+        return self.lives or rhythm_of([one.as_of for one in self.profiles])
 
     def accepted(self, check: str, moment: datetime) -> Judgement | None:
         """Return the judgement by which a check's anomaly is accepted at a moment; None where there is none."""
         return next((one for one in self.judgements if one.accepts(check, moment)), None)
 
+    def normal_since(self, check: str) -> datetime | None:
+        """Return since when a person says that a check's numbers are the new normal; None where nobody does."""
+        said = [one.start for one in self.judgements if one.verdict == "normal" and one.is_about(check)]
+        return max(said, default=None)
+
     def without_accepted(self, check: str) -> tuple[Profile, ...]:
-        """Return the profiles but for those whose anomaly in this check was accepted: Black Friday is no usual day."""
-        return tuple(one for one in self.profiles if self.accepted(check, one.as_of) is None)
+        """Return the profiles that a check compares with.
+
+        Those whose anomaly in it was accepted are not among them, since Black Friday is no usual day, and none from
+        before a new normal.
+        """
+        since = self.normal_since(check)
+        accepted = [one for one in self.judgements if one.verdict == "accept" and one.is_about(check)]
+        return tuple(
+            one
+            for one in self.profiles
+            if (since is None or one.as_of >= since)
+            and not any(each.accepts(check, one.as_of) for each in accepted)
+        )
 
 
-def keep_profile(lake: Lake, profile: Profile, *, gate_open: bool) -> None:
-    """Append a candidate's profile and whether its gate was open; of several for one run the last counts."""
+def keep_profile(lake: Lake, profile: Profile, *, gate_open: bool, warned: Sequence[str] = ()) -> None:
+    """Append a candidate's profile, whether its gate was open, and which checks found an anomaly in it.
+
+    Of several for one run the last counts.
+    """
+    profile = profile.model_copy(update={"warned": tuple(warned)})
     row = {
         "scope": profile.scope,
         "kind": profile.kind,
@@ -58,6 +95,7 @@ def keep_profile(lake: Lake, profile: Profile, *, gate_open: bool) -> None:
         "gate_open": gate_open,
         "rows": profile.rows,
         "profile": profile.model_dump_json(exclude_defaults=True),
+        "outcome": "failed" if not gate_open else "warned" if warned else "passed",
     }
     table = lake.ensure("ops", "profiles", PROFILES, partition_by="scope")
     table.append(pl.DataFrame([row], schema=PROFILES), {})
@@ -71,17 +109,58 @@ def baseline(
     table, runs = lake.open("ops", "profiles"), lake.open("ops", "runs")
     if table is None or runs is None:
         return Baseline(judgements=said)
-    since = moment - timedelta(days=limits.history_days)
-    kept = table.scan().filter(
-        (pl.col("scope") == scope)
-        & pl.col("kind").is_in(list(kinds))
-        & (pl.col("run_id") != run_id)
-        & pl.col("profiled_at").is_between(since, moment)
-    )
-    last = kept.sort("profiled_at").unique(["scope", "run_id"], keep="last", maintain_order=True)
     ended = runs.scan().filter(pl.col("status").is_in(GOOD_RUNS)).select("run_id").unique()
-    kept_up = last.filter("gate_open").join(ended, on="run_id", how="semi", maintain_order="left")
-    good = collected(kept_up, table.name)
-    profiles = [Profile.model_validate_json(text) for text in good.get_column("profile")]
-    unlabelled = [one for one in profiles if not any(j.labels(one.as_of) for j in said)]
-    return Baseline(tuple(unlabelled[-limits.history :]), said)
+    of_others = (pl.col("scope") == scope) & pl.col("kind").is_in(list(kinds)) & (pl.col("run_id") != run_id)
+    rows = _reaching_back(table, of_others, moment, limits)
+    last = rows.sort("profiled_at").unique(["scope", "run_id"], keep="last", maintain_order=True)
+    kept = last.lazy().filter("gate_open").join(ended, on="run_id", how="semi", maintain_order="left")
+    texts = collected(kept, runs.name).get_column("profile").tail(limits.history or MOST_RUNS)
+    through = [Profile.model_validate_json(text) for text in texts]
+    unlabelled = [one for one in through if not any(j.labels(one.as_of) for j in said)]
+    good = [one for one in unlabelled if not _objected(one, said)]
+    return Baseline(tuple(good), said, tuple(unlabelled[-_RECENT:]), limits.lives)
+
+
+def anomalous_since(lake: Lake, scope: str, check: str) -> datetime | None:
+    """Return since when a check has found an anomaly in each profile of a table; None where the newest has none."""
+    table = lake.open("ops", "profiles")
+    if table is None:
+        return None
+    newest = table.scan().filter(pl.col("scope") == scope).sort("profiled_at", descending=True)
+    since = None
+    for text in collected(newest.head(MOST_RUNS).select("profile"), table.name).get_column("profile"):
+        profile = Profile.model_validate_json(text)
+        if not profile.warned or (check != ANY and check not in profile.warned):
+            break
+        since = profile.as_of
+    return since
+
+
+_RECENT = 40
+_ENOUGH: dict[Rhythm, int] = {"hourly": 150, "daily": 60, "weekly": 0, "monthly": 0, "list": 60}
+"""So many profiles within a rhythm's reach say that the table has it."""
+
+
+def _reaching_back(table: Table, of_others: pl.Expr, moment: datetime, limits: AnomalyLimits) -> pl.DataFrame:
+    """Return the profiles of as long a time as the table's rhythm asks for, and no more than that."""
+    if limits.history_days is not None:
+        reaches = [(limits.history_days, 0)]
+    elif limits.lives is not None:
+        reaches = [(REACH_DAYS[limits.lives], 0)]
+    else:
+        reaches = [(REACH_DAYS[one], _ENOUGH[one]) for one in ("hourly", "daily", "monthly")]
+    columns = ("scope", "run_id", "profiled_at", "gate_open", "profile")
+    found, upto, closed = [], moment, "both"
+    for days, enough in reaches:
+        since = moment - timedelta(days=days)
+        within = pl.col("profiled_at").is_between(since, upto, closed=closed)  # type: ignore[arg-type]
+        found.append(collected(table.scan().filter(of_others & within).select(columns), table.name))
+        if sum(one.height for one in found) >= enough:
+            break
+        upto, closed = since, "left"
+    return pl.concat(found)
+
+
+def _objected(profile: Profile, said: Sequence[Judgement]) -> bool:
+    """Return whether an anomaly was found in a profile that nobody has accepted."""
+    return any(not any(one.accepts(check, profile.as_of) for one in said) for check in profile.warned)

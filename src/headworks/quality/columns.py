@@ -1,14 +1,26 @@
-"""Anomalies of single columns: nulls, damaged text, different values, numbers out of bounds, shifted distributions."""
+"""Anomalies of single columns: nulls, damaged text, signs, different values, numbers out of bounds, distributions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from math import log
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from math import log, sqrt
 from statistics import median
 
-from headworks.quality.findings import Compared, Finding, level_finding, share_finding, shift_finding
-from headworks.quality.profiles import MOST_CATEGORIES, ColumnProfile
-from headworks.quality.statistics import coarse, pooled, regrouped, spread
+from headworks.quality.findings import (
+    SURE,
+    Compared,
+    Finding,
+    Seen,
+    level_finding,
+    share_finding,
+    shift_finding,
+)
+from headworks.quality.profiles import MOST_CATEGORIES, ColumnProfile, Profile
+from headworks.quality.statistics import coarse, regrouped, sigmas_for, spread
 
 _FAR_BINS = 3
 """Three bins are a factor of about two."""
@@ -16,11 +28,17 @@ _FAR_BINS = 3
 _COMPARABLE = 1.6
 """Different values are compared between candidates whose sizes differ by no more than this factor."""
 
-_TAILS = ((5, "95 %"), (6, "99 %"))
+_QUANTILES = ((0, "1 %"), (1, "5 %"), (3, "50 %"), (5, "95 %"), (6, "99 %"))
 """Where these quantiles are in a column's profile."""
 
 _HANDFUL = 5
 """Checks that even so few rows can fail need no more."""
+
+_LOWEST = -5.0
+"""The logarithm that represents a positive number that became none."""
+
+_FAR_ALONE = (log(10), log(100))
+"""A single value this far beyond all seen before warns, and stops."""
 
 
 class _Column:
@@ -31,149 +49,285 @@ class _Column:
         self.rows = compared.profile.rows
         self.filled = self.rows - column.nulls
 
-    def seen(self, check: str, *, rows: int | None = None) -> list[tuple[int, ColumnProfile]]:
-        """Return (rows, column) of each good run with at least ``rows`` rows; empty where there are too few."""
+    def seen(self, check: str, *, rows: int | None = None) -> list[tuple[Profile, ColumnProfile]]:
+        """Return each good run with at least ``rows`` rows and its column; empty where there are too few."""
         least = self.limits.rows if rows is None else rows
         found = [
-            (profile.rows, column)
-            for profile in self.compared.good(check)
+            (profile, column)
+            for profile in self.compared.like(check)
             if profile.rows >= least
             and (column := profile.column(self.here.name)) is not None
             and column.dtype == self.here.dtype
         ]
-        return found if len(found) >= self.limits.good_runs else []
+        return found if len(found) >= self.compared.needed else []
+
+    def share(
+        self,
+        check: str,
+        hits: int,
+        counted: Callable[[ColumnProfile], int],
+        *,
+        of_filled: bool = True,
+        vanishing: bool = False,
+    ) -> Iterator[Finding]:
+        """Compare a share of the rows, or of those with a value."""
+        if seen := self.seen(check):
+            shares = [
+                (one.as_of, counted(column) / max(one.rows - (column.nulls if of_filled else 0), 1))
+                for one, column in seen
+            ]
+            rows = self.filled if of_filled else self.rows
+            yield share_finding(self.compared, check, hits, rows, shares, check, vanishing=vanishing)
 
 
 def null_findings(compared: Compared) -> Iterator[Finding]:
     """Compare the share of nulls of each column."""
     for column in _columns(compared):
         check = f"nulls in {column.here.name}"
-        if seen := column.seen(check):
-            shares = [one.nulls / rows for rows, one in seen]
-            yield share_finding(check, column.here.nulls, column.rows, shares, column.limits, check)
+        yield from column.share(check, column.here.nulls, lambda one: one.nulls, of_filled=False)
 
 
 def damage_findings(compared: Compared) -> Iterator[Finding]:
     """Compare the shares of damaged text: mojibake, replacement characters, blanks, padding, placeholders, numbers."""
     for column in _columns(compared):
         for kind, hits in column.here.damage.items():
-            check = f"{kind} in {column.here.name}"
-            if seen := column.seen(check):
-                shares = [one.damage.get(kind, 0) / max(rows - one.nulls, 1) for rows, one in seen]
-                yield share_finding(check, hits, column.filled, shares, column.limits, check)
+            yield from column.share(f"{kind} in {column.here.name}", hits, partial(_damaged, kind))
+
+
+def _damaged(kind: str, column: ColumnProfile) -> int:
+    return column.damage.get(kind, 0)
+
+
+def sign_findings(compared: Compared) -> Iterator[Finding]:
+    """Compare the shares of negative numbers and of zeros."""
+    for column in _measures(compared, rows=None):
+        name = column.here.name
+        yield from column.share(
+            f"negatives in {name}", column.here.negatives, lambda one: one.negatives, vanishing=True
+        )
+        yield from column.share(f"zeros in {name}", column.here.zeros, lambda one: one.zeros, vanishing=True)
 
 
 def distinct_findings(compared: Compared) -> Iterator[Finding]:
-    """Compare how many different values a column has; a column that became constant is striking most."""
+    """Compare how many different values a column has: of a reference these are the rows that share a parent."""
     for column in _columns(compared):
         here, check = column.here, f"distinct values of {column.here.name}"
-        seen = [(rows, one) for rows, one in column.seen(check) if one.distinct]
-        if not here.distinct or len(seen) < column.limits.good_runs:
+        seen = [(one, there) for one, there in column.seen(check) if there.distinct]
+        if not here.distinct or len(seen) < compared.needed:
             continue
-        if not 1 / _COMPARABLE <= column.rows / median(rows for rows, _ in seen) <= _COMPARABLE:
+        if not 1 / _COMPARABLE <= column.rows / median(one.rows for one, _ in seen) <= _COMPARABLE:
             continue  # of more rows fewer are different; the constant column is looked for apart
-        few = median(one.distinct for _, one in seen) <= MOST_CATEGORIES
-        values = [log(one.distinct if few else one.distinct / rows) for rows, one in seen]
+        few = median(there.distinct for _, there in seen) <= MOST_CATEGORIES
+        values: Seen = [
+            (one.as_of, log(there.distinct if few else there.distinct / one.rows)) for one, there in seen
+        ]
         value = log(here.distinct if few else here.distinct / column.rows)
-        expected = median(values)
         text = f"{here.name} has {here.distinct:,} different values in {column.rows:,} rows"
         if few:
-            text += f", usually {median(one.distinct for _, one in seen):,.0f}"
+            text += f", usually {median(there.distinct for _, there in seen):,.0f}"
         yield level_finding(
-            check, here.distinct, _usual(seen, column.rows, few), value - expected,
-            [one - expected for one in values], column.limits.distinct, column.limits.distinct_stop, text,
+            compared, check, value, values, column.limits.at("distinct"), column.limits.at("distinct_stop"), text,
+            shown=(here.distinct, _usual(seen, column.rows, few)), noise=here.distinct**-0.5 if few else 0.0,
         )  # fmt: skip
 
 
 def prevalence_findings(compared: Compared) -> Iterator[Finding]:
     """Compare the share of the commonest value, where values are many: one customer for half of all orders."""
     for column in _columns(compared):
-        here, check = column.here, f"commonest value of {column.here.name}"
+        here = column.here
         if here.kind == "other" or here.categories is not None or column.filled < column.limits.rows:
             continue
-        if seen := column.seen(check):
-            shares = [one.top / max(rows - one.nulls, 1) for rows, one in seen]
-            yield share_finding(check, here.top, column.filled, shares, column.limits, check)
+        yield from column.share(f"commonest value of {here.name}", here.top, lambda one: one.top)
 
 
 def mean_findings(compared: Compared) -> Iterator[Finding]:
-    """Compare the mean of each column of positive numbers, as a factor: a unit changed in some rows shows here."""
+    """Compare the mean of each column of numbers, of positive ones as a factor: a changed unit shows here."""
     for column in _measures(compared):
         here, check = column.here, f"mean of {column.here.name}"
         seen = [
-            one.mean for _, one in column.seen(check, rows=_HANDFUL) if one.mean is not None and one.mean > 0
+            (one, there.mean) for one, there in column.seen(check, rows=_HANDFUL) if there.mean is not None
         ]
-        if here.mean is None or here.mean <= 0 or len(seen) < column.limits.good_runs:
+        if here.mean is None or len(seen) < compared.needed:
             continue
-        expected = median(seen)
-        usual = [log(one / expected) for one in seen]
-        text = f"{check} is {here.mean:,.4g}, usually {expected:,.4g}"
-        yield level_finding(
-            check, here.mean, expected, log(here.mean / expected),
-            [*usual, 4 * spread(usual)], column.limits.mean, column.limits.mean_stop, text,
-        )  # fmt: skip
+        yield _numbers_apart(
+            column, check, here.mean, [(one, mean) for one, mean in seen if mean is not None], "mean"
+        )
 
 
 def tail_findings(compared: Compared) -> Iterator[Finding]:
-    """Compare the largest values: the 95 % and 99 % quantiles as factors, which a unit changed in a few rows moves far.
+    """Compare quantiles, those of positive numbers as factors: a unit changed in a few rows moves the outer ones far.
 
     The mean hides such rows where it varies much, and few of them are no share of outliers.
     """
-    for column in _measures(compared):
-        for place, name in _TAILS:
+    for column in _measures(compared, rows=None):
+        for place, name in _QUANTILES:
             check = f"{name} quantile of {column.here.name}"
-            seen = [one.quantiles[place] for _, one in column.seen(check) if one.quantiles]
-            seen = [value for value in seen if value > 0]
-            value = column.here.quantiles[place] if column.here.quantiles else 0.0
-            if value <= 0 or len(seen) < column.limits.good_runs or column.filled < column.limits.rows:
-                continue
-            expected = median(seen)
-            usual = [log(one / expected) for one in seen]
-            text = f"{check} is {value:,.4g}, usually {expected:,.4g}"
-            yield level_finding(
-                check, value, expected, max(log(value / expected), 0.0), [*usual, 4 * spread(usual)],
-                column.limits.tail, column.limits.tail_stop, text,
-            )  # fmt: skip
+            seen = [(one, there.quantiles[place]) for one, there in column.seen(check) if there.quantiles]
+            if column.here.quantiles and len(seen) >= compared.needed and column.filled >= column.limits.rows:
+                value = column.here.quantiles[place]
+                found = _numbers_apart(column, check, value, seen, "tail")
+                yield replace(found, distance=0.0) if _by_chance(column, check, place, value) else found
+
+
+_POINTS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+
+
+def _by_chance(column: _Column, check: str, place: int, value: float) -> bool:
+    """Return whether a quantile lies where chance alone may put it: between usual quantiles of ranks around its own.
+
+    Where values have a gap, such as the one between what was paid back and what was paid, a few rows more on one side
+    move a quantile all the way across.
+    """
+    there = [one for _, one in column.seen(check) if one.quantiles]
+    expected = median(one.quantiles[place] for one in there)
+    if (
+        value.is_integer()
+        and abs(value - expected) <= 1
+        and all(one.quantiles[place].is_integer() for one in there)
+    ):
+        return True  # of counts the next number is no far step
+    rows, point = min(column.filled, column.compared.profile.rows), _POINTS[place]
+    apart = sigmas_for(column.compared.chance, len(there)) * sqrt(point * (1 - point) / max(rows, 1))
+    usual = [median(one.quantiles[at] for one in there) for at in range(len(_POINTS))]
+    ends = [(one.low, one.high) for one in there if one.low is not None and one.high is not None]
+    ranks = [0.0, *_POINTS, 1.0]
+    values = [median(low for low, _ in ends), *usual, median(high for _, high in ends)]
+    low, high = (_between(ranks, values, min(max(point + one, 0.0), 1.0)) for one in (-apart, apart))
+    return low <= value <= high
+
+
+def _between(ranks: Sequence[float], values: Sequence[float], rank: float) -> float:
+    for (one, low), (other, high) in pairwise(zip(ranks, values, strict=True)):
+        if rank <= other:
+            return low + (high - low) * (rank - one) / (other - one)
+    return values[-1]
+
+
+def _numbers_apart(
+    column: _Column, check: str, value: float, seen: Sequence[tuple[Profile, float]], limit: str
+) -> Finding:
+    """Compare numbers as factors where all are positive, and otherwise in widths of the middle half of the values."""
+    expected = median(number for _, number in seen)
+    text = f"{check} is {value:,.4g}, usually {expected:,.4g}"
+    limits = (column.limits.at(limit), column.limits.at(f"{limit}_stop"))
+    shown = (value, expected)
+    if min(number for _, number in seen) > 0:
+        level = max(log(value), log(expected) + _LOWEST) if value > 0 else log(expected) + _LOWEST
+        points = [(one.as_of, log(number)) for one, number in seen]
+        return level_finding(column.compared, check, level, points, *limits, text, shown=shown)
+    width = _width(column, check) or abs(expected) or 1.0
+    points = [(one.as_of, number / width) for one, number in seen]
+    return level_finding(column.compared, check, value / width, points, *limits, text, shown=shown)
+
+
+def _width(column: _Column, check: str) -> float:
+    """Return how wide the middle half of a column's values usually is, or how far its outer ones are apart."""
+    there = [one.quantiles for _, one in column.seen(check, rows=_HANDFUL) if one.quantiles]
+    middle = median(one[4] - one[2] for one in there) if there else 0.0
+    return middle or (median(one[6] - one[0] for one in there) if there else 0.0)
 
 
 def outlier_findings(compared: Compared) -> Iterator[Finding]:
     """Count the numbers that lie beyond twice the largest, or below half the smallest, that good runs ever had."""
-    for column in _measures(compared):
+    for column in _columns(compared, rows=_HANDFUL):
         here, check = column.here, f"outliers in {column.here.name}"
+        if here.kind != "number":
+            continue
         seen = [one.bins for _, one in column.seen(check, rows=_HANDFUL) if one.bins]
-        if len(seen) < column.limits.good_runs:
+        if len(seen) < compared.needed:
             continue
         low = min(min(bins) for bins in seen) - _FAR_BINS
         high = max(max(bins) for bins in seen) + _FAR_BINS
         far = sum(count for bin_, count in here.bins.items() if not low <= bin_ <= high)
         share, few = far / max(column.filled, 1), min(3 / max(column.filled, 1), 0.25)
+        warn, stop = (max(column.limits.at(name), few) for name in ("outliers", "outliers_stop"))
         yield Finding(
-            check, share, 0.0, share, max(column.limits.outliers, few), max(column.limits.outliers_stop, few),
+            check, share, 0.0, share, warn, stop,
             f"{far:,} of {column.filled:,} values of {here.name} are far out of all seen before",
         )  # fmt: skip
+
+
+def extreme_findings(compared: Compared) -> Iterator[Finding]:
+    """Look for single values far beyond all that good runs had, and name their row: one amount times a thousand."""
+    for column in _measures(compared):
+        here, check = column.here, f"largest value of {column.here.name}"
+        seen = [_size(one) for _, one in column.seen(check, rows=_HANDFUL) if one.high is not None]
+        size = _size(here)
+        if len(seen) < compared.needed or here.high is None or max(seen) <= 0 or size <= 0:
+            continue
+        logs = [log(one) for one in seen if one > 0]
+        # Of a heavy tail the largest values of days differ much: a new largest one is then no wonder.
+        usual = 4 * spread(logs) + max((b - a for a, b in pairwise(sorted(logs))), default=0.0)
+        warn, stop = (max(limit, usual) for limit in _FAR_ALONE)
+        low = here.low is not None and -here.low > here.high
+        value, key = (here.low, here.low_key) if low else (here.high, here.high_key)
+        named = f" in the row {key}" if key else ""
+        yield Finding(
+            check, value or 0.0, max(seen), max(log(size / max(seen)), 0.0), warn, stop,
+            f"{value:,.6g}{named} is {size / max(seen):,.1f} times the largest of {len(seen)} good runs", tuple(seen),
+        )  # fmt: skip
+
+
+def _size(column: ColumnProfile) -> float:
+    return max(abs(column.high or 0.0), abs(column.low or 0.0))
 
 
 def shift_findings(compared: Compared) -> Iterator[Finding]:
     """Compare distributions: of numbers, categories, lengths of text, hours of the day, hours before the cursor."""
     for column in _columns(compared):
         here = column.here
-        if here.identifier or column.filled < column.limits.rows:
+        if column.filled < column.limits.rows or (here.identifier and here.kind != "text"):
             continue
         if here.hours:
             check = f"hours of {here.name}"
             hours = [_named(one.hours) for _, one in column.seen(check) if one.hours]
-            if len(hours) >= column.limits.good_runs:
-                yield shift_finding(check, _named(here.hours), hours, column.limits, check)
+            if len(hours) >= compared.needed:
+                yield shift_finding(compared, check, _named(here.hours), hours, check)
         check = f"distribution of {here.name}"
         seen = [one for _, one in column.seen(check)]
         usual = [one.categories for one in seen if one.categories is not None]
         if here.categories is not None and len(usual) == len(seen) > 0:
-            yield shift_finding(check, here.categories, usual, column.limits, check)
+            yield shift_finding(compared, check, here.categories, usual, check)
         elif here.bins and (histograms := [one.bins for one in seen if one.bins]):
             bins = coarse(histograms)
             there = [regrouped(one, bins) for one in histograms]
             text = {"text": f"lengths of {here.name}", "number": check}.get(here.kind, f"lag of {here.name}")
-            yield shift_finding(check, regrouped(here.bins, bins), there, column.limits, text)
+            yield shift_finding(compared, check, regrouped(here.bins, bins), there, text)
+
+
+def category_findings(compared: Compared) -> Iterator[Finding]:
+    """Compare the share of each value, where these are few, and look for those that are missing altogether."""
+    for column in _columns(compared):
+        here = column.here
+        if here.categories is None or here.identifier or column.filled < column.limits.rows:
+            continue
+        check = f"missing values of {here.name}"
+        seen = [(one, there.categories, one.rows - there.nulls) for one, there in column.seen(check)]
+        usual = [(one, counts, rows) for one, counts, rows in seen if counts is not None and rows]
+        if len(usual) < max(compared.needed, len(seen)):
+            continue
+        missing: list[str] = []
+        lost = 0.0
+        for name in sorted({value for _, counts, _ in usual for value in counts}):
+            shares = [(one.as_of, counts.get(name, 0) / rows) for one, counts, rows in usual]
+            expected = compared.expects(shares).center
+            # Rare ones come and go; and a value that is sometimes not there is not missing.
+            if expected * column.filled < _HANDFUL:
+                continue
+            hits = here.categories.get(name, 0)
+            if not hits and expected * column.filled >= SURE and all(share > 0 for _, share in shares):
+                missing.append(f"{name!r} (usually {expected:.1%})")
+                lost += expected
+            least = max(column.limits.at("share") / 4, min(1.5 * column.limits.at("share"), expected / 2))
+            stop = max(least * 1.5, min(2 * column.limits.at("share_stop"), 0.75 * expected))
+            yield share_finding(
+                compared, f"share of {name!r} in {here.name}", hits, column.filled, shares,
+                f"rows with {name!r} in {here.name}", warn=least, stop=stop,
+            )  # fmt: skip
+        yield Finding(
+            check, len(missing), 0, float(bool(missing)) * (1 + lost), 0.5, 1 + column.limits.at("share"),
+            f"{here.name} has no more {', '.join(missing[:3])}" if missing else check,
+        )  # fmt: skip
 
 
 def novelty_findings(compared: Compared) -> Iterator[Finding]:
@@ -181,9 +335,9 @@ def novelty_findings(compared: Compared) -> Iterator[Finding]:
     for column in _columns(compared):
         here, check = column.here, f"new values of {column.here.name}"
         seen = [one.categories for _, one in column.seen(check)]
-        known = pooled([one for one in seen if one is not None])
         if here.kind != "text" or here.identifier or not seen or any(one is None for one in seen):
             continue
+        known = {value for one in (*seen, *_let_through(column)) for value in one or ()}
         if here.categories is None:
             hits, text = (
                 column.filled,
@@ -193,7 +347,33 @@ def novelty_findings(compared: Compared) -> Iterator[Finding]:
             new = [name for name in here.categories if name not in known]
             hits = sum(here.categories[name] for name in new)
             text = f"{check} ({', '.join(repr(name) for name in new[:3])})" if new else check
-        yield share_finding(check, hits, column.filled, [0.0], column.limits, text)
+        share, few = hits / max(column.filled, 1), 4 / max(column.filled, 1)
+        usual = 2 * _usually_new([one for one in seen if one is not None])
+        warn, stop = (max(column.limits.at(name), few, usual) for name in ("share", "share_stop"))
+        yield Finding(
+            check, share, 0.0, share, warn, max(stop, 1.2 * warn), f"{text}: {share:.1%} of {column.filled:,} rows"
+        )  # fmt: skip
+
+
+def _usually_new(seen: Sequence[Mapping[str, int]]) -> float:
+    """Return the share of values that were in one good run alone, of the run with the second most of them.
+
+    Few rows of free text have few values as well, and all of them are new each time.
+    """
+    runs = Counter(value for one in seen for value in one)
+    shares = sorted(
+        sum(count for value, count in one.items() if runs[value] == 1) / max(sum(one.values()), 1)
+        for one in seen
+    )
+    return shares[-2] if len(shares) > 1 else shares[-1]
+
+
+def _let_through(column: _Column) -> Iterator[dict[str, int]]:
+    """Yield the values of runs that were let through with a warning: a new value is reported once, and then known."""
+    for profile in column.compared.baseline.recent:
+        there = profile.column(column.here.name)
+        if there is not None and there.categories is not None:
+            yield there.categories
 
 
 def constant_findings(compared: Compared) -> Iterator[Finding]:
@@ -201,10 +381,12 @@ def constant_findings(compared: Compared) -> Iterator[Finding]:
     for column in _columns(compared, rows=_HANDFUL):
         here, check = column.here, f"one value in {column.here.name}"
         seen = column.seen(check, rows=_HANDFUL)
-        usual = min((one.distinct for _, one in seen), default=0)
+        values = sorted(one.distinct for _, one in seen)
+        # The second fewest: one run that was let in with one value alone says nothing about all others.
+        usual = values[1 if len(values) > _HANDFUL else 0] if values else 0
         if usual >= 3 and column.filled >= _HANDFUL:
             distance = 1.0 if here.distinct == 1 else 0.0
-            text = f"{here.name} has {here.distinct:,} values, always had at least {usual:,}"
+            text = f"{here.name} has {here.distinct:,} values, good runs had at least {usual:,}"
             yield Finding(check, here.distinct, usual, distance, 0.5, 0.5, text)
 
 
@@ -215,8 +397,8 @@ def _columns(compared: Compared, *, rows: int | None = None) -> Iterator[_Column
         yield _Column(compared, column)
 
 
-def _measures(compared: Compared) -> Iterator[_Column]:
-    found = _columns(compared, rows=_HANDFUL)
+def _measures(compared: Compared, rows: int | None = _HANDFUL) -> Iterator[_Column]:
+    found = _columns(compared, rows=rows)
     return (one for one in found if one.here.kind == "number" and not one.here.identifier)
 
 
@@ -225,5 +407,5 @@ def _named(hours: Sequence[int]) -> dict[str, int]:
     return {str(hour): hours[hour] + hours[hour + 1] for hour in range(0, 24, 2)}
 
 
-def _usual(seen: Sequence[tuple[int, ColumnProfile]], rows: int, few: bool) -> float:
-    return median(one.distinct if few else one.distinct / there * rows for there, one in seen)
+def _usual(seen: Sequence[tuple[Profile, ColumnProfile]], rows: int, few: bool) -> float:
+    return median(there.distinct if few else there.distinct / one.rows * rows for one, there in seen)

@@ -41,23 +41,40 @@ OF_TABLES = (
     "rejected rows",
     "rows read again",
     "deleted by a full read",
+    "deleted over time",
+    "deletions over time",
+    "rows updated",
+    "copies",
+    "copies at other times",
+    "copies of earlier rows",
+    "drift of volume",
 )
 """The anomaly checks of a whole table, by their names."""
 
-OF_WHAT_COMES = ("rejected as ", "field ", "rows of ")
-"""What the names of checks begin with that end with a reason, a field of the source, or a day."""
+OF_WHAT_COMES = ("rejected as ", "field ", "rows of ", "stream ", "cold start: ")
+"""What the names of checks begin with that end with a reason, a field of the source, a day, or a stream."""
+
+OF_SEVERAL = ("relation ", "combinations of ", "ratio ", "share of ", "drift of ", "values of ")
+"""What the names of checks begin with that name columns somewhere after it."""
 
 OF_COLUMNS = (
     "nulls in",
     "distinct values of",
     "commonest value of",
     "mean of",
+    "1 % quantile of",
+    "5 % quantile of",
+    "50 % quantile of",
     "95 % quantile of",
     "99 % quantile of",
     "outliers in",
     "hours of",
     "distribution of",
     "new values of",
+    "missing values of",
+    "largest value of",
+    "negatives in",
+    "zeros in",
     "one value in",
     "future in",
     "mojibake in",
@@ -74,10 +91,13 @@ _JUDGED: tuple[Literal["silver", "gold"], ...] = ("silver", "gold")
 
 
 class Judgement(Report):
-    """One judgement: an accepted anomaly, an incident that leaves the baseline, or the withdrawal of an earlier one."""
+    """One judgement: an accepted anomaly, a new normal, an incident, or the withdrawal of an earlier one."""
 
     number: int = 0
-    verdict: Literal["accept", "incident", "withdraw"]
+    verdict: Literal["accept", "normal", "incident", "withdraw"] = Field(
+        description="accept: let through for a time. normal: the check compares with what came since its start. "
+        "incident: that time is in no baseline."
+    )
     scope: str = Field(description="The table, such as silver.shop.orders.")
     check: str = Field(default=ANY, description="The check's name, or * for all of the table.")
     start: datetime = Field(description="First moment of the data that this is about.")
@@ -104,7 +124,13 @@ class Judgement(Report):
 
     def accepts(self, check: str, moment: datetime) -> bool:
         """Return whether an anomaly that a check finds in data of a moment is accepted by this."""
-        return self.verdict == "accept" and self.check in {ANY, check} and self.start <= moment < self.end
+        return (
+            self.verdict in {"accept", "normal"} and self.is_about(check) and self.start <= moment < self.end
+        )
+
+    def is_about(self, check: str) -> bool:
+        """Return whether this is about a check."""
+        return self.check in {ANY, check}
 
     def labels(self, moment: datetime) -> bool:
         """Return whether data of a moment belongs to an incident, and so not to the baseline."""
@@ -166,7 +192,7 @@ def _check_known(lake: Lake, said: Judgement) -> None:
     if said.check != ANY and not _is_check(said.check, table):
         columns = [column for column in table.columns if not column.startswith("_")]
         names = ", ".join((ANY, *OF_TABLES, *(f"{words}…" for words in OF_WHAT_COMES)))
-        of_columns = ", ".join(f"{words} COLUMN" for words in OF_COLUMNS)
+        of_columns = ", ".join(f"{words.rstrip()} COLUMN" for words in (*OF_COLUMNS, *OF_SEVERAL))
         raise SettingsError(
             f"{said.scope} has no check {said.check!r}.",
             where=said.scope,
@@ -177,6 +203,9 @@ def _check_known(lake: Lake, said: Judgement) -> None:
 def _is_check(name: str, table: Table) -> bool:
     if name in OF_TABLES or any(name.startswith(words) and name != words for words in OF_WHAT_COMES):
         return True
+    if any(name.startswith(words) for words in OF_SEVERAL):
+        words = set(name.split())
+        return any(column in words for column in table.columns)
     return any(name == f"{words} {column}" for words in OF_COLUMNS for column in table.columns)
 
 

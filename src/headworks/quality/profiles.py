@@ -14,6 +14,8 @@ import polars as pl
 from pydantic import Field
 
 from headworks.names import OF_WINDOWS, OWN_IN_SILVER
+from headworks.quality.copies import copies_in
+from headworks.quality.relations import combinations_of, ratios_of, relations_of
 from headworks.reports import Report
 
 MOST_CATEGORIES = 60
@@ -49,8 +51,12 @@ class ColumnProfile(Report):
     nulls: int = 0
     distinct: int = 0
     top: int = Field(default=0, description="Rows with the commonest value.")
+    negatives: int = 0
+    zeros: int = 0
     low: float | None = None
     high: float | None = None
+    low_key: str = Field(default="", description="The key of the row with the lowest value.")
+    high_key: str = Field(default="", description="The key of the row with the highest value.")
     mean: float | None = None
     quantiles: tuple[float, ...] = Field(default=(), description="At 1, 5, 25, 50, 75, 95 and 99 %.")
     bins: Histogram = Field(
@@ -85,6 +91,26 @@ class Profile(Report):
         default_factory=dict, description="Rows by day of the cursor, if not too many."
     )
     columns: tuple[ColumnProfile, ...] = ()
+    streams: dict[str, int] = Field(default_factory=dict, description="Rows by source stream, of live ones.")
+    relations: dict[str, tuple[int, int]] = Field(
+        default_factory=dict,
+        description="What holds between columns: rows in which it does, and of which it could be said.",
+    )
+    pairs: dict[str, dict[str, int]] = Field(
+        default_factory=dict, description="Rows by combination of values, of each two columns with few."
+    )
+    ratios: dict[str, Histogram] = Field(default_factory=dict, description="Ratios of numbers, by bin.")
+    copies: dict[str, int] = Field(
+        default_factory=dict, description="Rows with the same content as another under another key."
+    )
+    sketch: tuple[int, ...] = Field(default=(), description="The smallest hashes of the rows' contents.")
+    by_key: dict[str, dict[str, float]] = Field(
+        default_factory=dict, description="Of a small table: the number of each column, by what it is about."
+    )
+    vouched: bool = Field(
+        default=False, description="A person has said that this is what the table looks like."
+    )
+    warned: tuple[str, ...] = Field(default=(), description="The checks that found an anomaly in it.")
 
     @property
     def as_of(self) -> datetime:
@@ -124,6 +150,96 @@ def profile_columns(
     return tuple(_scaled(one, factor * rows.height / max(sample.height, 1)) for one in profiles)
 
 
+MOST_BY_KEY = 100
+"""A table with no more rows than this is small: each of its numbers is compared with the one before."""
+
+
+def profile_rows(
+    rows: pl.DataFrame,
+    columns: Sequence[ColumnProfile],
+    key: Sequence[str],
+    identifiers: Sequence[str],
+    cursor: str | None,
+    factor: float = 1.0,
+) -> dict[str, object]:
+    """Profile what holds between columns and between rows: fields of a profile."""
+    names = [name for name in rows.columns if name not in OWN_IN_SILVER]
+    there = rows.select(names)
+    kinds = {one.name: one for one in columns}
+    few = [
+        name for name in names if kinds[name].categories is not None and 1 < kinds[name].distinct <= _CHOICES
+    ]
+    sample = there if there.height <= SAMPLE else there.sample(SAMPLE, seed=0)
+    copies, sketch = copies_in(sample, [*key, *([cursor] if cursor else [])])
+    return {
+        "relations": relations_of(there, identifiers, names),
+        "pairs": combinations_of(there, identifiers, few),
+        "ratios": ratios_of(there, identifiers),
+        "copies": {
+            name: round(count * factor * there.height / max(sample.height, 1))
+            for name, count in copies.items()
+        },
+        "sketch": sketch,
+        "by_key": _by_key(there, columns, key, identifiers),
+    }
+
+
+_CHOICES = 30
+
+
+def _by_key(
+    rows: pl.DataFrame, columns: Sequence[ColumnProfile], key: Sequence[str], identifiers: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Return the numbers of a small table by what they are about: its key but for times, or a text that is unique."""
+    if not 0 < rows.height <= MOST_BY_KEY:
+        return {}
+    lasting = [name for name in key if name in rows.columns and not rows.schema[name].is_temporal()]
+    options = [lasting, *([one.name] for one in columns if one.kind == "text" and one.name not in key)]
+    for about in options:
+        if about and rows.select(about).n_unique() == rows.height:
+            break
+    else:
+        return {}
+    names = rows.select(
+        pl.concat_str([pl.col(one).cast(pl.String) for one in about], separator="|", ignore_nulls=True)
+    )
+    numbers = [one.name for one in columns if one.kind == "number" and one.name not in {*identifiers, *about}]
+    return {
+        one: {
+            str(name): float(value)
+            for name, value in zip(names.to_series(), rows.get_column(one).cast(pl.Float64), strict=True)
+            if value is not None
+        }
+        for one in numbers
+    }
+
+
+def with_extremes(
+    columns: Sequence[ColumnProfile], rows: pl.DataFrame, key: Sequence[str]
+) -> tuple[ColumnProfile, ...]:
+    """Add the keys of the rows with the lowest and the highest number of each column, so that they can be named."""
+    measures = [
+        one.name for one in columns if one.kind == "number" and not one.identifier and one.high is not None
+    ]
+    if not measures or rows.is_empty() or not key:
+        return tuple(columns)
+    places = rows.select(
+        *(pl.col(name).arg_max().alias(f"h{number}") for number, name in enumerate(measures)),
+        *(pl.col(name).arg_min().alias(f"l{number}") for number, name in enumerate(measures)),
+    ).row(0, named=True)
+
+    def named(place: int | None) -> str:
+        return "" if place is None else "|".join(str(value) for value in rows.select(key).row(place))
+
+    found = {name: (named(places[f"l{n}"]), named(places[f"h{n}"])) for n, name in enumerate(measures)}
+    return tuple(
+        one.model_copy(update=dict(zip(("low_key", "high_key"), found[one.name], strict=True)))
+        if one.name in found
+        else one
+        for one in columns
+    )
+
+
 def _scaled(column: ColumnProfile, factor: float) -> ColumnProfile:
     """Scale a sample's counts to all rows; how many values are different cannot be scaled, and is the sample's."""
     if factor == 1:
@@ -136,6 +252,8 @@ def _scaled(column: ColumnProfile, factor: float) -> ColumnProfile:
         update={
             "nulls": round(column.nulls * factor),
             "top": round(column.top * factor),
+            "negatives": round(column.negatives * factor),
+            "zeros": round(column.zeros * factor),
             "bins": scaled(column.bins),
             "hours": tuple(round(count * factor) for count in column.hours),
             "categories": None if column.categories is None else scaled(column.categories),
@@ -192,6 +310,8 @@ def _numbers(values: pl.Series) -> dict[str, object]:
         return {}
     points = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
     return {
+        "negatives": int((finite < 0).sum()),
+        "zeros": int((finite == 0).sum()),
         "low": finite.min(),
         "high": finite.max(),
         "mean": finite.mean(),

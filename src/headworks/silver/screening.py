@@ -10,11 +10,11 @@ import msgspec
 import polars as pl
 
 from headworks.names import OF_WINDOWS, OWN_IN_BRONZE, reading_of, window_of
-from headworks.quality.anomalies import check_anomalies, check_idle
+from headworks.quality.anomalies import anomalies_of, check_anomalies, check_idle
 from headworks.quality.baselines import baseline, keep_profile
 from headworks.quality.gate import decide
 from headworks.quality.limits import AnomalyLimits
-from headworks.quality.profiles import OF_DAYS, Profile, profile_columns
+from headworks.quality.profiles import OF_DAYS, Profile, profile_columns, profile_rows, with_extremes
 from headworks.reports import CheckReport, GateReport, RefineReport
 from headworks.silver.dataset import Dataset
 from headworks.silver.table import Pending, StreamRange
@@ -38,7 +38,7 @@ class Screened:
     def keep(self, lake: Lake, gate: GateReport) -> None:
         """Keep the profile, with what the gate said about it."""
         if self.profile is not None:
-            keep_profile(lake, self.profile, gate_open=gate.open)
+            keep_profile(lake, self.profile, gate_open=gate.open, warned=anomalies_of(gate))
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,12 @@ def screen_silver(
     Rows of several readings are each compared with their like: what a gate held back gets in with no other. They leave
     no profile, since none of them has all its numbers.
     """
-    if not taken.todo.ranges or not dataset.anomalies.enabled:
+    if not dataset.anomalies.enabled:
         return Screened()
+    if not taken.todo.ranges:
+        # What is released, or waits, says nothing about a source that has been silent for long.
+        idle = screen_idle(lake, dataset, silver, run_id, moment)
+        return Screened(checks=() if idle is None else idle.checks)
     watermark = _newest(silver.scan(), dataset)
     readings = _readings(taken, first=watermark is None and not silver.row_count())
     checks: list[CheckReport] = []
@@ -123,13 +127,18 @@ def screen_gold(
     """Profile a candidate for gold, the whole table after the merge, and compare it."""
     if not limits.enabled:
         return Screened()
-    profile = Profile(
-        scope=f"gold.{name}",
-        kind="whole",
-        run_id=run_id,
-        moment=moment,
-        rows=candidate.height,
-        columns=profile_columns(candidate, key, moment, timedelta(hours=limits.future_hours)),
+    columns = profile_columns(candidate, key, moment, timedelta(hours=limits.future_hours))
+    columns = with_extremes(columns, candidate, key)
+    profile = Profile.model_validate(
+        {
+            "scope": f"gold.{name}",
+            "kind": "whole",
+            "run_id": run_id,
+            "moment": moment,
+            "rows": candidate.height,
+            "columns": columns,
+            **profile_rows(candidate, columns, key, key, None),
+        }
     )
     found = baseline(lake, profile.scope, ["whole"], run_id, moment, limits)
     return Screened(profile, tuple(check_anomalies(profile, found, limits)))
@@ -162,25 +171,35 @@ def _silver_profile(
     newest = _newest(taken.candidate.lazy(), dataset)
     references = [column for reference in dataset.references for column in reference.columns]
     fields, asked = _fields(taken.rows, dataset)
-    return Profile(
-        scope=f"silver.{dataset.name}",
-        kind=kind,
-        run_id=run_id,
-        moment=moment,
-        newest=newest,
-        days=_days(taken, kind, dataset, newest, watermark, silver),
-        rows=taken.candidate.height if taken.candidates is None else taken.candidates,
-        counts={"landed": taken.report.landed, "asked": asked, **_became(taken, kind, silver)},
-        reasons=_reasons(taken, kind, dataset),
-        fields=fields,
-        by_day={
-            day: round(count * taken.factor)
-            for day, count in _by_day(taken.candidate, dataset, watermark if kind == "live" else None).items()
-        },
-        columns=profile_columns(
-            taken.candidate, [*dataset.key, *references], moment, future, dataset.cursor, taken.factor
-        ),
+    identifiers = [*dataset.key, *references]
+    columns = profile_columns(taken.candidate, identifiers, moment, future, dataset.cursor, taken.factor)
+    columns = with_extremes(columns, taken.candidate, dataset.key)
+    by_day = _by_day(taken.candidate, dataset, watermark if kind == "live" else None)
+    return Profile.model_validate(
+        {
+            "scope": f"silver.{dataset.name}",
+            "kind": kind,
+            "run_id": run_id,
+            "moment": moment,
+            "newest": newest,
+            "days": _days(taken, kind, dataset, newest, watermark, silver),
+            "rows": taken.candidate.height if taken.candidates is None else taken.candidates,
+            "counts": {"landed": taken.report.landed, "asked": asked, **_became(taken, kind, silver)},
+            "reasons": _reasons(taken, kind, dataset),
+            "fields": fields,
+            "by_day": {day: round(count * taken.factor) for day, count in by_day.items()},
+            "columns": columns,
+            "streams": _streams(taken),
+            **profile_rows(taken.candidate, columns, dataset.key, identifiers, dataset.cursor, taken.factor),
+        }
     )
+
+
+def _streams(taken: Range) -> dict[str, int]:
+    """Count the landed rows by stream; a full read or a window is a stream of its own each time, and says nothing."""
+    streams = [each.stream for each in taken.todo.ranges if reading_of(each.stream) == "live"]
+    counted = dict(taken.rows.group_by("_stream").len().iter_rows())
+    return {stream: int(counted[stream]) for stream in streams if counted.get(stream)}
 
 
 def _became(taken: Range, kind: str, silver: Table) -> dict[str, int]:
@@ -192,6 +211,8 @@ def _became(taken: Range, kind: str, silver: Table) -> dict[str, int]:
         "rejected": report.rejected - report.elsewhere - report.followed,
         "superseded": report.superseded,
         "unchanged": report.unchanged,
+        "inserted": report.inserted,
+        "updated": report.updated,
         "deleted": report.deleted,
         "before": silver.live_count() if kind == "full" and not taken.deletes_limited else 0,
     }

@@ -9,7 +9,7 @@ from random import Random
 import polars as pl
 import pytest
 
-from headworks.quality.anomalies import check_anomalies, check_idle
+from headworks.quality.anomalies import anomalies_of, check_anomalies, check_idle
 from headworks.quality.baselines import Baseline
 from headworks.quality.gate import decide
 from headworks.quality.judgements import Judgement
@@ -95,7 +95,7 @@ def test_days_that_differ_by_chance_raise_hardly_an_alarm_though_few_of_a_weekda
 Damage = Callable[[pl.DataFrame], pl.DataFrame]
 CASES: dict[str, tuple[Damage, str, str]] = {
     "half of the rows are lost": (lambda rows: rows.head(rows.height // 2), "volume", "failed"),
-    "a quarter is lost": (lambda rows: rows.head(rows.height * 7 // 10), "volume", "warned"),
+    "a quarter is lost": (lambda rows: rows.head(rows.height * 7 // 10), "volume", "failed"),
     "the day is duplicated": (lambda rows: pl.concat([rows, rows]), "volume", "failed"),
     "prices in cents": (lambda rows: rows.with_columns(pl.col("price") * 100), "mean of price", "failed"),
     "a few prices in cents": (
@@ -172,7 +172,7 @@ def test_stale_data_is_told() -> None:
 
 
 def test_too_little_history_is_told_as_cold_start_and_is_not_a_passed_check() -> None:
-    reports = found(profile(28, day_rows(28).head(10)), GOOD[:6])
+    reports = [one for one in found(profile(28, day_rows(28)), GOOD[:6]) if one.outcome != "passed"]
     assert [(one.outcome, one.name) for one in reports] == [("cold start", "anomalies")]
     assert "6 good runs of kind live of the 7 needed" in reports[0].detail
     assert decide("silver.t.sales", reports, contract_required=False).open
@@ -233,3 +233,28 @@ def test_nothing_new_for_longer_than_usual_is_told() -> None:
 def test_switched_off_nothing_is_compared() -> None:
     candidate = profile(28, day_rows(28).head(3))
     assert check_anomalies(candidate, Baseline(GOOD), AnomalyLimits(enabled=False)) == []
+
+
+def test_in_cold_start_gross_differences_are_looked_for_and_are_not_held_against_the_delivery_later() -> None:
+    """A first delivery that is odd would otherwise be the only one that the good ones after it are compared with."""
+    few = profile(28, day_rows(28).head(10))
+    reports = found(few, GOOD[:6])
+    assert alarms(reports) == {"cold start: volume": "failed"}
+    half_null = profile(28, day_rows(28).with_columns(born=pl.when(pl.col("id") % 2 == 0).then("born")))
+    reports = found(half_null, GOOD[:2])
+    assert alarms(reports) == {"cold start: nulls in born": "warned"}
+    gate = decide("silver.t.sales", reports, contract_required=False)
+    assert gate.open
+    assert anomalies_of(gate) == []
+
+
+@pytest.mark.parametrize("garbage", range(4))
+def test_a_garbage_run_in_the_cold_start_blinds_nobody(garbage: int) -> None:
+    odd = day_rows(garbage).with_columns(
+        pl.lit(None, pl.Int64).alias("born"), pl.lit("Oz").alias("city"), pl.col("price") * 1000
+    )
+    lived = [profile(n, odd if n == garbage else day_rows(n)) for n in range(10)]
+    assert alarms(found(profile(10, day_rows(10)), tuple(lived))) == {}
+    for damage in ("births are missing", "prices in cents", "one city"):
+        change, name, _ = CASES[damage]
+        assert alarms(found(profile(10, change(day_rows(10))), tuple(lived))).get(name) == "failed", damage
