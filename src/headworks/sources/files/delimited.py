@@ -31,6 +31,8 @@ from headworks.sources.files.values import read_texts
 _STEP = 64 * 1024
 _ARROW_BLOCK = 1024 * 1024
 _FIELDS, _QUOTE, _ENCODING = "line|fields", "line|quote", "line|encoding"
+_BLANK_LINE = "line|blank"
+_BLANK = re.compile(rb"(?:\r*+\n)++")
 _RETURNS = "\r"
 """At the head of a file's state: its lines end with a carriage return alone."""
 _SWAPPED = bytes.maketrans(b"\r\n", b"\n\r")
@@ -301,6 +303,21 @@ class Csv:
                 if not end:
                     break
                 at, line = end, line + 1
+                continue
+            blank = _BLANK.match(data, at)
+            if blank is not None and len(names) > 1:
+                at, line = blank.end(), line + data.count(b"\n", at, blank.end())
+                continue
+            if blank is not None:
+                # It may be a null or nothing at all; at the end of a file it is nothing, if that is the end.
+                ends = blank.end() == len(data)
+                if ends and not last and len(data) - at < _STEP:
+                    break
+                end = blank.end() if blank.end() <= upto else data.rfind(b"\n", at, upto) + 1 or blank.end()
+                lines = data.count(b"\n", at, end)
+                if not (ends and last):
+                    found.refusals += [(line + number, _BLANK_LINE, b"") for number in range(lines)]
+                at, line = end, line + lines
                 continue
             try:
                 record = take(data, at, self._dialect, last=last)
