@@ -9,6 +9,7 @@ is kept as one object, which the commit that follows removes.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 
 import polars as pl
@@ -17,7 +18,7 @@ from headworks.errors import ObjectLost, SettingsError
 from headworks.names import dataset_folder
 from headworks.quality.deliveries import Delivery, deliveries, find, held_check, record, rows_in
 from headworks.quality.gate import with_checks
-from headworks.quality.judgements import judgements
+from headworks.quality.judgements import Judgement, judgements
 from headworks.reports import CheckReport, GateReport
 from headworks.storage.store import Lake
 from headworks.storage.translating import collected
@@ -51,14 +52,14 @@ def with_hold(
     if one.judged_by.partition("/")[0] != str(code) or _suspects_are_gone(lake, one):
         return gate, None
     if one.judged_by != judged_by(lake, name, code):
-        return _unless_accepted(gate, one, moment), one
+        return _unless_accepted(gate, one, moment, judgements(lake, f"gold.{name}")), one
     return with_checks(gate, (*gate.checks, held_check(gate.scope, one, moment))), one
 
 
 def judged_by(lake: Lake, name: str, code: int) -> str:
     """Return what a table is judged by: its code, and what people have accepted."""
     said = judgements(lake, f"gold.{name}")
-    return f"{code}/{'.'.join(str(each.number) for each in said if each.verdict == 'accept')}"
+    return f"{code}/{'.'.join(str(each.number) for each in said if each.verdict in {'accept', 'normal'})}"
 
 
 def hold_gold(
@@ -169,10 +170,16 @@ def _lifted(gate: GateReport, one: Delivery) -> GateReport:
     return with_checks(gate, checks)
 
 
-def _unless_accepted(gate: GateReport, one: Delivery, moment: datetime) -> GateReport:
+def _unless_accepted(
+    gate: GateReport, one: Delivery, moment: datetime, said: Sequence[Judgement]
+) -> GateReport:
     """Return the decision where somebody has accepted an anomaly: all that held the table has to be accepted."""
     accepted = {check.name for check in gate.checks if check.outcome == "accepted"}
-    left: tuple[CheckReport, ...] = tuple(check for check in one.checks if check.name not in accepted)
+    left: tuple[CheckReport, ...] = tuple(
+        check
+        for check in one.checks
+        if check.name not in accepted and not any(each.makes_normal(check.name, moment) for each in said)
+    )
     if not left:
         return gate
     still = one.model_copy(update={"checks": left})

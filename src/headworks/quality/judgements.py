@@ -128,6 +128,10 @@ class Judgement(Report):
             self.verdict in {"accept", "normal"} and self.is_about(check) and self.start <= moment < self.end
         )
 
+    def makes_normal(self, check: str, moment: datetime) -> bool:
+        """Return whether this lets in what waits at the gate at a moment: the check's numbers are the new normal."""
+        return self.verdict == "normal" and self.is_about(check) and self.start <= moment < self.end
+
     def is_about(self, check: str) -> bool:
         """Return whether this is about a check."""
         return self.check in {ANY, check}

@@ -64,7 +64,7 @@ def judged_by(work: Refinement, dataset: Dataset) -> str:
         ),
     ]
     said = judgements(work.lake, f"silver.{dataset.name}")
-    numbers = ".".join(str(one.number) for one in said if one.verdict == "accept")
+    numbers = ".".join(str(one.number) for one in said if one.verdict in {"accept", "normal"})
     return "/".join((_hash(*declared), _hash(repr(dataset.anomalies)), numbers))
 
 
@@ -90,6 +90,7 @@ def weighed(work: Refinement, dataset: Dataset, gate: GateReport, one: Delivery)
     declared_now, limits_now, _ = judged_by(work, dataset).split("/")
     again = {check.name: check for check in gate.checks}
     before = {check.name: check for check in one.checks}
+    said = judgements(work.lake, f"silver.{dataset.name}")
     checks: list[CheckReport] = []
     for check in gate.checks:
         if check.kind == "anomaly" and limits == limits_now and check.outcome == "failed":
@@ -102,6 +103,7 @@ def weighed(work: Refinement, dataset: Dataset, gate: GateReport, one: Delivery)
         now = again.get(name)
         if check.kind == "anomaly":
             stays = limits == limits_now and (now is None or now.outcome not in {"accepted", "failed"})
+            stays = stays and not any(each.makes_normal(name, work.clock()) for each in said)
         else:
             stays = check.kind != "limit" and declared == declared_now
             stays = stays and (now is None or now.outcome not in _OBJECTS)
