@@ -10,7 +10,9 @@ import pytest
 
 from headworks.bronze import landing
 from headworks.errors import GateClosed, SourceUnavailable
+from headworks.project import Publish
 from shop import gold
+from shop.project import SALES
 from tests.support.sales import Place
 
 pytestmark = pytest.mark.server
@@ -27,7 +29,9 @@ def test_a_contract_that_fails_in_postgres_leaves_what_readers_see_and_the_mende
         original.read_text().replace("must_be_greater_than: 0", "must_be_greater_than: 1000000")
     )
     with monkeypatch.context() as patch:
-        patch.setattr(gold, "PUBLISHED", (replace(gold.PUBLISHED[0], contract=contract), *gold.PUBLISHED[1:]))
+        first, *others = gold.PUBLISHED
+        stricter = Publish("analytics-database", gold.SCHEMA, (replace(first, contract=contract), *others))
+        patch.setattr("flows.sales.SALES", replace(SALES, publish=stricter))
         with pytest.raises(GateClosed, match="Row count"):
             place.run()
     assert place.seen().tables == before
