@@ -55,7 +55,8 @@ def test_the_container_has_neither_rights_nor_secrets_that_it_does_not_need(
     assert container["HostConfig"]["CapDrop"] == ["ALL"]
     assert container["HostConfig"]["SecurityOpt"] == ["no-new-privileges:true"]
     assert container["Config"]["User"].partition(":")[0] not in {"", "0", "root"}
-    assert not [name for name in container["Config"]["Env"] if name.startswith("HEADWORKS_")]
+    ours = [each for each in container["Config"]["Env"] if each.startswith("HEADWORKS_")]
+    assert ours == ["HEADWORKS_PROJECT=shop.project:SHOP"]
     shown = {
         "docker inspect": inspected,
         "docker logs": docker("logs", first.name),
