@@ -34,6 +34,10 @@ _QUANTILES = ((0, "1 %"), (1, "5 %"), (3, "50 %"), (5, "95 %"), (6, "99 %"))
 _HANDFUL = 5
 """Checks that even so few rows can fail need no more."""
 
+_NAMES = 0.5
+"""Where more than every other row has a value of its own, these are names."""
+
+_OUTGROWN = 2
 _LOWEST = -5.0
 """The logarithm that represents a positive number that became none."""
 
@@ -336,6 +340,10 @@ def novelty_findings(compared: Compared) -> Iterator[Finding]:
         here, check = column.here, f"new values of {column.here.name}"
         seen = [one.categories for _, one in column.seen(check)]
         if here.kind != "text" or here.identifier or not seen or any(one is None for one in seen):
+            continue
+        # A name of each row is no set of values, however few rows there are; and a set may outgrow what is kept of it.
+        named = max(sum(1 for _ in one or ()) / max(sum((one or {}).values()), 1) for one in seen) > _NAMES
+        if named or (here.categories is None and here.distinct <= _OUTGROWN * MOST_CATEGORIES):
             continue
         known = {value for one in (*seen, *_let_through(column)) for value in one or ()}
         if here.categories is None:

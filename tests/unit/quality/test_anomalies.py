@@ -258,3 +258,29 @@ def test_a_garbage_run_in_the_cold_start_blinds_nobody(garbage: int) -> None:
     for damage in ("births are missing", "prices in cents", "one city"):
         change, name, _ = CASES[damage]
         assert alarms(found(profile(10, change(day_rows(10))), tuple(lived))).get(name) == "failed", damage
+
+
+@pytest.mark.parametrize("runs", [0, 3, 28])
+def test_good_rows_with_moments_in_the_future_are_stopped_at_no_time(runs: int) -> None:
+    """What is due, or valid until, lies in the future in good rows; in cold start as well."""
+    rows = [
+        day_rows(n).with_columns(due=pl.col("at") + pl.duration(days=30 + n % 3)) for n in range(runs + 1)
+    ]
+    lived = tuple(profile(n, one) for n, one in enumerate(rows))
+    assert {
+        name for name, outcome in alarms(found(lived[-1], lived[:-1])).items() if outcome == "failed"
+    } == set()
+
+
+def test_names_of_a_list_that_outgrows_what_is_kept_of_them_are_not_all_new() -> None:
+    def listed(number: int) -> Profile:
+        rows = day_rows(number, 55 + number).with_columns(
+            name="title " + pl.int_range(pl.len()).cast(pl.String)
+        )
+        return profile(number, rows)
+
+    lived = tuple(listed(number) for number in range(9))
+    for number in range(5, 9):
+        assert "new values of name" not in alarms(found(lived[number], lived[:number]))
+    later = tuple(listed(number) for number in range(-7, 6))
+    assert "new values of name" not in alarms(found(listed(6), later))
