@@ -15,20 +15,10 @@ from prefect.states import Failed
 from headworks import errors
 from headworks.errors import HeadworksError, RetryError
 from headworks.prefect.policy import RETRIES, heals, without_thread_warnings
-from headworks.prefect.steps import (
-    alerting,
-    backfill,
-    care,
-    database,
-    extract,
-    gold,
-    publish,
-    refine,
-    replay,
-    report,
-)
+from headworks.prefect.steps import alerting, backfill, care, report
+from tasks import database, deliveries, extract, gold, publish, refine, replay
 
-MODULES = (alerting, backfill, care, database, extract, gold, publish, refine, replay, report)
+MODULES = (alerting, backfill, care, report, database, deliveries, extract, gold, publish, refine, replay)
 TASKS: list[Task[Any, Any]] = [
     value for module in MODULES for value in vars(module).values() if isinstance(value, Task)
 ]
@@ -77,6 +67,7 @@ def test_there_are_the_tasks_that_are_looked_at_here() -> None:
         "ingest-table",
         "mirror-table",
         "replay",
+        "decide",
         "extract-files",
         "extract-table",
         "extract-resource",

@@ -122,7 +122,7 @@ class Progress:
                 "high": kept(self.high),
                 "anchors": list(self.anchors),
                 "begun": kept(self.begun),
-                "extent": self.extent,
+                "extent": None if self.extent is None else list(self.extent),
             }
         return position
 
