@@ -104,6 +104,12 @@ class Played:
         return silver_amounts(self.lake)
 
 
+def refused_again(played: Played) -> list[bytes]:
+    """Return the bytes of every refused record that is kept."""
+    kept = refused_rows(played.lake, DATASET)
+    return [] if kept is None else [row["raw"] for row in kept.collect().to_dicts()]
+
+
 @pytest.mark.parametrize(("kind", "style"), CASES)
 def test_a_record_that_nobody_can_read_is_refused_alone_and_kept_and_comes_once_it_is_fixed(
     kind: str, style: str, tmp_path: Path
@@ -119,7 +125,9 @@ def test_a_record_that_nobody_can_read_is_refused_alone_and_kept_and_comes_once_
         (row,) = kept.collect().to_dicts()
         assert row["raw"] == played.poison.record
         assert row["reason"].startswith("record|")
-        assert played.run(2)[1] == 1, "a reading of everything meets it again"
+        # Met again: it is recognised by its bytes where a whole list comes each time, else refused once more.
+        assert played.run(2)[1] <= 1
+        assert set(refused_again(played)) == {played.poison.record}
         assert played.silver() == wanted
         more = make_rows(ROWS + 4, 1)[ROWS:]
         played.api.rows += more
