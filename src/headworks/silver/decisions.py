@@ -71,7 +71,7 @@ def release(
     """
     with reading(f"silver.{dataset.name}"):
         one, silver = _known(work, dataset, number, by, note)
-        if one.state == "released" or _was_this_run(work, one):
+        if one.state == "released" or (one.state != "held" and _was_this_run(work, one)):
             return _already(work, one, silver)
         if one.state != "held":
             raise _refused(one, "released", "held")
@@ -118,9 +118,10 @@ def undo(
     """
     with reading(f"silver.{dataset.name}"):
         one, silver = _known(work, dataset, number, by, note)
-        if _was_this_run(work, one):
+        undoable = one.state in {"discarded", "released", "superseded"}
+        if not undoable and _was_this_run(work, one):
             return _already(work, one, silver)
-        if one.state not in {"discarded", "released", "superseded"} or one.before in {None, "pending"}:
+        if not undoable or one.before in {None, "pending"}:
             raise _refused(one, "undone", "discarded, released or superseded")
         assert one.before is not None
         done = replace_state(one, one.before, work, by=by, note=note)
