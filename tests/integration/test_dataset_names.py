@@ -112,6 +112,7 @@ def test_a_dataset_whose_name_goes_on_where_another_ends_is_one_of_its_own(
     cared = cared_for(lake)
     assert {f"bronze.{outer}", f"bronze.{inner}", f"silver.{outer}", f"silver.{inner}"} <= cared
     assert silver_ids(lake, outer) == list(range(1, 14))
-    assert rejected_keys(lake, outer) == rejected_keys(lake, inner) == ["5", "6"]
+    # Good versions of the outer's 5 and 6 came later, so those are rejected no more; the inner has none of them.
+    assert (rejected_keys(lake, outer), rejected_keys(lake, inner)) == ([], ["5", "6"])
     assert silver_ids(lake, inner) == list(range(1001, 1014))
     assert lake.datasets("silver") == sorted((outer, inner))
