@@ -71,7 +71,8 @@ def test_a_rejected_row_between_two_readings_loses_whatever_its_key_has_become(
     run(after, 5)
     loose = declared(after, loose=True)
     outcome = replay(Refinement(lake, "replay"), replace(loose))
-    assert outcome.report.judged == 1
+    # The later good reading has replaced it, by its key in either type: nothing is left to be judged.
+    assert outcome.report.judged == 0
     rows = lake.must_open("silver", NAME).scan().select("v").collect()
     assert rows.get_column("v").to_list() == [5, 5, 5], "an older reading has won"
 
