@@ -367,7 +367,7 @@ def _moments(rows: pl.DataFrame, name: str, latest: datetime, cursor: str | None
         found["damage"] = {"future": int((values > latest.date()).sum())}
     if cursor is not None and cursor != name:
         here = (
-            pl.col(name).cast(pl.Datetime("us"))
+            pl.col(name).cast(pl.Datetime("us"), strict=False)
             if values.dtype == pl.Date
             else pl.col(name).dt.replace_time_zone(None)
         )

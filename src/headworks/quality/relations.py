@@ -80,8 +80,9 @@ def ratios_of(rows: pl.DataFrame, identifiers: Sequence[str]) -> dict[str, dict[
     if len(numbers) < 2 or rows.is_empty():
         return {}
     pairs = {f"{a.meta.output_name()} / {b.meta.output_name()}": (a, b) for a, b in combinations(numbers, 2)}
+    # No number and infinity have no bin: null, where a strict cast would end the run.
     binned = rows.select(
-        pl.when((a > 0) & (b > 0)).then((a / b).log(_STEP).floor().cast(pl.Int32)).alias(name)
+        pl.when((a > 0) & (b > 0)).then((a / b).log(_STEP).floor().cast(pl.Int32, strict=False)).alias(name)
         for name, (a, b) in pairs.items()
     )
     found = {}
@@ -141,7 +142,7 @@ def _orders_of_moments(rows: pl.DataFrame, moments: Iterable[str]) -> Iterator[t
         zoned = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
         return (
             pl.col(name).dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zoned else pl.col(name)
-        ).cast(pl.Datetime("us"))
+        ).cast(pl.Datetime("us"), strict=False)
 
     for one, other in combinations(moments, 2):
         yield f"{one} <= {other}", plain(one) <= plain(other)
