@@ -52,7 +52,7 @@ def split_orphans(lake: Lake, dataset: Dataset, rows: pl.DataFrame) -> Verdict:
 
 
 def _compares_no_number(agreement: Agreement, rows: pl.DataFrame) -> pl.Expr:
-    """Tell which rows are held against NaN, or have one: it equals nothing, and Polars takes it for the largest."""
+    """Return which rows are held against NaN, or have one: it equals nothing, and Polars takes it for the largest."""
     names = dict.fromkeys(agreement.holds.meta.root_names())
     floats = [pl.col(name).is_nan() for name in names if rows.schema[name].is_float()]
     return pl.any_horizontal(*floats).fill_null(value=False) if floats else pl.lit(False)
