@@ -16,9 +16,9 @@ import polars as pl
 
 from headworks.errors import ObjectLost, SettingsError
 from headworks.names import dataset_folder
-from headworks.quality.deliveries import Delivery, deliveries, find, held_check, record, rows_in
-from headworks.quality.gate import with_checks
-from headworks.quality.judgements import Judgement, judgements
+from headworks.quality.deliveries import Delivery, Span, deliveries, find, held_check, record, rows_in
+from headworks.quality.gate import let_through, with_checks
+from headworks.quality.judgements import Judgement, accepted_numbers, judgements
 from headworks.reports import CheckReport, GateReport
 from headworks.storage.store import Lake
 from headworks.storage.translating import collected
@@ -58,8 +58,7 @@ def with_hold(
 
 def judged_by(lake: Lake, name: str, code: int) -> str:
     """Return what a table is judged by: its code, and what people have accepted."""
-    said = judgements(lake, f"gold.{name}")
-    return f"{code}/{'.'.join(str(each.number) for each in said if each.verdict in {'accept', 'normal'})}"
+    return f"{code}/{accepted_numbers(judgements(lake, f'gold.{name}'))}"
 
 
 def hold_gold(
@@ -112,16 +111,7 @@ def release_gold(lake: Lake, one: Delivery, *, by: str, note: str, run_id: str, 
         )
     if there.state == "released":
         return there
-    done = there.model_copy(
-        update={
-            "state": "released",
-            "before": "held",
-            "by": by,
-            "note": note,
-            "at": moment,
-            "run_id": run_id,
-        }
-    )
+    done = there.turned("released", run_id=run_id, moment=moment, by=by, note=note)
     lake.put_object(_path(name), done.model_dump(mode="json"))
     record(lake, [done])
     return done
@@ -137,9 +127,8 @@ def undo_gold(lake: Lake, one: Delivery, *, by: str, note: str, run_id: str, mom
             where=one.dataset,
             do="roll the product back, or discard what came into silver: headworks delivery list.",
         )
-    done = there.model_copy(
-        update={"state": "held", "before": None, "by": by, "note": note, "at": moment, "run_id": run_id}
-    )
+    done = there.turned("held", run_id=run_id, moment=moment, by=by, note=note)
+    done = done.model_copy(update={"before": None})
     lake.put_object(_path(name), done.model_dump(mode="json"))
     record(lake, [done])
     return done
@@ -160,9 +149,7 @@ def find_any(lake: Lake, text: str) -> Delivery:
 def _lifted(gate: GateReport, one: Delivery) -> GateReport:
     names = {check.name for check in one.checks}
     checks = [
-        check.model_copy(
-            update={"outcome": "accepted", "detail": f"{check.detail}; released by {one.by}: {one.note}"}
-        )
+        let_through(check, one.by, one.note)
         if check.outcome == "failed" and check.name in names and check.kind not in _NEVER_LIFTED
         else check
         for check in gate.checks
@@ -190,17 +177,19 @@ def _suspects_are_gone(lake: Lake, one: Delivery) -> bool:
     """Return whether a person took a suspect out of silver, or the source replaced every row of all of them."""
     if not one.suspects:
         return False
-    by_dataset: dict[str, list[Delivery]] = {}
+    wanted: dict[str, set[str]] = {}
     for text in one.suspects:
         dataset, _, number = text.rpartition("/")
-        found = [each for each in deliveries(lake, dataset) if each.id == number]
-        if not found or not found[0].is_in_silver:
+        wanted.setdefault(dataset, set()).add(number)
+    spans: dict[str, list[Span]] = {}
+    for dataset, numbers in wanted.items():
+        there = {each.id: each for each in deliveries(lake, dataset) if each.is_in_silver}
+        if not there.keys() >= numbers:
             return True
-        by_dataset.setdefault(dataset, []).append(found[0])
-    for dataset, some in by_dataset.items():
+        spans[dataset] = [span for number in numbers for span in there[number].spans]
+    for dataset, mine in spans.items():
         silver = lake.must_open("silver", dataset)
-        mine = rows_in(span for each in some for span in each.spans)
-        left = silver.scan().filter(mine).select(pl.len())
+        left = silver.scan().filter(rows_in(mine)).select(pl.len())
         if int(collected(left, silver.name).item()):
             return False
     return True

@@ -95,6 +95,21 @@ class Delivery(Report):
         """Whether silver is made of its rows, among others."""
         return self.state in {"accepted", "released"}
 
+    def turned(
+        self, state: State, *, run_id: str, moment: datetime, by: str = "", note: str = ""
+    ) -> Delivery:
+        """Return it in another state, with the run, the moment and the person that put it there."""
+        return self.model_copy(
+            update={
+                "state": state,
+                "before": self.state,
+                "at": moment,
+                "run_id": run_id,
+                "by": by,
+                "note": note,
+            }
+        )
+
 
 def delivery_id(bronze: Table, spans: Iterable[Span], generation: int = 0) -> str:
     """Name a delivery by where in bronze its rows are: the same for everybody who looks at it."""

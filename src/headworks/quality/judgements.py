@@ -5,6 +5,7 @@ Nothing is changed or deleted: a judgement is taken back by another one that wit
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -220,6 +221,11 @@ def all_judgements(lake: Lake) -> tuple[Judgement, ...]:
         return ()
     rows = collected(table.scan().sort("number"), table.name)
     return tuple(Judgement.model_validate(row) for row in rows.iter_rows(named=True))
+
+
+def accepted_numbers(said: Iterable[Judgement]) -> str:
+    """Return which judgements accept anything, as a text that changes with each further one."""
+    return ".".join(str(one.number) for one in said if one.verdict in {"accept", "normal"})
 
 
 def judgements(lake: Lake, scope: str) -> tuple[Judgement, ...]:

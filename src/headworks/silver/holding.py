@@ -17,8 +17,8 @@ import polars as pl
 
 from headworks.errors import CandidateStale
 from headworks.quality.deliveries import Delivery, State, holds, put_holds, record
-from headworks.quality.gate import with_checks
-from headworks.quality.judgements import judgements
+from headworks.quality.gate import let_through, with_checks
+from headworks.quality.judgements import Judgement, accepted_numbers, judgements
 from headworks.reports import CheckReport, GateReport
 from headworks.silver.arrivals import Arrival
 from headworks.silver.dataset import Dataset
@@ -48,6 +48,10 @@ def objections(gate: GateReport) -> tuple[CheckReport, ...]:
 
 def judged_by(work: Refinement, dataset: Dataset) -> str:
     """Return what a delivery is judged by, as a text that changes with it: declaration, limits, judgements."""
+    return _judged_by(dataset, judgements(work.lake, f"silver.{dataset.name}"))
+
+
+def _judged_by(dataset: Dataset, said: Sequence[Judgement]) -> str:
     rules = [f"{name}: {rule}" for name, rule in dataset.schema._validation_rules(with_cast=False).items()]
     declared = [
         *rules,
@@ -63,9 +67,7 @@ def judged_by(work: Refinement, dataset: Dataset) -> str:
             if file is not None and file.exists()
         ),
     ]
-    said = judgements(work.lake, f"silver.{dataset.name}")
-    numbers = ".".join(str(one.number) for one in said if one.verdict in {"accept", "normal"})
-    return "/".join((_hash(*declared), _hash(repr(dataset.anomalies)), numbers))
+    return "/".join((_hash(*declared), _hash(repr(dataset.anomalies)), accepted_numbers(said)))
 
 
 def _hash(*texts: str) -> str:
@@ -86,11 +88,11 @@ def weighed(work: Refinement, dataset: Dataset, gate: GateReport, one: Delivery)
     An anomaly stays one until it is accepted, or its limits are others: what is usual has moved on since. New ones are
     none either, for the same reason.
     """
+    said = judgements(work.lake, f"silver.{dataset.name}")
     declared, limits, _ = (one.judged_by or "//").split("/")
-    declared_now, limits_now, _ = judged_by(work, dataset).split("/")
+    declared_now, limits_now, _ = _judged_by(dataset, said).split("/")
     again = {check.name: check for check in gate.checks}
     before = {check.name: check for check in one.checks}
-    said = judgements(work.lake, f"silver.{dataset.name}")
     checks: list[CheckReport] = []
     for check in gate.checks:
         if check.kind == "anomaly" and limits == limits_now and check.outcome == "failed":
@@ -116,11 +118,7 @@ def overruled(gate: GateReport, word: Overruled) -> GateReport:
     """Return the decision with what a person overrules."""
     kinds = {*_LIFTED, *({"contract"} if word.despite_contract else ())}
     checks = [
-        check.model_copy(
-            update={"outcome": "accepted", "detail": f"{check.detail}; released by {word.by}: {word.note}"}
-        )
-        if check.outcome in _OBJECTS and check.kind in kinds
-        else check
+        let_through(check, word.by, word.note) if check.outcome in _OBJECTS and check.kind in kinds else check
         for check in gate.checks
     ]
     lifted = with_checks(gate, checks)
@@ -218,16 +216,8 @@ def note_superseded(
 
 
 def replace_state(one: Delivery, state: State, work: Refinement, *, by: str = "", note: str = "") -> Delivery:
-    """Return a delivery in another state."""
-    changed = {
-        "state": state,
-        "before": one.state,
-        "at": work.clock(),
-        "run_id": work.run_id,
-        "by": by,
-        "note": note,
-    }
-    return Delivery.model_validate(one.model_dump() | changed)
+    """Return a delivery in another state, into which this run puts it now."""
+    return one.turned(state, run_id=work.run_id, moment=work.clock(), by=by, note=note)
 
 
 def as_it_came(work: Refinement, one: Delivery) -> Refinement:
