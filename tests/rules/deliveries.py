@@ -72,7 +72,7 @@ RULES = (
     ),
     rule(
         "a held delivery is superseded by newer versions alone",
-        REFINEMENT,
+        HOLDING,
         '        | (pl.col(f"{CURSOR}_there") >= pl.col(CURSOR))',
         "        | pl.lit(value=True)",
         f"{_H}::test_older_versions_do_not_supersede_what_is_held",

@@ -168,9 +168,14 @@ def names_holds(silver: Table | None, name: str) -> bool:
     )
 
 
+def open_holds(lake: Lake, silver: Table | None) -> tuple[Delivery, ...]:
+    """Return those that a silver version does not have and that wait for a decision, the oldest first."""
+    return tuple(one for one in holds(lake, silver) if one.state == "held")
+
+
 def held(lake: Lake, dataset: str) -> tuple[Delivery, ...]:
     """Return the deliveries of a dataset that wait for a decision, the oldest first."""
-    return tuple(one for one in holds(lake, lake.open("silver", dataset)) if one.state == "held")
+    return open_holds(lake, lake.open("silver", dataset))
 
 
 def held_check(scope: str, one: Delivery, moment: datetime) -> CheckReport:

@@ -15,15 +15,20 @@ from datetime import datetime
 
 import polars as pl
 
+from headworks.bronze.generations import ended_id
 from headworks.errors import CandidateStale
 from headworks.quality.deliveries import Delivery, State, holds, put_holds, record
 from headworks.quality.gate import let_through, with_checks
 from headworks.quality.judgements import Judgement, accepted_numbers, judgements
 from headworks.reports import CheckReport, GateReport
-from headworks.silver.arrivals import Arrival
-from headworks.silver.dataset import Dataset
+from headworks.silver.arrays import elements
+from headworks.silver.arrivals import Arrival, arrival_of
+from headworks.silver.compare import with_voids
+from headworks.silver.dataset import ARRIVAL, CURSOR, PROVENANCE, Dataset
+from headworks.silver.parse import UNREADABLE, parse, readable, refused
 from headworks.silver.quarantine import SCHEMA, Try, forget_held, next_try, put_held, put_rejected
-from headworks.silver.table import Pending, commit_silver
+from headworks.silver.table import Pending, commit_silver, read_range
+from headworks.silver.versions import in_silver_types, rows_of
 from headworks.silver.work import Refinement
 from headworks.storage.delta import Table
 
@@ -194,6 +199,34 @@ def let_go(work: Refinement, dataset: Dataset, one: Delivery) -> None:
     """Forget the rejected rows that were kept of a held delivery; the next look at them passes over what is left."""
     with suppress(CandidateStale):
         forget_held(work.lake, dataset.name, one.spans)
+
+
+def is_superseded(work: Refinement, dataset: Dataset, bronze: Table, silver: Table, one: Delivery) -> bool:
+    """Return whether silver has a newer version, that was accepted, of each key of a held delivery."""
+    newer_read = any(each.generation > one.generation for each in holds(work.lake, silver))
+    if one.generation and (newer_read or bronze.transaction(ended_id(dataset.name)) <= one.generation):
+        return False
+    rows = elements(read_range(bronze, arrival_of(one).todo))
+    if rows.is_empty() or not refused(rows).is_empty():
+        return False
+    read = parse(readable(rows.lazy()).collect(), dataset)
+    if (
+        read.height != rows.height
+        or read.select(pl.any_horizontal(pl.col(dataset.key).is_null()).any()).item()
+    ):
+        return False
+    newest = with_voids(in_silver_types(read.drop(UNREADABLE), silver))
+    there = rows_of(silver, dataset).select(*dataset.key, *PROVENANCE)
+    mine = newest.select(*dataset.key, *PROVENANCE)
+    pairs = mine.lazy().join(there, on=list(dataset.key), how="left", suffix="_there").collect()
+    later = pl.col(f"{ARRIVAL}_there") > pl.col(ARRIVAL)
+    newer = later & (
+        pl.col(CURSOR).is_null()
+        | pl.col(f"{CURSOR}_there").is_null()
+        | (pl.col(f"{CURSOR}_there") >= pl.col(CURSOR))
+    )
+    every = pairs.group_by(list(dataset.key)).agg(newer.fill_null(value=False).any().alias("newer"))
+    return bool(every.get_column("newer").all())
 
 
 def note_superseded(

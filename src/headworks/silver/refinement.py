@@ -12,24 +12,30 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from headworks.bronze.generations import Generation, ended_id, newest_complete
+from headworks.bronze.generations import Generation, newest_complete
 from headworks.bronze.nested import take_nested
 from headworks.bronze.resolutions import Resolver, note_passed
 from headworks.errors import CandidateStale
 from headworks.quality.contracts import run_contract
-from headworks.quality.deliveries import Delivery, held_check, holds, note_accepted, put_holds, record
+from headworks.quality.deliveries import (
+    Delivery,
+    held_check,
+    holds,
+    note_accepted,
+    open_holds,
+    put_holds,
+    record,
+)
 from headworks.quality.gate import check_account, check_rejects, decide, with_checks
 from headworks.quality.rules import REASONS
 from headworks.quality.views import AfterMerge, Candidate, Rows
 from headworks.reports import CheckReport, GateReport, RefineReport, TableRef
 from headworks.silver.accounts import Account, account_of, keep_account
-from headworks.silver.arrays import elements, find_ended, with_known_arrays
+from headworks.silver.arrays import find_ended, with_known_arrays
 from headworks.silver.arrivals import Arrival, Without, arrival_of, divided
-from headworks.silver.compare import Comparison, with_voids
+from headworks.silver.compare import Comparison
 from headworks.silver.dataset import (
-    ARRIVAL,
     CURRENT,
-    CURSOR,
     DELETED,
     ORIGIN,
     PROVENANCE,
@@ -44,6 +50,7 @@ from headworks.silver.holding import (
     Overruled,
     as_it_came,
     hold,
+    is_superseded,
     let_go,
     may_be_judged_again,
     note_superseded,
@@ -52,7 +59,7 @@ from headworks.silver.holding import (
     weighed,
 )
 from headworks.silver.judged import Judged, judge_range, quarantined
-from headworks.silver.parse import UNREADABLE, key_text, parse, readable, refused, same_key
+from headworks.silver.parse import key_text, same_key
 from headworks.silver.parts import can_be_taken_in_parts, spilled
 from headworks.silver.quarantine import SCHEMA, Try, next_try, note_closed, put_rejected, rejected_rows
 from headworks.silver.references import parents_elsewhere
@@ -66,11 +73,10 @@ from headworks.silver.table import (
     count_batches,
     merged_ranges,
     pending,
-    read_range,
     split,
 )
 from headworks.silver.vanishing import Vanished, check_vanished, find_vanished
-from headworks.silver.versions import compare_with, in_silver_types, latest_versions, rows_of
+from headworks.silver.versions import compare_with, latest_versions, rows_of
 from headworks.silver.work import PART_ROWS, Refinement, RefineOutcome, silver_reference
 from headworks.storage.delta import Table
 from headworks.storage.rehearsal import keep_changes, note_unknown
@@ -313,7 +319,7 @@ def _refine_pending(
     """Judge each delivery that is pending alone, the oldest first, and what is held where that may have changed."""
     done = _held_again(work, dataset, bronze, silver, earlier, dry_run=dry_run)
     waits = dataset.hold_policy == "wait"
-    if waits and _held(work, silver):
+    if waits and open_holds(work.lake, silver):
         outcome = RefineOutcome(report=_report(work, dataset, silver))
         return _with_held(work, dataset, silver, _summed(done, outcome))
     todo = pending(dataset.name, bronze, silver)
@@ -330,13 +336,11 @@ def _refine_pending(
             break
     assert done is not None
     if not dry_run and not waits:
-        replaced = [one for one in _held(work, silver) if _is_superseded(work, dataset, bronze, silver, one)]
+        replaced = [
+            one for one in open_holds(work.lake, silver) if is_superseded(work, dataset, bronze, silver, one)
+        ]
         note_superseded(work, dataset, silver, replaced)
     return _with_held(work, dataset, silver, done)
-
-
-def _held(work: Refinement, silver: Table) -> list[Delivery]:
-    return [one for one in holds(work.lake, silver) if one.state == "held"]
 
 
 def _held_again(
@@ -349,7 +353,7 @@ def _held_again(
     dry_run: bool,
 ) -> RefineOutcome | None:
     """Judge again what is held, where anything but time changed for it; return what passed."""
-    for one in _held(work, silver):
+    for one in open_holds(work.lake, silver):
         if dry_run or not may_be_judged_again(work, dataset, one):
             continue
         outcome = _judge_held(as_it_came(work, one), dataset, bronze, silver, one, done)
@@ -384,37 +388,9 @@ def release_held(
     return _judge_held(work, dataset, bronze, silver, one, None, word, dry_run=dry_run)
 
 
-def _is_superseded(work: Refinement, dataset: Dataset, bronze: Table, silver: Table, one: Delivery) -> bool:
-    """Return whether silver has a newer version, that was accepted, of each key of a held delivery."""
-    newer_read = any(each.generation > one.generation for each in holds(work.lake, silver))
-    if one.generation and (newer_read or bronze.transaction(ended_id(dataset.name)) <= one.generation):
-        return False
-    rows = elements(read_range(bronze, arrival_of(one).todo))
-    if rows.is_empty() or not refused(rows).is_empty():
-        return False
-    read = parse(readable(rows.lazy()).collect(), dataset)
-    if (
-        read.height != rows.height
-        or read.select(pl.any_horizontal(pl.col(dataset.key).is_null()).any()).item()
-    ):
-        return False
-    newest = with_voids(in_silver_types(read.drop(UNREADABLE), silver))
-    there = rows_of(silver, dataset).select(*dataset.key, *PROVENANCE)
-    mine = newest.select(*dataset.key, *PROVENANCE)
-    pairs = mine.lazy().join(there, on=list(dataset.key), how="left", suffix="_there").collect()
-    later = pl.col(f"{ARRIVAL}_there") > pl.col(ARRIVAL)
-    newer = later & (
-        pl.col(CURSOR).is_null()
-        | pl.col(f"{CURSOR}_there").is_null()
-        | (pl.col(f"{CURSOR}_there") >= pl.col(CURSOR))
-    )
-    every = pairs.group_by(list(dataset.key)).agg(newer.fill_null(value=False).any().alias("newer"))
-    return bool(every.get_column("newer").all())
-
-
 def _with_held(work: Refinement, dataset: Dataset, silver: Table, outcome: RefineOutcome) -> RefineOutcome:
     """Say in a refinement's outcome what is held: the gate stays closed for it, or warns where others may pass."""
-    open_ones = _held(work, silver)
+    open_ones = open_holds(work.lake, silver)
     if not open_ones:
         return outcome
     checks = [held_check(f"silver.{dataset.name}", one, work.clock()) for one in open_ones]
