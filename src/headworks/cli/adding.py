@@ -7,13 +7,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headworks.cli.shared import Commands
+from headworks.cli.shared import Commands, api_at
 from headworks.errors import SettingsError
 
 if TYPE_CHECKING:
     from headworks.adding import Proposal
     from headworks.settings import DatabaseSettings
-    from headworks.sources.api.settings import ApiSettings
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -61,11 +60,12 @@ def _common(parser: argparse.ArgumentParser) -> None:
 def _api(options: argparse.Namespace) -> int:
     from headworks.adding import Proposal, columns_of, cursor_of, key_of, look
     from headworks.sources.api.client import ApiClient
-    from headworks.sources.api.probe import probe, split_url
+    from headworks.sources.api.probe import probe
     from headworks.sources.api.resource import Resource
     from headworks.sources.api.source import ApiSource
 
-    settings, block, path, parameters = _reached(options, split_url)
+    settings, path, parameters = api_at(options.url, options.block, new_block=True)
+    block = options.block or _named(settings.base_url)
     client = ApiClient(settings, name=block)
     found = probe(client, path, parameters)
     for text in (*found.reasons, *(f"not known: {each}" for each in found.unknown)):
@@ -98,37 +98,10 @@ def _api(options: argparse.Namespace) -> int:
     )
 
 
-def _reached(options: argparse.Namespace, split_url: Any) -> tuple[ApiSettings, str, str, Any]:
-    """Return how an API is reached, its block's name, the path and the parameters that are asked for."""
-    from headworks.sources.api.settings import ApiSettings
-
-    origin, path, parameters = split_url(options.url)
-    if "://" in options.url and not options.block:
-        host = re.sub(r"^(www|api)\.", "", re.sub(r"^.*?://|[:/].*$", "", origin))
-        return ApiSettings(base_url=origin), f"{_word(host.partition('.')[0])}-api", path, parameters
-    if not options.block:
-        raise SettingsError(
-            "The address has no http:// or https://.", where=options.url, do="write it in full."
-        )
-    from headworks.prefect.blocks import api_settings
-    from headworks.prefect.console import local_stack
-
-    try:
-        with local_stack():
-            settings = api_settings(options.block)
-    except SettingsError:
-        if "://" not in options.url:
-            raise
-        settings = ApiSettings(base_url=origin)
-    if "://" in options.url:
-        if not options.url.startswith(settings.base_url):
-            raise SettingsError(
-                f"The address does not begin with {settings.base_url}, where the block's credentials belong.",
-                where=options.url.partition("?")[0],
-                do="give an address of that API, or name another block.",
-            )
-        path = options.url.removeprefix(settings.base_url).partition("?")[0] or "/"
-    return settings, options.block, path, parameters
+def _named(base_url: str) -> str:
+    """Name the block of an API after its host."""
+    host = re.sub(r"^(www|api)\.", "", re.sub(r"^.*?://|[:/].*$", "", base_url))
+    return f"{_word(host.partition('.')[0])}-api"
 
 
 def _table(options: argparse.Namespace) -> int:

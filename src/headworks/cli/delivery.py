@@ -166,32 +166,16 @@ def _possible(one: Delivery) -> tuple[Action, ...]:
 def _would(lake: Lake, one: Delivery, action: Action) -> str:
     """Return what a decision would change, or why that cannot be said."""
     from headworks.errors import HeadworksError
+    from headworks.silver.decisions import decide
     from headworks.silver.refinement import Refinement
 
     try:
         dataset = _dataset(one.dataset)
-        decided = _act(Refinement(lake, "show"), dataset, one.id, action, "show", "a look", dry_run=True)
+        work = Refinement(lake, "show")
+        decided = decide(work, dataset, one.id, action, by="show", note="a look", dry_run=True)
     except HeadworksError as problem:
         return f"not possible: {problem}"
     return _changes(decided, dataset, dry_run=True)
-
-
-def _act(
-    work: Any,
-    dataset: Dataset,
-    number: str,
-    action: Action,
-    by: str,
-    note: str,
-    *,
-    despite_contract: bool = False,
-    dry_run: bool,
-) -> Decided:
-    from headworks.silver.decisions import decide
-
-    return decide(
-        work, dataset, number, action, by=by, note=note, despite_contract=despite_contract, dry_run=dry_run
-    )
 
 
 def _changes(decided: Decided, dataset: Dataset, *, dry_run: bool) -> str:
@@ -213,6 +197,7 @@ def _changes(decided: Decided, dataset: Dataset, *, dry_run: bool) -> str:
 
 def _decide(options: argparse.Namespace) -> int:
     from headworks.gold.holding import find_any
+    from headworks.silver.decisions import decide
     from headworks.silver.refinement import Refinement
     from headworks.silver.replay import check_signed
 
@@ -222,13 +207,13 @@ def _decide(options: argparse.Namespace) -> int:
     if one.dataset.startswith("gold."):
         return _decide_gold(options, lake, one)
     dataset = _dataset(one.dataset)
-    decided = _act(
+    decided = decide(
         Refinement(lake, f"by-hand-{uuid.uuid4()}"),
         dataset,
         one.id,
         options.action,
-        options.by,
-        options.note,
+        by=options.by,
+        note=options.note,
         despite_contract=getattr(options, "despite_contract", False),
         dry_run=options.dry_run,
     )

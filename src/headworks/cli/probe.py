@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from headworks.cli.shared import Commands
+from headworks.cli.shared import Commands, api_at
 from headworks.errors import SettingsError
 
 
@@ -22,31 +22,10 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _probe(options: argparse.Namespace) -> int:
     from headworks.sources.api.client import ApiClient
-    from headworks.sources.api.probe import probe, split_url
-    from headworks.sources.api.settings import ApiSettings
+    from headworks.sources.api.probe import probe
 
-    origin, path, parameters = split_url(options.url)
-    if options.block:
-        from headworks.prefect.blocks import api_settings
-        from headworks.prefect.console import local_stack
-
-        with local_stack():
-            settings = api_settings(options.block)
-        if "://" in options.url:
-            if not options.url.startswith(settings.base_url):
-                raise SettingsError(
-                    f"The address does not begin with {settings.base_url}, where the block's credentials belong.",
-                    where=options.url.partition("?")[0],
-                    do="probe an address of that API, or name another block.",
-                )
-            path = options.url.removeprefix(settings.base_url).partition("?")[0] or "/"
-    elif "://" not in options.url:
-        raise SettingsError(
-            "The address has no http:// or https://.", where=options.url, do="write it in full."
-        )
-    else:
-        settings = ApiSettings(base_url=origin)
-    client = ApiClient(settings, name=options.block or origin)
+    settings, path, parameters = api_at(options.url, options.block)
+    client = ApiClient(settings, name=options.block or settings.base_url)
     found = probe(client, path, parameters, body=_body(options.body))
     for reason in found.reasons:
         print(f"- {reason}")

@@ -1,15 +1,16 @@
-"""What the groups of the command share: finding the lake, and reporting rows."""
+"""What the groups of the command share: finding the lake or an API, and reporting rows."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headworks.errors import SettingsError
 from headworks.ops.printing import print_table
 
 if TYPE_CHECKING:
+    from headworks.sources.api.settings import ApiSettings
     from headworks.storage.store import Lake
 
 
@@ -21,6 +22,7 @@ __all__ = [
     "Commands",
     "NothingWritten",
     "add_lake",
+    "api_at",
     "look_at_lake",
     "open_any_lake",
     "open_lake",
@@ -89,3 +91,40 @@ def _located(options: argparse.Namespace, *, any_format: bool = False) -> tuple[
 def show_json(value: object) -> None:
     """Print a value as JSON, for programs."""
     print(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+
+
+def api_at(
+    url: str, block: str | None, *, new_block: bool = False
+) -> tuple[ApiSettings, str, dict[str, Any]]:
+    """Return how an API is reached, and the path and the parameters that an address asks for.
+
+    With a block its path will do, and an address has to be of the block's API, where the credentials belong.
+    ``new_block``: there may be no such block yet; the address then says where the API is.
+    """
+    from headworks.prefect.blocks import api_settings
+    from headworks.prefect.console import local_stack
+    from headworks.sources.api.probe import split_url
+    from headworks.sources.api.settings import ApiSettings
+
+    origin, path, parameters = split_url(url)
+    is_whole = "://" in url
+    if not block:
+        if not is_whole:
+            raise SettingsError("The address has no http:// or https://.", where=url, do="write it in full.")
+        return ApiSettings(base_url=origin), path, parameters
+    try:
+        with local_stack():
+            settings = api_settings(block)
+    except SettingsError:
+        if not (new_block and is_whole):
+            raise
+        settings = ApiSettings(base_url=origin)
+    if is_whole:
+        if not url.startswith(settings.base_url):
+            raise SettingsError(
+                f"The address does not begin with {settings.base_url}, where the block's credentials belong.",
+                where=url.partition("?")[0],
+                do="give an address of that API, or name another block.",
+            )
+        path = url.removeprefix(settings.base_url).partition("?")[0] or "/"
+    return settings, path, parameters
