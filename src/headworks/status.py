@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import polars as pl
 from pydantic import ValidationError
@@ -120,6 +120,18 @@ def _late(project: Project, lake: Lake, clock: Clock) -> dict[str, str]:
     return {each.table: each.why for each in report.late}
 
 
+def _last_and_good(
+    touching: list[RunReport], good: frozenset[str] = _GOOD
+) -> tuple[RunReport | None, RunReport | None]:
+    """Return the newest of some runs, and the newest good one."""
+    return next(iter(touching), None), next((run for run in touching if run.status in good), None)
+
+
+def _known_of(good: RunReport | None) -> dict[str, Any]:
+    """Return what a line says about the last good run."""
+    return {} if good is None else {"last_good_run": good.finished_at, "run_id": good.run_id}
+
+
 def _judged(last: RunReport | None, good: RunReport | None, late: str) -> tuple[State, str]:
     if last is None:
         return "never ran", "no run of it is in the ledger"
@@ -147,9 +159,8 @@ def _sources(
     kept = set(store.names())
     for source in project.sources:
         touching = [run for run in runs if any(each.dataset == source.into for each in run.landings)]
-        good = next((run for run in touching if run.status in _GOOD | {"gate closed"}), None)
         # What was landed before a gate closed is landed.
-        last = touching[0] if touching else None
+        last, good = _last_and_good(touching, _GOOD | {"gate closed"})
         state, why = _judged(last, good, late.get(f"bronze.{source.into}", ""))
         state, why = ("ok", "") if state == "gate closed" else (state, why)
         breaker = ""
@@ -166,8 +177,7 @@ def _sources(
                 name=f"{source.block} -> {source.into}",
                 state=state,
                 why=why,
-                last_good_run=good.finished_at if good else None,
-                run_id=good.run_id if good else "",
+                **_known_of(good),
                 rows=None if table is None else table.row_count(),
                 rejected=sum(each.refused for each in landed) if landed else None,
                 breaker=breaker,
@@ -187,25 +197,21 @@ def _datasets(
     lines = []
     for dataset in project.datasets:
         touching = [run for run in runs if any(each.dataset == dataset.name for each in run.refinements)]
-        good = next((run for run in touching if run.status in _GOOD), None)
-        state, why = _judged(touching[0] if touching else None, good, late.get(f"silver.{dataset.name}", ""))
+        last, good = _last_and_good(touching)
+        state, why = _judged(last, good, late.get(f"silver.{dataset.name}", ""))
         gate = _gate(touching, f"silver.{dataset.name}")
         if state == "gate closed" and gate != "closed":
             # Another one's gate closed: this one is as its own last run left it.
             state, why = "ok", ""
-        done = [
-            each for each in (touching[0].refinements if touching else ()) if each.dataset == dataset.name
-        ]
         lines.append(
             Line(
                 kind="dataset",
                 name=dataset.name,
                 state=state,
                 why=why,
-                last_good_run=good.finished_at if good else None,
-                run_id=good.run_id if good else "",
+                **_known_of(good),
                 rows=_rows(lake, dataset.name),
-                rejected=_rejected(lake, dataset.name) if done else None,
+                rejected=_rejected(lake, dataset.name) if touching else None,
                 gate=gate,
                 next_run=scheduled.get(dataset.name, NOT_KNOWN),
                 owner=", ".join(
@@ -228,9 +234,9 @@ def _products(
         names = {f"gold.{table.name}" for table in product.tables}
         sources = {source.into for source in project.needs(product.name).sources}
         touching = [run for run in runs if _is_of(run, names, sources)]
-        good = next((run for run in touching if run.status in _GOOD), None)
+        last, good = _last_and_good(touching)
         why_late = "; ".join(f"{name}: {late[name]}" for name in sorted(names & set(late)))
-        state, why = _judged(touching[0] if touching else None, good, why_late)
+        state, why = _judged(last, good, why_late)
         version = read_product(lake, product.name)
         if version is not None and version.held and state == "ok":
             state, why = "held", f"rolled back: {version.held}"
@@ -242,8 +248,7 @@ def _products(
                 name=product.name,
                 state=state,
                 why=why,
-                last_good_run=good.finished_at if good else None,
-                run_id=good.run_id if good else "",
+                **_known_of(good),
                 rows=_product_rows(lake, names) if version is not None else None,
                 gate="closed" if state == "gate closed" else "open" if touching else NOT_KNOWN,
                 next_run=scheduled.get(product.name, NOT_KNOWN),
