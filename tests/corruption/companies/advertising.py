@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import dataframely as dy
 import numpy as np
 import polars as pl
 
-from headworks.gold.curation import GoldTable, Inputs
+from headworks.gold.curation import Inputs
 from headworks.silver.dataset import Dataset, Reference
 from tests.corruption.companies.lives import (
     MONEY,
     Outage,
+    as_they_are,
+    gold,
     grown_by,
     moments,
     money,
@@ -29,7 +30,6 @@ from tests.corruption.companies.lives import (
 from tests.corruption.company import Company, Day
 
 CAMPAIGNS, EVENTS = "ads.campaigns", "ads.events"
-CONTRACTS = Path(__file__).parents[1] / "contracts"
 _BEGINS = datetime(2026, 2, 2, tzinfo=UTC)
 _COUNTRIES, _SHARES = ("DE", "FR", "PL", "SE", "CH", "GB"), (0.34, 0.24, 0.17, 0.15, 0.10, 0.0)
 _CURRENCY = {"DE": "EUR", "FR": "EUR", "PL": "PLN", "SE": "SEK", "CH": "CHF", "GB": "GBP"}
@@ -74,7 +74,7 @@ DATASETS = (
             name=CAMPAIGNS,
             key=("campaign_id",),
             schema=Campaigns,
-            columns={name: pl.col(name) for name in Campaigns.column_names()},
+            columns=as_they_are(Campaigns),
             cursor="updated_at",
         ),
     ),
@@ -83,7 +83,7 @@ DATASETS = (
             name=EVENTS,
             key=("event_id",),
             schema=Events,
-            columns={name: pl.col(name) for name in Events.column_names()},
+            columns=as_they_are(Events),
             cursor="shown_at",
             keeps="first",
             references=(Reference(("campaign_id",), CAMPAIGNS, ("campaign_id",), "unknown_campaign"),),
@@ -104,16 +104,7 @@ def _totals(inputs: Inputs) -> pl.LazyFrame:
     return inputs[EVENTS].select(events=pl.len().cast(pl.Int64), total=pl.col("total").sum().cast(MONEY))
 
 
-GOLD = (
-    GoldTable(
-        name="ads.by_day",
-        inputs=(EVENTS,),
-        transform=_by_day,
-        key=("day", "country", "kind"),
-        contract=CONTRACTS / "gold_ads_by_day.yml",
-        totals=_totals,
-    ),
-)
+GOLD = (gold("ads.by_day", (EVENTS,), _by_day, ("day", "country", "kind"), _totals),)
 
 
 def _hours(seed: int, count: int) -> Iterator[Day]:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 
 import dataframely as dy
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from headworks.gold.curation import GoldTable, Inputs
+from headworks.gold.curation import Inputs
 from headworks.silver.dataset import Dataset, Reference
 from tests.corruption.companies.lives import (
     MONEY,
     Outage,
+    as_they_are,
     at,
+    gold,
     grown_by,
     moments,
     money,
@@ -31,7 +32,6 @@ from tests.corruption.companies.lives import (
 from tests.corruption.company import Company, Day
 
 ACCOUNTS, RATES, ENTRIES = "ledger.accounts", "ledger.rates", "ledger.entries"
-CONTRACTS = Path(__file__).parents[1] / "contracts"
 _MONTHS = (0.95, 0.92, 1.02, 0.98, 1.0, 1.0, 0.94, 0.85, 1.02, 1.05, 1.1, 1.25)
 _KINDS, _OFTEN = ("sale", "purchase", "salary", "refund", "fee"), (0.52, 0.27, 0.1, 0.05, 0.06)
 _CENTRES = ("north", "south", "east", "west", "head office", "online")
@@ -74,21 +74,17 @@ class Entries(dy.Schema):
     updated_at = dy.Datetime(nullable=False, time_unit="us", time_zone="UTC")
 
 
-def _same(schema: type[dy.Schema]) -> dict[str, pl.Expr]:
-    return {name: pl.col(name) for name in schema.column_names()}
-
-
 DATASETS = (
     (
-        Dataset(name=ACCOUNTS, key=("account",), schema=Accounts, columns=_same(Accounts)),
-        Dataset(name=RATES, key=("month", "currency"), schema=Rates, columns=_same(Rates)),
+        Dataset(name=ACCOUNTS, key=("account",), schema=Accounts, columns=as_they_are(Accounts)),
+        Dataset(name=RATES, key=("month", "currency"), schema=Rates, columns=as_they_are(Rates)),
     ),
     (
         Dataset(
             name=ENTRIES,
             key=("entry_id",),
             schema=Entries,
-            columns=_same(Entries),
+            columns=as_they_are(Entries),
             cursor="updated_at",
             references=(Reference(("account",), ACCOUNTS, ("account",), "unknown_account"),),
         ),
@@ -115,16 +111,7 @@ def _totals(inputs: Inputs) -> pl.LazyFrame:
     return _in_euros(inputs).select(entries=pl.len().cast(pl.Int64), euros=pl.col("euros").sum().cast(MONEY))
 
 
-GOLD = (
-    GoldTable(
-        name="ledger.by_month",
-        inputs=(RATES, ENTRIES),
-        transform=_by_month,
-        key=("month", "centre", "kind"),
-        contract=CONTRACTS / "gold_ledger_by_month.yml",
-        totals=_totals,
-    ),
-)
+GOLD = (gold("ledger.by_month", (RATES, ENTRIES), _by_month, ("month", "centre", "kind"), _totals),)
 
 
 def _months(seed: int, count: int) -> Iterator[Day]:

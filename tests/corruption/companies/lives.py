@@ -5,20 +5,42 @@ A life is decided by its seed alone: the same seed gives the same rows on every 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from math import exp
+from pathlib import Path
 
+import dataframely as dy
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from headworks.gold.curation import GoldTable, Inputs
+
+CONTRACTS = Path(__file__).parents[1] / "contracts"
 MOMENT = pl.Datetime("us", "UTC")
 MONEY = pl.Decimal(14, 2)
 HOLIDAYS = {(1, 1), (1, 6), (4, 6), (5, 1), (8, 15), (10, 3), (12, 24), (12, 25), (12, 26), (12, 31)}
 """Month and day of each holiday, the same in each year."""
 
 Whole = NDArray[np.int64]
+
+
+def as_they_are(schema: type[dy.Schema]) -> dict[str, pl.Expr]:
+    """Return a schema's columns, each of which is read as it is."""
+    return {name: pl.col(name) for name in schema.column_names()}
+
+
+def gold(
+    name: str,
+    inputs: tuple[str, ...],
+    transform: Callable[[Inputs], pl.LazyFrame],
+    key: tuple[str, ...],
+    totals: Callable[[Inputs], pl.LazyFrame] | None = None,
+) -> GoldTable:
+    """Return a company's gold table, whose contract is named after it."""
+    contract = CONTRACTS / f"gold_{name.replace('.', '_')}.yml"
+    return GoldTable(name=name, inputs=inputs, transform=transform, key=key, contract=contract, totals=totals)
 
 
 def is_holiday(day: date) -> bool:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 
 import dataframely as dy
 import numpy as np
 import polars as pl
 
-from headworks.gold.curation import GoldTable, Inputs
+from headworks.gold.curation import Inputs
 from headworks.silver.dataset import Dataset, Reference
 from tests.corruption.companies.lives import (
     MONEY,
     Outage,
     Whole,
+    as_they_are,
     at,
+    gold,
     grown_by,
     moments,
     money,
@@ -31,7 +32,6 @@ from tests.corruption.companies.lives import (
 from tests.corruption.company import Company, Day
 
 DEPOTS, TARIFFS, SHIPMENTS = "parcels.depots", "parcels.tariffs", "parcels.shipments"
-CONTRACTS = Path(__file__).parents[1] / "contracts"
 _BEGINS = date(2016, 1, 4)
 _CLASSES = ("letter", "small", "medium", "large", "bulky", "pallet", "express", "cold")
 _CENTS = (290, 490, 690, 1190, 2490, 7900, 1990, 3290)
@@ -74,21 +74,17 @@ class Shipments(dy.Schema):
     updated_at = dy.Datetime(nullable=False, time_unit="us", time_zone="UTC")
 
 
-def _same(schema: type[dy.Schema]) -> dict[str, pl.Expr]:
-    return {name: pl.col(name) for name in schema.column_names()}
-
-
 DATASETS = (
     (
-        Dataset(name=DEPOTS, key=("depot",), schema=Depots, columns=_same(Depots)),
-        Dataset(name=TARIFFS, key=("week", "parcel_class"), schema=Tariffs, columns=_same(Tariffs)),
+        Dataset(name=DEPOTS, key=("depot",), schema=Depots, columns=as_they_are(Depots)),
+        Dataset(name=TARIFFS, key=("week", "parcel_class"), schema=Tariffs, columns=as_they_are(Tariffs)),
     ),
     (
         Dataset(
             name=SHIPMENTS,
             key=("shipment",),
             schema=Shipments,
-            columns=_same(Shipments),
+            columns=as_they_are(Shipments),
             cursor="updated_at",
             references=(Reference(("depot",), DEPOTS, ("depot",), "unknown_depot"),),
         ),
@@ -111,16 +107,7 @@ def _totals(inputs: Inputs) -> pl.LazyFrame:
     )
 
 
-GOLD = (
-    GoldTable(
-        name="parcels.by_week",
-        inputs=(SHIPMENTS,),
-        transform=_by_week,
-        key=("week", "parcel_class", "state"),
-        contract=CONTRACTS / "gold_parcels_by_week.yml",
-        totals=_totals,
-    ),
-)
+GOLD = (gold("parcels.by_week", (SHIPMENTS,), _by_week, ("week", "parcel_class", "state"), _totals),)
 
 
 def _weeks(seed: int, count: int) -> Iterator[Day]:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 
 import dataframely as dy
 import numpy as np
 import polars as pl
 
-from headworks.gold.curation import GoldTable, Inputs
+from headworks.gold.curation import Inputs
 from headworks.silver.dataset import Dataset, Reference
 from tests.corruption.companies.lives import (
     MONEY,
     Outage,
     Whole,
+    as_they_are,
     at,
+    gold,
     grown_by,
     in_promotion,
     is_holiday,
@@ -33,7 +34,6 @@ from tests.corruption.companies.lives import (
 from tests.corruption.company import Company, Day
 
 ACCOUNTS, SUBSCRIPTIONS, PAYMENTS = "subs.accounts", "subs.subscriptions", "subs.payments"
-CONTRACTS = Path(__file__).parents[1] / "contracts"
 _BEGINS = date(2025, 1, 6)
 _PLANS, _PRICES, _CHOSEN = (
     ("basic", "plus", "family", "student"),
@@ -83,10 +83,6 @@ class Payments(dy.Schema):
     paid_at = dy.Datetime(nullable=False, time_unit="us", time_zone="UTC")
 
 
-def _same(schema: type[dy.Schema]) -> dict[str, pl.Expr]:
-    return {name: pl.col(name) for name in schema.column_names()}
-
-
 _OF_ACCOUNT = Reference(("account_id",), ACCOUNTS, ("account_id",), "unknown_account")
 DATASETS = (
     (
@@ -94,7 +90,7 @@ DATASETS = (
             name=ACCOUNTS,
             key=("account_id",),
             schema=Accounts,
-            columns=_same(Accounts),
+            columns=as_they_are(Accounts),
             cursor="updated_at",
         ),
     ),
@@ -103,7 +99,7 @@ DATASETS = (
             name=SUBSCRIPTIONS,
             key=("subscription_id",),
             schema=Subscriptions,
-            columns=_same(Subscriptions),
+            columns=as_they_are(Subscriptions),
             cursor="updated_at",
             keeps="history",
             references=(_OF_ACCOUNT,),
@@ -112,7 +108,7 @@ DATASETS = (
             name=PAYMENTS,
             key=("payment_id",),
             schema=Payments,
-            columns=_same(Payments),
+            columns=as_they_are(Payments),
             cursor="paid_at",
             references=(_OF_ACCOUNT,),
         ),
@@ -144,21 +140,8 @@ def _plans(inputs: Inputs) -> pl.LazyFrame:
 
 
 GOLD = (
-    GoldTable(
-        name="subs.revenue",
-        inputs=(ACCOUNTS, PAYMENTS),
-        transform=_revenue,
-        key=("day", "country", "kind"),
-        contract=CONTRACTS / "gold_subs_revenue.yml",
-        totals=_totals,
-    ),
-    GoldTable(
-        name="subs.plans",
-        inputs=(SUBSCRIPTIONS,),
-        transform=_plans,
-        key=("plan",),
-        contract=CONTRACTS / "gold_subs_plans.yml",
-    ),
+    gold("subs.revenue", (ACCOUNTS, PAYMENTS), _revenue, ("day", "country", "kind"), _totals),
+    gold("subs.plans", (SUBSCRIPTIONS,), _plans, ("plan",)),
 )
 
 
