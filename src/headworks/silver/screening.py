@@ -267,7 +267,8 @@ def _days(
     days = seconds / _DAY_S
     # A daily run covers 0.96 days once and 1.03 another time, depending on when the last row was written.
     whole = round(days)
-    return float(whole) if whole and abs(days - whole) < 0.25 else (days if days > 1e-3 else None)
+    # One that ends before silver does, as a held one that is judged again, covers no time of its own.
+    return float(whole) if whole > 0 and abs(days - whole) < 0.25 else (days if days > 1e-3 else None)
 
 
 def _windows_s(taken: Range) -> float:
