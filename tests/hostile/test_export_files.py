@@ -9,12 +9,10 @@ import json
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from random import Random
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -22,7 +20,7 @@ import pytest
 from headworks.errors import HeadworksError, ResponseTooLarge
 from headworks.sources.api import spool
 from tests.hostile.test_shapes import nothing, read, source
-from tests.support.served import Answer, Asked, served
+from tests.support.served import Answer, Asked, running, served
 
 FILE_MB, MOST_MB = 400, 360
 EXPORT = {
@@ -157,19 +155,8 @@ class _Exporting(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@contextmanager
-def _exporting(form: str) -> Iterator[str]:
-    handler = type("Exporting", (_Exporting,), {"form": form.encode()})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    thread = Thread(target=lambda: server.serve_forever(poll_interval=0.01), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join(30)
-        server.server_close()
+def _exporting(form: str) -> AbstractContextManager[str]:
+    return running(type("Exporting", (_Exporting,), {"form": form.encode()}))
 
 
 @pytest.mark.parametrize("form", ["ndjson", "csv"])

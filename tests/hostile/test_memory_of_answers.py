@@ -7,13 +7,13 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+
+from tests.support.served import running
 
 MEGABYTE = 2**20
 ANSWER_MB, MOST_MB = 200, 300
@@ -94,24 +94,10 @@ def _bomb(twice: bool) -> bytes:
     return b"".join([*map(packing.compress, _parts()), packing.flush()])
 
 
-@contextmanager
-def _serving() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Huge)
-    server.daemon_threads = True
-    thread = Thread(target=lambda: server.serve_forever(poll_interval=0.01), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join(30)
-        server.server_close()
-
-
 @pytest.mark.parametrize("form", ["json", "csv", "ndjson", "xml"])
 @pytest.mark.parametrize("way", ["announced", "chunked", "packed", "packed-twice"])
 def test_an_answer_of_200_megabytes_is_refused_within_300_megabytes_of_memory(way: str, form: str) -> None:
-    with _serving() as url:
+    with running(_Huge) as url:
         done = subprocess.run(
             [sys.executable, "-c", READER, url, f"/{way}", form],
             capture_output=True,

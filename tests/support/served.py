@@ -62,14 +62,20 @@ class Upstream:
 @contextmanager
 def served(answering: Answering) -> Iterator[Upstream]:
     """Serve on a free port as long as the block runs."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    upstream = Upstream("")
+    with running(_handler(upstream, answering)) as upstream.url:
+        yield upstream
+
+
+@contextmanager
+def running(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve by a handler on a free port as long as the block runs, and give the address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    upstream = Upstream(f"http://127.0.0.1:{server.server_port}")
-    server.RequestHandlerClass = _handler(upstream, answering)
     thread = Thread(target=lambda: server.serve_forever(poll_interval=0.01), daemon=True)
     thread.start()
     try:
-        yield upstream
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join(LONGEST_HOLD_S)
