@@ -65,16 +65,16 @@ def with_fate(rejected: pl.DataFrame, accepted: pl.LazyFrame, dataset: Dataset) 
     ended = (pl.col(ARRIVAL) <= pl.col(_VOID)).fill_null(value=False)
     follows = pl.when(placed).then(newer).otherwise(later).fill_null(value=False) | ended
     if dataset.keeps != "history":
-        told = marked.with_columns(follows.alias(REPLACED), pl.lit(value=False).alias(FOLLOWED))
+        marked_rows = marked.with_columns(follows.alias(REPLACED), pl.lit(value=False).alias(FOLLOWED))
     else:
         of_moment = accepted.group_by([*key, CURSOR]).agg(pl.col(ARRIVAL).max().alias(_AGAIN))
         again = (pl.col(_AGAIN) > pl.col(ARRIVAL)).fill_null(value=False) & placed
-        told = (
+        marked_rows = (
             marked.join(of_moment, on=[*key, CURSOR], how="left", maintain_order="left")
             .with_columns(again.alias(REPLACED))
             .with_columns((follows & ~pl.col(REPLACED)).alias(FOLLOWED))
         )
-    return told.select(*rejected.columns, REPLACED, FOLLOWED).collect()
+    return marked_rows.select(*rejected.columns, REPLACED, FOLLOWED).collect()
 
 
 def note_replaced(work: Refinement, dataset: Dataset, bronze: Table) -> None:
