@@ -26,6 +26,7 @@ def at_the_demo(demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Run flows in this process against the demo's servers, in a folder of the test's own, without waiting."""
     assert demo.first.code == 0, demo.first.err
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HEADWORKS_PROJECT", "shop.project:SHOP")
     for task in (extract.extract_table, extract.extract_resource):
         monkeypatch.setattr(task, "retry_delay_seconds", 0)
         monkeypatch.setattr(task, "retry_jitter_factor", None)

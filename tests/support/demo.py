@@ -62,14 +62,19 @@ class Demo:
 
 
 def run_in(folder: Path, *module_and_arguments: str, **environment: str) -> Command:
-    """Run ``python -m`` something in a folder, with nothing of Prefect or headworks in the environment."""
+    """Run ``python -m`` something in a folder, with nothing but the project's name of Prefect or headworks around it."""
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "HEADWORKS"))
     }
     done = subprocess.run(
         [sys.executable, "-m", *module_and_arguments],
         cwd=folder,
-        env={**clean, "PREFECT_HOME": str(folder / "prefect-home"), **environment},
+        env={
+            **clean,
+            "HEADWORKS_PROJECT": "shop.project:SHOP",
+            "PREFECT_HOME": str(folder / "prefect-home"),
+            **environment,
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -49,6 +49,7 @@ class Place:
     def variables(self) -> dict[str, str]:
         """Return the variables that describe this place's blocks."""
         return {
+            "HEADWORKS_PROJECT": "shop.project:SHOP",
             "HEADWORKS_LAKE_ROOT": str(self.root),
             "HEADWORKS_SHOP_API_BASE_URL": self.api,
             "HEADWORKS_SHOP_API_TOKEN": TOKEN,

@@ -311,7 +311,13 @@ class _Care:
         """Remove checkpoints that the table does not name, and staged candidates, older than the longest run."""
         if self._layer == "bronze":
             table = self._open()
-            folder, silver = checkpoints_folder(self._dataset), self._lake.open("silver", self._dataset)
+            folder = checkpoints_folder(self._dataset)
+            try:
+                silver = self._lake.open("silver", self._dataset)
+            except HeadworksError as problem:
+                # How far silver has read is not known, so which of its checkpoints are still read is not either.
+                self._left.append(f"checkpoints: silver cannot be read: {problem}")
+                return 0
             unnamed = [
                 each
                 for each in self._lake.list_objects(folder)

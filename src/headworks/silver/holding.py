@@ -207,7 +207,10 @@ def is_superseded(work: Refinement, dataset: Dataset, bronze: Table, silver: Tab
     if one.generation and (newer_read or bronze.transaction(ended_id(dataset.name)) <= one.generation):
         return False
     rows = elements(read_range(bronze, arrival_of(one).todo))
-    if rows.is_empty() or not refused(rows).is_empty():
+    if rows.is_empty():
+        # A full read that only found keys gone: the newer one, that was accepted, says what is there.
+        return bool(one.generation)
+    if not refused(rows).is_empty():
         return False
     read = parse(readable(rows.lazy()).collect(), dataset)
     if (
