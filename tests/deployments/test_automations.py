@@ -7,6 +7,7 @@ time after which a silent run is a zombie is shorter.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -85,6 +86,7 @@ def server(
     declared = yaml.safe_load((CHECKOUT / "deployments/server.yaml").read_text())
     declared["automations"][0]["trigger"]["within"] = _SILENT_S
     (folder / "server.yaml").write_text(yaml.safe_dump(declared))
+    shutil.copytree(CHECKOUT / "deployments/pools", folder / "pools")
     (folder / "blocks.env").write_text(
         f"HEADWORKS_LAKE_ROOT={folder / 'lake'}\n"
         f"HEADWORKS_ALERTS_KIND=webhook\nHEADWORKS_ALERTS_URL={people[1]}\n"

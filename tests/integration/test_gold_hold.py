@@ -131,6 +131,19 @@ def test_another_contract_is_asked_anew(day: Play) -> None:
     assert gold_hold(day.lake, "t.each") is None
 
 
+def test_an_empty_table_is_refused_and_holds_no_later_one(lake: Lake, tmp_path: Path) -> None:
+    """Its rows may come with the next window of a load; of none that were there any can be thinned."""
+    play = Play(lake, tmp_path)
+    play.gold.contract.write_text(
+        CONTRACT + "checks:\n- row_count:\n    threshold:\n      must_be_greater_than: 0\n"
+    )
+    gate = play.play([])
+    assert gate is not None
+    assert "failed" in {one.outcome for one in gate.checks}
+    assert gold_hold(lake, "t.each") is None
+    assert is_open(play.play(GOOD))
+
+
 def test_a_dry_run_holds_nothing(lake: Lake, tmp_path: Path) -> None:
     play = Play(lake, tmp_path)
     play.play(GOOD)

@@ -62,7 +62,7 @@ class Demo:
 
 
 def run_in(folder: Path, *module_and_arguments: str, **environment: str) -> Command:
-    """Run ``python -m`` something in a folder, with nothing but the project's name of Prefect or headworks around it."""
+    """Run ``python -m`` something in a folder, given the project and of nothing else of Prefect or headworks."""
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "HEADWORKS"))
     }

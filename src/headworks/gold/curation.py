@@ -253,7 +253,8 @@ def audit(
     gate, held_by = with_hold(lake, gold.name, staged.code, gate, clock())
     if run_id:
         screened.keep(lake, gate)
-        if held_by is None and not gate.open:
+        # Of no rows nothing could be thinned by later ones: the next candidate is judged by itself.
+        if held_by is None and not gate.open and staged.rows:
             before = lake.must_open("gold", gold.name, staged.base_version)
             since = {name: before.transaction(writer_id(name)) for name in gold.inputs}
             hold_gold(lake, gold.name, gate, staged.code, since, run_id, clock())

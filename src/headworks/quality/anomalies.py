@@ -131,7 +131,6 @@ def volume_findings(compared: Compared) -> Iterator[Finding]:
     if rate is None or len(seen) < compared.needed:
         return
     today = _day(profile)
-    rhythm: Rhythm = "list" if (profile.days or 1.0) > _SEVERAL_DAYS else compared.baseline.rhythm
     rhythm = compared.baseline.rhythm
     thinned = [(_day(one), value) for one, value in _thinned(seen, profile, rhythm)]
     growth = growth_a_day(thinned, weekdays=rhythm in {"hourly", "daily", "list"})

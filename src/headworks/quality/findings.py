@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from math import isfinite
 from statistics import median
 from typing import Literal
 
@@ -249,7 +250,8 @@ def _report(compared: Compared, finding: Finding) -> CheckReport:
     critical = finding.level == "failed"
     scope = compared.profile.scope
     accepted = compared.baseline.accepted(finding.check, compared.profile.as_of)
-    detail = f"{finding.text} (warns beyond ±{finding.warn:.3g}, stops beyond ±{finding.stop:.3g})"
+    stops = f"stops beyond ±{finding.stop:.3g}" if isfinite(finding.stop) else "never stops"
+    detail = f"{finding.text} (warns beyond ±{finding.warn:.3g}, {stops})"
     if finding.seen and (drawn := picture(finding.seen, finding.expected + finding.distance)):
         detail += f" {drawn}"
     outcome: Literal["failed", "warned", "accepted"] = "failed" if critical else "warned"

@@ -248,6 +248,15 @@ def test_in_cold_start_gross_differences_are_looked_for_and_are_not_held_against
     assert anomalies_of(gate) == []
 
 
+def test_in_cold_start_a_whole_table_may_grow_by_leaps_and_not_shrink() -> None:
+    """Its history may be loaded in pieces: growth warns, and what is suddenly gone stops."""
+    large, small = profile(28, day_rows(28), kind="whole"), profile(28, day_rows(28).head(10), kind="whole")
+    few = tuple(profile(number, day_rows(number).head(4), kind="whole") for number in range(3))
+    assert alarms(found(large, few))["cold start: volume"] == "warned"
+    many = tuple(profile(number, day_rows(number), kind="whole") for number in range(3))
+    assert alarms(found(small, many))["cold start: volume"] == "failed"
+
+
 @pytest.mark.parametrize("garbage", range(4))
 def test_a_garbage_run_in_the_cold_start_blinds_nobody(garbage: int) -> None:
     odd = day_rows(garbage).with_columns(

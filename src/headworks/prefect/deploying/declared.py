@@ -172,7 +172,14 @@ def template_of(pool: Pool, profile: Profile, networks: Sequence[str] = ()) -> d
 
     ``networks`` are those that the containers of a Docker pool join.
     """
-    template: dict[str, Any] = json.loads(pool.template.read_text(encoding="utf-8"))
+    try:
+        template: dict[str, Any] = json.loads(pool.template.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise SettingsError(
+            f"The template of work pool {pool.name} cannot be read: {problem.strerror}.",
+            where=str(pool.template),
+            do="put it there; a template is named relative to the file that declares the pool.",
+        ) from problem
     properties = template["variables"]["properties"]
     if networks and "networks" in properties:
         properties["networks"]["default"] = list(networks)

@@ -105,7 +105,7 @@ def alert_flow_run(flow_run: UUID) -> str:
         failed = run.state is not None and run.state.is_failed()
         if failed and any(each.incident == incident for each in open_incidents(lake)):
             return "people know of it already"
-        return "reason_texts" if _notified(lake, channels, incident, alert) else "people know of it already"
+        return "reported" if _notified(lake, channels, incident, alert) else "people know of it already"
     except (LakeUnusable, LakeUnavailable, SettingsError) as problem:
         # What was reported is remembered in the lake. Without it, reported twice is better than never.
         get_run_logger().warning("the lake cannot be asked what people know already: %s", problem)
