@@ -218,7 +218,7 @@ class Rounds:
         def run() -> None:
             output = io.StringIO()
             with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
-                patch.setattr(shared, "_located", lambda options: (self.lake, "the lake of the test"))
+                patch.setattr(shared, "_located", lambda options, **_: (self.lake, "the lake of the test"))
                 options = cli._parser().parse_args(list(words))
                 options.command(options)
 
