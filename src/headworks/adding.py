@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
+from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ import yaml
 
 from headworks.errors import SettingsError
 from headworks.names import check_dataset
+from headworks.sources.api.adding import ProposedApi
 from headworks.sources.base import Source
 
 SAMPLE = 5_000
@@ -70,6 +72,7 @@ class Proposal:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     cursor: str | None
+    evidence: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
 
@@ -90,6 +93,109 @@ def look(source: Source, rows: int = SAMPLE) -> pl.DataFrame:
 
 def _iterator(source: Source) -> Any:
     return source.read(None, None)
+
+
+def of_api(
+    found: ProposedApi,
+    rows: pl.DataFrame,
+    *,
+    block: str,
+    variables: Mapping[str, str],
+    key: tuple[str, ...] = (),
+    cursor: str | None = None,
+) -> Proposal:
+    """Return the dataset of an API that was proposed, by rows that were read as proposed; says what is not known.
+
+    ``key`` and ``cursor`` are a person's own choice, as columns or as fields of a record.
+    """
+    columns = columns_of(rows)
+    notes = list(found.unknown)
+    chosen = named(columns, key) if key else _key_of_api(found, columns, rows.height, notes)
+    newest = named(columns, (cursor,))[0] if cursor else _cursor_of_api(found, columns, notes)
+    own = {column.field: column for column in columns}
+    for seen in found.columns:
+        if seen.type in {"Datetime", "Date"} and seen.field in own and own[seen.field].type == "String":
+            notes.append(
+                f"how {seen.field} is to be read: {seen.evidence}; a Datetime is read from UTC with a Z alone, "
+                "so it is a String here"
+            )
+    if "tombstone" not in found.resource and "arrays" not in found.resource:
+        notes.append(
+            "which records were deleted: nothing marks them; a run with mode=full finds what is gone"
+        )
+    if "incremental" not in found.resource and "delta" not in found.resource:
+        notes.append(
+            "how to ask for changes alone: each run reads all records, and lands what is new or changed"
+        )
+    return Proposal(
+        name=found.name,
+        block=block,
+        kind="api",
+        source=found.resource,
+        rows=rows.height,
+        columns=columns,
+        key=chosen,
+        cursor=newest,
+        evidence=found.evidence,
+        notes=tuple(dict.fromkeys(f"Not known: {each}" for each in notes)),
+        variables=variables,
+    )
+
+
+def named(columns: Iterable[Column], names: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns that a person named, by their own names or their fields'; raises `SettingsError`."""
+    there = list(columns)
+    known = {column.field: column.name for column in there} | {column.name: column.name for column in there}
+    wanted = list(names)
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        near = get_close_matches(missing[0], known, 1)
+        raise SettingsError(
+            f"There is no column {missing[0]}.{f' Did you mean {near[0]}?' if near else ''}",
+            where="--key, --cursor",
+            do=f"choose from {', '.join(column.name for column in there)}.",
+        )
+    return tuple(known[name] for name in wanted)
+
+
+def _key_of_api(
+    found: ProposedApi, columns: tuple[Column, ...], rows: int, notes: list[str]
+) -> tuple[str, ...]:
+    """Return the key that the resource has, where its fields are columns that hold in all rows; else a guess."""
+    own = {column.field: column for column in columns}
+    fields = found.resource.get("key") or ()
+    if fields and all(name in own for name in fields):
+        parts = [own[name] for name in fields]
+        if all(each.nulls == 0 for each in parts) and (len(parts) > 1 or parts[0].distinct == rows):
+            return tuple(each.name for each in parts)
+        notes.append(
+            f"what identifies a record: {', '.join(fields)} is null or comes more than once in {rows:,} rows"
+        )
+    elif fields:
+        notes.append(
+            f"a column for the key {', '.join(fields)}, which is inside of an object: a dataset in Python can have one"
+        )
+    guessed = key_of(columns, rows)
+    if guessed:
+        notes.append(
+            f"whether {guessed[0]} identifies a record: it was never null and never twice in {rows:,} rows"
+        )
+    return guessed
+
+
+def _cursor_of_api(found: ProposedApi, columns: tuple[Column, ...], notes: list[str]) -> str | None:
+    """Return the column whose larger value is newer: what the resource is asked by, else by its name."""
+    by_column = {seen.name: seen.field for seen in found.columns}
+    incremental = found.resource.get("incremental") or {}
+    field_name = incremental.get("field") or by_column.get(found.cursor or "")
+    seen = next((column for column in columns if column.field == field_name), None)
+    if seen is not None and seen.type in {"Datetime", "Date", "Int64"} and seen.nulls == 0:
+        return seen.name
+    guessed = cursor_of(columns)
+    if guessed is None:
+        why = f"{field_name} cannot order them" if field_name else "no field says when a record changed"
+        notes.append(f"which version of a record is newer: {why}, so the one that arrived later counts")
+    return guessed
 
 
 def columns_of(rows: pl.DataFrame) -> tuple[Column, ...]:
@@ -244,7 +350,7 @@ def as_yaml(found: Proposal) -> str:
     """Return the declaration, with the evidence of each proposal as a comment."""
     lines = [
         f"# Proposed by headworks add {_WORD[found.kind]} from {found.rows:,} rows; read it and correct it.",
-        *(f"# {note}" for note in found.notes),
+        *(f"# {_one_line(text)}" for text in (*found.evidence, *found.notes)),
         f"dataset: {found.name}",
         "owner: ''",
         "source:",
@@ -367,12 +473,22 @@ def deployment_of(found: Proposal) -> str:
 """
 
 
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
 def write(found: Proposal, folder: Path, package: str) -> list[Path]:
     """Write dataset, contract and test, and append to prefect.yaml and .env.example; returns what was written.
 
-    Raises `SettingsError` where the dataset is declared already, and writes nothing then.
+    Raises `SettingsError` where the dataset is declared already or has no key, and writes nothing then.
     """
     check_dataset(found.name)
+    if not found.key:
+        raise SettingsError(
+            "Nothing that was seen identifies a row, and a dataset needs a key.",
+            where=found.name,
+            do=f"name its columns: --key COLUMN, once for each. There are {_candidates(found)}.",
+        )
     word = found.name.replace(".", "_")
     home = folder / "src" / package
     new = {
@@ -397,11 +513,24 @@ def write(found: Proposal, folder: Path, package: str) -> list[Path]:
         written.append(deployments)
     example = folder / ".env.example"
     known = example.read_text(encoding="utf-8") if example.exists() else ""
-    missing = [f"{name}={value}" for name, value in found.variables.items() if f"{name}=" not in known]
+    missing = [
+        f"{name}={_variable(value)}" for name, value in found.variables.items() if f"{name}=" not in known
+    ]
     if missing:
         _append(example, "\n" + "\n".join(missing) + "\n")
         written.append(example)
     return written
+
+
+def _candidates(found: Proposal) -> str:
+    """Return the columns by how many different values they have."""
+    ranked = sorted(found.columns, key=lambda each: (-each.distinct, each.nulls))
+    return ", ".join(f"{each.name} ({each.distinct:,} different)" for each in ranked)
+
+
+def _variable(value: str) -> str:
+    """Return a value as a file of variables has it."""
+    return f"'{value}'" if re.search(r"[\s\"#$]", value) and "'" not in value else value
 
 
 def _append(file: Path, text: str) -> None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headworks.cli.api import block_fields, filled_places
+from headworks.cli.probe import body_of
 from headworks.cli.shared import Commands, api_at
 from headworks.errors import SettingsError
 
 if TYPE_CHECKING:
     from headworks.adding import Proposal
     from headworks.settings import DatabaseSettings
+    from headworks.sources.api.adding import ProposedApi
+    from headworks.sources.api.settings import ApiSettings
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -25,16 +32,27 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     kinds = group.add_subparsers(required=True, metavar="KIND")
     api = kinds.add_parser("api", help="a resource of an API")
-    api.add_argument("url", help="address of the resource's first page; with --block its path will do")
+    api.add_argument(
+        "url",
+        nargs="?",
+        help="address of the resource's first page; with --block its path will do; with --like the API's base URL, "
+        "where it is not the vendor's",
+    )
+    api.add_argument("--like", metavar="RECIPE", help="begin from a recipe: headworks api recipes lists them")
+    api.add_argument("--resource", metavar="NAME", help="with --like: which resource of the recipe")
+    api.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PLACE=VALUE",
+        help="with --like: fill a place such as <shop>; again for more",
+    )
+    api.add_argument("--body", metavar="JSON", help="ask by POST with this JSON, or with that of @FILE")
     _common(api)
     api.set_defaults(command=_api)
     table = kinds.add_parser("table", help="a table of a database")
     table.add_argument("database", help="its URL, or the name of a block")
     table.add_argument("table", help="the table, or schema.table")
-    table.add_argument("--cursor", help="the column that grows with each change (default: found by its name)")
-    table.add_argument(
-        "--key", action="append", default=[], help="a column of the key (default: the primary key)"
-    )
     _common(table)
     table.set_defaults(command=_table)
     files = kinds.add_parser("files", help="files of a folder or an object store")
@@ -51,6 +69,18 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column of the key; again for more (default: the source's own, or found in the rows)",
+    )
+    parser.add_argument(
+        "--cursor",
+        metavar="COLUMN",
+        help="the column that grows with each change (default: found by its name)",
+    )
     parser.add_argument("--name", metavar="DATASET", help="the dataset's name, such as crm.contacts")
     parser.add_argument("--block", metavar="NAME", help="the block that the source is reached by")
     parser.add_argument("--rows", type=int, default=5_000, help="how many rows to look at (default: 5000)")
@@ -58,44 +88,129 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def _api(options: argparse.Namespace) -> int:
-    from headworks.adding import Proposal, columns_of, cursor_of, key_of, look
+    from headworks.adding import look, of_api
+    from headworks.sources.api.adding import propose_api
     from headworks.sources.api.client import ApiClient
-    from headworks.sources.api.probe import probe
     from headworks.sources.api.resource import Resource
     from headworks.sources.api.source import ApiSource
 
-    settings, path, parameters = api_at(options.url, options.block, new_block=True)
-    block = options.block or _named(settings.base_url)
-    client = ApiClient(settings, name=block)
-    found = probe(client, path, parameters)
-    for text in (*found.reasons, *(f"not known: {each}" for each in found.unknown)):
-        print(f"- {text}")
-    if "pagination" not in found.resource:
+    if options.like is None and options.url is None:
         raise SettingsError(
+            "Neither an address nor a recipe is named.",
+            where="headworks add api",
+            do="give the address of the resource's first page, or --like RECIPE (headworks api recipes lists them).",
+        )
+    filled = filled_places(options.set)
+    if options.like is not None:
+        block, settings = _recipe_reached(options, filled)
+        found = propose_api(
+            settings=settings, like=options.like, resource=options.resource, filled=filled, name=options.name
+        )
+    else:
+        settings, _, _ = api_at(options.url, options.block, new_block=True)
+        block = options.block or _named(settings.base_url)
+        found = propose_api(options.url, settings, body=body_of(options.body), name=options.name)
+        if options.name is None:
+            found = replace(found, name=_dataset(block.removesuffix("-api"), found.name.rpartition(".")[2]))
+    _explain(found)
+    if settings is None or not found.runnable:
+        raise _not_askable(options, found, block)
+    rows = look(
+        ApiSource(ApiClient(settings, name=block), Resource.model_validate(found.resource)), options.rows
+    )
+    return _write(
+        options,
+        of_api(
+            found,
+            rows,
+            block=block,
+            variables=_block_variables(block, found.settings),
+            key=tuple(options.key),
+            cursor=options.cursor,
+        ),
+    )
+
+
+def _recipe_reached(options: argparse.Namespace, filled: Mapping[str, str]) -> tuple[str, ApiSettings | None]:
+    """Return the block of a recipe's API, and how it is reached; None where something has to be filled in first.
+
+    The block's own settings go first. Without one the recipe's are taken, at another base URL where one is named.
+    """
+    from headworks.prefect.blocks import api_settings
+    from headworks.prefect.blocks.resolve import prefix, variables
+    from headworks.prefect.console import local_stack
+    from headworks.sources.api.recipes import recipe
+    from headworks.sources.api.settings import ApiSettings
+
+    found = recipe(options.like)
+    block = options.block or f"{found.name}-api"
+    unknown = sorted(set(filled) - set(found.fill))
+    if unknown:
+        raise SettingsError(
+            f"The recipe {found.name} has no place {', '.join(unknown)}.",
+            where="--set",
+            do=f"choose from {', '.join(found.fill)}.",
+        )
+    base_url = options.url.rstrip("/") if options.url else None
+    try:
+        with local_stack():
+            settings = api_settings(block)
+    except SettingsError:
+        if any(name.startswith(prefix(block)) and value for name, value in variables().items()):
+            # It is described, and not completely: the reason is what helps.
+            raise
+        content = found.api(filled) | ({"base_url": base_url} if base_url else {})
+        return block, None if "<" in json.dumps(content) else ApiSettings.model_validate(content)
+    if base_url is not None and base_url != settings.base_url.rstrip("/"):
+        raise SettingsError(
+            f"The block {block} is of {settings.base_url}, where its credentials belong.",
+            where=base_url,
+            do="leave the address out, or name another block with --block.",
+        )
+    return block, settings
+
+
+def _explain(found: ProposedApi) -> None:
+    """Print what speaks for a proposal, and what could not be found out."""
+    for text in found.evidence:
+        print(f"- {text}")
+    if found.unknown:
+        print("\nWhat could not be found out:\n")
+        for text in found.unknown:
+            print(f"- {text}")
+
+
+def _not_askable(options: argparse.Namespace, found: ProposedApi, block: str) -> SettingsError:
+    """Return why nothing was written: how its pages follow is not known, or who we are to it."""
+    if options.like is None:
+        return SettingsError(
             "How its pages follow each other is not known, so nothing was written.",
             where=options.url,
             do="headworks probe shows what is known; declare the resource by hand (docs/api.md).",
         )
-    resource = Resource.model_validate(found.resource)
-    rows = look(ApiSource(ApiClient(settings, name=block), resource), options.rows)
-    columns = columns_of(rows)
-    words = [word for word in re.split(r"\W+", path) if word and not re.fullmatch(r"v\d+|api", word)]
-    key = tuple(resource.key) or key_of(columns, rows.height)
-    return _write(
-        options,
-        Proposal(
-            name=options.name or _dataset(block.removesuffix("-api"), words[-1] if words else "records"),
-            block=block,
-            kind="api",
-            source=found.resource,
-            rows=rows.height,
-            columns=columns,
-            key=key,
-            cursor=cursor_of(columns),
-            notes=tuple(found.unknown),
-            variables={f"{_prefix(block)}BASE_URL": settings.base_url},
-        ),
+    of_resource = {place for place in found.fill if f"<{place}>" in json.dumps(found.resource)}
+    print("\nTo be filled in:\n")
+    for place, words in found.fill.items():
+        print(f"- <{place}>: {words}" + (f" (--set {place}=…)" if place in of_resource else ""))
+    print(f"\nThe block {block}, in the environment or in .env:\n")
+    for name, value in _block_variables(block, found.settings).items():
+        print(f"    {name}={value}")
+    return SettingsError(
+        f"{options.like} cannot be asked yet, so its columns are not known and nothing was written.",
+        where=f"block {block}",
+        do="fill in what is listed above, then run this again.",
     )
+
+
+def _block_variables(block: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables of an API's block for ``.env.example``: what a person has to fill in is empty."""
+    found = {}
+    for name, value in block_fields(settings).items():
+        if name == "auth" and value == "none":
+            continue
+        text = json.dumps(value) if isinstance(value, dict) else str(value)
+        found[f"{_prefix(block)}{name.upper()}"] = "" if re.fullmatch(r"<\w+>", text) else text
+    return found
 
 
 def _named(base_url: str) -> str:
@@ -150,8 +265,6 @@ def _database(options: argparse.Namespace) -> tuple[DatabaseSettings, str, str]:
     from headworks.settings import DatabaseSettings
 
     if "://" in options.database:
-        from dataclasses import replace
-
         from headworks.database_urls import read_url
 
         parts = read_url(options.database, "the URL of the database")
@@ -166,7 +279,7 @@ def _database(options: argparse.Namespace) -> tuple[DatabaseSettings, str, str]:
 
 
 def _files(options: argparse.Namespace) -> int:
-    from headworks.adding import Proposal, columns_of, cursor_of, key_of, look
+    from headworks.adding import Proposal, columns_of, cursor_of, key_of, look, named
     from headworks.settings import FilesSettings
     from headworks.sources.files.location import Location
     from headworks.sources.files.selection import Files
@@ -202,8 +315,8 @@ def _files(options: argparse.Namespace) -> int:
             source=declared,
             rows=rows.height,
             columns=columns,
-            key=key_of(columns, rows.height),
-            cursor=cursor_of(columns),
+            key=named(columns, options.key) or key_of(columns, rows.height),
+            cursor=named(columns, [options.cursor])[0] if options.cursor else cursor_of(columns),
             variables={f"{_prefix(block)}ROOT": settings.root},
         ),
     )
@@ -255,8 +368,8 @@ def _write(options: argparse.Namespace, found: Proposal) -> int:
     print(f"\n{found.name} from {found.rows:,} rows:")
     for file in written:
         print(f"  {file.relative_to(root)}")
-    if not found.key:
-        print("\nNo key was found: name the columns that identify a row, or the project does not load.")
+    for note in found.notes:
+        print(f"- {note}")
     print("\nRead them, correct them, then: headworks check")
     return 0
 

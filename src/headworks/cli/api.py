@@ -137,7 +137,7 @@ def _in_short(recipe: Recipe, name: str) -> str:
 def _like(options: argparse.Namespace) -> int:
     from headworks.sources.api.recipes import recipe
 
-    found, filled = recipe(options.recipe), _filled(options.set)
+    found, filled = recipe(options.recipe), filled_places(options.set)
     unknown = sorted(set(filled) - set(found.fill))
     if unknown:
         raise SettingsError(
@@ -190,7 +190,8 @@ def _print(found: Recipe, options: argparse.Namespace, filled: Mapping[str, str]
     show_json(found.content(options.resource, filled))
 
 
-def _filled(given: list[str]) -> dict[str, str]:
+def filled_places(given: list[str]) -> dict[str, str]:
+    """Return what ``--set`` fills, by place; raises `SettingsError` where one has no value."""
     filled = {}
     for one in given:
         name, equals, value = one.partition("=")

@@ -26,7 +26,7 @@ def _probe(options: argparse.Namespace) -> int:
 
     settings, path, parameters = api_at(options.url, options.block)
     client = ApiClient(settings, name=options.block or settings.base_url)
-    found = probe(client, path, parameters, body=_body(options.body))
+    found = probe(client, path, parameters, body=body_of(options.body))
     for reason in found.reasons:
         print(f"- {reason}")
     if found.unknown:
@@ -41,7 +41,7 @@ def _probe(options: argparse.Namespace) -> int:
     return 0
 
 
-def _body(given: str | None) -> dict[str, Any] | None:
+def body_of(given: str | None) -> dict[str, Any] | None:
     """Return the body to ask with; raises `SettingsError` where it is no JSON object."""
     if given is None:
         return None
