@@ -1,32 +1,36 @@
 """The state of a project's sources, datasets and products, as its lake shows it: fresh or late, good or not.
 
-What cannot be known is "not known", and that is not good. Nothing is run, and no source is asked.
+What cannot be known is "not known", and that is not good. What waits for a person's decision (a held delivery, a held
+gold table, a held product) is not good either. Nothing is run, and no source is asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import polars as pl
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from headworks.errors import HeadworksError
+from headworks.gold.holding import gold_hold
 from headworks.gold.products import read_product
 from headworks.ops.breakers import LakeBreakers
 from headworks.ops.freshness import measure_freshness
 from headworks.ops.incidents import open_incidents
 from headworks.ports import Clock, system_clock
 from headworks.project import Project
+from headworks.quality.deliveries import Delivery, held
 from headworks.reports import Report, RunReport
+from headworks.silver.rejects import as_records, open_rejects
 from headworks.sources.api.breaking import read_breaker
 from headworks.storage.store import Lake
 from headworks.storage.translating import collected
 
 NOT_KNOWN: Final = "not known"
-_RUNS = 400
-"""So many of the newest runs are looked at for the last good one of each thing."""
+_RUNS, _MOST_RUNS = 400, 4_000
+"""So many of the newest runs are looked at for the last good one of each thing; more where that does not show it."""
 
 _GOOD = frozenset({"published", "landed", "unchanged"})
 State = Literal[
@@ -44,7 +48,16 @@ class Line(Report):
     last_good_run: datetime | None = None
     run_id: str = ""
     rows: int | None = None
-    rejected: int | None = None
+    rejected: int | None = Field(
+        default=None,
+        description="Of a dataset its rejected records that nobody decided about, each counted once however often it "
+        "came; of a source what its last good run refused. None where it is not known, and for products.",
+    )
+    held: int | None = Field(
+        default=0,
+        description="Deliveries, or gold tables, that wait for a decision; None where it is not known.",
+    )
+    held_rows: int = Field(default=0, description="Rows of those.")
     gate: Literal["open", "closed", "not known", ""] = ""
     breaker: str = ""
     next_run: str = NOT_KNOWN
@@ -52,7 +65,7 @@ class Line(Report):
 
 
 class StatusReport(Report):
-    """The state of a project."""
+    """The state of a project. ``unread_runs`` were recorded by another version, in a form not known here."""
 
     project: str
     lake: str
@@ -66,6 +79,11 @@ class StatusReport(Report):
         """The lines that are not good."""
         return tuple(line for line in self.lines if line.state != "ok")
 
+    @property
+    def good(self) -> bool:
+        """Whether all is known to be good."""
+        return not (self.wrong or self.incidents or self.unread_runs)
+
 
 def status(
     project: Project, lake: Lake, next_runs: Mapping[str, str] | None = None, clock: Clock = system_clock
@@ -75,18 +93,22 @@ def status(
     ``next_runs`` says when a product or dataset runs next, by its name: schedules are a server's, and without one they
     are not known.
     """
-    runs, unread = _runs(lake)
     late = _late(project, lake, clock)
     scheduled = next_runs or {}
+    for most in (_RUNS, _MOST_RUNS):
+        runs, unread, there_are_more = _runs(lake, most)
+        lines = (
+            *_sources(project, lake, runs, late, scheduled, clock()),
+            *_datasets(project, lake, runs, late, scheduled),
+            *_products(project, lake, runs, late, scheduled),
+        )
+        if not there_are_more or all(line.last_good_run is not None for line in lines):
+            break
     return StatusReport(
         project=project.name,
         lake=lake.settings.root,
         measured_at=clock(),
-        lines=(
-            *_sources(project, lake, runs, late, scheduled, clock()),
-            *_datasets(project, lake, runs, late, scheduled),
-            *_products(project, lake, runs, late, scheduled),
-        ),
+        lines=tuple(_unless_unread(line, unread, more=there_are_more) for line in lines),
         incidents=tuple(
             f"{each.title} (since {each.since:%Y-%m-%d %H:%M} UTC)" for each in open_incidents(lake)
         ),
@@ -94,19 +116,31 @@ def status(
     )
 
 
-def _runs(lake: Lake) -> tuple[list[RunReport], int]:
-    """Return the newest runs, the newest first, and how many of them another version wrote in a form not known here."""
+def _unless_unread(line: Line, unread: int, *, more: bool) -> Line:
+    """Return a line that says "not known" for "never ran" where not every run of the ledger was read."""
+    if line.state != "never ran" or not (unread or more):
+        return line
+    why = (
+        f"{unread:,} runs were recorded by another version, in a form that is not known here"
+        if unread
+        else f"it is in none of the newest {_MOST_RUNS:,} runs of the ledger, and older ones were not read"
+    )
+    return line.model_copy(update={"state": NOT_KNOWN, "why": why})
+
+
+def _runs(lake: Lake, most: int) -> tuple[list[RunReport], int, bool]:
+    """Return the newest runs, the newest first, how many of them cannot be read here, and whether there are more."""
     table = lake.open("ops", "runs")
     if table is None:
-        return [], 0
-    texts = collected(table.scan().sort("finished_at").tail(_RUNS).select("report"), table.name)
+        return [], 0, False
+    texts = collected(table.scan().sort("finished_at").tail(most).select("report"), table.name)
     found, unread = [], 0
     for text in reversed(texts.get_column("report").to_list()):
         try:
             found.append(RunReport.model_validate_json(text))
         except ValidationError:
             unread += 1
-    return found, unread
+    return found, unread, texts.height >= most
 
 
 def _late(project: Project, lake: Lake, clock: Clock) -> dict[str, str]:
@@ -203,6 +237,12 @@ def _datasets(
         if state == "gate closed" and gate != "closed":
             # Another one's gate closed: this one is as its own last run left it.
             state, why = "ok", ""
+        waiting, problem = _held(lake, dataset.name)
+        rejected, unread = _rejected(lake, dataset.name) if touching else (None, "")
+        if state == "ok" and (problem or unread):
+            state, why = NOT_KNOWN, problem or unread
+        elif waiting and state != "failed":
+            state, why = "held", _decide(waiting)
         lines.append(
             Line(
                 kind="dataset",
@@ -211,7 +251,9 @@ def _datasets(
                 why=why,
                 **_known_of(good),
                 rows=_rows(lake, dataset.name),
-                rejected=_rejected(lake, dataset.name) if touching else None,
+                rejected=rejected,
+                held=None if problem else len(waiting),
+                held_rows=sum(one.rows for one in waiting),
                 gate=gate,
                 next_run=scheduled.get(dataset.name, NOT_KNOWN),
                 owner=", ".join(
@@ -240,6 +282,9 @@ def _products(
         version = read_product(lake, product.name)
         if version is not None and version.held and state == "ok":
             state, why = "held", f"rolled back: {version.held}"
+        holds = [one for name in sorted(names) if (one := gold_hold(lake, name[5:])) and one.state == "held"]
+        if holds and state != "failed":
+            state, why = "held", _decide(holds)
         if version is None and state == "ok":
             state, why = "not known", "nothing was published yet"
         lines.append(
@@ -250,6 +295,8 @@ def _products(
                 why=why,
                 **_known_of(good),
                 rows=_product_rows(lake, names) if version is not None else None,
+                held=len(holds),
+                held_rows=sum(one.rows for one in holds),
                 gate="closed" if state == "gate closed" else "open" if touching else NOT_KNOWN,
                 next_run=scheduled.get(product.name, NOT_KNOWN),
                 owner=product.owner,
@@ -285,15 +332,34 @@ def _rows(lake: Lake, dataset: str) -> int | None:
     return int(collected(rows.select(pl.len()), table.name).item())
 
 
-def _rejected(lake: Lake, dataset: str) -> int | None:
-    from headworks.ops.query import query
-
-    if lake.open("quarantine", dataset) is None:
-        return 0
+def _rejected(lake: Lake, dataset: str) -> tuple[int | None, str]:
+    """Return how many records wait in quarantine, each counted once, or None and why that is not known."""
     try:
-        return int(query(lake, f'SELECT count(*) AS n FROM "quarantine"."{dataset}"').item())
-    except HeadworksError:
-        return None
+        rows = as_records(open_rejects(lake, dataset, lake.open("silver", dataset)))
+        return int(collected(rows.select(pl.len()), f"quarantine.{dataset}").item()), ""
+    except HeadworksError as problem:
+        return None, f"how many records are rejected is {NOT_KNOWN}: {problem.what}"
+
+
+def _held(lake: Lake, dataset: str) -> tuple[tuple[Delivery, ...], str]:
+    """Return the deliveries that wait for a decision, or why these are not known."""
+    try:
+        return held(lake, dataset), ""
+    except HeadworksError as problem:
+        return (), f"what is held is {NOT_KNOWN}: {problem.what}"
+
+
+def _decide(waiting: Sequence[Delivery]) -> str:
+    """Return what waits, since when and why, and how it is decided about."""
+    first = waiting[0]
+    since = first.held_at or first.at
+    shown = "; ".join(f"{check.name}: {check.detail or check.outcome}" for check in first.checks[:1])
+    more = f", and {len(waiting) - 1} more" if len(waiting) > 1 else ""
+    return (
+        f"delivery {first.id} with {first.rows:,} rows waits for a decision"
+        f"{f' since {moment(since)} UTC' if since else ''}{more}: {shown or 'the gate objected'}. "
+        f"headworks delivery show {first.id}"
+    )
 
 
 def _product_rows(lake: Lake, names: set[str]) -> int | None:

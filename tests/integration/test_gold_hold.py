@@ -13,10 +13,13 @@ from headworks.gold.curation import GoldTable, audit, curate, stage
 from headworks.gold.holding import find_any, gold_hold, release_gold, undo_gold
 from headworks.gold.table import pin
 from headworks.ports import system_clock
+from headworks.project import Database, Product, Project
 from headworks.quality.deliveries import deliveries, history
 from headworks.reports import GateReport
 from headworks.silver.decisions import discard
 from headworks.silver.refinement import Refinement, refine
+from headworks.sources.sql.table import Table
+from headworks.status import status
 from headworks.storage.store import Lake
 from tests.support.golden import each, rows
 from tests.support.items import ITEM, NAME
@@ -94,6 +97,21 @@ def test_later_rows_do_not_thin_what_gold_was_closed_for(day: Play) -> None:
         assert f"headworks delivery release {one.id}" in gate.reasons[-1]
     assert rows(day.lake) == list(range(1, 9))
     assert gold_hold(day.lake, "t.each") == one
+
+
+def test_status_holds_the_product_until_it_is_decided(day: Play) -> None:
+    source = Database("t-database", Table(name="items"), into=NAME)
+    project = Project(
+        "t", sources=(source,), datasets=(ITEM,), products=(Product("each", (day.gold,), owner="me"),)
+    )
+    (line,) = [one for one in status(project, day.lake).lines if one.kind == "product"]
+    one = gold_hold(day.lake, "t.each") or pytest.fail("not held")
+    assert (line.state, line.held, line.held_rows) == ("held", 1, one.rows)
+    assert f"headworks delivery show {one.id}" in line.why
+    signed = {"by": "Ada", "note": "it is right", "run_id": "by hand", "moment": system_clock()}
+    release_gold(day.lake, one, **signed)  # type: ignore[arg-type]
+    (line,) = [one for one in status(project, day.lake).lines if one.kind == "product"]
+    assert (line.state, line.held) == ("never ran", 0)
 
 
 def test_a_person_releases_it_and_can_undo_that_until_it_is_committed(day: Play) -> None:

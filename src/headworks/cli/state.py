@@ -12,8 +12,11 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     status = commands.add_parser(
         "status",
         help="show every source, dataset and product: fresh or late, good or not",
-        description="Show the state of everything that the project declares. Exit code 1 where something is wrong: "
-        "late, failed, held back, never run, or not known.",
+        description="Show the state of everything that the project declares, as the lake shows it. "
+        "Rejected: records that nobody decided about, each once. Held: deliveries and gold tables that wait for a "
+        "decision.",
+        epilog="exit codes: 0 all is known to be good; 1 something is late, failed, held, closed, never ran or not "
+        "known, an incident is open, or nothing can be read; 2 the command is not written like this.",
     )
     add_lake(status)
     status.add_argument("--json", action="store_true", help="as JSON")
@@ -22,7 +25,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _status(options: argparse.Namespace) -> int:
     from headworks.project import this_project
-    from headworks.status import NOT_KNOWN, moment, status
+    from headworks.status import moment, status
 
     project = this_project()
     try:
@@ -33,7 +36,7 @@ def _status(options: argparse.Namespace) -> int:
     report = status(project, lake, _next_runs())
     if options.json:
         print(report.model_dump_json(indent=2))
-        return 1 if report.wrong or report.incidents else 0
+        return 0 if report.good else 1
     print_table(
         (
             "",
@@ -42,6 +45,7 @@ def _status(options: argparse.Namespace) -> int:
             "last good run (UTC)",
             "rows",
             "rejected",
+            "held",
             "gate",
             "breaker",
             "next run",
@@ -53,8 +57,9 @@ def _status(options: argparse.Namespace) -> int:
                 line.name,
                 line.state,
                 moment(line.last_good_run),
-                NOT_KNOWN if line.rows is None else f"{line.rows:,}",
-                "" if line.rejected is None else f"{line.rejected:,}",
+                _count(line.rows),
+                "" if line.kind == "product" else _count(line.rejected),
+                "" if line.kind == "source" else _count(line.held),
                 line.gate,
                 line.breaker,
                 line.next_run,
@@ -69,7 +74,11 @@ def _status(options: argparse.Namespace) -> int:
         print(f"\nopen incident: {incident}")
     if report.unread_runs:
         print(f"\n{report.unread_runs} runs were recorded by another version and cannot be read here.")
-    return 1 if report.wrong or report.incidents else 0
+    return 0 if report.good else 1
+
+
+def _count(number: int | None) -> str:
+    return "not known" if number is None else f"{number:,}"
 
 
 def _next_runs() -> dict[str, str]:
