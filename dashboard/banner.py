@@ -58,7 +58,7 @@ def nothing_published(run: RunReport | None, lake: str) -> Advice:
         return Advice(
             "Nothing is published yet",
             f"The lake at {lake} has no publication of sales, and no run of the flow is recorded in it.",
-            "Run the flow: make demo for the demo, or python -m flows.sales. Then reload this page.",
+            "Run the flow: make demo for the demo, or headworks run flows.sales. Then reload this page.",
         )
     text = {
         "gate closed": "The newest run closed the gate before anything was published, so there is no good version yet.",

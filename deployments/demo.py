@@ -82,7 +82,7 @@ def _print_summary(stack: Stack, seconds: float) -> None:
         (f"run {_DEPLOYMENT} there", _page_of_deployment(stack)),
         ("the dashboard", "make dashboard"),
         ("let the shop live three more days", "make demo DAYS=3"),
-        ("run the flow by hand", ". .venv/bin/activate && python -m flows.sales --help"),
+        ("run the flow by hand", ". .venv/bin/activate && headworks run flows.sales --help"),
         ("stop everything", "make down"),
     ):
         print(f"  {what:<36}{how}")

@@ -13,18 +13,20 @@ from headworks.prefect.console import run_as_program
 from headworks.prefect.running import begin
 from headworks.prefect.steps.alerting import alert_freshness, incident_of
 from headworks.prefect.steps.care import freshness_of
+from headworks.project import this_project
 
 
 @flow(name="freshness", flow_run_name="freshness of {lake}", result_serializer="json", persist_result=True)
-def freshness(promises: list[FreshnessPromise], lake: str = "lake") -> FreshnessReport:
+def freshness(promises: list[FreshnessPromise] | None = None, lake: str = "lake") -> FreshnessReport:
     """Measure how old the tables of the lake are, and fail where one is older than promised.
 
     Args:
         promises: What is promised of each table: the longest time since its last commit and since its newest event.
+            Left out: what the project promises.
         lake: Block of the lake that holds all tables.
     """
     run = begin(lake, "incremental", dry_run=False)
-    report = freshness_of(run, promises)
+    report = freshness_of(run, list(this_project().freshness) if promises is None else promises)
     incident = incident_of("freshness")
     alert_freshness(run, incident, freshness_alert(report, incident))
     if report.late:

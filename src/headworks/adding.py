@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
-from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +22,7 @@ import polars as pl
 import yaml
 
 from headworks.errors import SettingsError
-from headworks.names import check_dataset
+from headworks.names import check_dataset, did_you_mean
 from headworks.sources.api.adding import ProposedApi
 from headworks.sources.base import Source
 
@@ -149,9 +148,8 @@ def named(columns: Iterable[Column], names: Iterable[str]) -> tuple[str, ...]:
     wanted = list(names)
     missing = [name for name in wanted if name not in known]
     if missing:
-        near = get_close_matches(missing[0], known, 1)
         raise SettingsError(
-            f"There is no column {missing[0]}.{f' Did you mean {near[0]}?' if near else ''}",
+            f"There is no column {missing[0]}.{did_you_mean(missing[0], known)}",
             where="--key, --cursor",
             do=f"choose from {', '.join(column.name for column in there)}.",
         )

@@ -34,7 +34,7 @@ Descriptions of {count} APIs, ready to paste: `headworks api recipes` lists them
 
     headworks api like stripe --resource charges
 
-prints the block and the resource; `--json` gives the resource alone, for `--param resource=@charges.json`, and
+prints the block and the resource; `--json` gives the resource alone, for `--resource @charges.json`, and
 `--set shop=acme` fills a place such as `<shop>`. They are data files in `headworks/sources/api/recipes`, follow the
 vendors' documentation of the month in the last column, and are each read in the tests from a server of that shape. No
 vendor's server was asked: check a description against your account, which `headworks probe` does.
@@ -67,9 +67,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         help="fill a place such as <shop>; again for more",
     )
     form = like.add_mutually_exclusive_group()
-    form.add_argument(
-        "--json", action="store_true", help="the resource alone, as JSON, for --param resource=@file"
-    )
+    form.add_argument("--json", action="store_true", help="the resource alone, as JSON, for --resource @file")
     form.add_argument("--python", action="store_true", help="the resource alone, as Python")
     like.set_defaults(command=_like)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import NoReturn
 
 from headworks.cli import (
     adding,
+    alerts,
     anomaly,
     api,
     breaker,
@@ -22,15 +24,20 @@ from headworks.cli import (
     projects,
     quarantine,
     recheck,
+    running,
     silver,
     state,
     stream,
 )
 from headworks.cli.shared import NothingWritten, add_lake, look_at_lake
 from headworks.errors import HeadworksError, SettingsError
+from headworks.names import did_you_mean
 from headworks.ops.escaping import printable
 from headworks.place import reach_project
 from headworks.redaction import redacted_error
+
+USAGE = 64
+"""The exit code of a command that is not written as it has to be: 2 is that of a closed gate."""
 
 STACK_ROOT = Path(".headworks")
 
@@ -44,11 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from headworks.prefect.deploying.deploy import main as deploy
 
         return deploy(given[1:])
-    if given[:1] == ["run"]:
-        return _run(given[1:])
-    options = _parser().parse_args(given)
-    command: Callable[[argparse.Namespace], int] = options.command
     try:
+        if given[:1] == ["run"]:
+            return running.run(given[1:])
+        if given and given[0] in running.OWN:
+            return running.run_flow_named(given[0], given[1:], f"headworks {given[0]}")
+        options = _parser().parse_args(given)
+        command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
     except NothingWritten as nothing:
         print(nothing)
@@ -58,32 +67,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _run(given: Sequence[str]) -> int:
-    """Run a product: the first argument names it, all others are those of the flow ``pipeline``."""
-    # It has a parser of its own too, and imports Prefect.
-    from headworks.prefect.console import run_as_program
-    from headworks.project import this_project
-
-    try:
-        pipeline = this_project().load_flow("pipeline")
-    except HeadworksError as problem:
-        print(printable(str(redacted_error(problem))), file=sys.stderr)
-        return 1
-    named = [] if not given or given[0].startswith("-") else ["--param", f"product={json.dumps(given[0])}"]
-    return run_as_program(pipeline, [*named, *given[len(named) // 2 :]])
-
-
 def _account(options: argparse.Namespace) -> int:
     from headworks.ops.account import account_text
-    from headworks.ops.ledger import last_run
+    from headworks.ops.ledger import flows_of, last_run
 
     lake = look_at_lake(options)
     report = last_run(lake, options.flow)
     if report is None:
+        known = flows_of(lake)
         raise SettingsError(
-            f"No run of {options.flow} is in the ledger.",
+            f"No run of {options.flow} is in the ledger.{did_you_mean(options.flow, known)}"
+            if options.flow
+            else "No run is in the ledger.",
             where=lake.settings.root,
-            do=f"run it: python -m flows.{options.flow}",
+            do=f"name one of {', '.join(known)}." if known else "run something: headworks run",
         )
     print(report.model_dump_json(indent=2) if options.json else account_text(report))
     return 0
@@ -119,13 +116,63 @@ def _stack(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="headworks", description="Operate headworks.")
-    parser.add_argument("--version", action="version", version=version("headworks"))
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "begin a project": ("init", "add", "check", "upgrade"),
+    "run": ("run", "backfill", "maintenance", "freshness", "deploy", "register-blocks", "stack"),
+    "look": ("status", "account", "sql", "show", "recheck", "alerts"),
+    "decide": ("delivery", "quarantine", "product", "rollback", "anomaly"),
+    "repair": ("stream", "breaker", "silver"),
+    "APIs": ("probe", "api"),
+}
+"""The commands by what they are for, as the help shows them."""
 
-    account = commands.add_parser("account", help="show the account of a flow's newest run")
-    account.add_argument("flow", nargs="?", default="sales")
+_FOOTER = """headworks COMMAND --help says more of each. They work on the lake of the block "lake", or of --lake NAME.
+exit codes: 0 done, or good; 1 something is wrong; 2 the gate is closed; 3 another run is at work; 64 the command is not
+written like this."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads a command; a slip names what is near, and has an exit code that no run has."""
+
+    def error(self, message: str) -> NoReturn:
+        """Report a slip, with what was probably meant, and exit."""
+        slip = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        names = re.findall(r"[\w-]+", slip[2]) if slip else []
+        near = did_you_mean(slip[1], names) if slip else ""
+        self.print_usage(sys.stderr)
+        print(f"{self.prog}: {message}.{near} See {self.prog} --help.", file=sys.stderr)
+        sys.exit(USAGE)
+
+
+class _Root(Parser):
+    """Shows the commands by what they are for."""
+
+    def format_help(self) -> str:
+        """Return the commands in groups."""
+        (commands,) = (each for each in self._actions if isinstance(each, argparse._SubParsersAction))
+        about = {each.dest: each.help or "" for each in commands._choices_actions}
+        grouped = {name for names in _GROUPS.values() for name in names}
+        others = tuple(name for name in about if name not in grouped)
+        lines = ["usage: headworks COMMAND …", "", self.description or ""]
+        for title, names in {**_GROUPS, **({"more": others} if others else {})}.items():
+            lines += ["", f"{title}:", *(f"  {name:<17}{about[name]}" for name in names)]
+        return "\n".join([*lines, "", _FOOTER, ""])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Root(
+        prog="headworks",
+        description="Data pipelines that land each row exactly once, and let nothing through unchecked.",
+    )
+    parser.add_argument("--version", action="version", version=version("headworks"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+
+    account = commands.add_parser(
+        "account", help="show the account of the newest run, or of a flow's newest one"
+    )
+    account.add_argument(
+        "flow", nargs="?", default=None, help="such as pipeline (default: whichever ran last)"
+    )
     add_lake(account)
     account.add_argument("--json", action="store_true", help="as JSON")
     account.set_defaults(command=_account)
@@ -135,10 +182,10 @@ def _parser() -> argparse.ArgumentParser:
     blocks.add_argument("--file", help="a file with the variables")
     blocks.set_defaults(command=_register_blocks)
 
-    commands.add_parser("deploy", help="make a Prefect server as the checkout says")
-    commands.add_parser(
-        "run", help="run a product of the project: headworks run PRODUCT, then options of a flow"
-    )
+    commands.add_parser("deploy", help="make a Prefect server as the project says: pools, limits, schedules")
+    commands.add_parser("run", help="run a product or a flow of the project")
+    for name, what in running.OWN.items():
+        commands.add_parser(name, help=what)
 
     for group in (
         projects,
@@ -155,6 +202,7 @@ def _parser() -> argparse.ArgumentParser:
         recheck,
         silver,
         anomaly,
+        alerts,
     ):
         group.add(commands)
 

@@ -16,7 +16,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "Rejected: records that nobody decided about, each once. Held: deliveries and gold tables that wait for a "
         "decision.",
         epilog="exit codes: 0 all is known to be good; 1 something is late, failed, held, closed, never ran or not "
-        "known, an incident is open, or nothing can be read; 2 the command is not written like this.",
+        "known, an incident is open, or nothing can be read; 64 the command is not written like this.",
     )
     add_lake(status)
     status.add_argument("--json", action="store_true", help="as JSON")

@@ -73,23 +73,32 @@ def _is_there(table: Table, report: RunReport, moment: str) -> bool:
     return not collected(table.scan().filter(same).select("run_id").head(1), table.name).is_empty()
 
 
-def last_run(lake: Lake, flow: str) -> RunReport | None:
-    """Return the report of the flow's newest run; None where it never ran.
+def last_run(lake: Lake, flow: str | None = None) -> RunReport | None:
+    """Return the report of the newest run, or of a flow's newest one; None where there is none.
 
     Raises `LakeUnusable` for a report that another version of headworks wrote and this one cannot read.
     """
     table = lake.open("ops", "runs")
     if table is None:
         return None
-    runs = table.scan().filter(pl.col("flow") == flow).sort("finished_at")
-    newest = collected(runs.tail(1), table.name)
+    runs = table.scan() if flow is None else table.scan().filter(pl.col("flow") == flow)
+    newest = collected(runs.sort("finished_at").tail(1), table.name)
     if not newest.height:
         return None
     try:
         return RunReport.model_validate_json(newest.get_column("report").item())
     except ValidationError as problem:
         raise LakeUnusable(
-            f"The report of the newest run of {flow} cannot be read: another version of headworks wrote it.",
+            f"The report of the newest run{f' of {flow}' if flow else ''} cannot be read: another version of headworks "
+            "wrote it.",
             where=f"ops.runs, run {newest.get_column('run_id').item()}",
             do="use the version here that runs the flow.",
         ) from problem
+
+
+def flows_of(lake: Lake) -> list[str]:
+    """Return the flows, and commands, of which a run is in the ledger."""
+    table = lake.open("ops", "runs")
+    if table is None:
+        return []
+    return sorted(collected(table.scan().select(pl.col("flow").unique()), table.name).to_series().to_list())

@@ -8,10 +8,11 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 from dotenv import dotenv_values
@@ -28,9 +29,10 @@ from prefect.utilities.callables import parameter_schema
 from pydantic import TypeAdapter, ValidationError
 
 from headworks.errors import ConcurrentRun, GateClosed, HeadworksError, SettingsError
+from headworks.names import did_you_mean
 from headworks.ops.account import account_text, result_text
 from headworks.ops.escaping import printable
-from headworks.redaction import redacted_error
+from headworks.redaction import redacted, redacted_error
 from headworks.reports import RunReport
 
 OK, FAILED, GATE_CLOSED, REFUSED = 0, 1, 2, 3
@@ -40,27 +42,41 @@ _PATIENT: dict[Any, Any] = {PREFECT_CLIENT_RETRY_EXTRA_CODES: {500}}
 """A server whose database restarts answers 500, which Prefect's client retries only where it is configured to."""
 _HEALTH_TIMEOUT_S = 5
 _OWN_SERVER_S = 180
+_SENDERS = ("APILogWorker", "EventsWorker")
+"""The loggers of Prefect's services that send log lines and events, named by their classes."""
+_SENDING_S = 30
+_ENDS = "exit codes: 0 done; 1 failed, or the command line is wrong; 2 the gate is closed; 3 another run is at work."
 
 
-def run_as_program(flow: Callable[..., Any], arguments: Sequence[str] | None = None) -> int:
+def run_as_program(
+    flow: Callable[..., Any], arguments: Sequence[str] | None = None, *, prog: str | None = None
+) -> int:
     """Run a flow with options from the command line, print its account, and return the exit code.
+
+    Each parameter of the flow is an option. ``prog`` is what the command is called.
 
     0: done. 1: failed. 2: the gate is closed. 3: refused, since another run was at work. Errors of ours are one
     message on standard error, without a traceback.
     """
-    options = _parser(flow).parse_args(arguments)
+    try:
+        options, unknown = _parser(flow, prog).parse_known_args(arguments)
+        parameters = _parameters(flow, options, unknown)
+    except SettingsError as problem:
+        print(printable(str(redacted_error(problem))), file=sys.stderr)
+        return FAILED
     _forget()
+    _quiet_end()
     try:
         with _one_line_errors(), local_stack():
             check_server()
-            report = flow(**_parameters(flow, options))
+            report = flow(**parameters)
     except HeadworksError as problem:
         _print_account(_ended(flow), options)
         said = printable(f"{type(problem).__name__}: {redacted_error(problem)}")
         print(f"\n{said}", file=sys.stderr)
         return {GateClosed: GATE_CLOSED, ConcurrentRun: REFUSED}.get(type(problem), FAILED)
     except (ValidationError, ParameterTypeError) as problem:
-        print(f"\nA parameter is wrong: {problem}", file=sys.stderr)
+        print(f"\n{_wrong(problem)}", file=sys.stderr)
         return FAILED
     if not isinstance(report, RunReport):
         # Flows that ingest no data have no account; what they return is shown as it is.
@@ -68,6 +84,45 @@ def run_as_program(flow: Callable[..., Any], arguments: Sequence[str] | None = N
         return OK
     _print_account(report, options)
     return REFUSED if report.status == "refused" else OK
+
+
+def _wrong(problem: ValidationError | ParameterTypeError) -> str:
+    """Return which parameters are wrong, one a line, without the pages of the library that says so."""
+    if not isinstance(problem, ValidationError):
+        return f"A parameter is wrong: {printable(redacted(str(problem)))}"
+    lines = [
+        f"The parameter {'.'.join(map(str, each['loc'])) or 'given'} is wrong: {each['msg']}."
+        for each in problem.errors(include_input=False, include_url=False)
+    ]
+    return printable(redacted("\n".join(lines)))
+
+
+class _LateEnough(logging.Filter):
+    """Hides for a while after a run that Prefect still sends the run's log lines, which it does anyway.
+
+    What takes longer than that is shown: then the server does not take them, and the program waits for it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: float | None = None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is shown."""
+        if not record.getMessage().startswith("Still processing items"):
+            return True
+        self.first = time.monotonic() if self.first is None else self.first
+        return time.monotonic() - self.first > _SENDING_S
+
+
+_LATE_ENOUGH = _LateEnough()
+
+
+def _quiet_end() -> None:
+    """Hide the last log lines on their way to the server, but not that they do not arrive."""
+    _LATE_ENOUGH.first = None
+    for name in _SENDERS:
+        logging.getLogger(name).addFilter(_LATE_ENOUGH)
 
 
 def _forget() -> None:
@@ -175,71 +230,131 @@ def _is_ours(record: logging.LogRecord, text: str) -> bool:
     return record.exc_info is not None and isinstance(record.exc_info[1], HeadworksError)
 
 
-def _parser(flow: Callable[..., Any]) -> argparse.ArgumentParser:
+class _Parser(argparse.ArgumentParser):
+    """Reads a flow's options; a wrong one is an error of ours, since 2 is the exit code of a closed gate."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(
+            f"The command line is wrong: {message}.", where=self.prog, do=f"see {self.prog} --help."
+        )
+
+
+def _parser(flow: Callable[..., Any], prog: str | None) -> argparse.ArgumentParser:
     name = getattr(flow, "name", "flow").replace("-", "_")
-    parser = argparse.ArgumentParser(
-        prog=f"python -m flows.{name}",
+    parser = _Parser(
+        prog=prog or f"python -m flows.{name}",
         description=(flow.__doc__ or "").partition("\n")[0],
-        epilog=_described(flow),
+        epilog=_ENDS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    known = inspect.signature(flow).parameters
-    if "mode" in known:
-        _add_data_options(parser)
+    schema = parameter_schema(flow)
+    parameters = parser.add_argument_group("parameters of the flow")
+    for parameter, about in schema.properties.items():
+        _add_parameter(parameters, parameter, about, needed=parameter in (schema.required or ()))
+    if "window" in schema.properties and not {"start", "end"} & {*schema.properties}:
+        parameters.add_argument(
+            "--start", metavar="TIME", help="with --end: read only what changed from here on"
+        )
+        parameters.add_argument(
+            "--end", metavar="TIME", help="with --start: read only what changed before this"
+        )
     parser.add_argument(
         "--account", type=Path, default=ACCOUNT, help=f"where the account goes (default {ACCOUNT})"
     )
     parser.add_argument("--json", action="store_true", help="print the account, or the result, as JSON")
-    if "dry_run" in known:
-        parser.add_argument("--dry-run", action="store_true", help="look and report, but change nothing")
     parser.add_argument(
         "--param",
         action="append",
         default=[],
         metavar="NAME=JSON",
-        help="any parameter of those below; NAME=@FILE takes the JSON of a file",
+        help="a parameter by its name, as an option of that name gives it; NAME=@FILE takes the JSON of a file",
     )
     return parser
 
 
-def _add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of flows that take data in."""
-    parser.add_argument(
-        "--mode", choices=["incremental", "full"], help="take what is new, or read everything again"
+def _add_parameter(
+    group: argparse._ArgumentGroup, name: str, about: Mapping[str, Any], *, needed: bool
+) -> None:
+    """Add a flow's parameter as an option."""
+    option, text = f"--{name.replace('_', '-')}", str(about.get("description", "")).replace("%", "%%")
+    if about.get("type") == "boolean":
+        # --no-… only where it says what is not so already.
+        is_so = about.get("default") is True
+        group.add_argument(
+            option,
+            dest=name,
+            action=argparse.BooleanOptionalAction if is_so else "store_true",
+            default=None,
+            help=f"{text}{' (it is so unless --no-… says otherwise)' if is_so else ''}",
+        )
+        return
+    default = about.get("default")
+    shown = f" (default: {default})" if default not in (None, "", [], {}) else ""
+    group.add_argument(
+        option,
+        dest=name,
+        default=None,
+        choices=about.get("enum"),
+        metavar=None if about.get("enum") else "VALUE" if _is_text(about) else "JSON",
+        help=f"{text}{' (needed)' if needed else shown}",
     )
-    parser.add_argument("--start", metavar="TIME", help="with --end: read only what changed from here on")
-    parser.add_argument("--end", metavar="TIME", help="with --start: read only what changed before this")
-    parser.add_argument(
-        "--on-conflict", choices=["refuse", "wait"], help="what to do when another run is at work"
-    )
 
 
-def _described(flow: Callable[..., Any]) -> str:
-    """Return the flow's parameters with their descriptions, as the Prefect UI shows them."""
-    properties = parameter_schema(flow).properties
-    lines = [f"  {name:<20}{about.get('description', '')}" for name, about in properties.items()]
-    return "\n".join(["parameters:", *lines])
+def _is_text(about: Mapping[str, Any]) -> bool:
+    """Return whether a parameter is nothing but text, which is taken as it is written: 007 is no number."""
+    return about.get("type") == "string"
 
 
-def _parameters(flow: Callable[..., Any], options: argparse.Namespace) -> dict[str, Any]:
-    chosen = {name: getattr(options, name, None) for name in ("mode", "on_conflict")}
-    parameters = {name: value for name, value in chosen.items() if value is not None}
-    if getattr(options, "dry_run", False):
-        parameters["dry_run"] = True
-    start, end = getattr(options, "start", None), getattr(options, "end", None)
+def _parameters(
+    flow: Callable[..., Any], options: argparse.Namespace, unknown: Sequence[str]
+) -> dict[str, Any]:
+    schema = parameter_schema(flow)
+    known = list(inspect.signature(flow).parameters)
+    for option in unknown:
+        word = option.lstrip("-").partition("=")[0].replace("-", "_")
+        raise SettingsError(
+            f"There is no option {option}.{did_you_mean(word, known)}",
+            do=f"use one of {', '.join(f'--{each.replace(chr(95), chr(45))}' for each in known)}.",
+        )
+    parameters: dict[str, Any] = {}
+    given = {name: getattr(options, name, None) for name in known}
+    window = "window" in known and not {"start", "end"} & {*known}
+    start, end = (getattr(options, name, None) if window else None for name in ("start", "end"))
     if bool(start) != bool(end):
         raise SettingsError("A window needs both its ends.", do="give --start and --end, or neither.")
     if start:
         parameters["window"] = {"start": start, "end": end}
-    known = list(inspect.signature(flow).parameters)
+    for name, value in given.items():
+        if value is not None:
+            parameters[name] = _value(value, schema.properties.get(name, {}))
     for text in options.param:
         name, separator, value = text.partition("=")
-        if not separator:
-            raise SettingsError(f"{text!r} is not NAME=JSON.", do='write it as --param lake="staging-lake".')
         if name not in known:
-            raise SettingsError(f"There is no parameter {name!r}.", do=f"use one of {', '.join(known)}.")
-        parameters[name] = _json_or_text(value)
+            raise SettingsError(
+                f"There is no parameter {name!r}.{did_you_mean(name, known)}",
+                do=f"use one of {', '.join(known)}.",
+            )
+        if not separator:
+            raise SettingsError(f"{text!r} is not NAME=JSON.", do=f'write it as --param {name}="a value".')
+        parameters[name] = _value(value, schema.properties.get(name, {}))
+    missing = [name for name in schema.required or () if name not in parameters]
+    if missing:
+        about = schema.properties[missing[0]].get("description", "")
+        raise SettingsError(
+            f"The parameter {missing[0]} is missing{f': {about}' if about else '.'}",
+            do=f"give {', '.join(f'--{name.replace(chr(95), chr(45))}' for name in missing)}.",
+        )
     return parameters
+
+
+def _value(given: Any, about: Mapping[str, Any]) -> Any:
+    """Return a parameter's value: what is nothing but text as it is written, unless it is JSON of a text."""
+    if not isinstance(given, str):
+        return given
+    read = _json_or_text(given)
+    if _is_text(about) and not isinstance(read, str):
+        return given
+    return read
 
 
 def _json_or_text(value: str) -> Any:

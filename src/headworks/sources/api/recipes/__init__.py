@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -17,6 +16,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from headworks.errors import SettingsError
+from headworks.names import did_you_mean
 from headworks.settings import Settings
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.settings import ApiSettings
@@ -95,7 +95,7 @@ class Recipe(Settings):
         """Return a resource as JSON; raises `SettingsError` where the recipe has none of that name."""
         if resource not in self.resources:
             raise SettingsError(
-                f"The recipe {self.name} has no resource {resource}.{_near(resource, self.resources)}",
+                f"The recipe {self.name} has no resource {resource}.{did_you_mean(resource, self.resources)}",
                 where=self.name,
                 do=f"choose one of {', '.join(self.resources)}.",
             )
@@ -125,17 +125,12 @@ def recipe(name: str) -> Recipe:
     """Return a recipe by its name; raises `SettingsError` where there is none."""
     if name not in recipe_names():
         raise SettingsError(
-            f"There is no recipe {name}.{_near(name, recipe_names())}",
+            f"There is no recipe {name}.{did_you_mean(name, recipe_names())}",
             where="headworks api recipes",
             do="choose one that is listed there, or let headworks probe propose a description.",
         )
     content = yaml.safe_load((files(__name__) / f"{name}{_ENDING}").read_text(encoding="utf-8"))
     return Recipe.model_validate({"name": name, **content})
-
-
-def _near(name: str, names: Any) -> str:
-    found = get_close_matches(name.lower(), list(names), 1, 0.5)
-    return f" Did you mean {found[0]}?" if found else ""
 
 
 def _filled(value: Any, filled: Mapping[str, str]) -> Any:
