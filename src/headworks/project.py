@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from headworks.errors import HeadworksError, SettingsError
 from headworks.gold.curation import GoldTable
-from headworks.names import check_dataset
+from headworks.names import check_dataset, did_you_mean
 from headworks.ops.freshness import FreshnessPromise
 from headworks.place import naming
 from headworks.publish.tables import PublishedTable
@@ -233,7 +233,7 @@ class Project:
         """Import a flow by its name; raises `SettingsError` for one that is not declared or cannot be imported."""
         if name not in self.flows:
             raise SettingsError(
-                f"There is no flow {name!r}.",
+                f"There is no flow {name!r}.{did_you_mean(name, self.flows)}",
                 where=f"flows of project {self.name}",
                 do=f"use one of {', '.join(self.flows) or 'none'}, or add it to the flows of the project.",
             )
@@ -390,4 +390,7 @@ def _named(kind: str, name: str, among: Sequence[N]) -> N:
         if one.name == name:
             return one
     there = ", ".join(one.name for one in among) or "none"
-    raise SettingsError(f"There is no {kind} {name!r}.", where=f"{kind} {name}", do=f"use one of {there}.")
+    near = did_you_mean(name, (one.name for one in among))
+    raise SettingsError(
+        f"There is no {kind} {name!r}.{near}", where=f"{kind} {name}", do=f"use one of {there}."
+    )

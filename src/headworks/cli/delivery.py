@@ -6,8 +6,9 @@ import argparse
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from headworks.cli.shared import Commands, add_lake, look_at_lake, open_lake, print_table, show_json
+from headworks.cli.shared import ByHand, Commands, add_lake, look_at_lake, open_lake, print_table, show_json
 from headworks.errors import SettingsError
+from headworks.names import did_you_mean
 from headworks.ops.escaping import one_line
 
 if TYPE_CHECKING:
@@ -69,12 +70,15 @@ def _list(options: argparse.Namespace) -> int:
     from headworks.quality.deliveries import STATES, deliveries
 
     if options.state and options.state not in STATES:
-        raise SettingsError(f"There is no state {options.state!r}.", do=f"use one of {', '.join(STATES)}.")
+        near = did_you_mean(options.state, STATES)
+        raise SettingsError(
+            f"There is no state {options.state!r}.{near}", do=f"use one of {', '.join(STATES)}."
+        )
     lake = look_at_lake(options)
     known = (*deliveries(lake, options.dataset), *(() if options.dataset else gold_holds(lake)))
     if options.dataset and not known and options.dataset not in lake.datasets("bronze"):
         raise SettingsError(
-            f"There is no dataset {options.dataset!r}.",
+            f"There is no dataset {options.dataset!r}.{did_you_mean(options.dataset, lake.datasets('bronze'))}",
             do=f"use one of {', '.join(lake.datasets('bronze'))}.",
         )
     found = [one for one in known if options.state in {"", one.state}]
@@ -207,8 +211,9 @@ def _decide(options: argparse.Namespace) -> int:
     if one.dataset.startswith("gold."):
         return _decide_gold(options, lake, one)
     dataset = _dataset(one.dataset)
+    by_hand = ByHand(lake, f"delivery_{options.action}")
     decided = decide(
-        Refinement(lake, f"by-hand-{uuid.uuid4()}"),
+        Refinement(lake, by_hand.run_id),
         dataset,
         one.id,
         options.action,
@@ -218,7 +223,11 @@ def _decide(options: argparse.Namespace) -> int:
         dry_run=options.dry_run,
     )
     closed = decided.gate is not None and not decided.gate.open
+    if not decided.already:
+        by_hand.recorder.refinements.append(decided.report)
     if options.json:
+        if not decided.already:
+            by_hand.ended(decided.gate, changed=_changed(decided), dry_run=options.dry_run, quiet=True)
         show_json(decided.model_dump(mode="json"))
         return 2 if closed else 0
     after = decided.delivery
@@ -230,7 +239,12 @@ def _decide(options: argparse.Namespace) -> int:
         f"Delivery {after.id} of {after.dataset} {'would be' if stays and not closed else 'is'} {after.state}."
     )
     print(_changes(decided, dataset, dry_run=stays))
+    by_hand.ended(decided.gate, changed=_changed(decided), dry_run=options.dry_run)
     return 2 if closed else 0
+
+
+def _changed(decided: Decided) -> bool:
+    return bool(decided.inserted + decided.updated + decided.removed)
 
 
 def _decide_gold(options: argparse.Namespace, lake: Lake, one: Delivery) -> int:

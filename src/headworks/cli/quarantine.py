@@ -6,8 +6,9 @@ import argparse
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from headworks.cli.shared import Commands, add_lake, look_at_lake, open_lake, print_table, show_json
+from headworks.cli.shared import ByHand, Commands, add_lake, look_at_lake, open_lake, print_table, show_json
 from headworks.errors import SettingsError
+from headworks.names import did_you_mean
 from headworks.ops.escaping import one_line
 
 if TYPE_CHECKING:
@@ -163,7 +164,8 @@ def _release(options: argparse.Namespace) -> int:
     check_signed(options.by, options.note, options.dataset)
     lake = open_lake(options)
     dataset = _dataset(options, lake)
-    work, selection = Refinement(lake, _run_id()), _selection(options)
+    by_hand = ByHand(lake, "quarantine_release")
+    work, selection = Refinement(lake, by_hand.run_id), _selection(options)
     _check_reasons(lake, dataset.name, selection)
     outcome = replay(
         work,
@@ -184,6 +186,8 @@ def _release(options: argparse.Namespace) -> int:
     )
     for reason, count in report.reasons.items():
         print(f"{count:,} are still rejected: {reason}")
+    by_hand.recorder.replays.append(report)
+    by_hand.ended(outcome.gate, changed=report.released > 0, dry_run=options.dry_run)
     if outcome.gate is not None and not outcome.gate.open:
         print(f"The gate is closed, nothing was ingested: {'; '.join(outcome.gate.reasons)}")
         return 2
@@ -224,7 +228,8 @@ def _name_in(lake: Lake, name: str) -> str:
     declared = _declared()
     known = [*declared, *(other for other in lake.datasets("quarantine") if other not in declared)]
     if name not in known:
-        raise SettingsError(f"There is no dataset {name!r}.", do=f"use one of {', '.join(known)}.")
+        near = did_you_mean(name, known)
+        raise SettingsError(f"There is no dataset {name!r}.{near}", do=f"use one of {', '.join(known)}.")
     return name
 
 

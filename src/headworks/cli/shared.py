@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from headworks.errors import SettingsError
 from headworks.ops.printing import print_table
 
 if TYPE_CHECKING:
+    from headworks.reports import GateReport, RunStatus
     from headworks.sources.api.settings import ApiSettings
     from headworks.storage.store import Lake
 
@@ -19,6 +22,7 @@ class NothingWritten(Exception):
 
 
 __all__ = [
+    "ByHand",
     "Commands",
     "NothingWritten",
     "add_lake",
@@ -86,6 +90,45 @@ def _located(options: argparse.Namespace, *, any_format: bool = False) -> tuple[
         if written and not any_format:
             check_format(lake)
         return (lake if written else None), f"{settings.root}, {source}"
+
+
+class ByHand:
+    """A command that changes silver without a flow: it has an account as a flow's run has."""
+
+    def __init__(self, lake: Lake, command: str) -> None:
+        from headworks.ops.recorder import Recorder
+
+        self.lake = lake
+        self.recorder = Recorder(f"by-hand-{uuid.uuid4()}", command, "incremental", lake.settings.root)
+
+    @property
+    def run_id(self) -> str:
+        """The id under which its rows, decisions and account are found."""
+        return self.recorder.run_id
+
+    def ended(self, gate: GateReport | None, *, changed: bool, dry_run: bool, quiet: bool = False) -> None:
+        """Keep the account in the ledger and in its file, and show it; a dry run's is shown alone.
+
+        That it cannot be kept is reported: what the command did is done.
+        """
+        from headworks.errors import HeadworksError
+        from headworks.ops.account import ACCOUNT, account_text, keep_account
+        from headworks.ops.ledger import record_run
+
+        self.recorder.gate(gate)
+        closed = gate is not None and not gate.open
+        status: RunStatus = "landed" if changed else "unchanged"
+        message = "; ".join(gate.reasons) if gate is not None and closed else ""
+        report = self.recorder.report("dry run" if dry_run else "gate closed" if closed else status, message)
+        if not quiet:
+            print(f"\n{account_text(report)}")
+        if dry_run:
+            return
+        keep_account(report)
+        try:
+            record_run(self.lake, report)
+        except HeadworksError as problem:
+            print(f"The account is in {ACCOUNT} and not in the ledger: {problem}", file=sys.stderr)
 
 
 def show_json(value: object) -> None:

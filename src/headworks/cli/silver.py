@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import uuid
 from typing import TYPE_CHECKING
 
-from headworks.cli.shared import Commands, add_lake, open_lake
+from headworks.cli.shared import ByHand, Commands, add_lake, open_lake
 from headworks.errors import SettingsError
+from headworks.names import did_you_mean
 
 if TYPE_CHECKING:
     from headworks.silver.dataset import Dataset
@@ -36,10 +36,11 @@ def _rebuild(options: argparse.Namespace) -> int:
     from headworks.silver.refinement import Refinement
 
     dataset = declared_dataset(options.dataset)
-    outcome = rebuild(
-        Refinement(open_lake(options), f"by-hand-{uuid.uuid4()}"), dataset, dry_run=options.dry_run
-    )
+    lake = open_lake(options)
+    by_hand = ByHand(lake, "silver_rebuild")
+    outcome = rebuild(Refinement(lake, by_hand.run_id), dataset, dry_run=options.dry_run)
     report = outcome.report
+    by_hand.recorder.refinements.append(report)
     would = "would be " if options.dry_run else ""
     print(
         f"{report.landed:,} rows of bronze were judged by the declaration of {dataset.name} as it is now: "
@@ -48,6 +49,7 @@ def _rebuild(options: argparse.Namespace) -> int:
     )
     for reason, count in report.reasons.items():
         print(f"{count:,} {would}rejected: {reason}")
+    by_hand.ended(outcome.gate, changed=report.committed, dry_run=options.dry_run)
     if outcome.gate is not None and not outcome.gate.open:
         print(f"The gate is closed, silver is as it was: {'; '.join(outcome.gate.reasons)}")
         return _CLOSED
@@ -67,7 +69,7 @@ def declared_dataset(name: str) -> Dataset:
     known = {} if here is None else {dataset.name: dataset for dataset in here.datasets}
     if name not in known:
         raise SettingsError(
-            f"There is no declared dataset {name!r}.",
+            f"There is no declared dataset {name!r}.{did_you_mean(name, known)}",
             do=f"use one of {', '.join(known)}. A mirrored table is what the source has: read it in full.",
         )
     return known[name]

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -55,6 +56,16 @@ class Section:
     header: Row
     rows: list[Row]
     note: str = ""
+
+
+ACCOUNT = Path(".headworks/account.json")
+"""Where a run's account is kept as JSON, in the folder that it was started in."""
+
+
+def keep_account(report: RunReport, file: Path = ACCOUNT) -> None:
+    """Write an account as JSON into its file, in the place of the account of the run before."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def account_text(report: RunReport) -> str:

@@ -7,7 +7,8 @@ tables that it names are opened. Tombstones and the columns that silver keeps fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -17,7 +18,7 @@ import polars as pl
 from headworks.errors import LakeUnusable, SettingsError
 from headworks.gold.products import publications
 from headworks.gold.sql import parsed, place, put_rows, quoted, table_paths
-from headworks.names import OWN_IN_SILVER
+from headworks.names import OWN_IN_SILVER, did_you_mean
 from headworks.silver.quarantine import rejected_rows
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
@@ -28,6 +29,12 @@ Shown = Literal["gold", "silver", "quarantine", "bronze"]
 
 _FOUND_BY_DATASET: tuple[Shown, ...] = ("gold", "silver")
 _DELETED = "_deleted"
+_NO_COLUMN = re.compile(
+    r'(?=.*(?:not found|does not exist|does not have))(?i:.*\bcolumn) (?:named )?"([^"]+)"'
+)
+_MEANT = re.compile(r'(?:Did you mean:?|Candidate tables:) "([^"]+)"')
+_MOST_COLUMNS = 30
+"""So many columns of a table are named where one that there is not is asked for."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +59,37 @@ def query(lake: Lake, sql: str) -> pl.DataFrame:
     connection = duckdb.connect()
     try:
         connection.execute("SET TimeZone = 'UTC'")
+        shown = {}
         for named in _resolved(lake, written):
-            _show(connection, lake, named)
+            shown[f"{named.layer}.{named.dataset}"] = _show(connection, lake, named)
         try:
             rows = connection.sql(sql).to_arrow_table()
         except duckdb.Error as problem:
-            raise SettingsError(
-                f"The query cannot be run: {str(problem).splitlines()[0]}", where="query", do="correct it."
-            ) from problem
+            raise _refused(problem, shown) from problem
         return pl.DataFrame(rows)
     finally:
         connection.close()
+
+
+def _refused(problem: duckdb.Error, shown: Mapping[str, Sequence[str]]) -> SettingsError:
+    """Return DuckDB's objection with the column or function that was probably meant."""
+    said = str(problem).splitlines()[0]
+    found = _NO_COLUMN.match(said)
+    if found is None:
+        meant = _MEANT.search(str(problem))
+        near = f" Did you mean {meant[1]}?" if meant else ""
+        return SettingsError(f"The query cannot be run: {said}{near}", where="query", do="correct it.")
+    name = found[1].rpartition(".")[2]
+    columns = list(dict.fromkeys(column for listed in shown.values() for column in listed))
+    each = "; ".join(
+        f"{table} has {', '.join(listed[:_MOST_COLUMNS])}{' …' if len(listed) > _MOST_COLUMNS else ''}"
+        for table, listed in shown.items()
+    )
+    return SettingsError(
+        f"The query cannot be run: there is no column {name}.{did_you_mean(name, columns)}",
+        where="query",
+        do=f"correct it: {each or 'it names no table'}.",
+    )
 
 
 def tables(lake: Lake) -> list[str]:
@@ -79,9 +106,11 @@ def _resolved(lake: Lake, paths: list[tuple[str, ...]]) -> Iterator[Named]:
         wanted = ".".join(rest) if len(layers) == 1 else written
         found = [(layer, name) for layer in layers for name in there[layer] if _means(wanted, name)]
         if not found:
-            known = ", ".join(f"{layer}.{name}" for layer, names in there.items() for name in names)
+            known = [f"{layer}.{name}" for layer, names in there.items() for name in names]
             raise SettingsError(
-                f"There is no table {'.'.join(path)}.", where="query", do=f"use one of {known or 'none'}."
+                f"There is no table {'.'.join(path)}.{_near_table(written, known)}",
+                where="query",
+                do=f"use one of {', '.join(known) or 'none'}.",
             )
         exact = [each for each in found if each[1] == wanted] or found
         if len({name for _, name in exact}) > 1:
@@ -93,13 +122,24 @@ def _resolved(lake: Lake, paths: list[tuple[str, ...]]) -> Iterator[Named]:
         yield Named(path, *exact[0])
 
 
+def _near_table(written: str, known: Sequence[str]) -> str:
+    """Return the question whether another table is meant, which is named with its layer or without, with dots or _."""
+    ways: dict[str, str] = {}
+    for name in known:
+        dataset = name.partition(".")[2]
+        for way in (dataset, dataset.replace(".", "_"), name.replace(".", "_"), name):
+            ways.setdefault(way, name)
+    near = did_you_mean(written, ways)
+    return f" Did you mean {ways[near[14:-1]]}?" if near else ""
+
+
 def _means(written: str, name: str) -> bool:
     """Return whether a name as it is written is that of a dataset, with its dots or with underscores in their place."""
     return written == name or written == name.replace(".", "_")
 
 
-def _show(connection: duckdb.DuckDBPyConnection, lake: Lake, named: Named) -> None:
-    """Make a view where the query looks for a table."""
+def _show(connection: duckdb.DuckDBPyConnection, lake: Lake, named: Named) -> Sequence[str]:
+    """Make a view where the query looks for a table, and return its columns."""
     target = place(connection, named.path, named.layer)
     rows = _rows(lake, named)
     if isinstance(rows, tuple):
@@ -108,11 +148,13 @@ def _show(connection: duckdb.DuckDBPyConnection, lake: Lake, named: Named) -> No
         with reading(f"{named.layer}.{named.dataset}"):
             columns = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
         own = OWN_IN_SILVER if named.layer == "silver" else frozenset()
-        chosen = ", ".join(quoted(column) for column in columns if column not in own)
+        columns = [column for column in columns if column not in own]
+        chosen = ", ".join(map(quoted, columns))
         alive = f" WHERE NOT {_DELETED}" if named.layer == "silver" else ""
         connection.execute(f"CREATE VIEW {target} AS SELECT {chosen} FROM {source}{alive}")
-        return
+        return columns
     put_rows(connection, target, rows)
+    return rows.columns
 
 
 def _rows(lake: Lake, named: Named) -> tuple[str, ...] | pl.DataFrame:

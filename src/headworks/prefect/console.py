@@ -30,13 +30,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from headworks.errors import ConcurrentRun, GateClosed, HeadworksError, SettingsError
 from headworks.names import did_you_mean
-from headworks.ops.account import account_text, result_text
+from headworks.ops.account import ACCOUNT, account_text, keep_account, result_text
 from headworks.ops.escaping import printable
 from headworks.redaction import redacted, redacted_error
 from headworks.reports import RunReport
 
 OK, FAILED, GATE_CLOSED, REFUSED = 0, 1, 2, 3
-ACCOUNT = Path(".headworks/account.json")
 LOCAL_STACK = Path(".headworks/env")
 _PATIENT: dict[Any, Any] = {PREFECT_CLIENT_RETRY_EXTRA_CODES: {500}}
 """A server whose database restarts answers 500, which Prefect's client retries only where it is configured to."""
@@ -91,7 +90,7 @@ def _wrong(problem: ValidationError | ParameterTypeError) -> str:
     if not isinstance(problem, ValidationError):
         return f"A parameter is wrong: {printable(redacted(str(problem)))}"
     lines = [
-        f"The parameter {'.'.join(map(str, each['loc'])) or 'given'} is wrong: {each['msg']}."
+        f"A parameter is wrong: {'.'.join(map(str, each['loc']))}: {each['msg']}."
         for each in problem.errors(include_input=False, include_url=False)
     ]
     return printable(redacted("\n".join(lines)))
@@ -147,8 +146,7 @@ def _print_account(report: RunReport | None, options: argparse.Namespace) -> Non
         account.unlink(missing_ok=True)
         return
     print(report.model_dump_json(indent=2) if options.json else f"\n{account_text(report)}")
-    account.parent.mkdir(parents=True, exist_ok=True)
-    account.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    keep_account(report, account)
     print(f"The account as JSON: {account}", file=sys.stderr if options.json else sys.stdout)
 
 

@@ -13,6 +13,7 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from headworks.errors import SourceMissing
+from headworks.names import did_you_mean
 from headworks.settings import Settings
 from headworks.sources.column_types import TYPES, column_type
 from headworks.sources.sql.clocks import zone_of
@@ -134,7 +135,9 @@ class Table(Settings):
         for name in (*key, *([self.cursor] if self.cursor else [])):
             if name not in names:
                 raise SourceMissing(
-                    f"There is no column {name!r}.", where=where, do=f"choose among {', '.join(names)}."
+                    f"There is no column {name!r}.{did_you_mean(name, names)}",
+                    where=where,
+                    do=f"choose among {', '.join(names)}.",
                 )
 
     @property
