@@ -16,7 +16,7 @@ DEPLOY ?=
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos faults test-operations hostile corruption test-tables chaos-databases bench-databases bench-quality deploy clean
+.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos faults test-operations hostile corruption test-tables chaos-databases bench-databases bench-growth bench-quality deploy clean
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ chaos-databases: $(READY) ## Kill the reader and restart its Postgres at seeded 
 
 bench-databases: $(READY) ## Measure databases alongside COPY and other tools; takes long and needs a quiet machine
 	@$(BIN)/python -m benchmarks.databases $(BENCH)
+
+bench-growth: $(READY) ## Measure what a small change costs in tables of 1 and 4 million lines; BENCH="--millions 1 4 16"
+	@$(BIN)/python -m benchmarks.growth $(BENCH)
 
 bench-quality: $(READY) ## Measure rules, contracts and merges alongside what is written by hand; needs a quiet machine
 	@$(BIN)/python -m benchmarks.quality $(BENCH)
