@@ -212,6 +212,10 @@ class PublishedRows(Report):
     rows: int = Field(description="Rows now visible.")
     inserted: int = 0
     removed: int = 0
+    compared: str = Field(
+        default="",
+        description="Why all rows were sent and compared; empty where only those that differ were written.",
+    )
     warnings: tuple[str, ...] = Field(default=(), description="Columns that are there and not of gold.")
 
 

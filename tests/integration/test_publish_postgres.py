@@ -166,7 +166,7 @@ def test_readers_see_all_tables_change_at_once(
     """Looked at from another connection at every step of the transaction, with no reader blocked."""
     publish(lake, database, named(lake, contracts, items(1, 4)))
     seen: list[tuple[Rows, Rows]] = []
-    for name in ("_replace", "_check_visible", "_record"):
+    for name in ("_replace", "apply_change", "note_shown", "_record"):
         real = getattr(publishing, name)
 
         def looked(*arguments: Any, real: Any = real) -> Any:
@@ -176,12 +176,12 @@ def test_readers_see_all_tables_change_at_once(
 
         monkeypatch.setattr(publishing, name, looked)
     publish(lake, database, named(lake, contracts, items(1, 9)))
-    assert len(seen) == 5
+    assert len(seen) == 7
     assert all(each == expected(4) for each in seen), "a reader saw half a publication"
     assert shown(connection) == expected(9)
 
 
-@pytest.mark.parametrize("step", ["_replace", "_check_visible", "_record"])
+@pytest.mark.parametrize("step", ["_replace", "apply_change", "record_table", "note_shown", "_record"])
 def test_a_crash_in_the_middle_leaves_the_last_publication(
     lake: Lake,
     database: DatabaseSettings,

@@ -15,6 +15,8 @@ CURATION, TOTALS, CODE, DATASET = (
 )
 
 POSTGRES, OWNED, COLUMNS = (f"src/headworks/publish/{name}.py" for name in ("postgres", "owned", "columns"))
+CHANGES, SHOWN = "src/headworks/publish/changes.py", "src/headworks/publish/shown.py"
+DIFFERENCES, GROUPS = "src/headworks/gold/differences.py", "src/headworks/storage/groups.py"
 RECONCILE, CONNECT = "src/headworks/reconcile.py", "src/headworks/sources/sql/connect.py"
 
 _U = "tests/integration/test_unchecked_contracts.py"
@@ -25,7 +27,45 @@ _SEEN = f"{_CODE}::test_a_change_is_seen_by_just_the_transforms_that_use_it"
 _D, _M = "tests/unit/silver/test_declarations.py", "tests/integration/test_made_gold.py"
 _P = "tests/integration/test_publish_targets.py"
 
+_B = "tests/integration/test_publish_changes.py"
+
 RULES = (
+    rule(
+        "a table that somebody else wrote to is compared whole",
+        CHANGES,
+        "    if expected.rows != change.rows or mark_of(connection, target) != expected:",
+        "    if False:",
+        f"{_B}::test_whatever_somebody_else_did_all_rows_are_compared_and_right",
+        f"{_B}::test_a_trigger_that_does_anything_else_is_noticed_before_anybody_sees_it",
+    ),
+    rule(
+        "what came is there as it was given",
+        CHANGES,
+        "    return found\n\n\ndef _stage",
+        "    return came.height\n\n\ndef _stage",
+        f"{_B}::test_a_trigger_that_does_anything_else_is_noticed_before_anybody_sees_it",
+    ),
+    rule(
+        "all rows are compared on a schedule",
+        SHOWN,
+        "        return not timedelta(0) <= now - self.compared_at < every",
+        "        return False",
+        f"{_B}::test_whatever_somebody_else_did_all_rows_are_compared_and_right",
+    ),
+    rule(
+        "rows that are not in order are not compared like lists",
+        DIFFERENCES,
+        "        if not larger or any(",
+        "        if False and any(",
+        "tests/unit/gold/test_differences.py::test_nothing_is_said_of_rows_without_an_order",
+    ),
+    rule(
+        "rows that are not read are the same byte by byte",
+        GROUPS,
+        "        if here.read(length) != there.read(length):",
+        "        if False:",
+        f"{_B}::test_only_what_differs_is_sent",
+    ),
     rule(
         "a query of a contract is one statement that reads",
         CONTRACTS,
@@ -206,8 +246,8 @@ RULES = (
     rule(
         "a value that cannot be shown is refused with its row",
         POSTGRES,
-        "    refuse_values(frame, table.key, where)\n",
-        "",
+        '    return refuse_rows(rows.batches(), rows.whole, table.key, f"{schema}.{table.name}")',
+        "    return sum(frame.height for frame in rows.batches())",
         f"{_P}::test_a_value_that_cannot_be_shown_is_named_by_table_column_and_row",
         f"{_P}::test_a_key_that_tells_no_rows_apart_is_named",
     ),
@@ -221,7 +261,7 @@ RULES = (
     rule(
         "what Postgres would refuse is asked before the lake moves",
         POSTGRES,
-        "            _prepare(connection, schema, table, frames[table.dataset], product, upgraded)\n"
+        "            _prepare(connection, schema, table, candidates[table.dataset].schema, product, upgraded)\n"
         "        connection.rollback()",
         "            pass\n        connection.rollback()",
         f"{_P}::test_another_type_is_refused_before_the_lake_moves_and_changes_nothing",
@@ -230,8 +270,8 @@ RULES = (
     rule(
         "the question before the lake moves changes nothing",
         POSTGRES,
-        "frames[table.dataset], product, upgraded)\n        connection.rollback()",
-        "frames[table.dataset], product, upgraded)\n        connection.commit()",
+        "candidates[table.dataset].schema, product, upgraded)\n        connection.rollback()",
+        "candidates[table.dataset].schema, product, upgraded)\n        connection.commit()",
         "tests/integration/test_publish_targets.py::test_the_question_alone_changes_nothing",
     ),
     rule(

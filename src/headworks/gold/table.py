@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 from pydantic import Field
 
 from headworks.bronze.consumed import id_number
@@ -16,7 +19,9 @@ from headworks.reports import Report, TableRef
 from headworks.silver.quarantine import WRITER
 from headworks.silver.table import CHANGE, CHANGED_BY
 from headworks.storage.delta import AT, Table
+from headworks.storage.groups import batches_of, schema_of
 from headworks.storage.object_store import options_of_polars
+from headworks.storage.objects import Objects
 from headworks.storage.rehearsal import with_changes
 from headworks.storage.store import Lake
 from headworks.storage.translating import reading, refused_when_stale, translated
@@ -147,6 +152,26 @@ def read_staged(lake: Lake, dataset: str, candidate: str) -> pl.DataFrame:
     uri = staged_uri(lake, dataset, candidate)
     with reading(uri):
         return pl.read_parquet(uri, storage_options=options_of_polars(lake.drafts.settings.options()))
+
+
+def staged_schema(lake: Lake, dataset: str, candidate: str) -> pl.Schema:
+    """Return the columns of a candidate in the staging area."""
+    with _staged(lake, dataset, candidate) as file:
+        return schema_of(file)
+
+
+def staged_batches(lake: Lake, dataset: str, candidate: str) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a candidate in the staging area, a few at a time."""
+    with _staged(lake, dataset, candidate) as file:
+        yield from batches_of(file)
+
+
+@contextmanager
+def _staged(lake: Lake, dataset: str, candidate: str) -> Iterator[pa.NativeFile]:
+    uri = staged_uri(lake, dataset, candidate)
+    folder, _, name = uri.rpartition("/")
+    with reading(uri), Objects(folder, lake.drafts.settings.options()).open_input_file(name) as file:
+        yield file
 
 
 def staged_uri(lake: Lake, dataset: str, candidate: str) -> str:

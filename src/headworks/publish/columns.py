@@ -6,16 +6,15 @@ the key of its row. Nothing is cut, rounded or left out to make it fit.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from datetime import date, datetime
-from decimal import Decimal
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
 
 import polars as pl
+from polars.exceptions import ColumnNotFoundError
 
 from headworks.errors import PublicationRefused
 from headworks.gold.curation import printable
+from headworks.gold.differences import NotKnown, in_order
 from headworks.storage.drift import as_instance
 
 _TYPES: dict[pl.DataType, str] = {
@@ -45,7 +44,7 @@ _ROWS_SHOWN = 3
 
 def postgres_types(schema: pl.Schema, where: str) -> dict[str, str]:
     """Return the type of each column in Postgres; raises `PublicationRefused` naming every one that has none."""
-    types = {name: _type(dtype) for name, dtype in schema.items()}
+    types = {name: type_of(dtype) for name, dtype in schema.items()}
     if none := [f"{name!r} is {schema[name]}" for name, kind in types.items() if kind is None]:
         raise PublicationRefused(
             f"Columns of these types have no counterpart in Postgres: {', '.join(none)}.",
@@ -127,6 +126,26 @@ def refuse_values(frame: pl.DataFrame, key: Sequence[str], where: str) -> None:
             )
 
 
+def refuse_rows(
+    frames: Iterable[pl.DataFrame], whole: Callable[[], pl.DataFrame], key: Sequence[str], where: str
+) -> int:
+    """Raise as `refuse_values` does, for rows that are looked at a few at a time; return how many there are.
+
+    ``whole`` gives them all, which takes as much memory: it is asked only for rows that are not in the order of their
+    key, or to say what is wrong with some.
+    """
+    rows = 0
+    try:
+        for frame in in_order(frames, key):
+            refuse_values(frame, key, where)
+            rows += frame.height
+    except (NotKnown, PublicationRefused, ColumnNotFoundError):
+        every = whole()
+        refuse_values(every, key, where)
+        return every.height
+    return rows
+
+
 def keys_of(rows: pl.DataFrame, key: Sequence[str]) -> str:
     """Return the keys of the first rows as people read them, also where Python has no such value."""
     shown = rows.head(_ROWS_SHOWN).select(_text(name, rows.schema[name]).alias(name) for name in key)
@@ -137,21 +156,8 @@ def keys_of(rows: pl.DataFrame, key: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(examples)) + (" …" if rows.height > _ROWS_SHOWN else "")
 
 
-def copied(frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:
-    """Return the rows as they are written to Postgres: what is nested as JSON."""
-    nested = {place for place, dtype in enumerate(frame.dtypes) if _type(dtype) == "jsonb"}
-    if not nested:
-        return frame.iter_rows()
-    return (
-        tuple(
-            _json(value) if place in nested and value is not None else value
-            for place, value in enumerate(row)
-        )
-        for row in frame.iter_rows()
-    )
-
-
-def _type(dtype: pl.DataType) -> str | None:
+def type_of(dtype: pl.DataType) -> str | None:
+    """Return the type of Postgres that shows a column, None where there is none."""
     if isinstance(dtype, pl.Decimal):
         return f"numeric({dtype.precision},{dtype.scale})"
     if isinstance(dtype, pl.Datetime):
@@ -162,7 +168,7 @@ def _type(dtype: pl.DataType) -> str | None:
         inner = as_instance(dtype.inner)
         if isinstance(inner, pl.List | pl.Array | pl.Struct):
             return "jsonb" if _is_json(inner) else None
-        element = _type(inner)
+        element = type_of(inner)
         return None if element is None else f"{element}[]"
     if isinstance(dtype, pl.Struct):
         return "jsonb" if _is_json(dtype) else None
@@ -174,24 +180,7 @@ def _is_json(dtype: pl.DataType) -> bool:
         return all(_is_json(as_instance(field.dtype)) for field in dtype.fields)
     if isinstance(dtype, pl.List | pl.Array):
         return _is_json(as_instance(dtype.inner))
-    return dtype != pl.Binary() and _type(dtype) is not None
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, pl.Series):
-        return value.to_list()
-    # As text: JSON's own numbers are read as floats by most that read them.
-    return (
-        value.isoformat()
-        if isinstance(value, date | datetime)
-        else str(value)
-        if isinstance(value, Decimal)
-        else None
-    )
+    return dtype != pl.Binary() and type_of(dtype) is not None
 
 
 def _digits(kind: str) -> tuple[int, int] | None:
@@ -217,7 +206,7 @@ def _value_faults(frame: pl.DataFrame) -> Iterator[tuple[str, str, pl.Expr]]:
 
 
 def _faults(value: pl.Expr, dtype: pl.DataType, *, as_json: bool = False) -> Iterator[tuple[str, pl.Expr]]:
-    as_json = as_json or _type(dtype) == "jsonb"
+    as_json = as_json or type_of(dtype) == "jsonb"
     if as_json and dtype.is_float():
         yield "JSON has no NaN and no infinity", value.is_finite().not_()
     elif isinstance(dtype, pl.String):

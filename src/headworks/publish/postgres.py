@@ -4,6 +4,9 @@ Tables are changed row by row where rows differ, never dropped or truncated: gra
 are not blocked, and a publication that changes little writes little. The product's sequence is recorded in the same
 transaction under a row lock, so a repeated publication does nothing and an older one is refused.
 
+Which rows differ follows from two versions of gold, the one that is shown and the new one (``changes.py``). All rows
+are sent and compared in the database where that does not do: the first time, on a schedule, after anything unusual.
+
 Only tables that the product made are written (``owned.py``), and only values that Postgres shows as they are
 (``columns.py``). Both are also asked before the lake's product moves, by `refuse_unpublishable`, so that the lake and
 Postgres show the same or neither shows it.
@@ -12,7 +15,7 @@ Postgres show the same or neither shows it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,8 +31,9 @@ from headworks.errors import (
     SettingsError,
 )
 from headworks.gold.products import ProductVersion
-from headworks.gold.table import Staged, read_staged
-from headworks.publish.columns import copied, holds, postgres_types, refuse_names, refuse_values
+from headworks.gold.table import Staged, read_staged, staged_batches, staged_schema
+from headworks.publish.changes import Change, apply_change, changes_of, copy_into
+from headworks.publish.columns import holds, postgres_types, refuse_names, refuse_rows, refuse_values
 from headworks.publish.owned import (
     LEDGER,
     Found,
@@ -41,6 +45,7 @@ from headworks.publish.owned import (
     schema_exists,
     table_now,
 )
+from headworks.publish.shown import SHOWN, Shown, mark_of, note_shown, now, shown_by
 from headworks.publish.tables import PublishedTable
 from headworks.quality.gate import decide
 from headworks.quality.postgres_contracts import run_postgres_contract
@@ -49,6 +54,8 @@ from headworks.settings import DatabaseSettings
 from headworks.sources.sql.address import describe
 from headworks.sources.sql.connect import Connection, connected
 from headworks.sources.sql.states import first_line
+from headworks.storage.delta import Table
+from headworks.storage.groups import batches
 from headworks.storage.store import Lake
 from headworks.storage.translating import collected
 
@@ -64,6 +71,24 @@ class _Target:
     owned: Owned
     key_changes: bool = False
     warnings: tuple[str, ...] = ()
+    made: bool = False
+    """It was made just now: no row, no trigger and no rule of anybody is in it."""
+    altered: bool = False
+    """Its columns or its key changed just now."""
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows that a table is to show: their columns, and the rows a few at a time or all at once."""
+
+    schema: pl.Schema
+    batches: Callable[[], Iterable[pl.DataFrame]]
+    whole: Callable[[], pl.DataFrame]
+
+    @classmethod
+    def of(cls, gold: Table) -> _Rows:
+        """Return the rows of a version of a gold table."""
+        return cls(gold.schema, lambda: batches(gold), lambda: collected(gold.scan(), gold.name))
 
 
 def publish_postgres(
@@ -82,7 +107,16 @@ def publish_postgres(
     target = f"{describe(database)} schema {schema}"
     _check_tables(product, schema, tables, target)
     report = PublishReport(target=target, product=product.product, sequence=product.sequence)
+    golds = {table.dataset: _gold(lake, product, table) for table in tables}
     with _publishing(database) as connection:
+        # Before anything is locked: who waits for the row of the product must not wait for the reading of gold.
+        changes = [
+            changes_of(
+                lake, shown_by(connection, schema, table.name), golds[table.dataset], table, now(connection)
+            )
+            for table in tables
+        ]
+        connection.rollback()
         recorded = _lock(connection, schema, product, target)
         if recorded > product.sequence:
             raise ConcurrentRun(
@@ -104,9 +138,9 @@ def publish_postgres(
             )
         else:
             rows, asked = [], tables
-            for table in tables:
+            for table, change in zip(tables, changes, strict=True):
                 made = _replace(
-                    connection, schema, table, _frame(lake, product, table), product.product, upgraded
+                    connection, schema, table, golds[table.dataset], product.product, upgraded, change
                 )
                 rows.append(made)
                 warnings += made.warnings
@@ -141,17 +175,20 @@ def refuse_unpublishable(
     asked = [table for table in tables if table.dataset in changed]
     if not asked:
         return
-    frames = {
-        table.dataset: read_staged(lake, table.dataset, changed[table.dataset].staging_id) for table in asked
-    }
+    candidates = {table.dataset: _candidate(lake, changed[table.dataset]) for table in asked}
     for table in asked:
-        _refuse_frame(schema, table, frames[table.dataset])
+        _refuse_rows(schema, table, candidates[table.dataset])
     with _publishing(database) as connection:
         recorded = _lock_product(connection, schema, product, None, describe(database))
         upgraded = _open_ledger(connection, schema, recorded)
         for table in asked:
-            _prepare(connection, schema, table, frames[table.dataset], product, upgraded)
+            _prepare(connection, schema, table, candidates[table.dataset].schema, product, upgraded)
         connection.rollback()
+
+
+def _candidate(lake: Lake, staged: Staged) -> _Rows:
+    named = lake, staged.dataset, staged.staging_id
+    return _Rows(staged_schema(*named), lambda: staged_batches(*named), lambda: read_staged(*named))
 
 
 @contextmanager
@@ -256,87 +293,151 @@ def _known(
     return owned if found is not None and owned is not None and owned.key == table.key else None
 
 
-def _frame(lake: Lake, product: ProductVersion, table: PublishedTable) -> pl.DataFrame:
-    gold = lake.must_open("gold", table.dataset, product.table(table.dataset).version)
-    return collected(gold.scan(), gold.name)
+def _gold(lake: Lake, product: ProductVersion, table: PublishedTable) -> Table:
+    return lake.must_open("gold", table.dataset, product.table(table.dataset).version)
 
 
-def _refuse_frame(schema: str, table: PublishedTable, frame: pl.DataFrame) -> None:
-    where = f"{schema}.{table.name}"
-    refuse_names(schema, table.name, frame.columns)
-    postgres_types(frame.schema, where)
-    refuse_values(frame, table.key, where)
+def _refuse_columns_of(schema: str, table: PublishedTable, columns: pl.Schema) -> None:
+    refuse_names(schema, table.name, list(columns))
+    postgres_types(columns, f"{schema}.{table.name}")
+
+
+def _refuse_rows(schema: str, table: PublishedTable, rows: _Rows) -> int:
+    """Raise `PublicationRefused` for what cannot be shown; return how many rows there are."""
+    _refuse_columns_of(schema, table, rows.schema)
+    return refuse_rows(rows.batches(), rows.whole, table.key, f"{schema}.{table.name}")
 
 
 def _replace(
     connection: Connection,
     schema: str,
     table: PublishedTable,
-    frame: pl.DataFrame,
+    gold: Table,
     product: str,
     upgraded: bool,
+    change: Change,
 ) -> PublishedRows:
-    """Delete the rows that differ or are gone, insert those that are new, and check what is visible then."""
+    """Make a table show gold's rows: by what differs where that is known, else by comparing all of them."""
     where = f"{schema}.{table.name}"
-    _refuse_frame(schema, table, frame)
-    prepared = _prepare(connection, schema, table, frame, product, upgraded)
-    # Named after no table: names are cut at 63 bytes, and two could be cut to one.
-    target, incoming = sql.Identifier(schema, table.name), sql.Identifier("pg_temp", "headworks_incoming")
-    columns = sql.SQL(", ").join(sql.Identifier(name) for name in frame.columns)
-    key = sql.SQL(", ").join(sql.Identifier(name) for name in table.key)
-    parts = {"target": target, "incoming": incoming, "columns": columns, "key": key}
-    with _refused(where):
-        connection.execute(
-            sql.SQL(
-                "CREATE TEMPORARY TABLE headworks_incoming ON COMMIT DROP AS"
-                " SELECT {columns} FROM {target} WITH NO DATA"
-            ).format(**parts)
-        )
-        with connection.cursor().copy(
-            sql.SQL("COPY {incoming} ({columns}) FROM STDIN").format(**parts)
-        ) as copy:
-            for row in copied(frame):
-                copy.write_row(row)
-        # Under another key old rows may have it twice, or not at all.
-        differing = (
-            ""
-            if prepared.key_changes
-            else " WHERE ({key}) IN (SELECT {key} FROM"
-            " (SELECT {columns} FROM {target} EXCEPT SELECT {columns} FROM {incoming}) AS gone)"
-        )
-        removed = connection.execute(sql.SQL("DELETE FROM {target}" + differing).format(**parts)).rowcount
-        inserted = connection.execute(
-            sql.SQL(
-                "INSERT INTO {target} ({columns})"
-                " SELECT {columns} FROM {incoming} EXCEPT SELECT {columns} FROM {target}"
-            ).format(**parts)
-        ).rowcount
-        if prepared.key_changes:
-            connection.execute(sql.SQL("ALTER TABLE {target} ADD PRIMARY KEY ({key})").format(**parts))
-        _check_visible(connection, parts, frame, where)
-        connection.execute("DROP TABLE pg_temp.headworks_incoming")
-        record_table(connection, schema, table.name, product, table.dataset, prepared.owned)
+    rows = _Rows.of(gold)
+    differing = change.differences
+    if differing is None:
+        count = _refuse_rows(schema, table, rows)
+    else:
+        # All others were looked at when they were published.
+        _refuse_columns_of(schema, table, rows.schema)
+        refuse_values(differing.came, table.key, where)
+        count = differing.rows
+    prepared = _prepare(connection, schema, table, rows.schema, product, upgraded)
+    target = sql.Identifier(schema, table.name)
+    shown = shown_by(connection, schema, table.name)
+    why, inserted, removed = "it is new" if prepared.made else change.why, 0, 0
+    if differing is not None:
+        is_as_known = shown is not None and shown == change.shown and shown.table_id == prepared.owned.oid
+        if prepared.altered or prepared.made or not is_as_known:
+            differing, why = None, "its columns, its key or what is on record of it changed"
+    mark = None
+    if shown is not None and differing is not None:
+        with _refused(where):
+            applied = apply_change(connection, target, table.key, differing, shown.mark)
+        inserted, removed = applied.inserted, applied.removed
+        mark, why = applied.mark, "" if applied.mark else applied.why
+    if mark is not None and shown is not None:
+        noted = shown.followed(gold.version, mark)
+    else:
+        if why and change.differences is not None:
+            count = _refuse_rows(schema, table, rows)
+        with _refused(where):
+            more, fewer = _replace_all(connection, table, target, rows, prepared, count, where)
+        inserted, removed = inserted + more, removed + fewer
+        mark = mark_of(connection, target)
+        noted = Shown(prepared.owned.oid, gold.id, gold.version, mark, now(connection))
+    record_table(connection, schema, table.name, product, table.dataset, prepared.owned)
+    kept = note_shown(connection, schema, table.name, noted)
+    warnings = prepared.warnings if kept else (*prepared.warnings, _cannot_note(schema, where))
     return PublishedRows(
         table=where,
         dataset=table.dataset,
-        rows=frame.height,
+        rows=count,
         inserted=inserted,
         removed=removed,
-        warnings=prepared.warnings,
+        compared=why,
+        warnings=warnings,
     )
+
+
+def _cannot_note(schema: str, where: str) -> str:
+    return (
+        f"{where}: the role may not note what is shown, so each publication compares all rows. Publish once with a "
+        f"role that may create tables in {schema}, and grant this one SELECT, INSERT, UPDATE and DELETE on "
+        f"{schema}.{SHOWN}"
+    )
+
+
+def _replace_all(
+    connection: Connection,
+    table: PublishedTable,
+    target: sql.Identifier,
+    rows: _Rows,
+    prepared: _Target,
+    count: int,
+    where: str,
+) -> tuple[int, int]:
+    """Send all rows; delete those that differ or are gone, insert those that are new, and check what is visible then.
+
+    Returns how many were inserted and removed.
+    """
+    names = list(rows.schema)
+    columns = sql.SQL(", ").join(sql.Identifier(name) for name in names)
+    if prepared.made:
+        # Into a table that nobody has seen yet they go straight, and nothing is there to change them.
+        copy_into(connection, target, names, rows.batches())
+        visible = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(target)).fetchone()
+        _refuse_other_rows(int(visible[0]) if visible else 0, 0, count, where)
+        return count, 0
+    # Named after no table: names are cut at 63 bytes, and two could be cut to one.
+    incoming = sql.Identifier("pg_temp", "headworks_incoming")
+    key = sql.SQL(", ").join(sql.Identifier(name) for name in table.key)
+    parts = {"target": target, "incoming": incoming, "columns": columns, "key": key}
+    connection.execute(
+        sql.SQL(
+            "CREATE TEMPORARY TABLE headworks_incoming ON COMMIT DROP AS"
+            " SELECT {columns} FROM {target} WITH NO DATA"
+        ).format(**parts)
+    )
+    copy_into(connection, incoming, names, rows.batches())
+    # Under another key old rows may have it twice, or not at all.
+    differing = (
+        ""
+        if prepared.key_changes
+        else " WHERE ({key}) IN (SELECT {key} FROM"
+        " (SELECT {columns} FROM {target} EXCEPT SELECT {columns} FROM {incoming}) AS gone)"
+    )
+    removed = connection.execute(sql.SQL("DELETE FROM {target}" + differing).format(**parts)).rowcount
+    inserted = connection.execute(
+        sql.SQL(
+            "INSERT INTO {target} ({columns})"
+            " SELECT {columns} FROM {incoming} EXCEPT SELECT {columns} FROM {target}"
+        ).format(**parts)
+    ).rowcount
+    if prepared.key_changes:
+        connection.execute(sql.SQL("ALTER TABLE {target} ADD PRIMARY KEY ({key})").format(**parts))
+    _check_visible(connection, parts, count, where)
+    connection.execute("DROP TABLE pg_temp.headworks_incoming")
+    return inserted, removed
 
 
 def _prepare(
     connection: Connection,
     schema: str,
     table: PublishedTable,
-    frame: pl.DataFrame,
+    columns_of_gold: pl.Schema,
     product: str,
     upgraded: bool,
 ) -> _Target:
     """Make the table, or let it follow gold's columns and key; raises `PublicationRefused` where it cannot."""
     where = f"{schema}.{table.name}"
-    wanted = postgres_types(frame.schema, where)
+    wanted = postgres_types(columns_of_gold, where)
     found, owned = owned_table(connection, schema, table.name, product, table.key, upgraded=upgraded)
     target = sql.Identifier(schema, table.name)
     if found is None:
@@ -351,7 +452,7 @@ def _prepare(
                 )
             )
         made = table_now(connection, schema, table.name)
-        return _Target(Owned(made.oid, tuple(wanted), (), table.key, ""))
+        return _Target(Owned(made.oid, tuple(wanted), (), table.key, ""), made=True)
     ours = owned or Owned(found.oid, (), (), table.key, "")
     _refuse_columns(found, wanted, where)
     changes = [*_added(found, wanted), *_widened(found, wanted)]
@@ -383,7 +484,8 @@ def _prepare(
         table.key,
         ours.contract,
     )
-    return _Target(kept, key_changes, _warnings(found, wanted, table, gone, emptied, where))
+    warnings = _warnings(found, wanted, table, gone, emptied, where)
+    return _Target(kept, key_changes, warnings, altered=bool(changes or gone or key_changes))
 
 
 def _refuse_columns(found: Found, wanted: Mapping[str, str], where: str) -> None:
@@ -527,7 +629,7 @@ def _refused(where: str, what: str = "") -> Iterator[None]:
 def _check_visible(
     connection: Connection,
     parts: dict[str, sql.Composable],
-    frame: pl.DataFrame,
+    count: int,
     where: str,
 ) -> None:
     row = connection.execute(
@@ -537,10 +639,14 @@ def _check_visible(
             " (SELECT {columns} FROM {incoming} EXCEPT SELECT {columns} FROM {target}) AS missing)"
         ).format(**parts)
     ).fetchone()
-    visible, missing = row if row else (0, frame.height)
-    if visible != frame.height or missing:
+    visible, missing = row if row else (0, count)
+    _refuse_other_rows(visible, missing, count, where)
+
+
+def _refuse_other_rows(visible: int, missing: int, count: int, where: str) -> None:
+    if visible != count or missing:
         raise AccountMismatch(
-            f"{visible} rows would be visible and {missing} of gold's {frame.height} rows would be missing.",
+            f"{visible} rows would be visible and {missing} of gold's {count} rows would be missing.",
             where=where,
             do="look for triggers or rules on the table that change what is inserted; nothing was published.",
         )

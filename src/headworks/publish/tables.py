@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,9 @@ class PublishedTable:
     ``contract`` must hold for the table as readers would see it, in Postgres itself, before they do. ``gone`` says what
     becomes of a column that gold no longer has: its values become null, since old ones would be taken for today's; it
     is dropped; or the publication is refused.
+
+    A publication writes the rows that differ from those of the last one. After ``verify_every`` the next one compares
+    all of them in the database; with no time at all each one does.
     """
 
     dataset: str
@@ -29,6 +33,7 @@ class PublishedTable:
     key: tuple[str, ...]
     contract: Path | None = None
     gone: WhenGone = "null"
+    verify_every: timedelta = timedelta(days=1)
 
     def __post_init__(self) -> None:
         """Check the declaration, so that a slip shows at import and not in the night."""

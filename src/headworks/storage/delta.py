@@ -10,7 +10,7 @@ stream its caller finds that out, by the stream's own transactions.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -210,6 +210,19 @@ class Table:
     def live_count(self) -> int:
         """Return the number of rows of this version that are no tombstones."""
         return int(collected(self.scan().filter(~pl.col("_deleted")).select(pl.len()), self.name).item())
+
+    def open_files(self) -> Iterator[pa.NativeFile]:
+        """Open the data files of this version one after the other, in the order in which they were written."""
+        root = f"{self._delta.uri.rstrip('/')}/"
+        objects = Objects(self._delta.uri, self._delta.options)
+        for uri in sorted(self._delta.file_uris()):
+            with translated(self.name), objects.open_input_file(uri.removeprefix(root)) as file:
+                yield file
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether each data file has all columns of its rows: none is in the name of its folder."""
+        return self._seen is None and not self._delta.metadata().partition_columns
 
     def newest_version(self) -> int:
         """Return the newest version that there is; this object keeps the one that was read, and commits from it."""

@@ -69,6 +69,9 @@ def publish_tables(
     for gate in report.gates:
         if not gate.open:
             get_run_logger().error("%s: gate closed: %s", gate.scope, "; ".join(gate.reasons))
+    for table in report.tables:
+        if table.compared:
+            get_run_logger().info("%s: all rows were compared, since %s", table.table, table.compared)
     get_run_logger().info(
         "%s: publication %d, %d rows written, %d removed",
         report.target,
