@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from headworks.gold.holding import find_any
 from headworks.prefect.console import run_as_program
 from headworks.prefect.running import THREADS, OnConflict, RunContext, begin, run_flow
 from headworks.prefect.stages import curate, publish
-from headworks.project import this_project
-from headworks.quality.deliveries import find
+from headworks.project import Product, this_project
 from headworks.reports import RunReport
 from headworks.silver.decisions import Action
 from headworks.silver.replay import check_signed
 from tasks import TASKS
-from tasks.deliveries import decide_delivery
+from tasks.deliveries import decide_delivery, decide_gold
 
 
 @flow(
@@ -32,6 +33,7 @@ def deliveries(
     by: str,
     note: str,
     despite_contract: bool = False,
+    as_baseline: bool = False,
     dry_run: bool = True,
     on_conflict: OnConflict = "refuse",
     lake: str = "lake",
@@ -40,12 +42,13 @@ def deliveries(
     """Let a held delivery through, leave one out or take it back, and publish what follows from that.
 
     Args:
-        delivery: Its id, as the alert or "headworks delivery list" shows it.
+        delivery: Its id, as the alert or "headworks delivery list" shows it; or that of a gold table that is held.
         action: release lets a held one into silver; discard leaves a held one out, or takes one back that silver has;
             undo takes the last decision back.
         by: Who decides; it is kept with the delivery.
         note: Why; it is kept with the delivery.
         despite_contract: Release it also where the dataset's contract does not hold.
+        as_baseline: Release it, and compare later deliveries with it: this is what the table looks like.
         dry_run: Say what would change, but change nothing.
         on_conflict: When another run is at work, refuse ends this one, and wait tries again for some minutes.
         lake: Block of the lake that holds all tables.
@@ -54,18 +57,28 @@ def deliveries(
     check_signed(by, note, "deliveries")
     project = this_project()
     run = begin(lake, "incremental", dry_run=dry_run)
-    one = find(run.open_lake(), delivery)
-    dataset = project.dataset(one.dataset)
+    one = find_any(run.open_lake(), delivery)
+    table = one.dataset.removeprefix("gold.") if one.dataset.startswith("gold.") else ""
+    dataset = None if table else project.dataset(one.dataset)
 
-    def steps(context: RunContext) -> None:
-        decided = decide_delivery(context.run, dataset, one.id, action, by, note, despite_contract)
-        context.recorder.refinements.append(decided.report)
-        context.require_open(decided.gate)
-        if context.run.dry_run:
-            return
-        for product in project.products_of(dataset.name):
+    def show(context: RunContext, products: Iterable[Product]) -> None:
+        for product in () if context.run.dry_run else products:
             target = (blocks or {}).get(product.publish.block, "") if product.publish is not None else ""
             publish(context, product, curate(context, product, TASKS, target), TASKS, target)
+
+    def steps(context: RunContext) -> None:
+        if dataset is None:
+            decide_gold(context.run, one, action, by, note)
+            # Held again, there is nothing to show that is not shown.
+            made = [] if action == "undo" else project.products
+            show(context, (each for each in made if any(gold.name == table for gold in each.tables)))
+            return
+        decided = decide_delivery(
+            context.run, dataset, one.id, action, by, note, despite_contract, as_baseline
+        )
+        context.recorder.refinements.append(decided.report)
+        context.require_open(decided.gate)
+        show(context, project.products_of(dataset.name))
 
     return run_flow("deliveries", run, None, on_conflict, steps, on=one.dataset)
 

@@ -49,6 +49,11 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     released.add_argument(
         "--despite-contract", action="store_true", help="also where the contract does not hold"
     )
+    released.add_argument(
+        "--as-baseline",
+        action="store_true",
+        help="later deliveries are compared with it: this is what the table looks like; also for one that silver has",
+    )
     _deciding(actions, "discard", "leave a held one out, or take back one that silver has")
     _deciding(actions, "undo", "take the last decision about one back")
 
@@ -220,6 +225,7 @@ def _decide(options: argparse.Namespace) -> int:
         by=options.by,
         note=options.note,
         despite_contract=getattr(options, "despite_contract", False),
+        as_baseline=getattr(options, "as_baseline", False),
         dry_run=options.dry_run,
     )
     closed = decided.gate is not None and not decided.gate.open
@@ -231,6 +237,12 @@ def _decide(options: argparse.Namespace) -> int:
         show_json(decided.model_dump(mode="json"))
         return 2 if closed else 0
     after = decided.delivery
+    if getattr(options, "as_baseline", False) and not options.dry_run and after.is_in_silver:
+        print(
+            "Later deliveries are compared with it."
+            if decided.vouched
+            else "It left no profile, so nothing can be compared with it."
+        )
     if decided.already:
         print(f"Delivery {after.id} was {after.state} already, by {after.by or 'nobody'}; nothing was done.")
         return 0
@@ -248,27 +260,25 @@ def _changed(decided: Decided) -> bool:
 
 
 def _decide_gold(options: argparse.Namespace, lake: Lake, one: Delivery) -> int:
-    """Decide about a gold table that is held: silver has what is suspected, and each suspect is a delivery."""
-    from headworks.gold.holding import release_gold, undo_gold
+    """Decide about a gold table that is held."""
+    from headworks.gold.holding import decide_gold
     from headworks.ports import system_clock
 
-    if options.action == "discard":
-        raise SettingsError(
-            f"{one.dataset} is held for what came into silver since its last good commit.",
-            where=one.dataset,
-            do="discard the delivery that is wrong, which takes it out of silver: "
-            f"{', '.join(one.suspects) or 'see headworks delivery list'}.",
-        )
-    acts = {"release": release_gold, "undo": undo_gold}
-    if options.dry_run:
-        print(f"{one.dataset} would be {'released' if options.action == 'release' else 'held'}.")
-        return 0
-    run_id = f"by-hand-{uuid.uuid4()}"
-    done = acts[options.action](
-        lake, one, by=options.by, note=options.note, run_id=run_id, moment=system_clock()
+    done = decide_gold(
+        lake,
+        one,
+        options.action,
+        by=options.by,
+        note=options.note,
+        run_id=f"by-hand-{uuid.uuid4()}",
+        moment=system_clock(),
+        dry_run=options.dry_run,
     )
     if options.json:
         show_json(done.model_dump(mode="json"))
+        return 0
+    if options.dry_run:
+        print(f"{done.dataset} would be {done.state}.")
         return 0
     print(f"{done.dataset} is {done.state}: the next run makes it, and what held it is no objection then.")
     return 0

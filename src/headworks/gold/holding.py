@@ -121,6 +121,8 @@ def undo_gold(lake: Lake, one: Delivery, *, by: str, note: str, run_id: str, mom
     """Take the release of a held table back, as long as nothing was committed by it."""
     name = one.dataset.removeprefix("gold.")
     there = gold_hold(lake, name)
+    if there is not None and there.state == "held" and there.run_id == run_id and there.by:
+        return there  # an earlier try of the same run did it, and its answer was lost
     if there is None or there.state != "released":
         raise SettingsError(
             f"There is no release of gold.{name} that could be undone: it was committed, or it is held.",
@@ -132,6 +134,34 @@ def undo_gold(lake: Lake, one: Delivery, *, by: str, note: str, run_id: str, mom
     lake.put_object(_path(name), done.model_dump(mode="json"))
     record(lake, [done])
     return done
+
+
+def decide_gold(
+    lake: Lake,
+    one: Delivery,
+    action: str,
+    *,
+    by: str,
+    note: str,
+    run_id: str,
+    moment: datetime,
+    dry_run: bool = False,
+) -> Delivery:
+    """Decide about a gold table that is held: release it, or undo that; a dry run says what it would be.
+
+    Raises `SettingsError` for a discard, since silver has what is suspected, and each suspect is a delivery.
+    """
+    if action == "discard":
+        raise SettingsError(
+            f"{one.dataset} is held for what came into silver since its last good commit.",
+            where=one.dataset,
+            do="discard the delivery that is wrong, which takes it out of silver: "
+            f"{', '.join(one.suspects) or 'see headworks delivery list'}.",
+        )
+    if dry_run:
+        return one.turned("released" if action == "release" else "held", run_id=run_id, moment=moment)
+    act = release_gold if action == "release" else undo_gold
+    return act(lake, one, by=by, note=note, run_id=run_id, moment=moment)
 
 
 def forget_hold(lake: Lake, name: str) -> None:

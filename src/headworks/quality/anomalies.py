@@ -351,7 +351,7 @@ def _asked(profile: Profile) -> int:
 
 
 def _age(profile: Profile) -> float:
-    return max(0.0, (profile.moment - profile.as_of).total_seconds())
+    return max(0.0, ((profile.read_at or profile.moment) - profile.as_of).total_seconds())
 
 
 def _day(profile: Profile) -> float:

@@ -2,12 +2,14 @@
 
 A profile is good if its own gate was open, if no anomaly was found in it that nobody has accepted since, if its run
 came to its end (``ops.runs`` says published or unchanged), and if nobody has labelled its time as an incident. The
-candidate's own run is never among them. How far back it is looked depends on how often the table gets something.
+candidate's own run is never among them, nor is a delivery that silver does not have: held, discarded, superseded. One
+that a person released was unusual, so it is known but no measure, unless that person vouched for it. How far back it is
+looked depends on how often the table gets something.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -32,9 +34,13 @@ PROFILES = pl.Schema(
         "rows": pl.Int64(),
         "profile": pl.String(),
         "outcome": pl.String(),
+        "delivery": pl.String(),
     }
 )
-"""Tables made before have no ``outcome``; the first profile that is kept adds it."""
+"""Tables made before have no ``outcome`` or ``delivery``; the first profile that is kept adds them."""
+
+RELEASED, VOUCHED = "released", "vouched"
+"""Outcomes that a person decided: such a profile counts, whether the decision was made in a run or by hand."""
 
 GOOD_RUNS = ("published", "unchanged")
 
@@ -81,10 +87,12 @@ class Baseline:
         )
 
 
-def keep_profile(lake: Lake, profile: Profile, *, gate_open: bool, warned: Sequence[str] = ()) -> None:
+def keep_profile(
+    lake: Lake, profile: Profile, *, gate_open: bool, warned: Sequence[str] = (), outcome: str = ""
+) -> None:
     """Append a candidate's profile, whether its gate was open, and which checks found an anomaly in it.
 
-    Of several for one run the last counts.
+    Of several for one delivery, or for one run where it is of none, the last counts.
     """
     profile = profile.model_copy(update={"warned": tuple(warned)})
     row = {
@@ -95,16 +103,39 @@ def keep_profile(lake: Lake, profile: Profile, *, gate_open: bool, warned: Seque
         "gate_open": gate_open,
         "rows": profile.rows,
         "profile": profile.model_dump_json(exclude_defaults=True),
-        "outcome": "failed" if not gate_open else "warned" if warned else "passed",
+        "outcome": outcome or ("failed" if not gate_open else "warned" if warned else "passed"),
+        "delivery": profile.delivery,
     }
     table = lake.ensure("ops", "profiles", PROFILES, partition_by="scope")
     table.append(pl.DataFrame([row], schema=PROFILES), {})
 
 
+def vouch(lake: Lake, scope: str, delivery: str) -> bool:
+    """Compare later deliveries with one that silver has, by a person's word; False where it left no profile."""
+    table = lake.open("ops", "profiles")
+    if table is None or "delivery" not in table.schema:
+        return False
+    mine = table.scan().filter((pl.col("scope") == scope) & (pl.col("delivery") == delivery))
+    newest = collected(mine.sort("profiled_at").tail(1).select("profile"), table.name)
+    for text in newest.get_column("profile"):
+        profile = Profile.model_validate_json(text).model_copy(update={"vouched": True})
+        keep_profile(lake, profile, gate_open=True, outcome=VOUCHED)
+    return not newest.is_empty()
+
+
 def baseline(
-    lake: Lake, scope: str, kinds: Sequence[str], run_id: str, moment: datetime, limits: AnomalyLimits
+    lake: Lake,
+    scope: str,
+    kinds: Sequence[str],
+    run_id: str,
+    moment: datetime,
+    limits: AnomalyLimits,
+    without: Collection[str] = (),
 ) -> Baseline:
-    """Return the good profiles of ``scope`` that a candidate of run ``run_id`` at ``moment`` may be compared with."""
+    """Return the good profiles of ``scope`` that a candidate of run ``run_id`` at ``moment`` may be compared with.
+
+    ``without`` are deliveries that silver does not have: nothing is compared with them.
+    """
     said = judgements(lake, scope)
     table, runs = lake.open("ops", "profiles"), lake.open("ops", "runs")
     if table is None or runs is None:
@@ -112,11 +143,15 @@ def baseline(
     ended = runs.scan().filter(pl.col("status").is_in(GOOD_RUNS)).select("run_id").unique()
     of_others = (pl.col("scope") == scope) & pl.col("kind").is_in(list(kinds)) & (pl.col("run_id") != run_id)
     rows = _reaching_back(table, of_others, moment, limits)
-    last = rows.sort("profiled_at").unique(["scope", "run_id"], keep="last", maintain_order=True)
-    kept = last.lazy().filter("gate_open").join(ended, on="run_id", how="semi", maintain_order="left")
+    last = rows.sort("profiled_at").unique(["scope", "of"], keep="last", maintain_order=True)
+    through = last.filter(pl.col("gate_open") & ~pl.col("of").is_in(list(without))).lazy()
+    ended = ended.with_columns(ended=pl.lit(value=True))
+    kept = through.join(ended, on="run_id", how="left", maintain_order="left").filter(
+        pl.col("ended") | pl.col("outcome").is_in([RELEASED, VOUCHED])
+    )
     texts = collected(kept, runs.name).get_column("profile").tail(limits.history or MOST_RUNS)
-    through = [Profile.model_validate_json(text) for text in texts]
-    unlabelled = [one for one in through if not any(j.labels(one.as_of) for j in said)]
+    profiles = [Profile.model_validate_json(text) for text in texts]
+    unlabelled = [one for one in profiles if not any(j.labels(one.as_of) for j in said)]
     good = [one for one in unlabelled if not _objected(one, said)]
     return Baseline(tuple(good), said, tuple(unlabelled[-_RECENT:]), limits.lives)
 
@@ -149,7 +184,11 @@ def _reaching_back(table: Table, of_others: pl.Expr, moment: datetime, limits: A
         reaches = [(REACH_DAYS[limits.lives], 0)]
     else:
         reaches = [(REACH_DAYS[one], _ENOUGH[one]) for one in ("hourly", "daily", "monthly")]
-    columns = ("scope", "run_id", "profiled_at", "gate_open", "profile")
+    delivery, outcome = (_said(table, name) for name in ("delivery", "outcome"))
+    columns = (
+        "scope", "run_id", "profiled_at", "gate_open", "profile", outcome.alias("outcome"),
+        pl.when(delivery != "").then(delivery).otherwise(pl.col("run_id")).alias("of"),
+    )  # fmt: skip
     found, upto, closed = [], moment, "both"
     for days, enough in reaches:
         since = moment - timedelta(days=days)
@@ -159,6 +198,11 @@ def _reaching_back(table: Table, of_others: pl.Expr, moment: datetime, limits: A
             break
         upto, closed = since, "left"
     return pl.concat(found)
+
+
+def _said(table: Table, name: str) -> pl.Expr:
+    """Return a column that tables made before do not have."""
+    return pl.col(name).fill_null("") if name in table.schema else pl.lit("")
 
 
 def _objected(profile: Profile, said: Sequence[Judgement]) -> bool:

@@ -79,6 +79,9 @@ class Profile(Report):
     )
     run_id: str
     moment: datetime = Field(description="When the candidate was made.")
+    read_at: datetime | None = Field(
+        default=None, description="When its newest row was read from the source, however late it is judged."
+    )
     newest: datetime | None = Field(default=None, description="The newest cursor that is not in the future.")
     days: float | None = Field(default=None, description="How many days of the source the range covers.")
     rows: int = Field(description="Rows of the candidate.")
@@ -106,6 +109,9 @@ class Profile(Report):
     sketch: tuple[int, ...] = Field(default=(), description="The smallest hashes of the rows' contents.")
     by_key: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="Of a small table: the number of each column, by what it is about."
+    )
+    delivery: str = Field(
+        default="", description="The delivery that it is of; empty where it is of a whole table."
     )
     vouched: bool = Field(
         default=False, description="A person has said that this is what the table looks like."

@@ -17,6 +17,7 @@ from pydantic import Field
 from headworks.bronze.generations import Generation, complete_before, newest_complete
 from headworks.bronze.resolutions import Resolver, note_passed, unresolved
 from headworks.errors import SettingsError
+from headworks.quality.baselines import vouch
 from headworks.quality.deliveries import Delivery, find, holds, put_holds, record
 from headworks.reports import GateReport, RefineReport, Report
 from headworks.silver.arrays import elements
@@ -52,6 +53,7 @@ class Decided(Report):
     updated: int = Field(default=0, description="Rows of silver that have other values or another origin.")
     removed: int = Field(default=0, description="Rows of silver that go.")
     already: bool = Field(default=False, description="It was decided so before, and nothing was done.")
+    vouched: bool = Field(default=False, description="Later deliveries are compared with it from now on.")
 
 
 def release(
@@ -62,15 +64,21 @@ def release(
     by: str,
     note: str,
     despite_contract: bool = False,
+    as_baseline: bool = False,
     dry_run: bool = False,
 ) -> Decided:
     """Let a held delivery into silver; what held it is overruled, a contract only with ``despite_contract``.
 
+    With ``as_baseline`` later deliveries are compared with it, as with any other that was accepted; so they can be with
+    one that silver has already.
     Raises `SettingsError` without a name or a reason, or for a delivery that is not held, and `CandidateStale` where
     another run committed in between: it can then be repeated.
     """
     with reading(f"silver.{dataset.name}"):
         one, silver = _known(work, dataset, number, by, note)
+        if as_baseline and one.is_in_silver:
+            said = not dry_run and vouch(work.lake, f"silver.{dataset.name}", one.id)
+            return _already(work, one, silver).model_copy(update={"vouched": said})
         if one.state == "released" or (one.state != "held" and _was_this_run(work, one)):
             return _already(work, one, silver)
         if one.state != "held":
@@ -81,12 +89,14 @@ def release(
         done = one
         if outcome.report.committed:
             done = replace_state(one, "released", work, by=by, note=note)
+        said = outcome.report.committed and as_baseline and vouch(work.lake, f"silver.{dataset.name}", one.id)
         return Decided(
             delivery=done,
             report=outcome.report,
             gate=outcome.gate,
             inserted=outcome.report.inserted,
             updated=outcome.report.updated,
+            vouched=said,
         )
 
 
@@ -141,12 +151,20 @@ def decide(
     by: str,
     note: str,
     despite_contract: bool = False,
+    as_baseline: bool = False,
     dry_run: bool = False,
 ) -> Decided:
     """Release, discard or undo, by the name of the action."""
     if action == "release":
         return release(
-            work, dataset, number, by=by, note=note, despite_contract=despite_contract, dry_run=dry_run
+            work,
+            dataset,
+            number,
+            by=by,
+            note=note,
+            despite_contract=despite_contract,
+            as_baseline=as_baseline,
+            dry_run=dry_run,
         )
     acts = {"discard": discard, "undo": undo}
     if action not in acts:

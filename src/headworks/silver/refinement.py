@@ -172,6 +172,11 @@ class _Judged:
     word: Overruled | None = None
     out: tuple[Delivery, ...] | None = None
 
+    @property
+    def id(self) -> str:
+        """The delivery's id; empty where silver is made from nothing."""
+        return "" if self.arrival is None else self.arrival.id
+
 
 def refine(work: Refinement, dataset: Dataset, *, dry_run: bool = False) -> RefineOutcome:
     """Take what silver has not consumed of bronze through rules, references, comparison and gate, and merge it.
@@ -468,7 +473,14 @@ def _refine_at_once(
         commit_merge(work, dataset, silver, merge, todo, attempt, listed)
 
     came = _Came(
-        taken=Range(todo, judged.rows, judged.candidates.filter(~pl.col(DELETED)), report, gone.limited),
+        taken=Range(
+            todo,
+            judged.rows,
+            judged.candidates.filter(~pl.col(DELETED)),
+            report,
+            gone.limited,
+            delivery=delivery.id,
+        ),
         gone=gone,
         quarantined=cache(lambda: quarantined(work, dataset, judged)),
         alive=alive if alive.height else None,
@@ -531,7 +543,15 @@ def _refine_in_parts(
             _commit(work, dataset, silver, merged(), whole, attempt, growth, only_inserts, listed=listed)
 
         came = _Came(
-            taken=Range(whole, rows, sample.filter(~pl.col(DELETED)), report, gone.limited, parts.candidates),
+            taken=Range(
+                whole,
+                rows,
+                sample.filter(~pl.col(DELETED)),
+                report,
+                gone.limited,
+                parts.candidates,
+                delivery=delivery.id,
+            ),
             gone=gone,
             quarantined=lambda: parts.quarantined(SCHEMA),
             alive=parts.live_rows() if parts.candidates else None,
@@ -597,7 +617,7 @@ def _conclude(
     if delivery.held is not None:
         let_go(work, dataset, delivery.held)
     # Only now: a profile whose candidate was never committed is nothing to compare with.
-    screened.keep(work.lake, gate)
+    screened.keep(work.lake, gate, released=delivery.word is not None)
     done = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
     return RefineOutcome(report=done, gate=gate)
 

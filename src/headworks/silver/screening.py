@@ -11,7 +11,8 @@ import polars as pl
 
 from headworks.names import OF_WINDOWS, OWN_IN_BRONZE, reading_of, window_of
 from headworks.quality.anomalies import anomalies_of, check_anomalies, check_idle
-from headworks.quality.baselines import baseline, keep_profile
+from headworks.quality.baselines import RELEASED, baseline, keep_profile
+from headworks.quality.deliveries import holds
 from headworks.quality.gate import decide
 from headworks.quality.limits import AnomalyLimits
 from headworks.quality.profiles import OF_DAYS, Profile, profile_columns, profile_rows, with_extremes
@@ -35,9 +36,14 @@ class Screened:
     profile: Profile | None = None
     checks: tuple[CheckReport, ...] = ()
 
-    def keep(self, lake: Lake, gate: GateReport) -> None:
-        """Keep the profile, with what the gate said about it."""
-        if self.profile is not None:
+    def keep(self, lake: Lake, gate: GateReport, *, released: bool = False) -> None:
+        """Keep the profile, with what the gate said about it; what a person overruled was unusual all the same."""
+        if self.profile is None:
+            return
+        if released and gate.open:
+            unusual = anomalies_of(gate.model_copy(update={"checks": self.checks}))
+            keep_profile(lake, self.profile, gate_open=True, warned=unusual, outcome=RELEASED)
+        else:
             keep_profile(lake, self.profile, gate_open=gate.open, warned=anomalies_of(gate))
 
 
@@ -47,7 +53,7 @@ class Range:
 
     ``candidates`` is their number where ``rows`` and ``candidate`` are samples. ``deletes_limited`` says that the full
     read brings a limit of its own for what it may delete. A ``share`` is the rows of some of a range's streams: what
-    became of each of them is not counted.
+    became of each of them is not counted. ``delivery`` is its id.
     """
 
     todo: Pending
@@ -57,6 +63,7 @@ class Range:
     deletes_limited: bool = False
     candidates: int | None = None
     share: bool = False
+    delivery: str = ""
 
     def of(self, streams: Sequence[StreamRange]) -> Range:
         """Return the share of some streams."""
@@ -96,9 +103,10 @@ def screen_silver(
     watermark = _newest(silver.scan(), dataset)
     readings = _readings(taken, first=watermark is None and not silver.row_count())
     checks: list[CheckReport] = []
+    without = {one.id for one in holds(lake, silver)} - {taken.delivery}
     for kind, part in readings:
         profile = _silver_profile(dataset, silver, part, kind, run_id, moment, watermark)
-        found = baseline(lake, profile.scope, [kind], run_id, moment, dataset.anomalies)
+        found = baseline(lake, profile.scope, [kind], run_id, moment, dataset.anomalies, without)
         made = check_anomalies(profile, found, dataset.anomalies)
         checks += map(_only_warns, made) if kind == "backfill" else made
     return Screened(profile if len(readings) == 1 else None, tuple(checks))
@@ -152,7 +160,7 @@ def screen_idle(
     if not limits.enabled or limits.when_idle == "fine":
         return None
     scope = f"silver.{dataset.name}"
-    found = baseline(lake, scope, ["live"], run_id, moment, limits)
+    found = baseline(lake, scope, ["live"], run_id, moment, limits, {one.id for one in holds(lake, silver)})
     newest = max((one.as_of for one in found.profiles), default=None)
     check = check_idle(scope, newest, moment, found, limits)
     return None if check is None else decide(scope, [check], contract_required=False)
@@ -179,6 +187,8 @@ def _silver_profile(
         {
             "scope": f"silver.{dataset.name}",
             "kind": kind,
+            "delivery": taken.delivery,
+            "read_at": None if taken.rows.is_empty() else _utc(taken.rows.get_column("_ingested_at").max()),
             "run_id": run_id,
             "moment": moment,
             "newest": newest,
