@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
-from math import exp, log, sqrt
+from math import exp, inf, log, sqrt
 from statistics import median
 
 from headworks.quality import between, columns
@@ -21,7 +21,7 @@ from headworks.quality.drifts import drift_findings
 from headworks.quality.findings import MANY, Compared, Finding, report_findings, share_finding
 from headworks.quality.limits import AnomalyLimits
 from headworks.quality.profiles import OF_DAYS, Profile
-from headworks.quality.seasons import Rhythm, expect, same_hours
+from headworks.quality.seasons import Point, Rhythm, expect, is_holiday, quietest, same_hours, same_place
 from headworks.quality.statistics import grown, growth_a_day, sigmas_for
 from headworks.reports import CheckReport, GateReport
 
@@ -30,6 +30,9 @@ _DAY_S = 86_400.0
 _FURTHER = 1.15
 _STEPS = 14
 _MANY = 6
+_SURELY_EVEN = 10
+"""So many runs say that a number of rows is always the same."""
+
 _SEVERAL_DAYS = 1.5
 """A range of more days has no weekday."""
 
@@ -139,6 +142,9 @@ def volume_findings(compared: Compared) -> Iterator[Finding]:
     expected = expect(now, profile.as_of, "list" if several else rhythm)
     usual_rate = float(f"{exp(expected.center):.12g}")
     chance = 1 / sqrt(max(usual_rate * (profile.days or 1), 1))
+    if len(expected.residuals) >= _SURELY_EVEN and expected.scale < chance / 4:
+        # Counts that differ far less than chance would let them are none of chance: six rates each month.
+        chance = expected.scale
     # The volume says more than any other number: a fifth of the budget is its own.
     sigmas = sigmas_for(limits.budget / 5, len(expected.residuals))
     usual = max(sigmas * expected.scale, sigmas_for(limits.budget / 5, MANY) * expected.noise * chance)
@@ -152,12 +158,83 @@ def volume_findings(compared: Compared) -> Iterator[Finding]:
     warn = max(odd_span * limits.at("volume"), apart(odd_span * usual))
     stop = max(odd_span * limits.at("volume_stop"), apart(odd_span * _FURTHER * usual))
     warn, stop = _reachable(ratio, warn, stop)
+    text = f"({ratio - 1:+.0%} against {expected.count} good {expected.named})"
+    if abs(ratio - 1) > warn:
+        warn, stop, why = _milder(compared, now, rate, ratio, growth, warn, stop)
+        text = f"{text}{why}"
     yield Finding(
         "volume", rate, usual_rate, ratio - 1, warn, stop,
-        f"{rate:,.0f} rows a day, usually {usual_rate:,.0f} "
-        f"({ratio - 1:+.0%} against {expected.count} good {expected.named})",
-        tuple(value for _, value in seen),
+        f"{rate:,.0f} rows a day, usually {usual_rate:,.0f} {text}",
+        tuple(value for _, value in seen), drawn=rate,
     )  # fmt: skip
+
+
+def _milder(
+    compared: Compared,
+    now: Sequence[Point],
+    rate: float,
+    ratio: float,
+    growth: float,
+    warn: float,
+    stop: float,
+) -> tuple[float, float, str]:
+    """Return the limits of an unusual volume, and why they are wider than usual, where there is a reason.
+
+    Days that are not known yet, holidays, and what goes on as people have accepted it are unusual for a reason.
+    """
+    at, rhythm = compared.profile.as_of, compared.baseline.rhythm
+    alike = same_place(now, at, rhythm)
+    if alike is not None and not alike:
+        return max(warn, 0.5), max(stop, 0.8), "; none of this day of the week is known yet"
+    if alike and any(abs(rate / exp(one) - 1) <= warn for one in alike):
+        return inf, inf, f", as in the {len(alike)} of this day of the week"
+    quiet = quietest(now, at, rhythm) if ratio < 1 and is_holiday(at.date()) else None
+    if quiet is not None and rate >= exp(quiet) * (1 - warn):
+        return warn, inf, ", which is as on the week's quietest day: it may be a holiday"
+    before = _just_before(compared)
+    effects = [
+        log(_known(one) / exp(expect(_moved(now, one, growth, at), one.as_of, rhythm).center))
+        for one in before
+    ]
+    if effects and abs(ratio / exp(median(effects)) - 1) <= warn:
+        known = all(compared.baseline.accepted("volume", one.as_of) is not None for one in before)
+        lately = rhythm == "hourly" and len(before) >= _LIKE
+        return (
+            inf if known or lately else warn,
+            inf,
+            f", as in the {len(before)} before it, which were let through",
+        )
+    return warn, stop, ""
+
+
+_LIKE = 3
+
+
+def _just_before(compared: Compared) -> list[Profile]:
+    """Return the deliveries just before, which were let through: of the last hours, or the one of the day before."""
+    here = compared.profile
+    hourly = compared.baseline.rhythm == "hourly"
+    if compared.baseline.rhythm not in {"hourly", "daily"}:
+        return []
+    reach = timedelta(hours=8) if hourly else timedelta(days=1.6)
+    there = [
+        one
+        for one in compared.baseline.recent
+        if one.kind == here.kind and _rate(one) and timedelta(0) < here.as_of - one.as_of <= reach
+    ][-_LIKE if hourly else -1 :]
+    accepted = compared.baseline.accepted
+    odd = all("volume" in one.warned or accepted("volume", one.as_of) is not None for one in there)
+    return there if odd else []
+
+
+def _known(profile: Profile) -> float:
+    return max(_rate(profile) or 1.0, 1e-9)
+
+
+def _moved(now: Sequence[Point], one: Profile, growth: float, at: datetime) -> list[Point]:
+    """Return the past as it is grown to another day than the candidate's."""
+    days = (one.as_of - at).total_seconds() / _DAY_S
+    return [(when, value + growth * days) for when, value in now]
 
 
 def _thinned(
@@ -177,7 +254,8 @@ def _size_finding(seen: Sequence[float], rows: float, limits: AnomalyLimits) -> 
     usual = sorted(abs(step) for step in steps[-_STEPS:])
     # The second largest: one list that was cut short, and whole again, is no measure.
     largest = usual[-2 if len(usual) > _MANY else -1] if usual else 0.0
-    warn = max(limits.at("volume"), 1.5 * largest, 4 / sqrt(expected))
+    even = len(steps) >= _SURELY_EVEN and not any(steps[-_SURELY_EVEN:])
+    warn = max(limits.at("volume"), 1.5 * largest, 0.0 if even else 4 / sqrt(expected))
     warn, stop = _reachable(rows / expected, warn, max(limits.at("volume_stop"), 1.5 * warn))
     text = f"{rows:,.0f} rows, expected {expected:,.0f} after {seen[-1]:,.0f} in the newest good run"
     return Finding("volume", rows, expected, rows / expected - 1, warn, stop, text)
@@ -313,6 +391,7 @@ _COMPARED: dict[str, Family] = {
     "new values": columns.novelty_findings,
     "signs": columns.sign_findings,
     "shares of values": columns.category_findings,
+    "parents": columns.parent_findings,
     "largest values": columns.extreme_findings,
     "relations": between.relation_findings,
     "combinations": between.pair_findings,

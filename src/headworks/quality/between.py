@@ -6,21 +6,31 @@ streams, and deletions that add up.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from math import log
 from statistics import median
+from typing import TypeVar
 
 from headworks.quality.copies import shared
 from headworks.quality.findings import Compared, Finding, share_finding
 from headworks.quality.profiles import Profile
 from headworks.quality.statistics import sigmas_for, spread
 
+K = TypeVar("K")
+
 HELD = 0.995
 """What held in so many rows of each good run is watched."""
 
+_SURELY = 3_000
+"""What held in so many rows without an exception is no chance."""
+
+_SLIPS = 2.5
 _HANDFUL = 5
 _UPDATED = (0.1, 0.25)
+_NEVER_UPDATED = (0.02, 0.05)
+"""Of a table whose good runs never had a row of a known key: known keys overwritten warn, and stop."""
+
 _BY_KEY = (0.05, 0.2)
 """A small table's number moves by this, as a factor's logarithm: warns, and stops."""
 
@@ -53,6 +63,9 @@ def relation_findings(compared: Compared) -> Iterator[Finding]:
         broken = 1 - held / max(asked, 1)
         few = 4 / max(asked, 1)
         warn, stop = (max(limit, few, 4 * (1 - usual)) for limit in _broken(compared))
+        if usual == 1 and " = " in name and _asked_in_all(compared, name) >= _SURELY:
+            # What always added up is computed: a single row in which it does not is a slip, and several are none.
+            warn, stop = min(warn, 0.5 / max(asked, 1)), min(stop, _SLIPS / max(asked, 1))
         yield Finding(
             check, held / max(asked, 1), usual, broken - (1 - usual), warn, stop,
             f"{name} does not hold in {broken:.1%} of {asked:,} rows, usually in {1 - usual:.1%}",
@@ -74,6 +87,10 @@ def watched(compared: Compared) -> dict[str, float]:
             if share >= HELD:
                 least[name] = share
     return least
+
+
+def _asked_in_all(compared: Compared, name: str) -> int:
+    return sum(one.relations[name][1] for one in compared.like("relations") if name in one.relations)
 
 
 def columns_of(relation: str) -> list[str]:
@@ -126,7 +143,7 @@ def _broken(compared: Compared) -> tuple[float, float]:
     return compared.limits.at("relation"), compared.limits.at("relation_stop")
 
 
-def _new_here(one: dict[str, int], others: list[dict[str, int]]) -> float:
+def _new_here(one: Mapping[K, int], others: Sequence[Mapping[K, int]]) -> float:
     known = {pair for each in others for pair in each}
     return sum(count for pair, count in one.items() if pair not in known) / max(sum(one.values()), 1)
 
@@ -144,9 +161,17 @@ def ratio_findings(compared: Compared) -> Iterator[Finding]:
         rows = sum(bins.values())
         share = sum(count for bin_, count in bins.items() if not low <= bin_ <= high) / max(rows, 1)
         warn, stop = (max(limit, 4 / max(rows, 1)) for limit in _broken(compared))
+        what = "out of the band of"
+        # A ratio that takes few values, such as a price for each seat, has gaps: what lies in them is new as well.
+        usual = max(_new_here(one, [each for each in good if each is not one]) for one in good)
+        new = sum(count for bin_, count in bins.items() if not any(bin_ in one for one in good)) / max(
+            rows, 1
+        )
+        if new > share and (least := 2 * usual) < warn:
+            share, warn, stop, what = new, max(warn, least), max(stop, least), "that was in none of"
         yield Finding(
             check, share, 0.0, share, warn, stop,
-            f"{share:.1%} of {rows:,} rows have a ratio {name} out of the band of all good runs",
+            f"{share:.1%} of {rows:,} rows have a ratio {name} {what} all good runs",
         )  # fmt: skip
 
 
@@ -185,8 +210,10 @@ def updated_findings(compared: Compared) -> Iterator[Finding]:
     good = [one for one in compared.like(check) if "updated" in one.counts and _changed(one) >= _HANDFUL]
     if len(good) >= compared.needed and (changed := _changed(here)):
         seen = [(one.as_of, one.counts["updated"] / _changed(one)) for one in good]
+        never = not any(share for _, share in seen)
+        warn, stop = _NEVER_UPDATED if never else _UPDATED
         yield share_finding(
-            compared, check, here.counts["updated"], changed, seen, check, warn=_UPDATED[0], stop=_UPDATED[1]
+            compared, check, here.counts["updated"], changed, seen, check, warn=warn, stop=stop
         )
 
 
@@ -204,6 +231,7 @@ def by_key_findings(compared: Compared) -> Iterator[Finding]:
         steps = [_step(b[key], a[key]) for a, b in pairwise(good) for key in b if key in a]
         known = {key: value for one in good for key, value in one.items()}
         moved = {key: _step(value, known[key]) for key, value in values.items() if key in known}
+        yield from _keys_gone(column, values, good, compared)
         if len(steps) < _SAFE or not moved:
             continue
         largest = sorted(abs(one) for one in steps)[-1 - len(steps) // 100]
@@ -215,6 +243,22 @@ def by_key_findings(compared: Compared) -> Iterator[Finding]:
             f"{column} of {worst} is {values[worst]:,.6g}, was {known[worst]:,.6g}"
             + (f"; {far} of {len(moved)} have moved as far" if far > 1 else ""),
         )  # fmt: skip
+
+
+def _keys_gone(
+    column: str, values: Mapping[str, float], good: Sequence[Mapping[str, float]], compared: Compared
+) -> Iterator[Finding]:
+    """Look for what a small table always had and has no more, where its good runs never lost anything."""
+    known = set(good[-1])
+    if len(good) < compared.needed or any(set(a) - set(b) for a, b in pairwise(good)) or not known:
+        return
+    gone = sorted(known - set(values))
+    share = len(gone) / len(known)
+    yield Finding(
+        f"rows missing by key of {column}", share, 0.0, share,
+        compared.limits.at("share"), compared.limits.at("share_stop"),
+        f"{len(gone)} of {len(known)} that each of {len(good)} good runs had are missing ({', '.join(gone[:3])})",
+    )  # fmt: skip
 
 
 def _step(value: float, before: float) -> float:

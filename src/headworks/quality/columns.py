@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from math import log, sqrt
+from math import inf, log, sqrt
 from statistics import median
 
 from headworks.quality.findings import (
@@ -269,6 +269,7 @@ def extreme_findings(compared: Compared) -> Iterator[Finding]:
         yield Finding(
             check, value or 0.0, max(seen), max(log(size / max(seen)), 0.0), warn, stop,
             f"{value:,.6g}{named} is {size / max(seen):,.1f} times the largest of {len(seen)} good runs", tuple(seen),
+            drawn=size,
         )  # fmt: skip
 
 
@@ -290,7 +291,7 @@ def shift_findings(compared: Compared) -> Iterator[Finding]:
         check = f"distribution of {here.name}"
         seen = [one for _, one in column.seen(check)]
         usual = [one.categories for one in seen if one.categories is not None]
-        if here.categories is not None and len(usual) == len(seen) > 0:
+        if here.categories is not None and not here.identifier and len(usual) == len(seen) > 0:
             yield shift_finding(compared, check, here.categories, usual, check)
         elif here.bins and (histograms := [one.bins for one in seen if one.bins]):
             bins = coarse(histograms)
@@ -334,6 +335,40 @@ def category_findings(compared: Compared) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def parent_findings(compared: Compared) -> Iterator[Finding]:
+    """Look for parents of which each good run had rows and this one has none, where parents are few.
+
+    One of them may have ended; several at once, with much of the rows, have not.
+    """
+    for column in _columns(compared):
+        here, check = column.here, f"parents missing in {column.here.name}"
+        if not here.identifier or not here.categories:
+            continue
+        seen = [(one, there.categories, one.rows - there.nulls) for one, there in column.seen(check)]
+        usual = [(one, counts, rows) for one, counts, rows in seen if counts and rows]
+        if len(usual) < max(compared.needed, len(seen)):
+            continue
+        shares = {
+            name: median(counts.get(name, 0) / rows for _, counts, rows in usual)
+            for name in {value for _, counts, _ in usual for value in counts}
+        }
+
+        def missing(counts: Mapping[str, int], shares: Mapping[str, float] = shares) -> float:
+            return sum(share for name, share in shares.items() if not counts.get(name))
+
+        gone = [
+            name for name in sorted(shares, key=lambda name: -shares[name]) if name not in here.categories
+        ]
+        lost = missing(here.categories)
+        found = share_finding(
+            compared, check, round(lost * column.filled), column.filled,
+            [(one.as_of, missing(counts)) for one, counts, _ in usual],
+            f"usual rows of parents in {here.name} that have none ({', '.join(gone[:3])})",
+        )  # fmt: skip
+        several = sum(shares[name] > 0 for name in gone) > 1
+        yield replace(found, distance=max(found.distance, 0.0), stop=found.stop if several else inf)
+
+
 def novelty_findings(compared: Compared) -> Iterator[Finding]:
     """Compare the share of rows whose category no good run ever had."""
     for column in _columns(compared):
@@ -356,11 +391,26 @@ def novelty_findings(compared: Compared) -> Iterator[Finding]:
             hits = sum(here.categories[name] for name in new)
             text = f"{check} ({', '.join(repr(name) for name in new[:3])})" if new else check
         share, few = hits / max(column.filled, 1), 4 / max(column.filled, 1)
-        usual = 2 * _usually_new([one for one in seen if one is not None])
+        counted = [one for one in seen if one is not None]
+        usual = 2 * _usually_new(counted)
         warn, stop = (max(column.limits.at(name), few, usual) for name in ("share", "share_stop"))
+        if _is_settled(counted):
+            # A set that has had no new value for thousands of rows: a single row with one is worth a word.
+            warn = min(warn, 0.5 / max(column.filled, 1))
         yield Finding(
             check, share, 0.0, share, warn, max(stop, 1.2 * warn), f"{text}: {share:.1%} of {column.filled:,} rows"
         )  # fmt: skip
+
+
+def _is_settled(seen: Sequence[Mapping[str, int]]) -> bool:
+    """Return whether the newer half of the good runs had no value that the older half did not have, in many rows."""
+    half = len(seen) // 2
+    older = {value for one in seen[:half] for value in one}
+    rows = sum(count for one in seen[half:] for count in one.values())
+    return rows >= _MANY_ROWS and all(value in older for one in seen[half:] for value in one)
+
+
+_MANY_ROWS = 2_000
 
 
 def _usually_new(seen: Sequence[Mapping[str, int]]) -> float:

@@ -14,7 +14,7 @@ from math import exp, log, sqrt
 from statistics import median
 
 from headworks.quality.findings import Compared, Finding
-from headworks.quality.profiles import Profile
+from headworks.quality.profiles import ColumnProfile, Profile, log_of_bin
 from headworks.quality.seasons import Expected, Point, expect
 from headworks.quality.statistics import cusum, cusum_limit, grown, growth_a_day, share_noise, sigmas_for
 
@@ -28,6 +28,7 @@ _FURTHEST = 6.0
 """A single delivery counts no more than this, in standard deviations: one odd day is the step test's."""
 
 _SLACK = 0.4
+_TWO_YEARS = 725
 _DAY_S = 86_400.0
 
 
@@ -87,12 +88,10 @@ def _series(compared: Compared) -> Iterator[Series]:
         ]
         yield Series(f"drift of nulls in {column.name}", f"nulls in {column.name}", nulls, limits.at("drift"))
         if column.kind == "number" and not column.identifier:
-            means = [
-                (one, log(mine.mean), 0.0) for one, mine in there if mine.mean is not None and mine.mean > 0
-            ]
-            if len(means) == len(there):
-                name = f"mean of {column.name}"
-                yield Series(f"drift of {name}", name, means, limits.at("drift_level"), factor=True)
+            levels = [(one, level, 0.0) for one, mine in there if (level := _level(mine)) is not None]
+            if len(levels) == len(there):
+                name = f"level of {column.name}"
+                yield Series(f"drift of {name}", name, levels, limits.at("drift_level"), factor=True)
         if column.categories and len(column.categories) <= _MOST_SHARES and not column.identifier:
             for value in column.categories:
                 shares = [
@@ -108,6 +107,17 @@ def _series(compared: Compared) -> Iterator[Series]:
                 )  # fmt: skip
 
 
+def _level(column: ColumnProfile) -> float | None:
+    """Return the mean logarithm of a column's positive numbers, by its histogram; None where these are few.
+
+    The mean itself wanders with a few large values from day to day, which hides a slow change of all of them.
+    """
+    there = [(log_of_bin(bin_), count) for bin_, count in column.bins.items() if bin_ > 0]
+    rows = sum(count for _, count in there)
+    return None if rows < _HANDFUL else sum(level * count for level, count in there) / rows
+
+
+_HANDFUL = 5
 _MOST_SHARES = 12
 
 
@@ -131,10 +141,15 @@ def _drift(compared: Compared, series: Series, checks: int) -> Finding | None:
         reference, newest = points[:_LEAST_REFERENCE], points[_LEAST_REFERENCE:]
     if len(newest) < _LATEST or not newest or newest[-1][0] is not compared.profile:
         return None
-    trending = series.check == "drift of volume"
-    away, past, center = _deviations(compared, reference, newest, trending=trending)
-    slack = _slack(len(reference), trending=trending)
-    total, steps = cusum([one for one, _ in away], slack)
+    volume = series.check == "drift of volume"
+    days = _day(reference[-1][0]) - _day(reference[0][0])
+    either = volume and compared.baseline.rhythm in {"weekly", "monthly"} and days < _TWO_YEARS
+    # Of a year alone nobody can say what grows, and what comes again each year: a drift is what neither explains.
+    ways = [
+        _summed(compared, reference, newest, trending=trending)
+        for trending in ((False, True) if either else (volume,))
+    ]
+    total, steps, away, past, center = min(ways, key=lambda one: abs(one[0]))
     chance = compared.limits.budget / max(checks, 1)
     allowed = cusum_limit(chance, 1, _SLACK) * sigmas_for(chance, len(reference)) / sigmas_for(chance, 1_000)
     # What has wandered before, wanders again.
@@ -153,8 +168,21 @@ def _drift(compared: Compared, series: Series, checks: int) -> Finding | None:
     return Finding(
         series.check, *shown, beyond, 1.0, 1e9,
         f"{series.what} has crept by {amount} since {begun:%Y-%m-%d %H:%M} ({figures}; {steps} deliveries one way)",
-        tuple(value for _, value, _ in points[-2 * _NEWEST : -1]),
+        tuple(value for _, value, _ in points[-2 * _NEWEST : -1]), drawn=points[-1][1],
     )  # fmt: skip
+
+
+def _summed(
+    compared: Compared,
+    reference: Sequence[tuple[Profile, float, float]],
+    newest: Sequence[tuple[Profile, float, float]],
+    *,
+    trending: bool,
+) -> tuple[float, int, list[tuple[float, float]], list[float], float]:
+    """Return the sum of the newest deliveries' deviations, of how many of them it is, and what it was made of."""
+    away, past, center = _deviations(compared, reference, newest, trending=trending)
+    total, steps = cusum([one for one, _ in away], _slack(len(reference), trending=trending))
+    return total, steps, away, past, center
 
 
 def _slack(reference: int, *, trending: bool) -> float:

@@ -67,6 +67,8 @@ class Finding:
     seen: tuple[float, ...] = field(default=(), compare=False)
     loud: float = 0.0
     """The share of the good runs that would have been beyond ``warn``, each compared with the others."""
+    drawn: float | None = field(default=None, compare=False)
+    """The value in the unit of ``seen``."""
 
     @property
     def level(self) -> Level:
@@ -171,6 +173,7 @@ def share_finding(
         text=f"{text}: {value:.1%} of {rows:,} rows, usually {center:.1%}",
         seen=tuple(one for _, one in seen),
         loud=_loud(expected.residuals, warn),
+        drawn=value,
     )
 
 
@@ -194,7 +197,7 @@ def level_finding(
     here, there = shown or (value, expected.center)
     return Finding(
         check, here, there, max(distance, 0.0) if only_above else distance, warn, stop, text,
-        tuple(one for _, one in seen), _loud(expected.residuals, warn),
+        tuple(one for _, one in seen), _loud(expected.residuals, warn), value,
     )  # fmt: skip
 
 
@@ -215,7 +218,7 @@ def shift_finding(
     stop = max(compared.limits.at("shift_stop"), _STOP_OVER_WARN * warn)
     return Finding(
         check, value, median(seen), value, warn, stop,
-        f"{text}: PSI {value:.2f}, usually up to {seen[-1]:.2f}", tuple(seen), _loud(seen, warn),
+        f"{text}: PSI {value:.2f}, usually up to {seen[-1]:.2f}", tuple(seen), _loud(seen, warn), value,
     )  # fmt: skip
 
 
@@ -252,7 +255,7 @@ def _report(compared: Compared, finding: Finding) -> CheckReport:
     accepted = compared.baseline.accepted(finding.check, compared.profile.as_of)
     stops = f"stops beyond ±{finding.stop:.3g}" if isfinite(finding.stop) else "never stops"
     detail = f"{finding.text} (warns beyond ±{finding.warn:.3g}, {stops})"
-    if finding.seen and (drawn := picture(finding.seen, finding.expected + finding.distance)):
+    if finding.seen and finding.drawn is not None and (drawn := picture(finding.seen, finding.drawn)):
         detail += f" {drawn}"
     outcome: Literal["failed", "warned", "accepted"] = "failed" if critical else "warned"
     if accepted is not None:

@@ -45,7 +45,7 @@ class AnomalyLimits(Settings):
         default=None,
         ge=1,
         description="Older runs than this many days do not count. Left out, it follows from the rhythm: 31 days of an "
-        "hourly table, 200 of a daily one, 18 months of a weekly or monthly one.",
+        "hourly table, 200 of a daily one, five years of a weekly or monthly one.",
     )
     good_runs: int = Field(
         default=7, ge=3, description="With fewer good runs than this there is nothing to compare: cold start."

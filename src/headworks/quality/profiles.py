@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from math import log
 from typing import Literal, TypeVar
 
 import polars as pl
@@ -295,7 +296,17 @@ def _column(
         base["categories"] = _counted(there.cast(pl.String))
     else:
         base |= _moments(rows, name, latest, cursor)
+    if identifier and kind in {"number", "text"} and _few_parents(distinct, there.len()):
+        base["categories"] = _counted(there.cast(pl.String))
     return ColumnProfile.model_validate(base)
+
+
+def _few_parents(distinct: int, rows: int) -> bool:
+    """Return whether a reference is to few rows that many share: then it is known which of them had none."""
+    return 1 < distinct <= MOST_CATEGORIES and rows >= _SHARED * distinct
+
+
+_SHARED = 4
 
 
 def _kind(dtype: pl.DataType) -> Kind:
@@ -335,6 +346,11 @@ def _histogram(values: pl.Series) -> Histogram:
     binned = pl.select(v=values).select(pl.when(size > 0).then(bin_).otherwise(0).alias("bin"))
     counted = binned.group_by("bin").len()
     return dict(zip(counted["bin"].to_list(), counted["len"].to_list(), strict=True))
+
+
+def log_of_bin(bin_: int) -> float:
+    """Return the logarithm of the middle of a positive number's bin."""
+    return (bin_ - _ZERO + 0.5) * log(_STEP)
 
 
 def bin_of(value: float) -> int:

@@ -1,7 +1,8 @@
 """What a number usually is at a moment: robust expectations by hour, weekday, day of the month; and a table's rhythm.
 
 A season is used only where the history shows it: each way of grouping the past is tried on the past itself, every run
-against the others (leave-one-out), and the one that predicts best counts. Medians and median absolute deviations are
+against the others (leave-one-out), and for each group, such as Sundays, the one that predicts it best counts: where one
+day of the week differs, only that day is expected to. Medians and median absolute deviations are
 robust up to half of the values (Hampel 1974).
 """
 
@@ -11,7 +12,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from math import sqrt
 from statistics import fmean, median
@@ -22,8 +23,8 @@ from headworks.quality.statistics import median_noise, spread
 Rhythm = Literal["hourly", "daily", "weekly", "monthly", "list"]
 Point = tuple[datetime, float]
 
-REACH_DAYS: dict[Rhythm, int] = {"hourly": 31, "daily": 200, "weekly": 550, "monthly": 550, "list": 200}
-"""How far back runs are compared with: 30 days of hours, 18 months of months."""
+REACH_DAYS: dict[Rhythm, int] = {"hourly": 31, "daily": 200, "weekly": 1_830, "monthly": 1_830, "list": 200}
+"""How far back runs are compared with: 30 days of hours; five years of months, since a year has a season of its own."""
 
 MOST_RUNS = 750
 """The newest runs of a table that are looked at: 30 days of hours."""
@@ -67,20 +68,91 @@ def rhythm_of(moments: Sequence[datetime]) -> Rhythm:
 
 def expect(points: Sequence[Point], at: datetime, rhythm: Rhythm) -> Expected:
     """Return what the value at a moment is expected to be, from values at earlier ones; there must be one at least."""
-    chosen: tuple[str, Callable[[datetime], Hashable]] = ("", lambda _: 0)
-    best = _left_out(points, chosen[1])
-    error = fmean(abs(one) for one in best)
-    for name, group in _GROUPINGS[rhythm]:
+    name, best, center = "", _left_out(points, lambda _: 0), lambda _: 0
+    apart: list[tuple[str, Callable[[datetime], Hashable], list[float]]] = []
+    for tried, group in _GROUPINGS[rhythm]:
         if sum(group(when) == group(at) for when, _ in points) < _FEW:
             continue
-        tried = _left_out(points, group)
-        if (apart := fmean(abs(one) for one in tried)) < _BETTER * error:
-            chosen, best, error = (name, group), tried, apart
-    name, group = chosen
-    same = [value for when, value in points if group(when) == group(at)]
+        residuals = _left_out(points, group)
+        if _size(residuals) < _BETTER * _size(best):
+            name, best, center, apart = tried, residuals, group, []
+        else:
+            apart.append((tried, group, residuals))
+    same = [value for when, value in points if center(when) == center(at)]
+    for tried, group, residuals in apart:
+        for one, members in _places(points, group).items():
+            if _is_better(residuals, best, members):
+                for place in members:
+                    best[place] = residuals[place]
+                if one == group(at):
+                    name, same = tried, [points[place][1] for place in members]
     scale = max(spread(best), _rest(best))
     center = median(same) + _special(points, best, at, scale, rhythm)
     return Expected(center, scale, tuple(best), len(same), f"runs of {at:{name}}" if name else "runs")
+
+
+def _size(residuals: Sequence[float]) -> float:
+    return fmean(abs(one) for one in residuals)
+
+
+def _places(points: Sequence[Point], group: Callable[[datetime], Hashable]) -> dict[Hashable, list[int]]:
+    found: dict[Hashable, list[int]] = defaultdict(list)
+    for place, (when, _) in enumerate(points):
+        found[group(when)].append(place)
+    return found
+
+
+def _is_better(residuals: Sequence[float], before: Sequence[float], members: Sequence[int]) -> bool:
+    """Return whether a group alone is predicted better by its own: it lies away from the others by more than chance."""
+    if len(members) < _FEW:
+        return False
+    mine, theirs = ([some[place] for place in members] for some in (residuals, before))
+    usual = spread(before) / sqrt(len(members))
+    return _size(mine) < _BETTER * _size(theirs) and abs(median(theirs)) > _SPECIAL * usual
+
+
+def same_place(points: Sequence[Point], at: datetime, rhythm: Rhythm) -> list[float] | None:
+    """Return the values of a moment's place in the week, where these are too few to be expected; None where not."""
+    group = _PLACES.get(rhythm)
+    if group is None:
+        return None
+    found = [value for when, value in points if group(when) == group(at)]
+    return found if len(found) <= _FEW else None
+
+
+def quietest(points: Sequence[Point], at: datetime, rhythm: Rhythm) -> float | None:
+    """Return the usual value of the week's quietest day, of an hourly table at that hour; None where unknown."""
+    if rhythm not in {"hourly", "daily"}:
+        return None
+    days: dict[int, list[float]] = defaultdict(list)
+    for when, value in points:
+        if rhythm == "daily" or when.hour == at.hour:
+            days[when.weekday()].append(value)
+    return min((median(one) for one in days.values() if len(one) >= _FEW), default=None)
+
+
+def is_holiday(day: date) -> bool:
+    """Return whether many countries keep a day: it may be as quiet as a Sunday, whatever day of the week it is."""
+    if (day.month, day.day) in _HOLIDAYS:
+        return True
+    if day.month == 11 and day.weekday() in {3, 4} and 22 <= day.day - (day.weekday() - 3) <= 28:
+        return True  # Thanksgiving and the day after it
+    return (day - easter(day.year)).days in _OF_EASTER
+
+
+def easter(year: int) -> date:
+    """Return Easter Sunday of a year in the Gregorian calendar (Meeus, Jones, Butcher)."""
+    a, b, c = year % 19, year // 100, year % 100
+    h = (19 * a + b - b // 4 - (b - (b + 8) // 25 + 1) // 3 + 15) % 30
+    rest = (32 + 2 * (b % 4) + 2 * (c // 4) - h - c % 4) % 7
+    m = (a + 11 * h + 22 * rest) // 451
+    month, day = divmod(h + rest - 7 * m + 114, 31)
+    return date(year, month, day + 1)
+
+
+_HOLIDAYS = {(1, 1), (1, 6), (5, 1), (7, 4), (8, 15), (11, 1), (12, 24), (12, 25), (12, 26), (12, 31)}
+_OF_EASTER = {-2, 0, 1, 39, 50}
+"""Good Friday, Easter and its Monday, Ascension Day and Whit Monday."""
 
 
 def same_hours(moments: Sequence[datetime], at: datetime, apart: int = 1) -> list[int]:
@@ -166,3 +238,9 @@ _GROUPINGS: dict[Rhythm, tuple[tuple[str, Callable[[datetime], Hashable]], ...]]
     "list": (),
 }
 """Ways of grouping the past, coarse ones first, each with the name of a moment's group."""
+
+_PLACES: dict[Rhythm, Callable[[datetime], Hashable]] = {
+    "hourly": lambda when: (_week_end(when), when.hour),
+    "daily": lambda when: when.weekday(),
+}
+"""Places in the week that a number may depend on."""

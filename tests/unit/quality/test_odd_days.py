@@ -1,0 +1,92 @@
+"""Days that are unusual for a reason stop nothing: a first Sunday, a holiday, the second day of a sale; a loss does."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+
+import pytest
+
+from headworks.quality.anomalies import check_anomalies
+from headworks.quality.baselines import Baseline
+from headworks.quality.judgements import Judgement
+from headworks.quality.limits import AnomalyLimits
+from headworks.quality.profiles import Profile
+from headworks.quality.seasons import easter, is_holiday
+
+MONDAY = datetime(2025, 1, 6, 23, tzinfo=UTC)
+QUIET = 0.6
+
+
+def day(number: int, factor: float = 1.0, seed: int = 1) -> Profile:
+    """Return what a day was like: Sundays are quiet."""
+    moment = MONDAY + timedelta(days=number)
+    usual = 600 * (QUIET if moment.weekday() == 6 else 1.0) * factor
+    rows = round(usual * Random(seed * 10_000 + number).gauss(1, 0.03))
+    return Profile(
+        scope="silver.t.hits", kind="live", run_id=str(number), moment=moment + timedelta(minutes=5), newest=moment,
+        rows=rows, days=1.0, counts={"landed": rows},
+    )  # fmt: skip
+
+
+def volume(
+    good: list[Profile], candidate: Profile, *said: Judgement, recent: tuple[Profile, ...] = ()
+) -> str:
+    """Return what is said about a day's volume."""
+    known = Baseline(tuple(good), said, recent or tuple(good[-40:]))
+    reports = check_anomalies(candidate, known, AnomalyLimits())
+    return next((one.outcome for one in reports if one.name == "volume"), "passed")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_sunday_is_an_alarm_from_the_second_week_on(seed: int) -> None:
+    lived = [day(number, seed=seed) for number in range(70)]
+    output = [volume(lived[:number], lived[number]) for number in range(7, 70)]
+    assert output.count("failed") == 0
+    assert output.count("warned") <= 1
+
+
+@pytest.mark.parametrize("number", [*range(14, 21), *range(42, 49)])
+def test_a_third_of_the_rows_lost_is_stopped_on_each_day_of_the_week(number: int) -> None:
+    lived = [day(each) for each in range(number)]
+    assert volume(lived, day(number, 0.65)) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("when", "wanted"),
+    [(date(2025, 4, 18), "warned"), (date(2025, 5, 1), "warned"), (date(2025, 5, 14), "failed")],
+)
+def test_a_holiday_that_is_as_quiet_as_a_sunday_warns_and_stops_nothing(when: date, wanted: str) -> None:
+    number = (when - MONDAY.date()).days
+    lived = [day(each) for each in range(number)]
+    assert volume(lived, day(number, QUIET)) == wanted
+    assert volume(lived, day(number, QUIET / 2)) == "failed", "less than on the quietest day is a loss"
+
+
+def test_what_goes_on_as_a_person_has_accepted_it_is_reported_once() -> None:
+    lived = [day(each) for each in range(43)]
+    sale = day(43, 1.4)
+    assert volume(lived, sale) == "failed"
+    said = Judgement(
+        number=1, verdict="accept", scope="silver.t.hits", check="volume", start=sale.as_of - timedelta(hours=20),
+        end=sale.as_of + timedelta(hours=1), reason="a sale", by="ada", decided_at=sale.as_of,
+    )  # fmt: skip
+    recent = (*lived[-39:], sale)
+    assert volume([*lived, sale], day(44, 1.4), said, recent=recent) == "passed"
+    assert volume([*lived, sale], day(44, 2.0), said, recent=recent) == "failed", (
+        "that is more than was accepted"
+    )
+    assert volume(lived, day(44, 1.4), recent=tuple(lived[-40:])) == "failed", (
+        "what nobody let through is no excuse"
+    )
+
+
+def test_holidays_are_those_that_many_countries_keep() -> None:
+    assert [easter(year) for year in (2024, 2025, 2026, 2038)] == [
+        date(2024, 3, 31), date(2025, 4, 20), date(2026, 4, 5), date(2038, 4, 25),
+    ]  # fmt: skip
+    assert all(
+        is_holiday(one)
+        for one in (date(2026, 1, 1), date(2026, 4, 3), date(2026, 11, 26), date(2026, 11, 27))
+    )
+    assert sum(is_holiday(date(2026, 1, 1) + timedelta(days=each)) for each in range(365)) <= 20
