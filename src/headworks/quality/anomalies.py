@@ -185,7 +185,7 @@ def _milder(
     at, rhythm = compared.profile.as_of, compared.baseline.rhythm
     alike = same_place(now, at, rhythm)
     if alike is not None and not alike:
-        return max(warn, 0.5), max(stop, 0.8), "; none of this day of the week is known yet"
+        return warn, max(stop, 0.8), "; none of this day of the week is known yet"
     if alike and any(abs(rate / exp(one) - 1) <= warn for one in alike):
         return inf, inf, f", as in the {len(alike)} of this day of the week"
     quiet = quietest(now, at, rhythm) if ratio < 1 and is_holiday(at.date()) else None
