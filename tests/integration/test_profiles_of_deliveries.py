@@ -40,6 +40,12 @@ def decided(*names: str, **more: bool) -> tuple[Decision, ...]:
     return tuple(one(name, more if place == len(names) - 1 else {}) for place, name in enumerate(names))
 
 
+def by_hand(lake: Lake, number: int) -> Refinement:
+    """Return what a person works with, some hours after the odd day."""
+    moment = day(ODD) + timedelta(hours=1 + number)
+    return Refinement(lake, f"by-hand-{number}", clock=lambda: moment)
+
+
 def compared(lake: Lake) -> tuple[bool, bool]:
     """Return whether the odd day is among the good ones, and whether it is known at all."""
     without = {one.id for one in holds(lake, lake.open("silver", NAME))}
@@ -73,8 +79,7 @@ def test_what_became_of_a_delivery_decides_whether_it_is_a_measure(lake: Lake, w
     factor, decisions, wanted = WAYS[way]
     _, odd = odd_day(lake, factor)
     for number, decision in enumerate(decisions):
-        moment = day(ODD) + timedelta(hours=1 + number)
-        decision(Refinement(lake, f"by-hand-{number}", clock=lambda moment=moment: moment), odd)
+        decision(by_hand(lake, number), odd)
     assert compared(lake) == wanted
 
 

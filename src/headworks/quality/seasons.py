@@ -68,17 +68,18 @@ def rhythm_of(moments: Sequence[datetime]) -> Rhythm:
 
 def expect(points: Sequence[Point], at: datetime, rhythm: Rhythm) -> Expected:
     """Return what the value at a moment is expected to be, from values at earlier ones; there must be one at least."""
-    name, best, center = "", _left_out(points, lambda _: 0), lambda _: 0
+    name, alike = "", _all
+    best = _left_out(points, alike)
     apart: list[tuple[str, Callable[[datetime], Hashable], list[float]]] = []
     for tried, group in _GROUPINGS[rhythm]:
         if sum(group(when) == group(at) for when, _ in points) < _FEW:
             continue
         residuals = _left_out(points, group)
         if _size(residuals) < _BETTER * _size(best):
-            name, best, center, apart = tried, residuals, group, []
+            name, best, alike, apart = tried, residuals, group, []
         else:
             apart.append((tried, group, residuals))
-    same = [value for when, value in points if center(when) == center(at)]
+    same = [value for when, value in points if alike(when) == alike(at)]
     for tried, group, residuals in apart:
         for one, members in _places(points, group).items():
             if _is_better(residuals, best, members):
@@ -89,6 +90,10 @@ def expect(points: Sequence[Point], at: datetime, rhythm: Rhythm) -> Expected:
     scale = max(spread(best), _rest(best))
     center = median(same) + _special(points, best, at, scale, rhythm)
     return Expected(center, scale, tuple(best), len(same), f"runs of {at:{name}}" if name else "runs")
+
+
+def _all(_: datetime) -> Hashable:
+    return 0
 
 
 def _size(residuals: Sequence[float]) -> float:
