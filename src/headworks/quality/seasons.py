@@ -68,7 +68,8 @@ def rhythm_of(moments: Sequence[datetime]) -> Rhythm:
 
 def expect(points: Sequence[Point], at: datetime, rhythm: Rhythm) -> Expected:
     """Return what the value at a moment is expected to be, from values at earlier ones; there must be one at least."""
-    name, alike = "", _all
+    name = ""
+    alike: Callable[[datetime], Hashable] = _all
     best = _left_out(points, alike)
     apart: list[tuple[str, Callable[[datetime], Hashable], list[float]]] = []
     for tried, group in _GROUPINGS[rhythm]:
