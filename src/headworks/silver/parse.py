@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -159,6 +159,11 @@ def _gone(raw: pl.DataFrame, rows: pl.DataFrame, dataset: Dataset) -> pl.Series:
 def stamped_arrival() -> pl.Expr:
     """Return the place in the order of arrival of rows from before it was noted: by the clocks that stamped them."""
     return pl.lit(_STAMPED, dtype=pl.Int64) + pl.col("_ingested_at").to_physical()
+
+
+def stamped_before(moment: datetime) -> int:
+    """Return the place in the order of arrival of a row that was stamped at a moment, before order was noted."""
+    return _STAMPED + (moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _arrival(rows: pl.DataFrame) -> pl.Expr:

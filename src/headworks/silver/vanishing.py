@@ -23,7 +23,15 @@ from headworks.silver.dataset import (
     Dataset,
 )
 from headworks.silver.history import inferred
-from headworks.silver.parse import RECORD_UNREADABLE, UNREADABLE, parse, raw_records, readable, refused
+from headworks.silver.parse import (
+    RECORD_UNREADABLE,
+    UNREADABLE,
+    parse,
+    raw_records,
+    readable,
+    refused,
+    stamped_before,
+)
 from headworks.silver.quarantine import rejected_rows
 from headworks.silver.rejects import open_rejects
 from headworks.silver.table import rows_of_origin
@@ -71,7 +79,7 @@ def find_vanished(
     """
     have = after.collect_schema()
     none, keys = pl.DataFrame(schema=have), {name: have[name] for name in dataset.key}
-    if generation is None or generation.before is None or generation.landed is None:
+    if generation is None or generation.before is None:
         return Vanished(none, none, none)
     landed = bronze.scan().filter(_landed_since(generation.before)).collect()
     read = parse(readable(landed.lazy()).collect(), dataset)
@@ -79,7 +87,7 @@ def find_vanished(
     seen = _in_types(read.lazy(), keys).drop_nulls().unique()
     if generation.keys is not None:
         seen = pl.concat([seen, _in_types(_shown(lake, dataset, generation.keys), keys)])
-    floor = generation.landed * BATCH + BATCH - 1
+    floor = _floor(generation)
     back = after.filter(inferred()).join(seen, on=list(dataset.key), how="semi").collect()
     if held:
         return Vanished(none, none, _back(back, generation, floor), held)
@@ -92,6 +100,17 @@ def find_vanished(
         _kept_out(unshown, after, generation, floor, dataset),
         _back(back, generation, floor),
     )
+
+
+def _floor(generation: Generation) -> int:
+    """Return the place in the order of arrival up to which rows are from before a full read began.
+
+    A mark of 0.1 has no version of bronze, and none of the rows from before it has an order that was noted: they are
+    ordered by the clocks that stamped them, as the mark's own moment is. Whatever a later version landed comes after.
+    """
+    if generation.landed is None:
+        return stamped_before(generation.started_at)
+    return generation.landed * BATCH + BATCH - 1
 
 
 def _in_types(rows: pl.LazyFrame, keys: Mapping[str, pl.DataType]) -> pl.LazyFrame:
