@@ -27,8 +27,12 @@ RUN awk '/^[a-z0-9]/ { keep = /^(hatchling|packaging|pathspec|pluggy|trove-class
 COPY . .
 RUN /opt/backend/bin/hatchling build --target wheel --directory dist \
     && python3 -m pip --python /opt/headworks/bin/python install --no-cache-dir --no-compile --no-deps --no-index dist/*.whl \
-    && cp -r flows tasks blocks deployments src/shop "$(/opt/headworks/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+    && cp -r flows tasks blocks deployments src/shop src/crm "$(/opt/headworks/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
     && HEADWORKS_PROJECT=shop.project:SHOP /opt/headworks/bin/python -c 'import flows.sales'
+
+# LightGBM looks for OpenMP in the system, which the base does not have; the very library comes with scikit-learn.
+RUN ln -s "$(find /opt/headworks/lib -path '*scikit_learn.libs/libgomp*' | head -n 1)" /opt/headworks/lib/libgomp.so.1 \
+    && LD_LIBRARY_PATH=/opt/headworks/lib /opt/headworks/bin/python -c 'import lightgbm'
 
 # Compiled here, since the image's user may not write there and every run would compile all of it anew. Unchecked: the
 # sources in an image do not change, so their times need not be asked for either.
@@ -54,6 +58,7 @@ RUN python3 -m pip uninstall --yes --quiet --root-user-action ignore pip setupto
 COPY --from=builder /opt/headworks /opt/headworks
 
 ENV PATH=/opt/headworks/bin:$PATH \
+    LD_LIBRARY_PATH=/opt/headworks/lib \
     PYTHONUNBUFFERED=1 \
     HEADWORKS_PROJECT=shop.project:SHOP \
     PREFECT_HOME=/home/headworks/.prefect \

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from headworks.names import Window
 from headworks.prefect.console import run_as_program
 from headworks.prefect.running import THREADS, OnConflict, RunContext, begin, run_flow
-from headworks.prefect.stages import curate, land, publish, refine
+from headworks.prefect.stages import curate, land, learn, publish, refine, require_promoted
 from headworks.project import this_project
 from headworks.reports import RunReport
 from tasks import TASKS
@@ -52,7 +52,9 @@ def pipeline(
         land(context, needs, TASKS, other)
         refine(context, needs.ranks, TASKS)
         made = curate(context, wanted, TASKS, target)
-        publish(context, wanted, made, TASKS, target)
+        learned = learn(context, wanted, made, TASKS, block=target)
+        publish(context, wanted, (*made, *learned.made), TASKS, target)
+        require_promoted(context, learned)
 
     return run_flow("pipeline", begin(lake, mode, dry_run=dry_run), window, on_conflict, steps, on=product)
 

@@ -27,7 +27,7 @@ _COMPILE = [
     "--system-certs",
 ]
 _OPTIONS = {
-    RUNTIME: ["--extra", "docker", "--extra", "shop"],
+    RUNTIME: ["--extra", "docker", "--extra", "shop", "--extra", "models"],
     DEV: ["--all-extras", "--constraint", RUNTIME],
     DASHBOARD: ["--extra", "dashboard", "--extra", "shop", "--constraint", DEV],
 }

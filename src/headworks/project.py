@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from headworks.errors import HeadworksError, SettingsError
 from headworks.gold.curation import GoldTable
+from headworks.models.model import Model
 from headworks.names import check_dataset, did_you_mean
 from headworks.ops.freshness import FreshnessPromise
 from headworks.place import naming
@@ -113,12 +114,16 @@ class Publish:
 
 @dataclass(frozen=True)
 class Product:
-    """Gold tables that belong together and are published as one; ``owner`` is whom to ask about them."""
+    """Gold tables that belong together and are published as one; ``owner`` is whom to ask about them.
+
+    ``models`` are learned from its tables and add theirs: scores, and the champions that gave them.
+    """
 
     name: str
     tables: tuple[GoldTable, ...]
     publish: Publish | None = None
     owner: str = ""
+    models: tuple[Model, ...] = ()
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -244,7 +249,8 @@ class Project:
         yield from _twice("datasets", (dataset.name for dataset in self.datasets))
         yield from _twice("products", (product.name for product in self.products))
         yield from _twice("sources into", (source.into for source in self.sources))
-        yield from _twice("gold tables", (table.name for one in self.products for table in one.tables))
+        yield from _twice("gold tables", (name for one in self.products for name in _made(one)))
+        yield from _twice("models", (model.name for one in self.products for model in one.models))
         landed = {source.into for source in self.sources}
         for source in self.sources:
             try:
@@ -360,6 +366,14 @@ def _closure(wanted: Iterable[str], by_name: Mapping[str, Dataset]) -> set[str]:
     return found
 
 
+def _made(product: Product) -> list[str]:
+    """Return the gold tables that a product consists of, those of its models among them."""
+    return [
+        *(table.name for table in product.tables),
+        *(name for model in product.models for name in model.tables),
+    ]
+
+
 def _slips_of(product: Product, datasets: Sequence[str]) -> Iterator[str]:
     if not product.tables:
         yield f"product {product.name} has no table"
@@ -367,7 +381,10 @@ def _slips_of(product: Product, datasets: Sequence[str]) -> Iterator[str]:
         for name in table.inputs:
             if name not in datasets:
                 yield f"gold table {table.name} is made from {name}, which is not declared"
-    made = [table.name for table in product.tables]
+    for model in product.models:
+        if model.features not in product.tables:
+            yield f"model {model.name} learns from {model.features.name}, which product {product.name} does not have"
+    made = _made(product)
     for published in product.publish.tables if product.publish is not None else ():
         if published.dataset not in made:
             yield f"product {product.name} publishes {published.dataset}, which is none of its tables"

@@ -36,7 +36,19 @@ SHARED = (
     ),
     *(
         f"tasks/{name}.py"
-        for name in ("__init__", "database", "deliveries", "extract", "gold", "publish", "refine", "replay")
+        for name in (
+            *(
+                "__init__",
+                "database",
+                "deliveries",
+                "extract",
+                "gold",
+                "models",
+                "publish",
+                "refine",
+                "replay",
+            ),
+        )
     ),
     "deployments/__init__.py",
     "deployments/server.yaml",

@@ -160,6 +160,7 @@ FLOWS = {
     "pipeline": "pipeline",
     "orders-hourly": "ingest-database",
     "orders-keys-nightly": "ingest-database",
+    "churn-weekly": "churn",
     "receipts": "ingest-files",
     "backfill-sales": "backfill",
     "maintenance-nightly": "maintenance",

@@ -60,6 +60,9 @@ class GoldTable:
 
     A column's type is a promise to whoever reads the table. One that widens is let through; another type closes the
     gate, unless ``retyped`` names the column.
+
+    With ``receipts`` the transform gets all that was received: tombstones too, marked ``_deleted``, and the moment in
+    which bronze got each row, ``_ingested_at``. So it can say what was known at an earlier moment.
     """
 
     name: str
@@ -71,6 +74,7 @@ class GoldTable:
     anomalies: AnomalyLimits = field(default_factory=AnomalyLimits)
     tolerances: Mapping[str, float] = field(default_factory=dict)
     retyped: tuple[str, ...] = ()
+    receipts: bool = False
 
     def __post_init__(self) -> None:
         """Check the declaration, so that a slip shows at import and not in the night."""
@@ -111,7 +115,10 @@ class GoldTable:
         version of Polars.
         """
         contract = self.contract.read_text(encoding="utf-8") if self.contract.exists() else None
-        checked = (self.key, self.anomalies, self.tolerances, self.retyped)
+        checked = (
+            *(self.key, self.anomalies, self.tolerances, self.retyped),
+            *(("receipts",) if self.receipts else ()),
+        )
         return fingerprint(self.transform, self.totals, contract, checked, pl.__version__)
 
 
@@ -131,7 +138,7 @@ def stage(lake: Lake, gold: GoldTable, pins: Pins) -> Staged:
             code=code,
             rows=there.height,
         )
-    frames = pinned_inputs(lake, pins, gold.inputs)
+    frames = pinned_inputs(lake, pins, gold.inputs, receipts=gold.receipts)
     candidate = _made(gold, frames)
     totals = _totals(gold, frames)
     table = table or lake.ensure("gold", gold.name, candidate.schema)

@@ -16,6 +16,7 @@ from pydantic import Field
 from headworks.bronze.consumed import id_number
 from headworks.names import OWN_IN_SILVER, check_dataset
 from headworks.reports import Report, TableRef
+from headworks.silver.dataset import CURRENT, VALID_TO
 from headworks.silver.quarantine import WRITER
 from headworks.silver.table import CHANGE, CHANGED_BY
 from headworks.storage.delta import AT, Table
@@ -98,13 +99,28 @@ def pin(lake: Lake, datasets: list[str]) -> Pins:
     )
 
 
-def pinned_inputs(lake: Lake, pins: Pins, datasets: tuple[str, ...]) -> dict[str, pl.LazyFrame]:
-    """Return the live rows of the pinned versions, without tombstones and provenance."""
+RECEIPTS = ("_ingested_at", "_deleted")
+"""The columns that a transform gets in addition where it wants to know what was received when."""
+
+
+def pinned_inputs(
+    lake: Lake, pins: Pins, datasets: tuple[str, ...], *, receipts: bool = False
+) -> dict[str, pl.LazyFrame]:
+    """Return the live rows of the pinned versions, without tombstones and provenance.
+
+    With ``receipts`` tombstones are there too, and each row says when bronze got it. What a row says of its end is
+    left out then: it was not known when the row came.
+    """
     frames = {}
     for name in datasets:
         table = lake.must_open("silver", name, pins.version_of(name).version)
         rows = with_changes(lake, name, table.scan())
-        business = [column for column in rows.collect_schema().names() if column not in OWN_IN_SILVER]
+        columns = rows.collect_schema().names()
+        if receipts:
+            of_today = {*OWN_IN_SILVER, VALID_TO, CURRENT} - {*RECEIPTS}
+            frames[name] = rows.select([column for column in columns if column not in of_today])
+            continue
+        business = [column for column in columns if column not in OWN_IN_SILVER]
         frames[name] = rows.filter(~pl.col("_deleted")).select(business)
     return frames
 

@@ -6,20 +6,28 @@ They run the tasks of the project, which it hands over as `Tasks`: their retries
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
 
 from prefect.futures import PrefectFuture
 from prefect.tasks import Task
 
+from headworks.errors import SettingsError
 from headworks.gold.products import ProductVersion
 from headworks.gold.table import Pins, Staged
+from headworks.models.learning import Accepted, FeatureRef, Scored, Verdict, asked_of
+from headworks.models.model import Model
+from headworks.models.training import Asked, Trained
 from headworks.prefect.running import RunContext, results
 from headworks.prefect.steps.database import Chosen, Ingested
 from headworks.prefect.steps.gold import Audit
 from headworks.project import Api, Database, FileStore, Needs, Product
-from headworks.reports import CurateReport, LandingReport, PublishReport
+from headworks.reports import CurateReport, GateReport, LandingReport, PublishReport, TableRef
 from headworks.silver.dataset import Dataset
 from headworks.silver.refinement import RefineOutcome
+
+R = TypeVar("R")
 
 
 @dataclass
@@ -37,6 +45,11 @@ class Tasks:
     check_publication: Task[..., None]
     name_product: Task[..., ProductVersion]
     publish_tables: Task[..., PublishReport]
+    prepare_model: Task[..., GateReport] | None = None
+    train_model: Task[..., Trained] | None = None
+    judge_model: Task[..., Verdict] | None = None
+    score_model: Task[..., Scored] | None = None
+    commit_model: Task[..., tuple[CurateReport, ...]] | None = None
 
 
 def land(context: RunContext, needs: Needs, tasks: Tasks, blocks: Mapping[str, str] | None = None) -> None:
@@ -101,6 +114,123 @@ def curate(context: RunContext, product: Product, tasks: Tasks, block: str = "")
         made.append(tasks.commit_gold(context.run, candidate, audited))
         context.recorder.gold.append(made[-1])
     return tuple(made)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a run asks of the models of a product, in place of what they declare."""
+
+    cut: datetime | None = None
+    horizon_days: float | None = None
+    seed: int = 1
+    accepted: Accepted = field(default_factory=Accepted)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What came of a product's models: their tables, and the gates of challengers that were refused."""
+
+    made: tuple[CurateReport, ...] = ()
+    refused: tuple[GateReport, ...] = ()
+
+
+def learn(
+    context: RunContext,
+    product: Product,
+    made: Iterable[CurateReport],
+    tasks: Tasks,
+    question: Question | None = None,
+    block: str = "",
+) -> Learned:
+    """Train, judge, and score by the models of a product.
+
+    Features that the gate closes for leave all as it is. A challenger that it refuses is not promoted: the champion
+    scores, and `require_promoted` ends the run when that is published.
+    """
+    if not product.models or (context.run.dry_run and not context.recorder.has_silver()):
+        return Learned()
+    asking, references = question or Question(), {one.table.table: one.table for one in made}
+    pins = tasks.pin_silver(context.run, product.inputs)
+    done: list[CurateReport] = []
+    refused: list[GateReport] = []
+    for model in product.models:
+        features = _features(context, model, pins, references, tasks)
+        asked = asked_of(
+            model,
+            cut=asking.cut,
+            horizon_days=asking.horizon_days,
+            seed=asking.seed,
+            dry_run=context.run.dry_run,
+        )
+        verdict, scored = _learned(context, product, model, features, pins, asked, asking.accepted, tasks)
+        if not verdict.gate.open:
+            refused.append(verdict.gate)
+        if context.run.dry_run:
+            continue
+        target = product.publish
+        if target is not None:
+            staged = tuple(one for one in (scored.scores, scored.champions) if one is not None)
+            tasks.check_publication(
+                context.run, block or target.block, target.schema, product.name, target.tables, staged
+            )
+        reports = _task(tasks.commit_model, model)(context.run, model, scored, verdict)
+        context.recorder.gold.extend(reports)
+        done += reports
+    return Learned(tuple(done), tuple(refused))
+
+
+def _learned(
+    context: RunContext,
+    product: Product,
+    model: Model,
+    features: FeatureRef,
+    pins: Pins,
+    asked: Asked,
+    accepted: Accepted,
+    tasks: Tasks,
+) -> tuple[Verdict, Scored]:
+    run = context.run
+    data = _task(tasks.prepare_model, model)(run, product.name, model, features, pins, asked, accepted)
+    if not data.open:
+        context.require_open(data)
+    trained = _task(tasks.train_model, model)(run, model, features, asked)
+    verdict = _task(tasks.judge_model, model)(
+        run, product.name, model, features, trained, asked, accepted, data
+    )
+    context.recorder.gate(verdict.gate)
+    if verdict.champion is None:
+        context.require_open(verdict.gate)
+    scored = _task(tasks.score_model, model)(run, model, features, verdict, asked)
+    context.require_open(scored.gate)
+    return verdict, scored
+
+
+def _features(
+    context: RunContext, model: Model, pins: Pins, references: Mapping[str, TableRef], tasks: Tasks
+) -> FeatureRef:
+    """Return what a model learns from: the version that was just made, or in a dry run the candidate."""
+    name = f"gold.{model.features.name}"
+    if not context.run.dry_run:
+        return FeatureRef(table=references[name])
+    staged = tasks.stage_gold(context.run, model.features, pins)
+    table = TableRef(table=name, version=staged.base_version, uri="")
+    return FeatureRef(table=table, staging_id=staged.staging_id if staged.fresh else "")
+
+
+def _task(task: Task[..., R] | None, model: Model) -> Task[..., R]:
+    if task is None:
+        raise SettingsError(
+            f"The project's tasks do not say how the model {model.name} is made.",
+            where="tasks",
+            do="name the tasks of tasks/models.py in TASKS; headworks upgrade brings them.",
+        )
+    return task
+
+
+def require_promoted(context: RunContext, learned: Learned) -> None:
+    """End the run where a challenger was refused, now that the champion's scores are published."""
+    for gate in learned.refused:
+        context.require_open(gate)
 
 
 def publish(

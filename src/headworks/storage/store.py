@@ -163,6 +163,37 @@ class Lake:
                     return False
             return True
 
+    def put_bytes(self, path: str, data: bytes) -> None:
+        """Write an object of bytes whole: a reader sees all of it or nothing."""
+        if self.rehearsal is not None:
+            return self.drafts.put_bytes(path, data)
+        with translated(path):
+            if not self.settings.is_local:
+                self._objects().write(path, data)
+                return
+            target = Path(self.settings.root) / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=target.parent)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+
+    def get_bytes(self, path: str) -> bytes:
+        """Read an object of bytes; raise `ObjectLost` where it is not there."""
+        if self.rehearsal is not None and (self.rehearsal / path).exists():
+            return self.drafts.get_bytes(path)
+        try:
+            with translated(path):
+                if self.settings.is_local:
+                    return (Path(self.settings.root) / path).read_bytes()
+                return self._objects().read(path)
+        except LakeUnusable as problem:
+            if isinstance(problem.__cause__, FileNotFoundError):
+                raise ObjectLost(problem.what, where=path, do=problem.do) from problem.__cause__
+            raise
+
     def get_object(self, path: str) -> Json:
         """Read a small JSON object; raise `ObjectLost` where it is not there or not JSON."""
         if self.rehearsal is not None and (self.rehearsal / path).exists():

@@ -1,0 +1,221 @@
+"""Features as they were known: for each cut, from what bronze had received by then and what was valid then.
+
+A table of features has one row for each entity and cut, and is an ordinary gold table. Its transform is a function of
+what was known at one cut, which is called for every cut with just that. `leaks` finds a transform of any other kind
+that looks further: it makes the features again from what had been received by the cut, and compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from headworks.errors import SettingsError
+from headworks.gold.curation import GoldTable, Inputs
+from headworks.silver.dataset import VALID_FROM, Dataset
+
+CUT = "cut"
+"""The moment that a row's features are as of."""
+
+TARGET_AT = "target_at"
+"""When the target happened first after the cut, as known now; null where it did not yet."""
+
+OBSERVED_UNTIL = "observed_until"
+"""Until when outcomes were received: of a later moment nothing is known, not even that nothing happened."""
+
+_RECEIVED, _GONE = "_ingested_at", "_deleted"
+_MONDAY = datetime(2001, 1, 1, tzinfo=UTC)
+_MOMENT = pl.Datetime("us", "UTC")
+
+
+@dataclass(frozen=True)
+class Known:
+    """A dataset as a table of features reads it: its key, and the column with the moment from which a row holds."""
+
+    name: str
+    key: tuple[str, ...]
+    moment: str | None
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Known:
+        """Return how a dataset is read: a history by its versions, another by its cursor, where that is a moment."""
+        if dataset.keeps == "history":
+            return cls(dataset.name, dataset.key, VALID_FROM)
+        cursor = dataset.cursor
+        moment = cursor is not None and isinstance(dataset.schema.columns()[cursor].dtype, pl.Datetime)
+        return cls(dataset.name, dataset.key, cursor if moment else None)
+
+
+@dataclass(frozen=True)
+class AsOf:
+    """What was known at a cut."""
+
+    cut: datetime
+    of: Mapping[str, Known]
+    frames: Mapping[str, pl.DataFrame]
+
+    def versions(self, name: str) -> pl.LazyFrame:
+        """Return every version of every key that had been received and was valid by the cut, deletions among them."""
+        known, rows = self.of[name], self.frames[name].lazy().filter(pl.col(_RECEIVED) <= self.cut)
+        return rows if known.moment is None else rows.filter(pl.col(known.moment) <= self.cut)
+
+    def rows(self, name: str) -> pl.LazyFrame:
+        """Return the newest version of each key that was known by the cut, without those that were deleted."""
+        known = self.of[name]
+        order = [*([known.moment] if known.moment else []), _RECEIVED]
+        newest = self.versions(name).sort(order, maintain_order=True).unique(known.key, keep="last")
+        return newest.filter(~pl.col(_GONE)).drop(_RECEIVED, _GONE)
+
+
+@dataclass(frozen=True)
+class PointInTime:
+    """The transform of a table of features: one frame for each cut, all below each other."""
+
+    of: tuple[Known, ...]
+    features: Callable[[AsOf], pl.LazyFrame]
+    outcomes: Callable[[AsOf], pl.LazyFrame]
+    key: tuple[str, ...]
+    every: timedelta
+    cuts_at_most: int
+    only: tuple[datetime, ...] = ()
+    """These cuts alone, whatever was received."""
+
+    def __call__(self, inputs: Inputs) -> pl.LazyFrame:
+        """Make the rows of every cut, the newest first decided by what was received last."""
+        frames = {known.name: inputs[known.name].collect() for known in self.of}
+        by_name = {known.name: known for known in self.of}
+        until = _last_received(frames)
+        cuts = list(self.only) or self.cuts(frames)
+        made = [self._at(AsOf(cut, by_name, frames)) for cut in cuts or [_MONDAY]]
+        rows = pl.concat([frame.lazy() for frame in made]).collect()
+        rows = rows if cuts else rows.clear()
+        happened = self._outcomes(AsOf(until, by_name, frames), rows)
+        after = rows.sort(CUT).join_asof(
+            happened,
+            left_on=CUT,
+            right_on=TARGET_AT,
+            by=list(self.key),
+            strategy="forward",
+            allow_exact_matches=False,
+            check_sortedness=False,
+            coalesce=False,
+        )
+        return after.with_columns(pl.lit(until, dtype=_MOMENT).alias(OBSERVED_UNTIL)).lazy()
+
+    def cuts(self, frames: Mapping[str, pl.DataFrame]) -> list[datetime]:
+        """Return the cuts, the newest last: of each step the last moment in which something was received.
+
+        So what a run has just received counts, whenever it runs; a step is counted from a Monday, so that no run moves
+        those before.
+        """
+        moments = {
+            moment
+            for frame in frames.values()
+            for moment in frame.get_column(_RECEIVED).drop_nulls().unique().to_list()
+        }
+        last: dict[int, datetime] = {}
+        for moment in sorted(moments):
+            last[(moment - _MONDAY) // self.every] = moment
+        return [last[step] for step in sorted(last)][-self.cuts_at_most :]
+
+    def _at(self, known: AsOf) -> pl.DataFrame:
+        made = self.features(known).collect()
+        return made.with_columns(pl.lit(known.cut, dtype=_MOMENT).alias(CUT))
+
+    def _outcomes(self, known: AsOf, rows: pl.DataFrame) -> pl.DataFrame:
+        made = self.outcomes(known).collect().rename({"at": TARGET_AT})
+        kept = made.select(
+            *(pl.col(name).cast(rows.schema[name]) for name in self.key), pl.col(TARGET_AT).cast(_MOMENT)
+        )
+        return kept.drop_nulls().sort(TARGET_AT)
+
+
+def _last_received(frames: Mapping[str, pl.DataFrame]) -> datetime:
+    moments = [frame.get_column(_RECEIVED).max() for frame in frames.values()]
+    return max((moment for moment in moments if isinstance(moment, datetime)), default=_MONDAY)
+
+
+def feature_table(
+    name: str,
+    of: Sequence[Dataset],
+    features: Callable[[AsOf], pl.LazyFrame],
+    outcomes: Callable[[AsOf], pl.LazyFrame],
+    *,
+    key: tuple[str, ...],
+    contract: Path,
+    every: timedelta = timedelta(weeks=1),
+    cuts_at_most: int = 104,
+    **more: Any,
+) -> GoldTable:
+    """Declare a table of features: a gold table with a row for each entity and cut.
+
+    ``features`` makes the rows of one cut from what was known then (`AsOf`): which entities it is about, and their
+    features. ``outcomes`` returns the key of the entity and ``at``, the moment in which what is to be predicted
+    happened, from what is known now. ``every`` is the step between cuts, ``cuts_at_most`` how many of them are kept;
+    ``more`` are further fields of the gold table.
+
+    The table gets the columns ``cut``, ``target_at`` and ``observed_until`` in addition.
+    """
+    if every <= timedelta(0) or cuts_at_most < 1:
+        raise SettingsError(
+            "Cuts follow each other in time.", where=name, do="give a step and a number above 0."
+        )
+    known = tuple(Known.of(dataset) for dataset in of)
+    transform = PointInTime(known, features, outcomes, key, every, cuts_at_most)
+    names = tuple(one.name for one in known)
+    return GoldTable(name, names, transform, (*key, CUT), contract, receipts=True, **more)
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A feature that another value is made of when nothing is there that came after the cut."""
+
+    column: str
+    cut: datetime
+    rows: int
+
+
+@dataclass(frozen=True)
+class LeakCheck:
+    """What a look for leaks found, and at how many cuts and rows it looked: none is not known."""
+
+    leaks: tuple[Leak, ...] = ()
+    cuts: int = 0
+    rows: int = 0
+    missing: tuple[datetime, ...] = field(default=())
+    """Cuts of which rows came or went."""
+
+
+def leaks(gold: GoldTable, inputs: Inputs, columns: Sequence[str], cuts: Sequence[datetime]) -> LeakCheck:
+    """Return which features of some cuts are made of what was received after them.
+
+    The features are made twice, from all inputs and from what had been received by the cut, and must be the same.
+    """
+    frames = {name: frame.collect() for name, frame in inputs.items()}
+    # Which cuts there are follows from what was received, so the transform is asked for these alone.
+    transform = gold.transform
+    if isinstance(transform, PointInTime):
+        transform = replace(transform, only=tuple(cuts))
+    whole = transform({name: frame.lazy() for name, frame in frames.items()}).collect()
+    key = [name for name in gold.key if name != CUT]
+    found: list[Leak] = []
+    missing: list[datetime] = []
+    looked = 0
+    for cut in cuts:
+        known = {name: frame.filter(pl.col(_RECEIVED) <= cut).lazy() for name, frame in frames.items()}
+        then = transform(known).collect().filter(pl.col(CUT) == cut)
+        now = whole.filter(pl.col(CUT) == cut)
+        looked += now.height
+        both = now.join(then, on=key, suffix="|then")
+        if both.height != now.height or both.height != then.height:
+            missing.append(cut)
+        for column in columns:
+            different = both.filter(~pl.col(column).eq_missing(pl.col(f"{column}|then"))).height
+            if different:
+                found.append(Leak(column, cut, different))
+    return LeakCheck(tuple(found), len(cuts), looked, tuple(missing))

@@ -1,0 +1,597 @@
+"""The gate of a model: checks of the data, of the training, of the challenger against the champion, of the scores.
+
+Each check is a `CheckReport`, and the gate is that of everything else: it opens only where each passed or warned.
+What a check cannot know is "not evaluated", which keeps the gate closed. A segment with few rows, and what needs a
+champion before there is one, is a "cold start": nothing is objected to, and nothing has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from headworks.models.features import CUT, OBSERVED_UNTIL, LeakCheck
+from headworks.models.measures import (
+    Indices,
+    Numbers,
+    calibration,
+    calibration_error,
+    draws,
+    entities_of,
+    interval,
+    lift,
+    measure,
+)
+from headworks.models.model import Model
+from headworks.models.training import (
+    LABEL,
+    Asked,
+    Split,
+    Trained,
+    category_profile,
+    newest_cut,
+    number_profile,
+)
+from headworks.quality.statistics import psi, psi_noise
+from headworks.reports import CheckReport, Report
+
+_FEW_CATEGORIES = 0.02
+"""A value with a smaller share may come and go."""
+_FEW_POSITIVES = 10
+_PROMISES = 12
+
+
+class Measured(Report):
+    """How good a model is on rows that it has not seen."""
+
+    metric: str
+    value: float
+    low: float = Field(description="Lower end of the interval.")
+    high: float
+    rows: int
+    positives: int
+    calibration: tuple[dict[str, float], ...]
+    calibration_error: float
+    lift: float = Field(
+        description="How many times the base rate the target happens in the tenth with the highest scores."
+    )
+    brier: float
+    segments: tuple[dict[str, Any], ...] = ()
+    cuts: tuple[datetime, ...] = ()
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What the checks of a challenger were, and what they came from."""
+
+    checks: tuple[CheckReport, ...]
+    challenger: Measured
+    champion: Measured | None
+
+
+class Checks:
+    """Checks of one model, as they are made."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.made: list[CheckReport] = []
+
+    def add(
+        self,
+        name: str,
+        good: bool | None,
+        detail: str = "",
+        *,
+        value: float | None = None,
+        expected: float | None = None,
+        kind: str = "model",
+    ) -> None:
+        """Add a check; one that could not be made (None) keeps the gate closed."""
+        outcome = "not evaluated" if good is None else "passed" if good else "failed"
+        self._put(name, outcome, detail, value, expected, kind)
+
+    def warn(
+        self, name: str, detail: str, *, value: float | None = None, expected: float | None = None
+    ) -> None:
+        """Add a check that objects to nothing, and is reported."""
+        self._put(name, "warned", detail, value, expected, "model")
+
+    def add_without_comparison(self, name: str, detail: str, *, kind: str = "model") -> None:
+        """Add a check that has nothing to compare with yet: no objection, and nothing that passed."""
+        self._put(name, "cold start", detail, None, None, kind)
+
+    def _put(
+        self, name: str, outcome: str, detail: str, value: float | None, expected: float | None, kind: str
+    ) -> None:
+        self.made.append(
+            CheckReport.model_validate(
+                {
+                    "scope": self.model.scope,
+                    "name": name,
+                    "kind": kind,
+                    "outcome": outcome,
+                    "detail": detail,
+                    "value": None if value is None or not np.isfinite(value) else float(value),
+                    "expected": None if expected is None or not np.isfinite(expected) else float(expected),
+                }
+            )
+        )
+
+
+def data_checks(
+    model: Model,
+    frame: pl.DataFrame,
+    asked: Asked,
+    profile: Mapping[str, Any] | None,
+    leak: LeakCheck | None,
+    now: datetime,
+) -> tuple[CheckReport, ...]:
+    """Check the features of the cut that is scored against those that the champion was made with.
+
+    ``profile`` is the champion's. Without one, where there is no champion yet, nothing can have moved: these checks are
+    left out, and one says so.
+    """
+    checks = Checks(model)
+    scored = newest_cut(frame, asked)
+    if scored is None:
+        checks.add("features: there is a cut", False, "the table of features has no rows", kind="data")
+        return tuple(checks.made)
+    rows = frame.filter(pl.col(CUT) == scored)
+    _check_age(checks, frame, scored, now)
+    duplicates = frame.height - frame.select(*model.key, CUT).n_unique()
+    checks.add(
+        "features: key is unique",
+        not duplicates,
+        f"{duplicates} rows too many",
+        value=duplicates,
+        kind="data",
+    )
+    _check_leaks(checks, leak)
+    if profile is None:
+        checks.add_without_comparison("features: drift", "there is no champion to compare with", kind="drift")
+        return tuple(checks.made)
+    most = model.bounds.rows_change
+    expected = float(profile["rows"])
+    change = rows.height / expected - 1 if expected else float("inf")
+    checks.add(
+        "features: rows",
+        abs(change) <= most,
+        f"{rows.height} rows, {change:+.0%} of the {expected:.0f} a cut that the champion was made with; the limit is "
+        f"{most:.0%}",
+        value=rows.height,
+        expected=expected,
+        kind="drift",
+    )
+    for name, then in profile["numbers"].items():
+        _check_number(checks, name, rows, then)
+    for name, then in profile["categories"].items():
+        _check_category(checks, name, rows, then)
+    return tuple(checks.made)
+
+
+def _check_age(checks: Checks, frame: pl.DataFrame, scored: datetime, now: datetime) -> None:
+    bounds = checks.model.bounds
+    until = frame.get_column(OBSERVED_UNTIL).max()
+    newest = until if isinstance(until, datetime) else scored
+    checks.add(
+        "features: deliveries are new",
+        now - newest <= bounds.age and scored <= newest,
+        f"the last delivery was received at {newest:%Y-%m-%d %H:%M}, the cut is {scored:%Y-%m-%d %H:%M}, now it is "
+        f"{now:%Y-%m-%d %H:%M}; {bounds.age} is allowed",
+        kind="data",
+    )
+
+
+def _check_leaks(checks: Checks, leak: LeakCheck | None) -> None:
+    if leak is None or not leak.rows:
+        checks.add(
+            "features: as they were known",
+            None,
+            "no cut could be made again from what had been received by then",
+            kind="leak",
+        )
+        return
+    names = sorted({one.column for one in leak.leaks})
+    detail = (
+        f"made again from what had been received by the cut, {', '.join(names)} differ: they know what came later"
+        if names
+        else ""
+    )
+    if leak.missing:
+        detail += f"{'; ' if detail else ''}rows of {leak.missing[0]:%Y-%m-%d} come or go by what came later"
+    checks.add("features: as they were known", not leak.leaks and not leak.missing, detail, kind="leak")
+
+
+def _check_number(checks: Checks, name: str, rows: pl.DataFrame, then: Mapping[str, Any]) -> None:
+    bounds = checks.model.bounds
+    if name not in rows.columns:
+        checks.add(f"feature {name}: drift", None, "the column is gone", kind="drift")
+        return
+    now = number_profile(rows.get_column(name), then["edges"])
+    _check_nulls(checks, name, now["nulls"], then["nulls"])
+    if not sum(now["counts"]) and not sum(then["counts"]):
+        return
+    moved, limit = _psi(now["counts"], then["counts"], bounds.feature_drift)
+    checks.add(
+        f"feature {name}: drift",
+        moved <= limit,
+        f"PSI {moved:.2f} of {limit:.2f} allowed; its median is {_shown(now['median'])} and was "
+        f"{_shown(then['median'])}",
+        value=moved,
+        expected=limit,
+        kind="drift",
+    )
+
+
+def _check_category(checks: Checks, name: str, rows: pl.DataFrame, then: Mapping[str, Any]) -> None:
+    bounds = checks.model.bounds
+    if name not in rows.columns:
+        checks.add(f"feature {name}: drift", None, "the column is gone", kind="drift")
+        return
+    now = category_profile(rows.get_column(name))
+    _check_nulls(checks, name, now["nulls"], then["nulls"])
+    before, total = then["counts"], sum(then["counts"].values())
+    gone = [
+        value
+        for value, count in before.items()
+        if count > _FEW_CATEGORIES * total and value not in now["counts"]
+    ]
+    there = sum(now["counts"].values())
+    new = [
+        value
+        for value, count in now["counts"].items()
+        if value not in before and count > _FEW_CATEGORIES * there
+    ]
+    said = [f"{', '.join(gone)} is gone"] * bool(gone) + [f"{', '.join(new)} is new"] * bool(new)
+    checks.add(f"feature {name}: values", not said, "; ".join(said), kind="segment")
+    values = sorted({*before, *now["counts"]})
+    moved, limit = _psi(
+        [now["counts"].get(value, 0) for value in values],
+        [before.get(value, 0) for value in values],
+        bounds.feature_drift,
+    )
+    checks.add(
+        f"feature {name}: drift",
+        moved <= limit,
+        f"PSI {moved:.2f} of {limit:.2f} allowed",
+        value=moved,
+        expected=limit,
+        kind="drift",
+    )
+
+
+def _check_nulls(checks: Checks, name: str, now: float, then: float) -> None:
+    most = checks.model.bounds.nulls
+    checks.add(
+        f"feature {name}: nulls",
+        now - then <= most,
+        f"{now:.0%} are null, and were {then:.0%}",
+        value=now,
+        expected=then,
+        kind="drift",
+    )
+
+
+def training_checks(
+    model: Model, trained: Trained, parts: Split, champion: Trained | None
+) -> tuple[CheckReport, ...]:
+    """Check whether there was enough to learn from, and whether the outcomes are as common as they were."""
+    checks, bounds = Checks(model), model.bounds
+    checks.add(
+        "training: rows",
+        trained.rows >= bounds.rows,
+        f"{trained.rows} of at least {bounds.rows}",
+        value=trained.rows,
+    )
+    fewest = min(trained.positives, trained.rows - trained.positives)
+    checks.add(
+        "training: rows of each outcome",
+        fewest >= bounds.positives,
+        f"{fewest} of at least {bounds.positives}",
+        value=fewest,
+    )
+    share = trained.positives / max(1, trained.rows)
+    low, high = bounds.class_share
+    checks.add(
+        "training: class balance",
+        low <= share <= high,
+        f"the outcome happened in {share:.1%} of the rows; {low:.1%} to {high:.1%} is allowed",
+        value=share,
+    )
+    _check_balance(checks, parts, share if champion is None else float(champion.profile["share"]))
+    checks.add(
+        "training: time", trained.seconds <= bounds.train_s, f"{trained.seconds:.0f} s", value=trained.seconds
+    )
+    return tuple(checks.made)
+
+
+def _check_balance(checks: Checks, parts: Split, before: float) -> None:
+    """Check the newest cuts alone: outcomes that were not delivered would look as if nothing had happened."""
+    most = checks.model.bounds.class_change
+    cuts = (
+        parts.holdout.group_by(CUT).agg(pl.col(LABEL).mean().alias("share"), pl.len().alias("rows")).sort(CUT)
+    )
+    if not cuts.height or before <= 0:
+        checks.add("training: class balance of the newest weeks", None, "no week has a known outcome yet")
+        return
+    off = []
+    for row in cuts.iter_rows(named=True):
+        noise = 3 * float(np.sqrt(before * (1 - before) / row["rows"]))
+        if (
+            row["share"] > before * most + noise
+            or row["share"] < before / most - noise
+            or (row["share"] == 0 and before * row["rows"] > _FEW_POSITIVES)
+        ):
+            off.append(f"{row['share']:.1%} at {row[CUT]:%Y-%m-%d}")
+    checks.add(
+        "training: class balance of the newest weeks",
+        not off,
+        f"{', '.join(off)}; it was {before:.1%}" if off else f"as before, {before:.1%}",
+        value=float(cuts.get_column("share")[-1]),
+        expected=before,
+    )
+
+
+def measured(model: Model, rows: pl.DataFrame, scores: Numbers, weights: Sequence[Numbers]) -> Measured:
+    """Return how good scores are for rows with a known outcome."""
+    labels = rows.get_column(LABEL).cast(pl.Float64).to_numpy()
+    drawn = [measure(model.metric, labels, scores, weight) for weight in weights]
+    low, high = interval(drawn, model.bounds.confidence)
+    bins = calibration(labels, scores)
+    return Measured(
+        metric=model.metric,
+        value=_finite(measure(model.metric, labels, scores)),
+        low=_finite(low),
+        high=_finite(high),
+        rows=rows.height,
+        positives=int(labels.sum()),
+        calibration=tuple(bins),
+        calibration_error=calibration_error(bins),
+        lift=_finite(lift(labels, scores)),
+        brier=float(((scores - labels) ** 2).mean()) if len(labels) else 0.0,
+        segments=tuple(_by_segment(model, rows, labels, scores)),
+        cuts=tuple(rows.get_column(CUT).unique().sort().to_list()),
+    )
+
+
+def _by_segment(
+    model: Model, rows: pl.DataFrame, labels: Numbers, scores: Numbers
+) -> Iterator[dict[str, Any]]:
+    for column in model.segments:
+        for value, there in _segments(rows, column):
+            of = measure(model.metric, labels[there], scores[there])
+            yield {
+                "segment": f"{column} {value}",
+                "rows": int(there.sum()),
+                "positives": int(labels[there].sum()),
+                "value": of if np.isfinite(of) else None,
+                "predicted": float(scores[there].mean()),
+                "happened": float(labels[there].mean()),
+            }
+
+
+def _segments(rows: pl.DataFrame, column: str) -> Iterator[tuple[str, np.ndarray[Any, np.dtype[np.bool_]]]]:
+    texts = rows.get_column(column).cast(pl.String).fill_null("none")
+    for value in texts.unique().sort().to_list():
+        yield value, (texts == value).to_numpy()
+
+
+def quality_checks(
+    model: Model,
+    holdout: pl.DataFrame,
+    challenger: Numbers,
+    champion: Numbers | None,
+    promises: Sequence[float],
+    seed: int,
+) -> Quality:
+    """Check a challenger on the newest rows with a known outcome, and against the champion on the very same rows.
+
+    ``promises`` are the metrics with which earlier champions were promoted, the newest last.
+    """
+    checks, bounds = Checks(model), model.bounds
+    entities: Indices = entities_of(holdout, model.key)
+    weights = draws(entities, bounds.draws, seed)
+    mine = measured(model, holdout, challenger, weights)
+    labels = holdout.get_column(LABEL).cast(pl.Float64).to_numpy()
+    chance = 0.5 if model.metric == "roc_auc" else mine.positives / max(1, mine.rows)
+    known = mine.positives >= _FEW_POSITIVES and mine.rows - mine.positives >= _FEW_POSITIVES
+    said = (
+        f"{model.metric} {mine.value:.3f} ({mine.low:.3f} to {mine.high:.3f}) on {mine.rows} rows of "
+        f"{len(mine.cuts)} cuts"
+    )
+    checks.add(
+        "quality: better than chance",
+        (mine.low > chance) if known else None,
+        said,
+        value=mine.value,
+        expected=chance,
+    )
+    checks.add(
+        "quality: good enough",
+        (mine.value >= bounds.least) if known else None,
+        f"{said}; at least {bounds.least}",
+        value=mine.value,
+        expected=bounds.least,
+    )
+    checks.add(
+        "quality: not too good",
+        mine.value <= bounds.most,
+        f"{said}: above {bounds.most} a feature knows the target",
+        value=mine.value,
+        expected=bounds.most,
+        kind="leak",
+    )
+    noise = 2.5 * float(np.sqrt(max(1e-9, labels.mean() * (1 - labels.mean())) / max(1, len(labels))))
+    limit = bounds.calibration + noise
+    checks.add(
+        "quality: calibration",
+        mine.calibration_error <= limit,
+        f"predictions are off by {mine.calibration_error:.3f} on average; {limit:.3f} is allowed",
+        value=mine.calibration_error,
+        expected=limit,
+    )
+    theirs = None
+    if champion is None:
+        checks.add_without_comparison("quality: against the champion", "there is no champion yet")
+    else:
+        theirs = measured(model, holdout, champion, weights)
+        _check_against(checks, labels, challenger, champion, weights, known=known)
+        _check_promise(checks, theirs, promises)
+    _check_segments(checks, holdout, labels, challenger, champion, entities, seed)
+    return Quality(tuple(checks.made), mine, theirs)
+
+
+def _check_against(
+    checks: Checks,
+    labels: Numbers,
+    challenger: Numbers,
+    champion: Numbers,
+    weights: Sequence[Numbers],
+    *,
+    known: bool,
+) -> None:
+    model, bounds = checks.model, checks.model.bounds
+    difference = measure(model.metric, labels, challenger) - measure(model.metric, labels, champion)
+    drawn = [
+        measure(model.metric, labels, challenger, weight) - measure(model.metric, labels, champion, weight)
+        for weight in weights
+    ]
+    low, high = interval(drawn, bounds.confidence)
+    checks.add(
+        "quality: against the champion",
+        (low >= -bounds.worse_by) if known else None,
+        f"{difference:+.3f} ({low:+.3f} to {high:+.3f}) on the same rows; it may be worse by {bounds.worse_by}",
+        value=difference,
+        expected=-bounds.worse_by,
+    )
+
+
+def _check_promise(checks: Checks, champion: Measured, promises: Sequence[float]) -> None:
+    """Notice a world that has changed: the champion is no longer as good as champions were when they were promoted."""
+    if not promises:
+        return
+    usual = float(np.median(promises[-_PROMISES:]))
+    name, said = (
+        "champion: as good as promised",
+        f"{champion.value:.3f} ({champion.low:.3f} to {champion.high:.3f})",
+    )
+    if champion.high < usual:
+        checks.warn(
+            name,
+            f"it is {said} on the newest weeks, and was {usual:.3f}: what leads to the outcome has changed",
+            value=champion.value,
+            expected=usual,
+        )
+    else:
+        checks.add(name, True, said, value=champion.value, expected=usual)
+
+
+def _check_segments(
+    checks: Checks,
+    holdout: pl.DataFrame,
+    labels: Numbers,
+    challenger: Numbers,
+    champion: Numbers | None,
+    entities: Indices,
+    seed: int,
+) -> None:
+    model, bounds = checks.model, checks.model.bounds
+    for column in model.segments:
+        for value, there in _segments(holdout, column):
+            name = f"segment {column} {value}"
+            count, positives = int(there.sum()), int(labels[there].sum())
+            if count < bounds.segment_rows or positives < _FEW_POSITIVES:
+                few = f"not known: {count} rows, {positives} with the outcome are too few to judge by"
+                checks.add_without_comparison(name, few)
+                continue
+            _, numbered = np.unique(entities[there], return_inverse=True)
+            weights = draws(numbered, bounds.draws, seed)
+            mine, ours = labels[there], challenger[there]
+            if champion is None:
+                drawn = [measure(model.metric, mine, ours, weight) for weight in weights]
+                _, high = interval(drawn, bounds.confidence)
+                at_least = 0.5 if model.metric == "roc_auc" else positives / count
+                at_most = measure(model.metric, mine, ours)
+                checks.add(
+                    name,
+                    high > at_least,
+                    f"{at_most:.3f}, at most {high:.3f}",
+                    value=at_most,
+                    expected=at_least,
+                )
+                continue
+            theirs = champion[there]
+            difference = measure(model.metric, mine, ours) - measure(model.metric, mine, theirs)
+            drawn = [
+                measure(model.metric, mine, ours, weight) - measure(model.metric, mine, theirs, weight)
+                for weight in weights
+            ]
+            _, high = interval(drawn, bounds.confidence)
+            worse = high < 0 and difference < -bounds.segment_worse_by
+            checks.add(
+                name,
+                not worse,
+                f"{difference:+.3f} against the champion, at most {high:+.3f}; it may be worse by "
+                f"{bounds.segment_worse_by}",
+                value=difference,
+                expected=-bounds.segment_worse_by,
+            )
+
+
+def prediction_checks(model: Model, before: Numbers, now: Numbers) -> tuple[CheckReport, ...]:
+    """Check the scores of the newest cut against those that the same model gives the rows that it was judged by."""
+    checks = Checks(model)
+    if not len(now) or not len(before):
+        checks.add("scores: drift", None, "there are no scores to compare", kind="drift")
+        return tuple(checks.made)
+    usable = bool(np.isfinite(now).all() and ((now >= 0) & (now <= 1)).all())
+    checks.add(
+        "scores: are chances", usable, "" if usable else "some are no numbers from 0 to 1", kind="data"
+    )
+    then = number_profile(pl.Series("score", before))
+    counts = number_profile(pl.Series("score", now), then["edges"])["counts"]
+    moved, limit = _psi(counts, then["counts"], model.bounds.prediction_drift)
+    checks.add(
+        "scores: drift",
+        moved <= limit,
+        f"PSI {moved:.2f} of {limit:.2f} allowed; the mean is {now.mean():.3f} and was {before.mean():.3f}",
+        value=moved,
+        expected=limit,
+        kind="drift",
+    )
+    return tuple(checks.made)
+
+
+def importance(
+    model: Model, score: Callable[[Any], Numbers], values: Any, labels: Numbers, seed: int
+) -> dict[str, float]:
+    """Return how much of the metric is lost when a feature's values are exchanged between rows."""
+    chance = np.random.default_rng(seed)
+    whole = measure(model.metric, labels, score(values))
+    found = {}
+    for place, name in enumerate(model.columns):
+        exchanged = values.copy()
+        exchanged[:, place] = chance.permutation(exchanged[:, place])
+        found[name] = _finite(whole - measure(model.metric, labels, score(exchanged)))
+    return found
+
+
+def _psi(now: Sequence[int], then: Sequence[int], limit: float) -> tuple[float, float]:
+    """Return how far a distribution has moved, and how far it may: of few rows chance alone moves it further."""
+    here = {str(place): int(count) for place, count in enumerate(now)}
+    there = {str(place): int(count) for place, count in enumerate(then)}
+    return psi(here, there), max(limit, psi_noise(len(now), sum(now), sum(then)))
+
+
+def _finite(value: float) -> float:
+    return float(value) if np.isfinite(value) else 0.0
+
+
+def _shown(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4g}"

@@ -1,0 +1,269 @@
+"""A model's week in steps: prepare, train, judge, score. Each gives a small report, so a run can take them up again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from headworks.bronze.consumed import id_number
+from headworks.errors import GateClosed, SettingsError
+from headworks.gold.table import Pins, Staged, pinned_inputs, read_staged
+from headworks.models.champions import (
+    Champion,
+    Champions,
+    champion_rows,
+    read_champions,
+    score,
+    stage_rows,
+    staged_place,
+)
+from headworks.models.features import CUT, LeakCheck, leaks
+from headworks.models.judging import (
+    Quality,
+    data_checks,
+    importance,
+    prediction_checks,
+    quality_checks,
+    training_checks,
+)
+from headworks.models.model import Model
+from headworks.models.training import (
+    LABEL,
+    Asked,
+    Trained,
+    load,
+    matrix,
+    newest_cut,
+    predict,
+    predict_matrix,
+    split,
+    train,
+)
+from headworks.ports import Clock, system_clock
+from headworks.quality.contracts import run_contract
+from headworks.quality.gate import decide, let_through
+from headworks.reports import CheckReport, GateReport, Report, TableRef
+from headworks.storage.store import Lake
+from headworks.storage.translating import reading
+
+
+class FeatureRef(Report):
+    """The features of a run: a version of the gold table, or in a dry run a candidate."""
+
+    table: TableRef
+    staging_id: str = ""
+
+
+class Accepted(Report):
+    """Checks that a person lets through in this run, by their names, and why."""
+
+    names: tuple[str, ...] = ()
+    by: str = ""
+    note: str = ""
+
+
+class Verdict(Report):
+    """What the gate decided about a challenger, and the model that scores now: the challenger, or the champion."""
+
+    gate: GateReport
+    promoted: bool
+    champion: Champion | None
+    champions: Champions
+
+
+class Scored(Report):
+    """Scores and champions as candidates for their tables, and the gate's decision about the scores."""
+
+    gate: GateReport
+    scores: Staged
+    champions: Staged | None
+
+
+def asked_of(
+    model: Model, *, cut: datetime | None, horizon_days: float | None, seed: int, dry_run: bool
+) -> Asked:
+    """Return what a run asks; raises `SettingsError` where it would publish an answer to another question."""
+    horizon = model.horizon if horizon_days is None else timedelta(days=horizon_days)
+    if not dry_run and horizon != model.horizon:
+        raise SettingsError(
+            f"The model is declared with a horizon of {model.horizon.days} days, and {horizon_days:g} were asked for: "
+            "readers would take its scores for those of the declared one.",
+            where=model.scope,
+            do="ask with dry_run, or change the declaration.",
+        )
+    return Asked(cut=cut, horizon=horizon, seed=seed)
+
+
+def feature_frame(lake: Lake, model: Model, features: FeatureRef) -> pl.DataFrame:
+    """Return the features that a reference names."""
+    if features.staging_id:
+        return read_staged(lake, model.features.name, features.staging_id)
+    table = lake.must_open("gold", model.features.name, features.table.version)
+    with reading(table.name):
+        return table.scan().collect()
+
+
+def prepare(
+    lake: Lake,
+    product: str,
+    model: Model,
+    features: FeatureRef,
+    pins: Pins,
+    asked: Asked,
+    accepted: Accepted,
+    clock: Clock = system_clock,
+) -> GateReport:
+    """Judge the features before anything is learned from them or scored: a closed gate leaves all as it is."""
+    frame = feature_frame(lake, model, features)
+    champion = read_champions(lake, product, model).newest
+    inputs = pinned_inputs(lake, pins, model.features.inputs, receipts=True)
+    cuts = _looked_at(frame, asked)
+    found = leaks(model.features, inputs, model.columns, cuts) if cuts else LeakCheck()
+    profile = None if champion is None else champion.trained.profile
+    return _decided(model, data_checks(model, frame, asked, profile, found, clock()), accepted)
+
+
+def _looked_at(frame: pl.DataFrame, asked: Asked) -> list[datetime]:
+    """Return the cuts that are made again: the newest one, and one in the middle of the others."""
+    scored = newest_cut(frame, asked)
+    cuts = [cut for cut in frame.get_column(CUT).unique().sort().to_list() if scored is None or cut <= scored]
+    return sorted({cuts[-1], cuts[len(cuts) // 2], cuts[(len(cuts) * 3) // 4]}) if cuts else []
+
+
+def _decided(model: Model, checks: Sequence[CheckReport], accepted: Accepted) -> GateReport:
+    let = [
+        let_through(check, accepted.by, accepted.note)
+        if check.name in accepted.names and check.outcome in {"failed", "not evaluated"}
+        else check
+        for check in checks
+    ]
+    return decide(model.scope, let, contract_required=False)
+
+
+def train_model(lake: Lake, model: Model, features: FeatureRef, asked: Asked) -> Trained:
+    """Train a challenger, or find the one that was trained from just this already."""
+    return train(lake, model, feature_frame(lake, model, features), asked, _name_of(features))
+
+
+def _name_of(features: FeatureRef) -> str:
+    # By the rows and not by the version: a commit that changed nothing gives the same model.
+    return features.staging_id or f"{features.table.id}@{features.table.change}"
+
+
+def judge(
+    lake: Lake,
+    product: str,
+    model: Model,
+    features: FeatureRef,
+    trained: Trained,
+    asked: Asked,
+    accepted: Accepted,
+    run_id: str,
+    data: GateReport,
+    clock: Clock = system_clock,
+) -> Verdict:
+    """Judge a challenger; the model that scores is the challenger where the gate is open, else the champion."""
+    champions = read_champions(lake, product, model)
+    current = champions.newest
+    frame = feature_frame(lake, model, features)
+    parts = split(model, frame, asked)
+    checks = list(training_checks(model, trained, parts, current.trained if current else None))
+    challenger = load(lake, model, trained.file)
+    scores = predict(challenger, trained.columns, trained.vocabulary, parts.holdout)
+    theirs = None
+    if current is not None and current.trained.horizon_days == trained.horizon_days:
+        known = current.trained
+        theirs = predict(load(lake, model, known.file), known.columns, known.vocabulary, parts.holdout)
+    quality: Quality = quality_checks(model, parts.holdout, scores, theirs, champions.promises, asked.seed)
+    checks += quality.checks
+    newest = frame.filter(pl.col(CUT) == newest_cut(frame, asked))
+    checks += prediction_checks(
+        model, scores, predict(challenger, trained.columns, trained.vocabulary, newest)
+    )
+    gate = _decided(model, [*data.checks, *checks], accepted)
+    if not gate.open:
+        return Verdict(gate=gate, promoted=False, champion=current, champions=champions)
+    if (
+        current is not None
+        and current.trained.file == trained.file
+        and current.trained.made_from == trained.made_from
+    ):
+        # The same model from the same rows: it is the champion already.
+        return Verdict(gate=gate, promoted=False, champion=current, champions=champions)
+    values = matrix(trained.columns, trained.vocabulary, parts.holdout)
+    labels = parts.holdout.get_column(LABEL).cast(pl.Float64).to_numpy()
+    promoted = Champion(
+        sequence=champions.last_sequence + 1,
+        trained=trained,
+        measured=quality.challenger,
+        features=features.table,
+        promoted_at=clock(),
+        run_id=run_id,
+        checks=gate.checks,
+        importance=importance(
+            model, lambda rows: predict_matrix(challenger, rows), values, labels, asked.seed
+        ),
+    )
+    return Verdict(gate=gate, promoted=True, champion=promoted, champions=champions)
+
+
+def score_newest(lake: Lake, model: Model, features: FeatureRef, verdict: Verdict, asked: Asked) -> Scored:
+    """Score the newest cut by the model that the verdict names, and stage scores and champions.
+
+    Raises `GateClosed` where there is no model to score with.
+    """
+    champion = verdict.champion
+    if champion is None:
+        raise GateClosed(
+            f"The first model was refused, so nothing can be scored: {'; '.join(verdict.gate.reasons)}.",
+            where=model.scope,
+            do="correct what the reasons name, and run again; nothing was published.",
+        )
+    frame = feature_frame(lake, model, features)
+    rows = frame.filter(pl.col(CUT) == newest_cut(frame, asked))
+    scores = score(lake, model, champion, rows, features.table)
+    made_from = id_number(f"{champion.trained.file} {champion.sequence} {_name_of(features)} {asked.cut}")
+    staged = stage_rows(lake, model.scores, scores, model.key, model.code(), made_from)
+    candidate = staged_place(lake, staged)
+    scope = f"gold.{model.scores}"
+    checks = run_contract(model.contract, Path(candidate) if lake.drafts.settings.is_local else scores, scope)
+    parts = split(model, frame, asked)
+    trained = champion.trained
+    before = predict(load(lake, model, trained.file), trained.columns, trained.vocabulary, parts.holdout)
+    checks += prediction_checks(model, before, scores.get_column("score").to_numpy())
+    checks.append(_one_model(scope, scores, champion.sequence, rows.height))
+    gate = decide(scope, checks, contract_required=True)
+    table = None
+    if verdict.promoted:
+        rows_of = champion_rows(model, [*verdict.champions.known, champion])
+        table = stage_rows(
+            lake,
+            model.champions,
+            rows_of,
+            ("sequence",),
+            model.code(),
+            made_from,
+            verdict.champions.base_version,
+        )
+    return Scored(gate=gate, scores=staged, champions=table)
+
+
+def _one_model(scope: str, scores: pl.DataFrame, sequence: int, rows: int) -> CheckReport:
+    whole = (
+        scores.height == rows
+        and scores.get_column("champion").n_unique() <= 1
+        and bool(np.all(scores.get_column("champion").to_numpy() == sequence))
+    )
+    return CheckReport(
+        scope=scope,
+        name="scores are of one model, one for each row of features",
+        kind="account",
+        outcome="passed" if whole and rows else "failed",
+        detail=f"{scores.height} scores of {rows} rows",
+        value=scores.height,
+        expected=rows,
+    )

@@ -1,0 +1,337 @@
+"""Training: rows with a known outcome, the matrix that an estimator gets, the fit, and the file of what was fitted.
+
+A file is written by skops and named by its content; it is loaded with the types that the model trusts and no others.
+What a training is made from names its record, so one that was killed after the fit is found and not made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from headworks.errors import GateClosed, LakeUnusable, ObjectLost, SettingsError
+from headworks.models.features import CUT, OBSERVED_UNTIL, TARGET_AT
+from headworks.models.model import Model
+from headworks.reports import Report
+from headworks.storage.store import Lake
+
+LABEL = "label"
+_BINS = 10
+_LIBRARIES = ("scikit-learn", "lightgbm", "numpy")
+
+Matrix = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Asked(Report):
+    """What a run asks of a model: the cut that is scored, the horizon, and the seed of all that is drawn."""
+
+    cut: datetime | None = None
+    horizon: timedelta
+    seed: int = 1
+
+
+class Trained(Report):
+    """A fitted model: its file, what it learned from, and what that looked like."""
+
+    model: str
+    file: str = Field(description="SHA-256 of the file's content, which names it.")
+    made_from: str = Field(
+        description="Names the features, the code, the seed and the libraries it was made from."
+    )
+    code: int
+    seed: int
+    horizon_days: float
+    columns: tuple[str, ...]
+    vocabulary: dict[str, tuple[str, ...]]
+    rows: int
+    positives: int
+    first_cut: datetime
+    last_cut: datetime
+    holdout: tuple[datetime, ...]
+    profile: dict[str, Any]
+    libraries: dict[str, str]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows with a known outcome: those to learn from, and the newest cuts, which no training has seen."""
+
+    train: pl.DataFrame
+    holdout: pl.DataFrame
+
+
+def newest_cut(frame: pl.DataFrame, asked: Asked) -> datetime | None:
+    """Return the cut that is scored: the one that was asked for, or the newest one."""
+    cuts = frame.get_column(CUT).unique().sort().to_list()
+    if asked.cut is not None:
+        cuts = [cut for cut in cuts if cut <= asked.cut]
+    return cuts[-1] if cuts else None
+
+
+def split(model: Model, frame: pl.DataFrame, asked: Asked) -> Split:
+    """Return the rows whose outcome is known, divided in time.
+
+    An outcome is known when the horizon and the lag have passed, by what was received, and by the cut that is scored.
+    Between what is learned from and what is judged by lies a horizon, so that no outcome is in both.
+    """
+    scored = newest_cut(frame, asked)
+    if scored is None:
+        return Split(labelled(frame, asked.horizon), labelled(frame, asked.horizon))
+    end = pl.col(CUT) + asked.horizon + model.lag
+    known = labelled(frame.filter((end <= pl.col(OBSERVED_UNTIL)) & (end <= scored)), asked.horizon)
+    cuts = known.get_column(CUT).unique().sort().to_list()
+    newest = cuts[-model.bounds.holdout_cuts :]
+    holdout = known.filter(pl.col(CUT).is_in(newest))
+    before = known.filter(pl.col(CUT) + asked.horizon <= newest[0]) if newest else known
+    order = [CUT, *model.key]
+    return Split(before.sort(order), holdout.sort(order))
+
+
+def labelled(frame: pl.DataFrame, horizon: timedelta) -> pl.DataFrame:
+    """Return rows with whether the target happened within the horizon after the cut."""
+    happened = pl.col(TARGET_AT).is_not_null() & (pl.col(TARGET_AT) <= pl.col(CUT) + horizon)
+    return frame.with_columns(happened.fill_null(value=False).alias(LABEL))
+
+
+def vocabulary(model: Model, rows: pl.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Return the values of each category, in an order of their own."""
+    return {
+        name: tuple(rows.get_column(name).cast(pl.String).drop_nulls().unique().sort().to_list())
+        for name in model.categories
+    }
+
+
+def matrix(columns: Sequence[str], words: Mapping[str, Sequence[str]], rows: pl.DataFrame) -> Matrix:
+    """Return what an estimator gets: numbers as they are, categories as the place of their value, -1 where unknown."""
+    missing = [name for name in columns if name not in rows.columns]
+    if missing:
+        raise SettingsError(
+            f"The features have no column {', '.join(missing)}.",
+            where="models",
+            do="correct the model's numbers and categories, or the features.",
+        )
+    made = []
+    for name in columns:
+        column = pl.col(name)
+        if name in words:
+            places = {value: float(place) for place, value in enumerate(words[name])}
+            text = column.cast(pl.String)
+            coded = (
+                text.replace_strict(places, default=-1.0, return_dtype=pl.Float64) if places else pl.lit(-1.0)
+            )
+            column = pl.when(text.is_not_null()).then(coded)
+        made.append(column.cast(pl.Float64).fill_null(float("nan")).alias(name))
+    return np.ascontiguousarray(rows.select(made).to_numpy(), dtype=np.float64)
+
+
+def fit(model: Model, parts: Split, asked: Asked) -> tuple[Any, dict[str, tuple[str, ...]]]:
+    """Fit a new estimator; returns it with the values of the categories."""
+    words = vocabulary(model, parts.train)
+    estimator = model.estimator(asked.seed)
+    estimator.fit(
+        matrix(model.columns, words, parts.train), parts.train.get_column(LABEL).cast(pl.Int8).to_numpy()
+    )
+    return estimator, words
+
+
+def predict(
+    estimator: Any, columns: Sequence[str], words: Mapping[str, Sequence[str]], rows: pl.DataFrame
+) -> Matrix:
+    """Return the chance of the target for each row."""
+    return predict_matrix(estimator, matrix(columns, words, rows))
+
+
+def predict_matrix(estimator: Any, values: Matrix) -> Matrix:
+    """Return the chance of the target for each row of a matrix."""
+    if not len(values):
+        return np.zeros(0)
+    return np.asarray(estimator.predict_proba(values)[:, 1], dtype=np.float64)
+
+
+def train(lake: Lake, model: Model, frame: pl.DataFrame, asked: Asked, made_from: str) -> Trained:
+    """Fit a model and keep its file, unless just that was done already; returns what it is.
+
+    ``made_from`` names the features. Raises `GateClosed` where there is nothing to learn from.
+    """
+    name = _record_name(model, asked, made_from, newest_cut(frame, asked))
+    path = f"{_folder(model)}/trained/{name}.json"
+    try:
+        there = Trained.model_validate(lake.get_object(path))
+        lake.get_bytes(_file(model, there.file))
+    except ObjectLost:
+        pass
+    else:
+        return there
+    parts = split(model, frame, asked)
+    if parts.train.get_column(LABEL).n_unique() < 2:
+        raise GateClosed(
+            f"Of {parts.train.height} rows to learn from the outcome is known, and not both outcomes are among them.",
+            where=model.scope,
+            do="wait until more horizons have passed since the first delivery, or look into the outcomes.",
+        )
+    cuts = parts.train.get_column(CUT).unique().sort().to_list()
+    began = time.perf_counter()
+    estimator, words = fit(model, parts, asked)
+    seconds = time.perf_counter() - began
+    data = dumped(estimator)
+    digest = hashlib.sha256(data).hexdigest()
+    trained = Trained(
+        model=model.name,
+        file=digest,
+        made_from=name,
+        code=model.code(),
+        seed=asked.seed,
+        horizon_days=asked.horizon / timedelta(days=1),
+        columns=model.columns,
+        vocabulary=words,
+        rows=parts.train.height,
+        positives=int(parts.train.get_column(LABEL).sum()),
+        first_cut=cuts[0],
+        last_cut=cuts[-1],
+        holdout=tuple(parts.holdout.get_column(CUT).unique().sort().to_list()),
+        profile=profile(model, frame, asked, parts),
+        libraries={library: metadata.version(library) for library in _LIBRARIES},
+        seconds=round(seconds, 3),
+    )
+    # The file first: a record without its file would be taken for a training that is done.
+    lake.put_bytes(_file(model, digest), data)
+    lake.put_object(path, trained.model_dump(mode="json"))
+    return trained
+
+
+def dumped(estimator: Any) -> bytes:
+    """Return an estimator as a file that is the same for the same estimator, in any process.
+
+    skops names parts by their addresses in memory and stamps the archive with the time; both are taken out.
+    """
+    from skops import io as skops_io
+
+    places: dict[int, int] = {}
+    given = zipfile.ZipFile(io.BytesIO(skops_io.dumps(estimator)))
+    schema = json.loads(given.read("schema.json"))
+    files: dict[str, str] = {}
+    _renumbered(schema, places, files)
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for old, new in sorted(files.items(), key=lambda pair: pair[1]):
+            archive.writestr(zipfile.ZipInfo(new), given.read(old), zipfile.ZIP_DEFLATED)
+        archive.writestr(
+            zipfile.ZipInfo("schema.json"), json.dumps(schema, sort_keys=True), zipfile.ZIP_DEFLATED
+        )
+    return made.getvalue()
+
+
+def _renumbered(part: Any, places: dict[int, int], files: dict[str, str]) -> None:
+    if isinstance(part, list):
+        for each in part:
+            _renumbered(each, places, files)
+    elif isinstance(part, dict):
+        if isinstance(number := part.get("__id__"), int):
+            part["__id__"] = places.setdefault(number, len(places) + 1)
+        if isinstance(file := part.get("file"), str) and "__loader__" in part:
+            suffix = file.rpartition(".")[2]
+            part["file"] = files.setdefault(file, f"{len(files) + 1:04d}.{suffix}")
+        for value in part.values():
+            _renumbered(value, places, files)
+
+
+def load(lake: Lake, model: Model, file: str) -> Any:
+    """Load the estimator of a file by its name.
+
+    Raises `LakeUnusable` where its content is not what its name says, or it holds a type that the model does not trust.
+    """
+    return loaded(lake.get_bytes(_file(model, file)), file, model.trusted)
+
+
+def loaded(data: bytes, file: str, trusted: Sequence[str]) -> Any:
+    """Return the estimator of a file's content, if it is the content that the name says and of trusted types alone."""
+    from skops import io as skops_io
+
+    if hashlib.sha256(data).hexdigest() != file:
+        raise LakeUnusable(
+            "The content of a model's file is not what its name says.",
+            where=file,
+            do="restore the file, or train again; nothing was loaded.",
+        )
+    strange = sorted({*skops_io.get_untrusted_types(data=data)} - {*trusted})
+    if strange:
+        raise LakeUnusable(
+            f"A model's file holds types that the model does not trust: {', '.join(strange)}.",
+            where=file,
+            do="name them in the model's trusted, if they are what the estimator consists of; nothing was loaded.",
+        )
+    return skops_io.loads(data, trusted=list(trusted))
+
+
+def profile(model: Model, frame: pl.DataFrame, asked: Asked, parts: Split) -> dict[str, Any]:
+    """Return what later data is held against: how each feature was distributed when the model was made.
+
+    That is over the newest cuts before the scored one, and not over all that was learned from: a company grows, and
+    its customers become older.
+    """
+    scored = newest_cut(frame, asked)
+    cuts = [cut for cut in frame.get_column(CUT).unique().sort().to_list() if scored is None or cut <= scored]
+    recent = frame.filter(pl.col(CUT).is_in(cuts[-8:]))
+    newest = frame.filter(pl.col(CUT).is_in(cuts[-3:]))
+    return {
+        "rows": newest.height / max(1, newest.get_column(CUT).n_unique()),
+        "share": float(parts.train.get_column(LABEL).mean() or 0.0),  # type: ignore[arg-type]
+        "numbers": {name: number_profile(recent.get_column(name)) for name in model.numbers},
+        "categories": {name: category_profile(recent.get_column(name)) for name in model.categories},
+    }
+
+
+def number_profile(values: pl.Series, edges: Sequence[float] | None = None) -> dict[str, Any]:
+    """Return how numbers are distributed over bins, made of their own quantiles where none are given."""
+    numbers = values.cast(pl.Float64).fill_nan(None)
+    there = numbers.drop_nulls().to_numpy()
+    if edges is None:
+        cuts = np.quantile(there, np.linspace(0, 1, _BINS + 1)[1:-1]) if len(there) else np.zeros(0)
+        edges = [float(cut) for cut in np.unique(cuts)]
+    places = np.searchsorted(np.asarray(edges), there, side="left")
+    counts = np.bincount(places, minlength=len(edges) + 1) if len(there) else np.zeros(len(edges) + 1)
+    return {
+        "edges": list(edges),
+        "counts": [int(count) for count in counts],
+        "nulls": numbers.null_count() / max(1, numbers.len()),
+        "rows": numbers.len(),
+        "median": float(np.median(there)) if len(there) else None,
+    }
+
+
+def category_profile(values: pl.Series) -> dict[str, Any]:
+    """Return how often each value comes."""
+    texts = values.cast(pl.String)
+    counted = texts.drop_nulls().value_counts().sort(values.name)
+    return {
+        "counts": dict(counted.iter_rows()),
+        "nulls": texts.null_count() / max(1, texts.len()),
+        "rows": texts.len(),
+    }
+
+
+def _record_name(model: Model, asked: Asked, made_from: str, scored: datetime | None) -> str:
+    versions = [metadata.version(library) for library in _LIBRARIES]
+    parts = [made_from, model.code(), asked.seed, asked.horizon / timedelta(days=1), str(scored), versions]
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=10).hexdigest()
+
+
+def _folder(model: Model) -> str:
+    return f"_headworks/models/{model.name}"
+
+
+def _file(model: Model, digest: str) -> str:
+    return f"{_folder(model)}/{digest}.skops"
