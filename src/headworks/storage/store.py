@@ -196,20 +196,8 @@ class Lake:
 
     def get_object(self, path: str) -> Json:
         """Read a small JSON object; raise `ObjectLost` where it is not there or not JSON."""
-        if self.rehearsal is not None and (self.rehearsal / path).exists():
-            return self.drafts.get_object(path)
         try:
-            with translated(path):
-                if self.settings.is_local:
-                    data = (Path(self.settings.root) / path).read_bytes()
-                else:
-                    data = self._objects().read(path)
-        except LakeUnusable as problem:
-            if isinstance(problem.__cause__, FileNotFoundError):
-                raise ObjectLost(problem.what, where=path, do=problem.do) from problem.__cause__
-            raise
-        try:
-            content = json.loads(data)
+            content = json.loads(self.get_bytes(path))
         except ValueError as problem:
             raise ObjectLost("An object of the lake is not JSON.", where=path, do=_RESTORE) from problem
         if not isinstance(content, dict):
