@@ -20,7 +20,38 @@ _N = "tests/integration/test_nested.py"
 
 _MOVING = "tests/integration/test_moving_elements.py"
 
+_LAST = "tests/unit/silver/test_last_values.py"
+
 RULES = (
+    rule(
+        "a deletion keeps the last values of its range, and not those that silver had before",
+        COMPARE,
+        "known & dead & ~_lived_since())",
+        "known & dead)",
+        f"{_LAST}::test_any_division_of_a_sequence_gives_the_same_silver",
+    ),
+    rule(
+        "what was no longer the newest when it arrived gives a deletion no values",
+        COMPARE,
+        "    return pl.col(_RANK) == pl.col(_RANK).cum_max().over(key)",
+        "    return pl.col(_RANK).over(key) >= 0",
+        f"{_LAST}::test_any_division_of_a_sequence_gives_the_same_silver",
+    ),
+    rule(
+        "a deletion after a larger one is remembered",
+        COMPARE,
+        "        .when(~equal | _ends_later() | _confirms())",
+        "        .when(~equal)",
+        f"{_LAST}::test_any_division_of_a_sequence_gives_the_same_silver",
+    ),
+    rule(
+        "of a key that came in several parts with a deletion all versions are compared",
+        "src/headworks/silver/parts.py",
+        "comparison = compare_again(self._with_versions(again))",
+        "comparison = compare_again(again)",
+        "tests/integration/test_last_values.py"
+        "::test_a_key_that_is_deleted_in_two_parts_keeps_the_values_of_the_first_of_them",
+    ),
     rule(
         "a newer array of a parent is no reason against an element that is another parent's since",
         "src/headworks/silver/versions.py",
@@ -92,7 +123,7 @@ RULES = (
             ("    void = _ended(ARRIVAL, _there(VOID)) & ~floating()", "    void = pl.lit(value=False)"),
             (".otherwise(pl.col(DELETED) | _ended(ARRIVAL, void))", ".otherwise(pl.col(DELETED))"),
         ),
-        (f"{_D}::test_a_replay_does_not_raise_a_key_that_was_deleted_since",),
+        (f"{_LAST}::test_what_arrived_before_a_deletion_is_raised_by_nothing",),
     ),
     rule(
         "a full read ends the keys that only the quarantine knows",

@@ -2,12 +2,16 @@
 
 The newest version of a key has the largest (source cursor, arrival, read time, stream, sequence, row number), so the
 order in which versions are refined does not matter. A deletion that comes without a cursor, from the source or from a
-full read, ends all that arrived until then: what arrived earlier does not count, however large its cursor is. Pure
+full read, ends all that arrived until then: what arrived earlier does not count, however large its cursor is.
+
+A deleted key keeps the values of the last version that it had when it was deleted, after all versions that arrived
+until then were merged one by one. So these do not depend on how versions and deletions are divided into ranges. Pure
 functions from frames to frames.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -16,6 +20,12 @@ import polars as pl
 from headworks.silver.dataset import ARRIVAL, CURSOR, DELETED, PROVENANCE, VOID
 
 _BOUNDED = {pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64(), pl.Date(), pl.String()}
+
+PAST = "_past"
+"""Of a candidate that is a tombstone: what orders the version of its range whose values it keeps; null for none.
+
+A struct of that version's cursor and arrival, and whether a deletion of the same range came before it.
+"""
 
 STATE = "_state"
 INSERT, UPDATE, CLOSING, SAME, OLDER, RAISED = range(6)
@@ -64,7 +74,16 @@ class Comparison:
 
 
 def newest(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
-    """Return the newest version of each key; one that arrived before a deletion without a cursor is a tombstone."""
+    """Return the newest version of each key; one that arrived before a deletion without a cursor is a tombstone.
+
+    A tombstone has the values that its key had last, and in ``_past`` which version had them.
+    """
+    marked = with_voids(rows)
+    return _with_last_values(newest_rows(marked, key), marked, key, _won)
+
+
+def newest_rows(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
+    """Return the newest version of each key as it came; one that arrived before a deletion is marked as deleted."""
     marked = with_voids(rows)
     found = marked.sort(list(PROVENANCE), nulls_last=False).unique(
         subset=list(key), keep="last", maintain_order=True
@@ -81,7 +100,7 @@ def first(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
     marked = with_voids(rows).with_columns(
         pl.when(DELETED).then(pl.max_horizontal(ARRIVAL, VOID)).otherwise(VOID).alias(VOID)
     )
-    ordered = marked.sort([name for name in PROVENANCE if name != CURSOR])
+    ordered = marked.sort(_BY_ARRIVAL)
     voids = _voids(marked, key)
     if not voids.is_empty():
         ordered = ordered.drop(VOID).join(voids, on=list(key), how="left", maintain_order="left")
@@ -91,7 +110,57 @@ def first(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
         subset=list(key), keep="last", maintain_order=True
     )
     found = pl.concat([began, gone.with_columns(pl.lit(True).alias(DELETED))])
-    return found.select(marked.columns)
+    return _with_last_values(found.select(marked.columns), marked, key, _began)
+
+
+def _with_last_values(
+    found: pl.DataFrame,
+    rows: pl.DataFrame,
+    key: tuple[str, ...],
+    counted: Callable[[tuple[str, ...]], pl.Expr],
+) -> pl.DataFrame:
+    """Give tombstones the values of the last version that ``counted`` when the rows are merged as they arrived.
+
+    Where none of them was alive, these are the values that the first deletion came with.
+    """
+    gone = found.filter(DELETED)
+    kind = _past_type(rows)
+    if gone.is_empty():
+        return found.with_columns(pl.lit(None, dtype=kind).alias(PAST))
+    names = [name for name in found.columns if name not in {*key, *PROVENANCE, DELETED, VOID}]
+    events = rows.join(gone, on=list(key), how="semi", nulls_equal=True).sort(
+        list(PROVENANCE), nulls_last=False
+    )
+    events = events.with_row_index(_RANK).sort(_BY_ARRIVAL)
+    after = pl.col(DELETED).cast(pl.Int64).cum_sum().over(key) > 0
+    marked = events.with_columns(after.alias(_AFTER), (~pl.col(DELETED) & counted(key)).alias(_COUNTED))
+    last = (
+        marked.filter(pl.col(_COUNTED) | (pl.int_range(pl.len()).over(key) == 0))
+        .unique(subset=list(key), keep="last", maintain_order=True)
+        .with_columns(pl.when(_COUNTED).then(pl.struct(CURSOR, ARRIVAL, _AFTER)).cast(kind).alias(PAST))
+    )
+    valued = found.join(
+        last.select(*key, PAST, *(pl.col(name).alias(f"{name}{_KEPT}") for name in names)),
+        on=list(key),
+        how="left",
+        maintain_order="left",
+    )
+    kept = [pl.when(DELETED).then(f"{name}{_KEPT}").otherwise(name).alias(name) for name in names]
+    return valued.with_columns(kept).select(*found.columns, PAST)
+
+
+def _past_type(rows: pl.DataFrame) -> pl.DataType:
+    return pl.Struct({CURSOR: rows.schema[CURSOR], ARRIVAL: pl.Int64(), _AFTER: pl.Boolean()})
+
+
+def _won(key: tuple[str, ...]) -> pl.Expr:
+    """Return which rows were the newest of their key when they arrived."""
+    return pl.col(_RANK) == pl.col(_RANK).cum_max().over(key)
+
+
+def _began(key: tuple[str, ...]) -> pl.Expr:
+    """Return which rows were the first of their key when they arrived, or the first since it was deleted."""
+    return pl.col(DELETED).shift(1).over(key).fill_null(value=True)
 
 
 def with_voids(rows: pl.DataFrame) -> pl.DataFrame:
@@ -121,12 +190,15 @@ def compare(
 
     Superseded: silver has a newer version, or knows of a deletion since. Unchanged: silver has the same values. Both
     leave silver as it is. With ``keep_first`` a key that silver has is not changed again, but for its deletion and its
-    return. A tombstone takes over the values that silver has. ``as_versions`` compares for a history, whose tombstones
-    have no values. Rows that are the same and were read later are unchanged, and returned as ``closings`` too: where
-    something may yet come that lies between both readings, silver has to know of the later one, or the older would win.
+    return. A tombstone takes over the values that silver has, unless its key had others since. ``as_versions`` compares
+    for a history, whose tombstones have no values. Rows that are the same and were read later are unchanged, and
+    returned as ``closings`` too: where something may yet come that lies between both readings, silver has to know of
+    the later one, or the older would win.
     """
     candidates = with_voids(candidates)
-    order = list(candidates.columns)
+    if PAST not in candidates.columns:
+        candidates = candidates.with_columns(pl.lit(None, dtype=_past_type(candidates)).alias(PAST))
+    order = [name for name in candidates.columns if name != PAST]
     values = [name for name in order if name not in PROVENANCE]
     keys = candidates.lazy().select(key)
     if VOID not in silver.collect_schema():
@@ -174,7 +246,7 @@ def compare(
         .then(RAISED)
         .when(~wins)
         .then(pl.when(equal & pl.lit(keep_first)).then(SAME).otherwise(OLDER))
-        .when(~equal)
+        .when(~equal | _ends_later() | _confirms())
         .then(UPDATE)
         .when(provenance)
         .then(SAME)
@@ -196,8 +268,10 @@ def compare(
     )
 
 
-_THERE = "_there"
+_THERE, _KEPT = "_there", "_kept"
 _THERE_ARRIVAL = f"{ARRIVAL}{_THERE}"
+_RANK, _COUNTED, _AFTER = "_rank", "_counted", "_after"
+_BY_ARRIVAL = [name for name in PROVENANCE if name != CURSOR]
 
 
 @dataclass(frozen=True)
@@ -212,7 +286,8 @@ class _Rules:
 def _newest_wins(*, as_versions: bool) -> _Rules:
     known = _there(DELETED).is_not_null()
     void = _ended(ARRIVAL, _there(VOID)) & ~floating()
-    return _Rules(known, known & ~void & _not_older(), known & pl.col(DELETED) & pl.lit(not as_versions))
+    dead = pl.col(DELETED) & pl.lit(not as_versions)
+    return _Rules(known, known & ~void & _not_older(), known & dead & ~_lived_since())
 
 
 def _first_wins() -> _Rules:
@@ -223,9 +298,36 @@ def _first_wins() -> _Rules:
     known, gone, dead = _there(DELETED).is_not_null(), _there(DELETED), pl.col(DELETED)
     later = (pl.col(ARRIVAL) > _there(ARRIVAL)) & ~_ended(ARRIVAL, _there(VOID))
     ended = _ended(_THERE_ARRIVAL, pl.col(VOID))
-    wins = known & later & pl.when(dead).then(~gone).otherwise(gone | ended)
-    inferred = gone & (_there("_sequence") == 0) & ~_ended(_THERE_ARRIVAL, pl.col(VOID))
-    return _Rules(known, wins, known & (dead | inferred))
+    inferred = gone & (_there("_sequence") == 0)
+    shown = inferred & ~ended
+    began = _past(ARRIVAL) > pl.max_horizontal(_THERE_ARRIVAL, _there(VOID))
+    lived = (began & (_past(_AFTER) | (gone & ~inferred))).fill_null(value=False)
+    wins = known & later & pl.when(dead).then(~gone | lived | inferred).otherwise(gone | ended)
+    return _Rules(known, wins, known & ((dead & ~lived) | (~dead & shown)))
+
+
+def _past(name: str) -> pl.Expr:
+    return pl.col(PAST).struct.field(name)
+
+
+def _lived_since() -> pl.Expr:
+    """Return which tombstones have the values of a version that silver's row is older than."""
+    cursor, there = _past(CURSOR), _there(CURSOR)
+    newer = (cursor > there).fill_null(value=False) | (cursor.is_not_null() & there.is_null())
+    later = cursor.eq_missing(there) & (_past(ARRIVAL) > _there(ARRIVAL))
+    ended = (_past(ARRIVAL) <= _there(VOID)).fill_null(value=False)
+    return pl.col(PAST).is_not_null() & (newer | later) & ~ended
+
+
+def _ends_later() -> pl.Expr:
+    """Return which candidates delete a deleted key once more, with a larger cursor: older versions raise nothing."""
+    both = pl.col(DELETED) & _there(DELETED)
+    return both & (pl.col(CURSOR) > _there(CURSOR)).fill_null(value=False)
+
+
+def _confirms() -> pl.Expr:
+    """Return which candidates are the source's own word that a key is gone that a full read only did not show."""
+    return pl.col(DELETED) & _there(DELETED) & (_there("_sequence") == 0) & (pl.col("_sequence") > 0)
 
 
 def _there(name: str) -> pl.Expr:

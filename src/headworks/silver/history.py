@@ -19,7 +19,7 @@ from typing import Any
 
 import polars as pl
 
-from headworks.silver.compare import Comparison, compare, floating, newest, with_voids
+from headworks.silver.compare import Comparison, compare, floating, newest_rows, with_voids
 from headworks.silver.dataset import ARRIVAL, CURRENT, DELETED, VALID_FROM, VALID_TO, Dataset
 
 Row = dict[str, Any]
@@ -41,14 +41,14 @@ def versions(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     marked = with_voids(rows).with_columns(*emptied, pl.col(str(dataset.cursor)).alias(VALID_FROM))
     without_cursor = marked.filter(floating())
     if without_cursor.is_empty():
-        return newest(marked, dataset.row_key)
+        return newest_rows(marked, dataset.row_key)
     placed = marked.filter(~floating())
     shown = _shown_again(without_cursor, placed, placed, dataset.key)
     kept = without_cursor.filter(~pl.Series(shown, dtype=pl.Boolean)).with_columns(
         pl.lit(None, dtype=marked.schema[VALID_FROM]).alias(VALID_FROM)
     )
     return pl.concat(
-        [newest(placed, dataset.row_key), kept.unique([*dataset.key, ARRIVAL], maintain_order=True)]
+        [newest_rows(placed, dataset.row_key), kept.unique([*dataset.key, ARRIVAL], maintain_order=True)]
     )
 
 

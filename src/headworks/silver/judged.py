@@ -10,7 +10,7 @@ import polars as pl
 from headworks.bronze.resolutions import resolutions
 from headworks.quality.rules import REASONS, Verdict, all_among, judge
 from headworks.silver.arrays import arrays_of, elements
-from headworks.silver.dataset import ORIGIN, Dataset
+from headworks.silver.dataset import DELETED, ORIGIN, Dataset
 from headworks.silver.emptied import FromNothing
 from headworks.silver.parse import (
     UNREADABLE,
@@ -46,7 +46,8 @@ class Judged:
     ``replaced`` counts the rejected versions that a newer accepted one replaces, which are not among the rejected rows;
     ``followed`` those of a history, which are. ``places`` says of each rejected row with a key where it belongs among
     the key's versions. ``waits`` are the keys that still wait for a parent, and ``settled`` the rows of the quarantine
-    that no longer do.
+    that no longer do. ``versions`` are the accepted rows of keys that came more than once or were deleted, where the
+    range is one of several parts.
     """
 
     rows: pl.DataFrame
@@ -63,6 +64,7 @@ class Judged:
     replaced: int
     followed: int
     places: pl.DataFrame
+    versions: pl.DataFrame
 
     @property
     def waiting(self) -> int:
@@ -94,7 +96,9 @@ def judge_range(
     todo: Pending,
     *,
     releases: bool = True,
+    in_parts: bool = False,
 ) -> Judged:
+    """Judge what is pending, and what waited where it ``releases`` that too."""
     read = read_range(bronze, todo)
     rows = elements(read)
     discarded = None
@@ -126,7 +130,13 @@ def judge_range(
         replaced=replaced.height,
         followed=stays.filter(FOLLOWED).height,
         places=stays,
+        versions=_several(good, dataset) if in_parts else good.clear(),
     )
+
+
+def _several(good: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """Return the rows of keys of which there is more than the newest version to know."""
+    return good.filter((pl.len() > 1).over(dataset.key) | pl.col(DELETED).any().over(dataset.key))
 
 
 def _without_discarded(parsed: pl.DataFrame, discarded: pl.DataFrame) -> pl.DataFrame:

@@ -22,7 +22,7 @@ from headworks.quality.profiles import SAMPLE
 from headworks.quality.rules import REASONS, all_among, judged_row_by_row
 from headworks.reports import RefineReport
 from headworks.silver.compare import CLOSING, INSERT, OLDER, RAISED, SAME, STATE, UPDATE, Comparison
-from headworks.silver.dataset import ARRIVAL, CURSOR, PROVENANCE, VOID, Dataset
+from headworks.silver.dataset import ARRIVAL, CURSOR, DELETED, PROVENANCE, VOID, Dataset
 from headworks.silver.parse import key_as_text, same_key
 from headworks.silver.replaced import REPLACED, with_fate, without
 
@@ -63,6 +63,7 @@ class Parts:
     files: list[Path] = field(default_factory=list)
     rejects: list[Path] = field(default_factory=list)
     places: list[Path] = field(default_factory=list)
+    versions: list[Path] = field(default_factory=list)
 
     def count(self, landed: int, released: int, superseded: int, warned: Mapping[str, int]) -> None:
         """Count what a part's rows were before they were compared with silver."""
@@ -71,10 +72,17 @@ class Parts:
         self.superseded += superseded
         self.warned.update(warned)
 
-    def add(self, comparison: Comparison, received: pl.DataFrame) -> None:
-        """Spill a part's candidates with what they mean for silver, and keep its share of the samples."""
+    def add(self, comparison: Comparison, received: pl.DataFrame, versions: pl.DataFrame) -> None:
+        """Spill a part's candidates with what they mean for silver, and keep its share of the samples.
+
+        ``versions`` are the rows of keys of which the candidate does not say all: they are spilled as they came.
+        """
         marked = comparison.marked
         self._spill(marked)
+        if not versions.is_empty():
+            path = self.folder / f"versions-{len(self.versions):05}.parquet"
+            versions.write_parquet(path, compression="lz4", statistics=False)
+            self.versions.append(path)
         share = SAMPLE / max(self.rows, 1)
         self.sample.append(_share_of(marked.drop(STATE), share, "_cursor"))
         self.received.append(_share_of(received, share, "_ingested_at"))
@@ -141,11 +149,11 @@ class Parts:
         gone = out.filter(waits).join(still.filter(waits), on=key, how="anti").select(key).unique()
         self.waiting = [each.join(gone, on=key, how="anti") for each in self.waiting]
 
-    def settle(self, compare_again: Callable[[pl.DataFrame], tuple[Comparison, int]]) -> None:
+    def settle(self, compare_again: Callable[[pl.DataFrame], Comparison]) -> None:
         """Keep of each key that came in several parts the version that counts; the others are superseded.
 
-        Where a deletion is among them, what each means depends on the others: ``compare_again`` compares these few with
-        silver, and returns how many of them are superseded by each other.
+        Where a deletion is among them, what each means depends on the others: all versions of these few keys are
+        compared with silver by ``compare_again``.
         """
         losers, ended = _older_versions(self.files, self.dataset, self.folder)
         taken = []
@@ -163,18 +171,31 @@ class Parts:
             kept = kept.join(ended, on=list(self.dataset.key), how="anti", maintain_order="left")
             kept.write_parquet(path, compression="lz4", statistics=False)
         if taken and (again := pl.concat(taken)).height:
-            comparison, superseded = compare_again(again)
-            self.superseded += superseded
+            comparison = compare_again(self._with_versions(again))
+            self.superseded += again.height - comparison.marked.height
             self._spill(comparison.marked)
+
+    def _with_versions(self, candidates: pl.DataFrame) -> pl.DataFrame:
+        """Return all versions of the candidates' keys as they came; of a key that came once in a part its candidate."""
+        key = list(self.dataset.key)
+        there = [pl.read_parquet(path).join(candidates, on=key, how="semi") for path in self.versions]
+        came = pl.concat(there) if there else candidates.clear()
+        alone = candidates.join(came, on=list(_PLACE), how="anti")
+        return pl.concat([alone, came], how="diagonal")
 
     @property
     def only_inserts(self) -> bool:
         """Return whether silver has none of the keys."""
         return not (self.states[UPDATE] or self.states[CLOSING] or self.states[RAISED])
 
-    def changes(self, touched: pl.Series) -> pl.LazyFrame:
-        """Return the rows that a merge has to carry; of those read again later only those of ``touched`` keys."""
+    def changes(self, touched: pl.Series | None) -> pl.LazyFrame:
+        """Return the rows that a merge has to carry; of those read again later only those of ``touched`` keys.
+
+        Of all keys where that is None.
+        """
         rows = pl.scan_parquet(self.files)
+        if touched is None:
+            return rows.filter(pl.col(STATE).is_in([INSERT, UPDATE, CLOSING, RAISED])).drop(STATE)
         carried = pl.col(STATE).is_in([INSERT, UPDATE])
         if self.states[CLOSING] + self.states[RAISED] and not touched.is_empty():
             mine = same_key(key_as_text(self.dataset.key))
@@ -262,13 +283,14 @@ def _older_versions(
         order = ", ".join(f"{name} DESC NULLS LAST" for name in PROVENANCE)
     with duckdb.connect(config={**_DUCKDB, "temp_directory": str(folder)}) as connection:
         connection.from_parquet([str(path) for path in files]).create_view("rows")
-        several = f"SELECT {names}, max({VOID}) AS void FROM rows GROUP BY {names} HAVING count(*) > 1"
+        gone = f"max({VOID}) IS NOT NULL OR bool_or({DELETED}) AS gone"
+        several = f"SELECT {names}, {gone} FROM rows GROUP BY {names} HAVING count(*) > 1"
         found = connection.execute(
             f"WITH several AS ({several})"
-            f" SELECT {', '.join(_PLACE)} FROM rows JOIN several USING ({names}) WHERE void IS NULL"
+            f" SELECT {', '.join(_PLACE)} FROM rows JOIN several USING ({names}) WHERE NOT gone"
             f" QUALIFY row_number() OVER (PARTITION BY {names} ORDER BY {order}) > 1"
         ).fetchall()
-        ended = connection.sql(f"SELECT {names} FROM ({several}) WHERE void IS NOT NULL").to_arrow_table()
+        ended = connection.sql(f"SELECT {names} FROM ({several}) WHERE gone").to_arrow_table()
     types = {name: dtype for name, dtype in dataset.silver_schema().items() if name in dataset.key}
     keys = (
         cast(pl.DataFrame, pl.from_arrow(ended))

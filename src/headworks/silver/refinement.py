@@ -33,7 +33,7 @@ from headworks.reports import CheckReport, GateReport, RefineReport, TableRef
 from headworks.silver.accounts import Account, account_of, keep_account
 from headworks.silver.arrays import find_ended, with_known_arrays
 from headworks.silver.arrivals import Arrival, Without, arrival_of, divided
-from headworks.silver.compare import Comparison
+from headworks.silver.compare import PAST, Comparison
 from headworks.silver.dataset import (
     CURRENT,
     DELETED,
@@ -476,7 +476,7 @@ def _refine_at_once(
         taken=Range(
             todo,
             judged.rows,
-            judged.candidates.filter(~pl.col(DELETED)),
+            living(judged.candidates),
             report,
             gone.limited,
             delivery=delivery.id,
@@ -505,15 +505,14 @@ def _refine_in_parts(
     """Refine a range that memory would not hold: part by part up to the gate, then in one commit."""
     whole = replace(todo[-1], ranges=merged_ranges(todo))
 
-    def compare_again(rows: pl.DataFrame) -> tuple[Comparison, int]:
-        latest = latest_versions(rows, dataset)
-        return compare_with(silver, latest, dataset), rows.height - latest.height
+    def compare_again(rows: pl.DataFrame) -> Comparison:
+        return compare_with(silver, latest_versions(rows, dataset), dataset)
 
     with spilled(dataset, work.part_rows * len(todo)) as parts:
         for number, part in enumerate(todo):
-            judged = judge_range(work, dataset, bronze, silver, part, releases=number == 0)
+            judged = judge_range(work, dataset, bronze, silver, part, releases=number == 0, in_parts=True)
             parts.count(judged.landed, judged.released, judged.good - judged.candidates.height, judged.warned)
-            parts.add(compare_with(silver, judged.candidates, dataset), judged.rows)
+            parts.add(compare_with(silver, judged.candidates, dataset), judged.rows, judged.versions)
             parts.count_replaced(judged.replaced)
             parts.add_rejected(quarantined(work, dataset, judged), judged.rejected, judged.places)
             parts.waiting.append(judged.waits)
@@ -523,7 +522,9 @@ def _refine_in_parts(
         replaced = parts.take_out_replaced()
         parts.elsewhere -= parents_elsewhere(work.lake, dataset, replaced)
         parts.settle(compare_again)
-        changes = parts.changes(_keys_of_rejected(work, dataset, silver, parts.rejected_keys()))
+        every = bool(open_holds(work.lake, silver))
+        touched = None if every else _keys_of_rejected(work, dataset, silver, parts.rejected_keys())
+        changes = parts.changes(touched)
         gone = _gone(work, dataset, bronze, silver, changes, parts.rejected_origins(), whole, parts.arrays())
         vanished = gone.vanished.rows
         report = parts.account(_report(work, dataset, silver)).model_copy(update=gone.counts)
@@ -738,13 +739,14 @@ def _gone(
 def _touching_rejected(
     work: Refinement, dataset: Dataset, silver: Table, rejected: pl.DataFrame, comparison: Comparison
 ) -> Comparison:
-    """Keep the later reading of unchanged rows only where a rejected row has the same key.
+    """Keep the later reading of unchanged rows only where a rejected row has the same key, or a held one may.
 
     Such a row may lie between both readings; judged again after a fix, it must not win over the later one. To keep it
     for all would rewrite silver with every full read.
     """
     again = comparison.closings
-    if dataset.keeps == "history" or again.is_empty():
+    if dataset.keeps == "history" or again.is_empty() or open_holds(work.lake, silver):
+        # What is held lies between two readings as well.
         return comparison
     known = _keys_of_rejected(work, dataset, silver, key_text(rejected, dataset.key))
     mine = key_text(again, dataset.key).to_frame("key").select(same_key(pl.col("key"))).to_series()
@@ -940,7 +942,12 @@ def _gate(
 
 def live_rows(candidates: pl.DataFrame) -> pl.DataFrame:
     """Return candidates without tombstones and metadata: what a contract is about."""
-    return candidates.filter(~pl.col(DELETED)).drop(*PROVENANCE, DELETED, VOID, strict=False)
+    return living(candidates).drop(*PROVENANCE, DELETED, VOID, strict=False)
+
+
+def living(candidates: pl.DataFrame) -> pl.DataFrame:
+    """Return candidates that are no tombstones."""
+    return candidates.filter(~pl.col(DELETED)).drop(PAST, strict=False)
 
 
 def _report(work: Refinement, dataset: Dataset, silver: Table) -> RefineReport:
