@@ -13,8 +13,9 @@ from typing import cast
 import polars as pl
 import pyarrow as pa
 
+from headworks.errors import ValueRefused
 from headworks.sources.base import REFUSAL, Rows
-from headworks.storage.drift import CHANGE_THE_QUERY, Policy, check_names, storable
+from headworks.storage.drift import CHANGE_THE_QUERY, Policy, check_names, storable, typeless
 from headworks.storage.exact import in_types
 
 LANDED = "_landed"
@@ -64,11 +65,31 @@ def conforming(rows: Rows, bronze: pl.Schema, drift: Policy, where: str) -> Rows
     if new:
         check_names(new, bronze, where)
     types = {**bronze, **storable(new, where)} if new else bronze
+    _check_typeless(
+        rows, [name for name, dtype in new.items() if dtype != pl.Null() and typeless(dtype)], where
+    )
     kept = [name for name in schema if name in types]
     if len(kept) == len(schema) and all(types[name] == dtype for name, dtype in schema.items()):
         return rows
     frame = rows if isinstance(rows, pl.DataFrame) else cast(pl.DataFrame, pl.from_arrow(rows))
     return in_types(frame.select(kept), types, where, CHANGE_THE_QUERY)
+
+
+def _check_typeless(rows: Rows, names: list[str], where: str) -> None:
+    """Raise `ValueRefused` for a column of lists or structs that say nothing of their values, unless all are null."""
+    for name in names:
+        column = rows.get_column(name) if isinstance(rows, pl.DataFrame) else rows.column(name)
+        nulls, dtype = (
+            (column.null_count(), column.dtype)
+            if isinstance(column, pl.Series)
+            else (column.null_count, column.type)
+        )
+        if nulls < len(column):
+            raise ValueRefused(
+                f"Column {name} is {dtype}, which does not say what its values are, and bronze has no such column yet.",
+                where=where,
+                do="give it with a type.",
+            )
 
 
 def stamped(rows: Rows, meta: Metadata) -> pa.Table:

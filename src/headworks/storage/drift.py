@@ -67,7 +67,7 @@ def drift_of(source: pl.Schema, bronze: pl.Schema) -> Drift:
         elif common != before:
             widened[name] = (before, common)
     return Drift(
-        new={name: dtype for name, dtype in source.items() if name not in bronze and dtype != pl.Null()},
+        new={name: dtype for name, dtype in source.items() if name not in bronze and not typeless(dtype)},
         dropped={name: dtype for name, dtype in bronze.items() if name not in source},
         widened=widened,
         changed=changed,
@@ -98,7 +98,7 @@ def storable(columns: Mapping[str, pl.DataType], where: str) -> pl.Schema:
     Raises `SchemaChanged` with every column that no type of a table holds.
     """
     check_names(columns, columns, where)
-    types = {name: stored(dtype) for name, dtype in columns.items() if dtype != pl.Null()}
+    types = {name: stored(dtype) for name, dtype in columns.items() if not typeless(dtype)}
     if unheld := [f"{name} is {columns[name]}" for name, dtype in types.items() if dtype is None]:
         raise SchemaChanged(
             f"No table of the lake has a type for these columns: {'; '.join(unheld)}.",
@@ -146,8 +146,19 @@ def wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
     return _wider_number(here, there) if here.is_numeric() and there.is_numeric() else None
 
 
+def typeless(dtype: pl.DataType) -> bool:
+    """Return whether a type says nothing of its values: that of nulls alone, and lists and structs of these."""
+    if isinstance(dtype, pl.List | pl.Array):
+        return typeless(_inner(dtype))
+    if isinstance(dtype, pl.Struct):
+        return all(typeless(as_instance(each.dtype)) for each in dtype.fields)
+    return isinstance(dtype, pl.Null)
+
+
 def stored(dtype: pl.DataType) -> pl.DataType | None:
     """Return the narrowest type of a Delta table that holds what ``dtype`` holds, or None where no type does.
+
+    A struct is kept without the fields that have no type yet, see `typeless`.
 
     Moments are kept in microseconds, and in UTC where they have a zone. Of nanoseconds those fit that are whole
     microseconds; the others are refused one by one when they are written.
@@ -158,7 +169,8 @@ def stored(dtype: pl.DataType) -> pl.DataType | None:
         inner = stored(_inner(dtype))
         return None if inner is None else pl.List(inner)
     if isinstance(dtype, pl.Struct):
-        fields = {each.name: stored(as_instance(each.dtype)) for each in dtype.fields}
+        typed = [each for each in dtype.fields if not typeless(as_instance(each.dtype))]
+        fields = {each.name: stored(as_instance(each.dtype)) for each in typed}
         held = {name: kind for name, kind in fields.items() if kind is not None}
         return pl.Struct(held) if held and len(held) == len(fields) else None
     if isinstance(dtype, pl.Decimal) or dtype in _KEPT:
