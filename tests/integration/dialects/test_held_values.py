@@ -115,6 +115,51 @@ def test_a_value_of_another_type_is_kept_beside_by_name_and_its_neighbours_land(
     assert [number for number, _, _ in rows] == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("kind", ["TEXT", "VARCHAR(10)", "JSON", "CLOB", ""])
+@pytest.mark.parametrize("onwards", [True, False], ids=["onwards", "whole"])
+def test_bytes_in_a_column_of_text_land_as_bytes_next_to_it_and_are_never_read_as_text(
+    tmp_path: Path, lake: Lake, kind: str, onwards: bool
+) -> None:
+    """Also where they could be read as text; over three runs, in one of which the first of them comes."""
+    path, cursor = tmp_path / "shop.db", "id" if onwards else None
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"CREATE TABLE rows_t (id INTEGER PRIMARY KEY, x {kind})")
+        connection.execute("INSERT INTO rows_t VALUES (1, 'abc')")
+    take(table(f"sqlite:///{path}", cursor=cursor), lake)
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO rows_t VALUES (2, ?), (3, ?), (4, 'é')", (b"abc", b"\xff\x00"))
+    *batches, last = table(f"sqlite:///{path}", cursor=cursor).read(None, None)
+    found = pl.concat(pl.DataFrame(batch.frame) for batch in batches)
+    wanted = [("abc", None), (None, "x'616263'"), (None, "x'ff00'"), ("é", None)]
+    assert found.sort("id").select("x", "x_text").rows() == wanted
+    assert any("column x has values of another type" in each for each in last.warnings)
+    if onwards:
+        take(table(f"sqlite:///{path}", cursor=cursor), lake)
+        assert bronze(lake, NAME).sort("id").select("x", "x_text").rows() == wanted
+
+
+@pytest.mark.parametrize("place", ["x", "key"])
+def test_a_text_that_is_no_utf_8_refuses_its_row_and_its_neighbours_land(
+    tmp_path: Path, lake: Lake, place: str
+) -> None:
+    path = tmp_path / "shop.db"
+    key, x = ("CAST(x'ff' AS TEXT)", "'v'") if place == "key" else ("'b'", "CAST(x'61ff' AS TEXT)")
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE rows_t (key TEXT PRIMARY KEY, x TEXT, n INTEGER)")
+        connection.execute(f"INSERT INTO rows_t VALUES ('a', 'v', 1), ({key}, {x}, 2), ('c', 'v', 3)")
+    for number in (4, 5, 6):
+        report = take(table(f"sqlite:///{path}", cursor="n"), lake)
+        if number == 4:
+            assert (report.landed, report.refused) == (2, 1)
+            assert any(f"column {place}" in each and "hex(" in each for each in report.warnings)
+        run(f"sqlite:///{path}", f"INSERT INTO rows_t VALUES ('k{number}', 'v', {number})")
+    rows = bronze(lake, NAME)
+    assert rows.filter(pl.col("_refused").is_null()).sort("n").get_column("n").to_list() == [1, 3, 4, 5]
+    assert rows.filter(pl.col("_refused").is_not_null()).get_column("_refused").to_list() == [
+        f"{place}|unreadable"
+    ]
+
+
 def test_a_cursor_of_another_type_is_counted_and_not_read_each_time(tmp_path: Path, lake: Lake) -> None:
     path = tmp_path / "shop.db"
     with sqlite3.connect(path) as connection:

@@ -122,7 +122,8 @@ class DialectTable:
         columns = self._reflected.table.c
         types = {column.name: str(column.dtype) for column in self._reflected.columns}
         types |= {name: str(columns[name].type) for name in types if str(columns[name].type) != "NULL"}
-        return Misfits(self.key, types, self.where)
+        texts = [column.name for column in self._reflected.columns if isinstance(column.dtype, pl.String)]
+        return Misfits(self.key, types, self.where, texts)
 
     def _read_onwards(self, start: Position, until: datetime | None) -> Iterator[Batch]:
         misfits, first = self._misfits(), not start

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import NoSuchModuleError
 
@@ -92,13 +92,16 @@ def _engine(settings: DatabaseSettings) -> Engine:
     if url.get_backend_name() == "sqlite":
         url = _existing(url)
     try:
-        return create_engine(
+        engine = create_engine(
             url,
             connect_args=_connect_arguments(url.get_driver_name(), settings),
             pool_size=_MOST_CONNECTIONS,
             max_overflow=0,
             pool_pre_ping=True,
         )
+        if url.get_backend_name() == "sqlite":
+            event.listen(engine, "connect", _reads_any_text)
+        return engine
     except (NoSuchModuleError, ImportError) as problem:
         raise SettingsError(
             f"There is no driver for {url.drivername} here: {problem}.",
@@ -120,6 +123,18 @@ def _existing(url: URL) -> URL:
         )
     path = Path(url.database).absolute().as_uri()
     return url.set(database=path, query={"mode": "ro", "uri": "true"})
+
+
+def _reads_any_text(connection: Any, _record: object) -> None:
+    """Let a connection of SQLite give a text that is no UTF-8 as its bytes: the driver would end the reading there."""
+    connection.text_factory = _text_or_bytes
+
+
+def _text_or_bytes(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _pymysql(settings: DatabaseSettings) -> dict[str, Any]:

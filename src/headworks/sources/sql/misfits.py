@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -33,11 +33,15 @@ def misfit_column(name: str) -> str:
 
 @dataclass
 class Misfits:
-    """Those of one reading: how many by column, and an example of each with the key of its row."""
+    """Those of one reading: how many by column, and an example of each with the key of its row.
+
+    ``texts`` are the columns of text, which have no other column for what does not fit.
+    """
 
     key: Sequence[str]
     types: Mapping[str, str]
     where: str
+    texts: Collection[str] = ()
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     _begun: bool = False
@@ -79,10 +83,15 @@ class Misfits:
         return tuple(
             f"{count} rows were refused, since column {name} ({self.types[name]}) has values that its type here does "
             f"not hold, such as {self.examples[name]}. They are kept in bronze as refused rows, and all others have "
-            'landed. Correct them at the source, or set the table\'s extremes to "beside" and read them again (a full '
-            "read, or a window)"
+            f"landed. Correct them at the source, or {self._other_way(name)} and read them again (a full read, or a "
+            "window)"
             for name, count in sorted(self.counts.items())
         )
+
+    def _other_way(self, name: str) -> str:
+        if name in self.texts:
+            return f"select hex({name}) in a query or a view"
+        return 'set the table\'s extremes to "beside"'
 
     def _note(self, bad: pl.DataFrame, texts: Mapping[str, str]) -> None:
         for name, text in texts.items():

@@ -32,6 +32,7 @@ _STORED: dict[type[pl.DataType], tuple[str, ...]] = {
     pl.Boolean: ("integer", "null"),
     pl.Date: ("text", "null"),
     pl.Datetime: ("text", "null"),
+    pl.String: ("text", "integer", "real", "null"),
 }
 _EXTREME = (pl.Date, pl.Datetime, pl.Decimal)
 
@@ -41,7 +42,8 @@ class DialectColumn:
     """A column: its name, its type in Polars, and whether the database has to write it as text.
 
     ``loose`` where the database holds no value against the type; ``aside`` where it has values of another type now,
-    which go as text into a column of their own.
+    which go as text into a column of their own. ``mixed`` where bytes may be in a column of text, as in SQLite: these
+    are no text, even where they could be read as one.
     """
 
     name: str
@@ -49,6 +51,7 @@ class DialectColumn:
     as_text: bool
     loose: bool = False
     aside: bool = False
+    mixed: bool = False
 
     @property
     def can_be_extreme(self) -> bool:
@@ -56,7 +59,8 @@ class DialectColumn:
 
         Any value may be in any column of SQLite, and in one of a query whose type was declared.
         """
-        return isinstance(self.dtype, _EXTREME) or (self.loose and not isinstance(self.dtype, pl.String))
+        loose = self.aside or (self.loose and not isinstance(self.dtype, pl.String))
+        return isinstance(self.dtype, _EXTREME) or loose
 
 
 @dataclass(frozen=True)
@@ -169,13 +173,16 @@ def _query(connection: Connection, table: Table, where: str) -> Reflected:
             where=where,
             do="declare each of them by its name, and no other; name those without a name with AS.",
         )
-    columns = tuple(DialectColumn(name, kind, as_text=False, loose=True) for name, kind in declared.items())
+    mixed = connection.dialect.name == "sqlite"
+    columns = tuple(
+        DialectColumn(name, kind, as_text=False, loose=True, mixed=mixed) for name, kind in declared.items()
+    )
     return Reflected(found, columns, table.key)
 
 
 def _column(name: str, kind: types.TypeEngine[object], *, loose: bool) -> DialectColumn:
     dtype = _dtype(kind)
-    return DialectColumn(name, dtype, isinstance(kind, types.Time | types.Interval), loose)
+    return DialectColumn(name, dtype, isinstance(kind, types.Time | types.Interval), loose, mixed=loose)
 
 
 def _dtype(kind: types.TypeEngine[object]) -> pl.DataType:

@@ -83,6 +83,8 @@ class RowReader:
         texts: list[str | None] = []
         for value in values:
             try:
+                if column.mixed and isinstance(value, bytes) and isinstance(column.dtype, pl.String):
+                    raise TypeError(value)
                 fitted.append(None if value is None else fit(value, column.dtype))
                 texts.append(None)
             except (ValueError, TypeError, ArithmeticError):
