@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import dataframely as dy
 import polars as pl
@@ -13,7 +16,7 @@ from headworks.bronze.landing import Landing, land
 from headworks.quality.limits import AnomalyLimits
 from headworks.settings import RejectLimits
 from headworks.silver.dataset import Dataset
-from headworks.silver.parse import same_key
+from headworks.silver.parse import key_text, same_key
 from headworks.silver.refinement import Refinement, refine
 from headworks.silver.replay import replay
 from headworks.storage.store import Lake
@@ -26,6 +29,8 @@ def declared(dtype: pl.DataType, *, loose: bool = False) -> Dataset:
     """Return a dataset of such a key and no cursor: of two versions the later reading counts."""
     if isinstance(dtype, pl.Decimal):
         key: dy.Column = dy.Decimal(dtype.precision, dtype.scale)
+    elif dtype.is_float():
+        key = dy.Float32() if dtype == pl.Float32() else dy.Float64()
     else:
         key = dy.Int32() if dtype == pl.Int32() else dy.Int64()
     columns: dict[str, dy.Column] = {"id": key, "part": dy.String(), "v": dy.Int64(min=None if loose else 0)}
@@ -47,6 +52,8 @@ def declared(dtype: pl.DataType, *, loose: bool = False) -> Dataset:
         (pl.Decimal(10, 0), pl.Decimal(14, 4)),
         (pl.Int32(), pl.Decimal(14, 2)),
         (pl.Int32(), pl.Int64()),
+        (pl.Float32(), pl.Float64()),
+        (pl.Int32(), pl.Float64()),
     ],
     ids=str,
 )
@@ -56,10 +63,16 @@ def test_a_rejected_row_between_two_readings_loses_whatever_its_key_has_become(
     frames: list[pl.DataFrame] = []
 
     def run(dtype: pl.DataType, value: int) -> None:
-        ids = [Decimal(10), Decimal("1.5") if before == pl.Decimal(10, 2) else Decimal(3), Decimal(20)]
-        key = pl.Series(
-            "id", ids if isinstance(dtype, pl.Decimal) else [int(each) for each in ids], dtype=dtype
-        )
+        ids: list[Any] = [
+            Decimal(10),
+            Decimal("1.5") if before == pl.Decimal(10, 2) else Decimal(3),
+            Decimal(20),
+        ]
+        if before == pl.Float32():
+            # As 32 bits hold them: their shortest texts are others in 64 bits.
+            ids = pl.Series([0.1, 16777217.0, -0.3], dtype=pl.Float32()).to_list()
+        made: Callable[[Any], Any] = float if dtype.is_float() else Decimal if dtype.is_decimal() else int
+        key = pl.Series("id", [made(each) for each in ids], dtype=dtype)
         frames.append(pl.DataFrame([key]).with_columns(part=pl.lit("a.10"), v=pl.Series([5, value, 5])))
         land(Landing(lake, NAME, NAME, f"run {len(frames)}"), Frames(frames))
         outcome = refine(Refinement(lake, f"run {len(frames)}", part_rows=part_rows), declared(dtype))
@@ -75,6 +88,32 @@ def test_a_rejected_row_between_two_readings_loses_whatever_its_key_has_become(
     assert outcome.report.judged == 0
     rows = lake.must_open("silver", NAME).scan().select("v").collect()
     assert rows.get_column("v").to_list() == [5, 5, 5], "an older reading has won"
+
+
+def test_a_number_has_one_text_in_every_type_that_holds_it_and_is_read_back_from_it() -> None:
+    """Of 32 and 64 bits, with and without a scale: extremes, made-up ones, and both noughts."""
+    chance = random.Random(16)
+    small = pl.Series(
+        [0.1, 16777217.0, 3.4e38, 1e-45, -0.0, 0.0, *(chance.uniform(-1e9, 1e9) for _ in range(200))]
+    )
+    ways = [small.cast(pl.Float32), small.cast(pl.Float32).cast(pl.Float64)]
+    texts = [key_text(pl.DataFrame({"k": way}), ("k",)) for way in ways]
+    assert texts[0].to_list() == texts[1].to_list()
+    for text, value in zip(texts[0], ways[1], strict=True):
+        assert float(text) == value
+    assert set(texts[0][4:6]) == {"0.0"}
+    wide = pl.Series([5e-324, 1.7e308, 2.0**53 + 2, *(chance.uniform(-1, 1) for _ in range(200))])
+    assert [float(text) for text in key_text(pl.DataFrame({"k": wide}), ("k",))] == wide.to_list()
+    cents = pl.Series(
+        [Decimal(chance.randint(-(10**9), 10**9)).scaleb(-2) for _ in range(200)], dtype=pl.Decimal(12, 2)
+    )
+    plain = key_text(pl.DataFrame({"k": cents}), ("k",))
+    scaled = key_text(pl.DataFrame({"k": cents.cast(pl.Decimal(20, 6))}), ("k",))
+    assert [Decimal(text) for text in plain] == cents.to_list()
+    both = pl.DataFrame({"one": plain, "other": scaled}).select(
+        same_key(pl.col("one")) == same_key(pl.col("other"))
+    )
+    assert both.to_series().all()
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,39 @@ REBUILD, EMPTIED, QUARANTINE, JUDGED = (
 )
 _REBUILT = "tests/integration/test_rebuild.py"
 
+_NULLS = "tests/integration/files/test_null_types.py"
+_HELD = "tests/integration/dialects/test_held_values.py"
+
 RULES = (
+    rule(
+        "a list without a type that has elements or is empty refuses its file",
+        "src/headworks/sources/files/fitting.py",
+        "            if frame.get_column(name).null_count() < frame.height:",
+        "            if False:",
+        _NULLS,
+    ),
+    rule(
+        "bytes in SQLite's text are no text",
+        "src/headworks/sources/sql/rows.py",
+        "if column.mixed and isinstance(value, bytes) and isinstance(column.dtype, pl.String):",
+        "if False:",
+        f"{_HELD}::test_bytes_in_a_column_of_text_land_as_bytes_next_to_it_and_are_never_read_as_text",
+    ),
+    rule(
+        "a text of SQLite that is no UTF-8 does not end the reading",
+        "src/headworks/sources/sql/engines.py",
+        "    connection.text_factory = _text_or_bytes",
+        "    assert connection",
+        f"{_HELD}::test_a_text_that_is_no_utf_8_refuses_its_row_and_its_neighbours_land",
+    ),
+    rule(
+        "a float of 32 bits has the text of 64 as a key",
+        PARSE,
+        "    parts = [_double(name) if types[name].is_float() else pl.col(name) for name in key]",
+        "    parts = [pl.col(name) for name in key]",
+        "tests/integration/test_key_texts.py"
+        "::test_a_number_has_one_text_in_every_type_that_holds_it_and_is_read_back_from_it",
+    ),
     rule(
         "nothing agrees with NaN",
         "src/headworks/silver/references.py",

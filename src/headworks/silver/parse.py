@@ -121,12 +121,22 @@ def refused(rows: pl.DataFrame) -> pl.DataFrame:
 
 def key_text(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.Series:
     """Return each row's key as one text, for people."""
-    return rows.select(key_as_text(key).alias("key")).to_series()
+    return rows.select(key_as_text(key, rows.schema).alias("key")).to_series()
 
 
-def key_as_text(key: tuple[str, ...]) -> pl.Expr:
-    """Return the expression of a key as one text."""
-    return pl.concat_str([pl.col(name).cast(pl.String) for name in key], separator=" / ")
+def key_as_text(key: tuple[str, ...], types: Mapping[str, pl.DataType]) -> pl.Expr:
+    """Return the expression of a key as one text.
+
+    A number has one text in every type that holds it: 0.1 of 32 bits is 0.10000000149011612, which it is in 64 bits
+    too, and there is one nought.
+    """
+    parts = [_double(name) if types[name].is_float() else pl.col(name) for name in key]
+    return pl.concat_str([part.cast(pl.String) for part in parts], separator=" / ")
+
+
+def _double(name: str) -> pl.Expr:
+    value = pl.col(name).cast(pl.Float64)
+    return pl.when(value == 0).then(pl.lit(0.0)).otherwise(value)
 
 
 def same_key(text: pl.Expr) -> pl.Expr:

@@ -198,7 +198,7 @@ class Parts:
             return rows.filter(pl.col(STATE).is_in([INSERT, UPDATE, CLOSING, RAISED])).drop(STATE)
         carried = pl.col(STATE).is_in([INSERT, UPDATE])
         if self.states[CLOSING] + self.states[RAISED] and not touched.is_empty():
-            mine = same_key(key_as_text(self.dataset.key))
+            mine = same_key(key_as_text(self.dataset.key, rows.collect_schema()))
             again = mine.is_in(touched.drop_nulls().unique().implode())
             carried |= pl.col(STATE).is_in([CLOSING, RAISED]) & again
         return rows.filter(carried).drop(STATE)
