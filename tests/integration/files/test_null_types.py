@@ -16,10 +16,10 @@ import pytest
 
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
-from tests.integration.files.test_types import NAME, PARQUET, put
+from tests.integration.files.test_types import PARQUET, put
 from tests.support.items import bronze
 from tests.support.stores import Folder
-from tests.support.taken_files import take
+from tests.support.taken_files import NAME, take
 
 _A, _B = "a", "b"
 SHAPES: dict[str, tuple[pa.DataType, pa.DataType, list[Any], list[Any]]] = {
