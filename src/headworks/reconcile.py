@@ -20,6 +20,13 @@ def differences(report: RunReport) -> list[str]:
         went = refined.accepted + refined.rejected + refined.superseded + refined.unchanged
         if came != went:
             found.append(f"{refined.dataset}: {came} rows came into silver's range, {went} went")
+        if refined.pending is not None:
+            taken = refined.landed if refined.committed else 0
+            if refined.pending != taken + refined.newly_held + refined.behind:
+                found.append(
+                    f"{refined.dataset}: {refined.pending} rows were pending, but taken {taken} + held "
+                    f"{refined.newly_held} + left for the next run {refined.behind}"
+                )
     for replayed in report.replays:
         went = replayed.released + replayed.superseded + replayed.unchanged + replayed.still_rejected
         if replayed.judged != went:

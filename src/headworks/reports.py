@@ -127,6 +127,18 @@ class RefineReport(Report):
     held: int = Field(
         default=0, description="Rows of deliveries that the gate holds, from this run and earlier ones."
     )
+    pending: int | None = Field(
+        default=None,
+        description="Rows that the deliveries had which this run judged, and those that waited behind them; None where "
+        "that was not counted: in a dry run, of elements of arrays, and while a held delivery lets nothing be judged.",
+    )
+    newly_held: int = Field(
+        default=0, description="Of these, rows of deliveries that the gate holds since this run."
+    )
+    behind: int = Field(
+        default=0,
+        description="Of these, rows that wait for the next run: behind a held delivery, or not answered.",
+    )
     committed: bool = False
     columns: tuple[str, ...] = Field(
         default=(),

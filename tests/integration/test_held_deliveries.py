@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import product
 
 import pytest
 
@@ -14,7 +15,9 @@ from headworks.errors import SettingsError
 from headworks.ops.alerts import REMINDER_H, Alert, alert_of, held_incident
 from headworks.ops.incidents import notify
 from headworks.ops.notices import seen
+from headworks.ops.recorder import Recorder
 from headworks.quality.deliveries import deliveries, held, history, holds
+from headworks.reconcile import differences
 from headworks.reports import RunReport
 from headworks.settings import RejectLimits
 from headworks.silver.dataset import AfterAHold, Dataset
@@ -257,3 +260,29 @@ def test_an_incident_stays_open_while_anything_is_held_and_is_sent_again_at_its_
     (one,) = held(lake, NAME)
     discard(Refinement(lake, "by hand"), day.dataset, one.id, by="Ada", note="no good")
     assert held_incident(NAME) in seen(lake, report_of(day.refine(), "unchanged")).over
+
+
+@pytest.mark.parametrize("policy", ["wait", "merge"])
+@pytest.mark.parametrize("bad", [days for days in product((False, True), repeat=3) if any(days)])
+def test_the_account_balances_whatever_is_held_and_whatever_waits_behind_it(
+    lake: Lake, bad: tuple[bool, ...], policy: str
+) -> None:
+    """Three days that one run judges; a bad one is held, and by policy those after it wait or are merged."""
+    day = Play(lake, replace(STRICT, after_a_hold=policy))  # type: ignore[arg-type]
+    day.play(GOOD)
+    for number, broken in enumerate(bad):
+        first = 10 * number + 10
+        day.land(
+            [*items(first, first + 1), *bad_items(first + 2, first + 5)]
+            if broken
+            else items(first, first + 4)
+        )
+    report = day.refine().report
+    judged = bad if policy == "merge" else bad[: bad.index(True) + 1]
+    taken, held_rows = 5 * judged.count(False), 6 * judged.count(True)
+    assert (report.landed if report.committed else 0, report.newly_held) == (taken, held_rows)
+    assert report.pending == sum(6 if broken else 5 for broken in bad)
+    assert report.behind == report.pending - taken - held_rows
+    recorder = Recorder("run", "t", "incremental", "", clock=lambda: BEGINNING)
+    recorder.refinements.append(report)
+    assert differences(recorder.report("gate closed")) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -330,22 +330,36 @@ def _refine_pending(
     todo = pending(dataset.name, bronze, silver)
     counts = count_batches(bronze, todo)
     arrivals = divided(work.lake, dataset.name, bronze, silver, todo, counts)
+    before = done.report.landed if done is not None and done.report.committed else 0
+    kept_out: dict[str, int] = {}
+    left = {arrival.id: arrival.rows for arrival in arrivals}
     for arrival in arrivals or (None,):
         judged = _Judged(arrival, done)
         pending_ = arrival.todo if arrival is not None else todo
         outcome = _refine_one(work, dataset, bronze, silver, pending_, counts, judged, dry_run=dry_run)
         done = _summed(done, outcome)
+        if arrival is not None and (outcome.report.committed or outcome.report.held):
+            rows = left.pop(arrival.id)
+            kept_out |= {} if outcome.report.committed else {arrival.id: rows}
         closed = outcome.gate is not None and not outcome.gate.open
         if closed and (waits or (not outcome.report.held and not dry_run)):
             # What is neither merged nor held is asked again by the next run, and nothing passes it by.
             break
     assert done is not None
+    if not dry_run and dataset.nested is None:
+        done = _counted(done, before + sum(one.rows for one in arrivals), kept_out.values(), left.values())
     if not dry_run and not waits:
         replaced = [
             one for one in open_holds(work.lake, silver) if is_superseded(work, dataset, bronze, silver, one)
         ]
         note_superseded(work, dataset, silver, replaced)
     return _with_held(work, dataset, silver, done)
+
+
+def _counted(done: RefineOutcome, pending: int, held: Iterable[int], left: Iterable[int]) -> RefineOutcome:
+    """Return an outcome with what became of all rows that were pending, so that the account can be held against it."""
+    counted = {"pending": pending, "newly_held": sum(held), "behind": sum(left)}
+    return done.model_copy(update={"report": done.report.model_copy(update=counted)})
 
 
 def _held_again(

@@ -123,6 +123,21 @@ def test_a_range_balances_exactly_if_each_row_became_one_thing(parts: list[int],
     assert bool(differences(record.report("published"))) is (off != 0)
 
 
+@given(counts, counts, counts, st.booleans(), st.integers(-2, 2))
+def test_what_was_pending_balances_exactly_with_what_was_taken_held_and_left(
+    landed: int, held: int, behind: int, committed: bool, off: int
+) -> None:
+    record = recorder()
+    taken = landed if committed else 0
+    record.refinements.append(
+        refined(
+            landed=landed, inserted=landed, committed=committed, pending=taken + held + behind + off, newly_held=held,
+            behind=behind,
+        )
+    )  # fmt: skip
+    assert bool(differences(record.report("published"))) is (off != 0)
+
+
 def test_one_row_less_published_than_in_gold_fails_the_run() -> None:
     record = recorder()
     record.gold.append(gold(40))
