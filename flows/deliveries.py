@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from headworks.gold.holding import find_any
+from headworks.gold.holding import find_any, is_of_silver
 from headworks.prefect.console import run_as_program
 from headworks.prefect.running import THREADS, OnConflict, RunContext, begin, run_flow
 from headworks.prefect.stages import curate, publish
@@ -42,7 +42,7 @@ def deliveries(
     """Let a held delivery through, leave one out or take it back, and publish what follows from that.
 
     Args:
-        delivery: Its id, as the alert or "headworks delivery list" shows it; or that of a gold table that is held.
+        delivery: Its id, as the alert or "headworks delivery list" shows it; or that of a table that is held.
         action: release lets a held one into silver; discard leaves a held one out, or takes one back that silver has;
             undo takes the last decision back.
         by: Who decides; it is kept with the delivery.
@@ -58,8 +58,7 @@ def deliveries(
     project = this_project()
     run = begin(lake, "incremental", dry_run=dry_run)
     one = find_any(run.open_lake(), delivery)
-    table = one.dataset.removeprefix("gold.") if one.dataset.startswith("gold.") else ""
-    dataset = None if table else project.dataset(one.dataset)
+    dataset = project.dataset(one.dataset) if is_of_silver(one) else None
 
     def show(context: RunContext, products: Iterable[Product]) -> None:
         for product in () if context.run.dry_run else products:
@@ -71,7 +70,7 @@ def deliveries(
             decide_gold(context.run, one, action, by, note)
             # Held again, there is nothing to show that is not shown.
             made = [] if action == "undo" else project.products
-            show(context, (each for each in made if any(gold.name == table for gold in each.tables)))
+            show(context, (each for each in made if one.dataset in each.made))
             return
         decided = decide_delivery(
             context.run, dataset, one.id, action, by, note, despite_contract, as_baseline

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from headworks.errors import HeadworksError, SettingsError
 from headworks.gold.curation import GoldTable
+from headworks.gold.holding import published_name
 from headworks.models.model import Model
 from headworks.names import check_dataset, did_you_mean
 from headworks.ops.freshness import FreshnessPromise
@@ -129,6 +130,16 @@ class Product:
     def inputs(self) -> tuple[str, ...]:
         """The silver datasets that its tables are made from, each once."""
         return tuple(dict.fromkeys(chain.from_iterable(table.inputs for table in self.tables)))
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """What is made for it, as it is called where it is held: its gold tables, and the published ones."""
+        published = () if self.publish is None else self.publish.tables
+        schema = "" if self.publish is None else self.publish.schema
+        return (
+            *(f"gold.{table.name}" for table in self.tables),
+            *(published_name(schema, table.name) for table in published),
+        )
 
 
 @dataclass(frozen=True)

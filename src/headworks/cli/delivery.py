@@ -71,7 +71,7 @@ def _deciding(actions: Commands[argparse.ArgumentParser], name: str, what: str) 
 
 
 def _list(options: argparse.Namespace) -> int:
-    from headworks.gold.holding import gold_holds
+    from headworks.gold.holding import made_holds
     from headworks.quality.deliveries import STATES, deliveries
 
     if options.state and options.state not in STATES:
@@ -80,7 +80,7 @@ def _list(options: argparse.Namespace) -> int:
             f"There is no state {options.state!r}.{near}", do=f"use one of {', '.join(STATES)}."
         )
     lake = look_at_lake(options)
-    known = (*deliveries(lake, options.dataset), *(() if options.dataset else gold_holds(lake)))
+    known = (*deliveries(lake, options.dataset), *(() if options.dataset else made_holds(lake)))
     if options.dataset and not known and options.dataset not in lake.datasets("bronze"):
         raise SettingsError(
             f"There is no dataset {options.dataset!r}.{did_you_mean(options.dataset, lake.datasets('bronze'))}",
@@ -121,15 +121,13 @@ def _why(one: Delivery) -> str:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from headworks.gold.holding import find_any
+    from headworks.gold.holding import find_any, is_of_silver
     from headworks.quality.deliveries import history
 
     lake = look_at_lake(options)
     one = find_any(lake, options.delivery)
     rows = _rows(lake, one, options.rows)
-    would = (
-        {} if one.dataset.startswith("gold.") else {each: _would(lake, one, each) for each in _possible(one)}
-    )
+    would = {} if not is_of_silver(one) else {each: _would(lake, one, each) for each in _possible(one)}
     if options.json:
         show_json(
             {
@@ -205,7 +203,7 @@ def _changes(decided: Decided, dataset: Dataset, *, dry_run: bool) -> str:
 
 
 def _decide(options: argparse.Namespace) -> int:
-    from headworks.gold.holding import find_any
+    from headworks.gold.holding import find_any, is_of_silver
     from headworks.silver.decisions import decide
     from headworks.silver.refinement import Refinement
     from headworks.silver.replay import check_signed
@@ -213,7 +211,7 @@ def _decide(options: argparse.Namespace) -> int:
     check_signed(options.by, options.note, f"delivery {options.delivery}")
     lake = open_lake(options)
     one = find_any(lake, options.delivery)
-    if one.dataset.startswith("gold."):
+    if not is_of_silver(one):
         return _decide_gold(options, lake, one)
     dataset = _dataset(one.dataset)
     by_hand = ByHand(lake, f"delivery_{options.action}")

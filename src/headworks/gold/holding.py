@@ -3,12 +3,14 @@
 Later rows would thin what was found, so it is not judged again because they came. What came into silver since the last
 good commit of the table is suspected. The hold goes when a person releases it, when a person takes a suspect out of
 silver, when the source has replaced every row of all suspects, or when the table's code, contract or limits change. It
-is kept as one object, which the commit that follows removes.
+is kept as one object, which the commit that follows removes. A table that is published to a database and whose contract
+there did not hold is held in the same way.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -28,10 +30,37 @@ _NEVER_LIFTED = {"account", "held"}
 
 def gold_hold(lake: Lake, name: str) -> Delivery | None:
     """Return what holds a gold table; None where nothing does."""
+    return hold_of(lake, f"gold.{name}")
+
+
+def hold_of(lake: Lake, table: str) -> Delivery | None:
+    """Return what holds a table, such as gold.sales or postgres/analytics/sales; None where nothing does."""
     try:
-        return Delivery.model_validate(lake.get_object(_path(name)))
+        return Delivery.model_validate(lake.get_object(_path(table)))
     except ObjectLost:
         return None
+
+
+def made_holds(lake: Lake) -> tuple[Delivery, ...]:
+    """Return what holds each gold table and each published table that is held."""
+    there = lake.list_objects(_PUBLISHED)
+    published = (Delivery.model_validate(lake.get_object(one.path)) for one in there)
+    return (*gold_holds(lake), *published)
+
+
+def published_name(schema: str, table: str) -> str:
+    """Return what a published table is called where it is held."""
+    return f"{_POSTGRES}{schema}/{table}"
+
+
+def is_of_silver(one: Delivery) -> bool:
+    """Return whether a delivery is one, and not the hold of what is made of silver."""
+    return not one.dataset.startswith(("gold.", _POSTGRES))
+
+
+_POSTGRES = "postgres/"
+"""What the name of a published table begins with, as in its contract; no dataset's name has a slash."""
+_PUBLISHED = "_headworks/published-holds"
 
 
 def gold_holds(lake: Lake) -> tuple[Delivery, ...]:
@@ -95,43 +124,87 @@ def hold_gold(
         judged_by=judged_by(lake, name, code),
         suspects=tuple(f"{each.dataset}/{each.id}" for each in suspects),
     )
-    lake.put_object(_path(name), one.model_dump(mode="json"))
+    lake.put_object(_path(one.dataset), one.model_dump(mode="json"))
     record(lake, [one])
+
+
+def with_published_hold(
+    lake: Lake, gate: GateReport, table: str, text: str, version: int, run_id: str, moment: datetime
+) -> GateReport:
+    """Return the decision about a ``table`` that is to be published, and hold it where its contract failed there.
+
+    Later rows would thin what was found. It goes by a person's release, when a delivery is taken out of silver, when
+    the contract's ``text`` changes, or when each check that failed counts no bad row at all any more. An earlier
+    ``version`` of gold, as of a rollback, is judged by itself.
+    """
+    one = hold_of(lake, table)
+    if one is not None and one.state == "released":
+        return _lifted(gate, one)
+    contract = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    judged = one is None or one.judged_by != contract or version < one.writer or _taken_out_since(lake, one)
+    now = {check.name: check for check in gate.checks}
+    corrected = one is not None and all(_counts_nothing(now.get(check.name)) for check in one.checks)
+    if one is not None and not judged and not corrected:
+        return with_checks(gate, (*gate.checks, held_check(gate.scope, one, moment)))
+    checks = tuple(check for check in gate.checks if check.outcome == "failed")
+    if checks and (one is None or version >= one.writer):
+        number = hashlib.blake2b(f"{table}|{version}|{contract}".encode(), digest_size=4).hexdigest()
+        made = Delivery(
+            id=number, dataset=table, state="held", spans=(), at=moment, held_at=moment, run_id=run_id,
+            checks=checks, judged_by=contract, writer=version,
+        )  # fmt: skip
+        lake.put_object(_path(table), made.model_dump(mode="json"))
+        record(lake, [made])
+    return gate
+
+
+def _counts_nothing(check: CheckReport | None) -> bool:
+    """Return whether a check of a contract counts bad rows, and found none: not thinned by good ones, but gone."""
+    counted = re.findall(
+        r"\b(?:missing|invalid|duplicate|failed_rows)_count=(\d+)", check.detail if check else ""
+    )
+    return check is not None and check.outcome == "passed" and bool(counted) and set(counted) == {"0"}
+
+
+def _taken_out_since(lake: Lake, one: Delivery) -> bool:
+    """Return whether anything was taken out of silver since a published table is held."""
+    since = one.held_at
+    return since is not None and any(
+        each.state == "discarded" and each.at is not None and each.at > since for each in deliveries(lake)
+    )
 
 
 def release_gold(lake: Lake, one: Delivery, *, by: str, note: str, run_id: str, moment: datetime) -> Delivery:
     """Let the next candidate of a held table pass what held it."""
-    name = one.dataset.removeprefix("gold.")
-    there = gold_hold(lake, name)
+    there = hold_of(lake, one.dataset)
     if there is None or there.id != one.id:
         raise SettingsError(
-            f"gold.{name} is not held by {one.id} any more.",
+            f"{one.dataset} is not held by {one.id} any more.",
             where=one.dataset,
             do="nothing; headworks delivery list shows what is held.",
         )
     if there.state == "released":
         return there
     done = there.turned("released", run_id=run_id, moment=moment, by=by, note=note)
-    lake.put_object(_path(name), done.model_dump(mode="json"))
+    lake.put_object(_path(one.dataset), done.model_dump(mode="json"))
     record(lake, [done])
     return done
 
 
 def undo_gold(lake: Lake, one: Delivery, *, by: str, note: str, run_id: str, moment: datetime) -> Delivery:
     """Take the release of a held table back, as long as nothing was committed by it."""
-    name = one.dataset.removeprefix("gold.")
-    there = gold_hold(lake, name)
+    there = hold_of(lake, one.dataset)
     if there is not None and there.state == "held" and there.run_id == run_id and there.by:
         return there  # an earlier try of the same run did it, and its answer was lost
     if there is None or there.state != "released":
         raise SettingsError(
-            f"There is no release of gold.{name} that could be undone: it was committed, or it is held.",
+            f"There is no release of {one.dataset} that could be undone: it was committed, or it is held.",
             where=one.dataset,
             do="roll the product back, or discard what came into silver: headworks delivery list.",
         )
     done = there.turned("held", run_id=run_id, moment=moment, by=by, note=note)
     done = done.model_copy(update={"before": None})
-    lake.put_object(_path(name), done.model_dump(mode="json"))
+    lake.put_object(_path(one.dataset), done.model_dump(mode="json"))
     record(lake, [done])
     return done
 
@@ -166,13 +239,18 @@ def decide_gold(
 
 def forget_hold(lake: Lake, name: str) -> None:
     """Forget what held a table that was committed."""
-    if gold_hold(lake, name) is not None:
-        lake.remove_object(_path(name))
+    forget_made_hold(lake, f"gold.{name}")
+
+
+def forget_made_hold(lake: Lake, table: str) -> None:
+    """Forget what held a table that was committed, or published."""
+    if hold_of(lake, table) is not None:
+        lake.remove_object(_path(table))
 
 
 def find_any(lake: Lake, text: str) -> Delivery:
-    """Return a delivery or a gold table's hold by its id, or by how it begins."""
-    mine = [one for one in gold_holds(lake) if one.id == text or (len(text) > 3 and one.id.startswith(text))]
+    """Return a delivery, or the hold of a gold table or a published one, by its id, or by how it begins."""
+    mine = [one for one in made_holds(lake) if one.id == text or (len(text) > 3 and one.id.startswith(text))]
     return mine[0] if len(mine) == 1 else find(lake, text)
 
 
@@ -225,5 +303,8 @@ def _suspects_are_gone(lake: Lake, one: Delivery) -> bool:
     return True
 
 
-def _path(name: str) -> str:
-    return f"_headworks/gold-holds/{dataset_folder(name)}.json"
+def _path(table: str) -> str:
+    if table.startswith(_POSTGRES):
+        # A table of Postgres may have any name.
+        return f"{_PUBLISHED}/{hashlib.blake2b(table.encode(), digest_size=12).hexdigest()}.json"
+    return f"_headworks/gold-holds/{dataset_folder(table.removeprefix('gold.'))}.json"

@@ -30,8 +30,10 @@ from headworks.errors import (
     PublicationRefused,
     SettingsError,
 )
+from headworks.gold.holding import forget_made_hold, published_name, with_published_hold
 from headworks.gold.products import ProductVersion
 from headworks.gold.table import Staged, read_staged, staged_batches, staged_schema
+from headworks.ports import Clock, system_clock
 from headworks.publish.changes import Change, apply_change, changes_of, copy_into
 from headworks.publish.columns import holds, postgres_types, refuse_names, refuse_rows, refuse_values
 from headworks.publish.owned import (
@@ -97,6 +99,8 @@ def publish_postgres(
     schema: str,
     product: ProductVersion,
     tables: tuple[PublishedTable, ...],
+    run_id: str = "",
+    clock: Clock = system_clock,
 ) -> PublishReport:
     """Make ``schema`` show exactly the named versions of a product's tables.
 
@@ -144,7 +148,18 @@ def publish_postgres(
                 )
                 rows.append(made)
                 warnings += made.warnings
-        gates = _audit(connection, schema, asked)
+        gates = tuple(
+            with_published_hold(
+                lake,
+                gate,
+                published_name(schema, table.name),
+                _text_of(table),
+                golds[table.dataset].version,
+                run_id,
+                clock(),
+            )
+            for table, gate in _audit(connection, schema, asked)
+        )
         report = report.model_copy(update={"gates": gates, "warnings": tuple(warnings)})
         if not all(gate.open for gate in gates):
             connection.rollback()
@@ -155,6 +170,8 @@ def publish_postgres(
             _record(connection, schema, product)
         report = report.model_copy(update={"tables": tuple(rows), "changed": not shown})
         connection.commit()
+        for table in asked:
+            forget_made_hold(lake, published_name(schema, table.name))
     return report
 
 
@@ -652,15 +669,17 @@ def _refuse_other_rows(visible: int, missing: int, count: int, where: str) -> No
         )
 
 
-def _audit(connection: Connection, schema: str, tables: tuple[PublishedTable, ...]) -> tuple[GateReport, ...]:
+def _audit(
+    connection: Connection, schema: str, tables: tuple[PublishedTable, ...]
+) -> list[tuple[PublishedTable, GateReport]]:
     """Check the tables that have a contract, as they would be seen: inside the transaction, before its commit."""
     gates = []
     for table in tables:
         if table.contract is not None:
             scope = f"postgres.{schema}.{table.name}"
             checks = run_postgres_contract(table.contract, connection, schema, table.name, scope)
-            gates.append(decide(scope, checks, contract_required=True))
-    return tuple(gates)
+            gates.append((table, decide(scope, checks, contract_required=True)))
+    return gates
 
 
 def _text_of(table: PublishedTable) -> str:

@@ -269,7 +269,9 @@ def deliveries(lake: Lake, dataset: str = "") -> tuple[Delivery, ...]:
     for one in _logged(lake, dataset):
         newest.setdefault((one.dataset, one.id), []).append(one)
     found: list[Delivery] = []
-    names = [dataset] if dataset else sorted({*lake.datasets("silver"), *(name for name, _ in newest)})
+    # The log has what holds gold and published tables as well, which are no deliveries.
+    known_here = {*lake.datasets("silver"), *lake.datasets("bronze")}
+    names = [dataset] if dataset else sorted(known_here)
     for name in names:
         silver = lake.open("silver", name)
         known = {one.id: one for one in holds(lake, silver)}
@@ -357,7 +359,8 @@ def _as_silver_says(logged: Sequence[Delivery], silver: Table | None) -> Deliver
 
 
 def _logged(lake: Lake, dataset: str) -> list[Delivery]:
-    names = [dataset] if dataset else lake.datasets("silver")
+    # What holds a published table is in the log under a name that no dataset has.
+    names = () if "/" in dataset else [dataset] if dataset else lake.datasets("silver")
     found = [one for name in names for _, one in _noted(lake, name)]
     table = lake.open("ops", "deliveries")
     if table is not None:

@@ -62,7 +62,7 @@ def publish_tables(
 ) -> PublishReport:
     """Make a schema of Postgres show the product, in one transaction, and say so to whatever depends on it."""
     report = publish_postgres(
-        run.open_lake(), load_database(database, postgres=True), schema_name, product, tables
+        run.open_lake(), load_database(database, postgres=True), schema_name, product, tables, run.run_id
     )
     for warning in report.warnings:
         get_run_logger().warning(warning)
