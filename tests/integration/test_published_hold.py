@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -34,7 +35,7 @@ columns:
         metric: percent
         must_be_less_than: 20
 """
-SIGNED = {"by": "Ada", "note": "it is right", "run_id": "by hand"}
+SIGNED: Any = {"by": "Ada", "note": "it is right", "run_id": "by hand"}
 BAD: list[Record] = [(str(number), "99999", 1) for number in (5, 6)]
 
 
