@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from headworks.storage.store import Lake as Lake
     from headworks.storage.store import open_lake as open_lake
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 moved.follow()
 

@@ -219,7 +219,7 @@ class Rounds:
             output = io.StringIO()
             with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
                 patch.setattr(shared, "_located", lambda options, **_: (self.lake, "the lake of the test"))
-                options = cli._parser().parse_args(list(words))
+                options = cli.the_parser().parse_args(list(words))
                 options.command(options)
 
         return run

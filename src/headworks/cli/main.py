@@ -25,6 +25,7 @@ from headworks.cli import (
     propose,
     quarantine,
     recheck,
+    reference,
     running,
     silver,
     state,
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return running.run(given[1:])
         if given and given[0] in running.OWN:
             return running.run_flow_named(given[0], given[1:], f"headworks {given[0]}")
-        options = _parser().parse_args(given)
+        options = the_parser().parse_args(given)
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
     except NothingWritten as nothing:
@@ -120,7 +121,7 @@ def _stack(options: argparse.Namespace) -> int:
 _GROUPS: Mapping[str, tuple[str, ...]] = {
     "begin a project": ("init", "add", "check", "upgrade"),
     "run": ("run", "backfill", "maintenance", "freshness", "deploy", "register-blocks", "stack"),
-    "look": ("status", "account", "sql", "show", "recheck", "propose", "alerts"),
+    "look": ("status", "account", "sql", "show", "recheck", "propose", "alerts", "reference"),
     "decide": ("delivery", "quarantine", "product", "rollback", "anomaly"),
     "repair": ("stream", "breaker", "silver"),
     "APIs": ("probe", "api"),
@@ -160,7 +161,8 @@ class _Root(Parser):
         return "\n".join([*lines, "", _FOOTER, ""])
 
 
-def _parser() -> argparse.ArgumentParser:
+def the_parser() -> argparse.ArgumentParser:
+    """Return what reads the commands."""
     parser = _Root(
         prog="headworks",
         description="Data pipelines that land each row exactly once, and let nothing through unchecked.",
@@ -205,6 +207,7 @@ def _parser() -> argparse.ArgumentParser:
         silver,
         anomaly,
         alerts,
+        reference,
     ):
         group.add(commands)
 

@@ -51,7 +51,7 @@ _OF_BLOCKS: Mapping[str, Change] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Deploy, and report what became of each thing; the exit code."""
-    options = _parser().parse_args(arguments)
+    options = the_parser().parse_args(arguments)
     try:
         given = variables(options.file)
         profile = Profile(options.profile) if options.profile is not None else Profile.of(given)
@@ -177,7 +177,8 @@ def _check_address() -> None:
         )
 
 
-def _parser() -> argparse.ArgumentParser:
+def the_parser() -> argparse.ArgumentParser:
+    """Return what reads the command's options."""
     parser = argparse.ArgumentParser(
         prog="headworks deploy",
         description="Make the Prefect server at PREFECT_API_URL as this checkout says; again changes nothing.",
