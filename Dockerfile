@@ -1,5 +1,5 @@
 # The image that flow runs are executed in: a virtual environment with the locked packages, the library's wheel and the
-# project's own packages, and nothing else. Build it from a checkout: docker build --tag headworks:0.1.0 .
+# project's own packages, and nothing else. Build it from a checkout: docker build --tag headworks:0.2.0 .
 #
 # Nothing here needs BuildKit. Where packages come from is left to the base image and to --build-arg HTTPS_PROXY, which
 # Docker keeps out of the image: no index is named here, and no credential belongs here.
