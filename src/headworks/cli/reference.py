@@ -140,14 +140,14 @@ def _flows() -> list[str]:
 
 
 def _flow(name: str) -> list[str]:
-    from prefect.utilities.callables import parameter_schema
+    from headworks.prefect.console import parameters_of
 
     flow = getattr(import_module(f"flows.{name}"), name)
-    schema = parameter_schema(flow)
+    properties, needed = parameters_of(flow)
     about = inspect.cleandoc(flow.__doc__ or "").partition("\n")[0]
     rows = []
-    for parameter, said in schema.properties.items():
-        default = "needed" if parameter in (schema.required or ()) else _default(said.get("default"))
+    for parameter, said in properties.items():
+        default = "needed" if parameter in needed else _default(said.get("default"))
         choices = " | ".join(map(str, said.get("enum", ())))
         rows.append((f"--{parameter.replace('_', '-')}", choices, default, said.get("description", "")))
     lines = [f"### {name}", "", about, "", "| option | one of | default | |", "|---|---|---|---|"]

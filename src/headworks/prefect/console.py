@@ -228,6 +228,12 @@ def _is_ours(record: logging.LogRecord, text: str) -> bool:
     return record.exc_info is not None and isinstance(record.exc_info[1], HeadworksError)
 
 
+def parameters_of(flow: Callable[..., Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the schema of each parameter of a flow, as its form in the UI has it, and those that are needed."""
+    schema = parameter_schema(flow)
+    return schema.properties, tuple(schema.required or ())
+
+
 class _Parser(argparse.ArgumentParser):
     """Reads a flow's options; a wrong one is an error of ours, since 2 is the exit code of a closed gate."""
 
