@@ -16,7 +16,7 @@ DEPLOY ?=
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo down dashboard test check format lock test-docker test-browser test-chaos test-rules chaos faults test-operations hostile corruption test-tables chaos-databases bench-databases bench-growth bench-quality deploy clean
+.PHONY: help demo demo-churn down dashboard dashboard-churn test check format lock test-docker test-browser test-chaos test-rules chaos faults test-operations hostile corruption test-tables chaos-databases bench-databases bench-growth bench-quality deploy clean
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,13 @@ down: ## Stop everything that the demo started
 dashboard: $(READY) ## Show the sales dashboard of the demo
 	@test -f $(STACK)/env || { echo "The local stack is not running. Start it with: make demo"; exit 1; }
 	@set -a; . $(STACK)/env; exec $(BIN)/streamlit run dashboard/app.py
+
+demo-churn: $(READY) ## Learn who is likely to cancel from a CRM in time-lapse, and publish it
+	@$(BIN)/python -m deployments.demo_churn
+
+dashboard-churn: $(READY) ## Show the page of the churn demo
+	@test -d $(STACK)/churn/lake || { echo "There is no such lake. Make it with: make demo-churn"; exit 1; }
+	@HEADWORKS_LAKE_ROOT=$(STACK)/churn/lake exec $(BIN)/streamlit run dashboard/churn.py
 
 test: $(READY) ## Test all that needs neither Docker nor a browser, in as many processes as there are cores, four at most
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST)

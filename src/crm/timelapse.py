@@ -6,7 +6,7 @@ have to receive it week by week.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +32,7 @@ from headworks.models.learning import (
     score_newest,
     train_model,
 )
+from headworks.project import Product
 from headworks.reports import GateReport, TableRef
 from headworks.silver.refinement import refine
 from headworks.silver.work import Refinement
@@ -74,17 +75,38 @@ def ingest_week(
     lake: Lake, client: ApiClient, clock: Callable[[], datetime], run_id: str
 ) -> list[GateReport]:
     """Land and refine what is new in the CRM; returns the decisions of the gates."""
-    gates = []
+    land_week(lake, client, clock, run_id)
+    return refine_week(lake, clock, run_id)
+
+
+def land_week(lake: Lake, client: ApiClient, clock: Callable[[], datetime], run_id: str) -> None:
+    """Land what is new in the CRM."""
     for dataset, resource in SOURCES:
         ingest(
             IngestRequest(lake, dataset.name, run_id, clock=clock),
             ResourceIngest(ApiSource(client, resource)),
         )
+
+
+def refine_week(lake: Lake, clock: Callable[[], datetime], run_id: str) -> list[GateReport]:
+    """Refine what was landed; returns the decisions of the gates."""
+    gates = []
     for dataset, _ in SOURCES:
         outcome = refine(Refinement(lake, run_id, clock), dataset)
         if outcome.gate is not None:
             gates.append(outcome.gate)
     return gates
+
+
+def ingest_weeks(
+    lake: Lake, crm: Crm, clock: Moving, moments: Sequence[datetime], run_id: str
+) -> list[GateReport]:
+    """Land what is new at each of some moments, and refine all of it at the last one; quicker than week by week."""
+    with live_crm(crm) as client:
+        for moment in moments:
+            clock.now = moment
+            land_week(lake, client, clock, run_id)
+    return refine_week(lake, clock, run_id)
 
 
 @dataclass(frozen=True)
@@ -103,11 +125,17 @@ class Learned:
 
 
 def learn_week(
-    lake: Lake, clock: Callable[[], datetime], run_id: str, *, seed: int = 1, accepted: Accepted | None = None
+    lake: Lake,
+    clock: Callable[[], datetime],
+    run_id: str,
+    *,
+    seed: int = 1,
+    accepted: Accepted | None = None,
+    of: Product = CHURN,
 ) -> Learned:
     """Make features, train, judge, score and name the product, as the flow does it without Prefect."""
-    (model,), (table,) = CHURN.models, CHURN.tables
-    pins = pin(lake, list(CHURN.inputs))
+    (model,), (table,) = of.models, of.tables
+    pins = pin(lake, list(of.inputs))
     staged = stage(lake, table, pins)
     gate = audit(lake, table, staged, run_id, clock)
     if gate is not None and not gate.open:
@@ -115,11 +143,11 @@ def learn_week(
     features = FeatureRef(table=curate(lake, staged, gate).table)
     asked = asked_of(model, cut=None, horizon_days=None, seed=seed, dry_run=False)
     let = accepted or Accepted()
-    data = prepare(lake, CHURN.name, model, features, pins, asked, let, clock)
+    data = prepare(lake, of.name, model, features, pins, asked, let, clock)
     if not data.open:
         return Learned((data,))
     trained = train_model(lake, model, features, asked)
-    verdict = judge(lake, CHURN.name, model, features, trained, asked, let, run_id, data, clock)
+    verdict = judge(lake, of.name, model, features, trained, asked, let, run_id, data, clock)
     if verdict.champion is None:
         return Learned((verdict.gate,), verdict)
     scored = score_newest(lake, model, features, verdict, asked)
@@ -130,5 +158,5 @@ def learn_week(
         references.append(commit_gold(lake, scored.champions))
     elif verdict.champions.table is not None:
         references.append(verdict.champions.table)
-    product = publish_product(lake, CHURN.name, references, run_id, clock)
+    product = publish_product(lake, of.name, references, run_id, clock)
     return Learned((verdict.gate, scored.gate), verdict, scored, product)

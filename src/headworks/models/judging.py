@@ -44,6 +44,7 @@ from headworks.reports import CheckReport, Report
 _FEW_CATEGORIES = 0.02
 """A value with a smaller share may come and go."""
 _FEW_POSITIVES = 10
+_SHARED_SIGMAS, _SHARED_SPREAD = 6.0, 0.05
 _PROMISES = 12
 
 
@@ -217,6 +218,9 @@ def _check_number(checks: Checks, name: str, rows: pl.DataFrame, then: Mapping[s
     _check_nulls(checks, name, now["nulls"], then["nulls"])
     if not sum(now["counts"]) and not sum(then["counts"]):
         return
+    if then.get("medians"):
+        _check_shared(checks, name, now["median"], then["medians"])
+        return
     moved, limit = _psi(now["counts"], then["counts"], bounds.feature_drift)
     checks.add(
         f"feature {name}: drift",
@@ -225,6 +229,21 @@ def _check_number(checks: Checks, name: str, rows: pl.DataFrame, then: Mapping[s
         f"{_shown(then['median'])}",
         value=moved,
         expected=limit,
+        kind="drift",
+    )
+
+
+def _check_shared(checks: Checks, name: str, now: float | None, then: Sequence[float]) -> None:
+    """Check a feature that many rows share by its median alone, against those of the cuts before."""
+    usual = float(np.median(then))
+    spread = max(float(np.std(then)), _SHARED_SPREAD * abs(usual))
+    moved = float("inf") if now is None else abs(now - usual) / spread if spread else float(now != usual)
+    checks.add(
+        f"feature {name}: drift",
+        moved <= _SHARED_SIGMAS,
+        f"its median is {_shown(now)}, and was {_shown(usual)} with a spread of {_shown(spread)}",
+        value=now,
+        expected=usual,
         kind="drift",
     )
 

@@ -29,6 +29,10 @@ from headworks.storage.store import Lake
 
 LABEL = "label"
 _BINS = 10
+_FEW_VALUES = 30
+_HARMLESS = ("numpy.dtype",)
+"""Types that nothing can be done with, and that estimators of scikit-learn hold."""
+
 _LIBRARIES = ("scikit-learn", "lightgbm", "numpy")
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
@@ -203,7 +207,7 @@ def train(lake: Lake, model: Model, frame: pl.DataFrame, asked: Asked, made_from
         last_cut=cuts[-1],
         holdout=tuple(parts.holdout.get_column(CUT).unique().sort().to_list()),
         profile=profile(model, frame, asked, parts),
-        libraries={library: metadata.version(library) for library in _LIBRARIES},
+        libraries=_library_versions(),
         seconds=round(seconds, 3),
     )
     # The file first: a record without its file would be taken for a training that is done.
@@ -266,14 +270,15 @@ def loaded(data: bytes, file: str, trusted: Sequence[str]) -> Any:
             where=file,
             do="restore the file, or train again; nothing was loaded.",
         )
-    strange = sorted({*skops_io.get_untrusted_types(data=data)} - {*trusted})
+    allowed = [*_HARMLESS, *trusted]
+    strange = sorted({*skops_io.get_untrusted_types(data=data)} - {*allowed})
     if strange:
         raise LakeUnusable(
             f"A model's file holds types that the model does not trust: {', '.join(strange)}.",
             where=file,
             do="name them in the model's trusted, if they are what the estimator consists of; nothing was loaded.",
         )
-    return skops_io.loads(data, trusted=list(trusted))
+    return skops_io.loads(data, trusted=allowed)
 
 
 def profile(model: Model, frame: pl.DataFrame, asked: Asked, parts: Split) -> dict[str, Any]:
@@ -289,9 +294,26 @@ def profile(model: Model, frame: pl.DataFrame, asked: Asked, parts: Split) -> di
     return {
         "rows": newest.height / max(1, newest.get_column(CUT).n_unique()),
         "share": float(parts.train.get_column(LABEL).mean() or 0.0),  # type: ignore[arg-type]
-        "numbers": {name: number_profile(recent.get_column(name)) for name in model.numbers},
+        "numbers": {
+            name: {**number_profile(recent.get_column(name)), "medians": _shared(recent, name)}
+            for name in model.numbers
+        },
         "categories": {name: category_profile(recent.get_column(name)) for name in model.categories},
     }
+
+
+def _shared(rows: pl.DataFrame, name: str) -> list[float] | None:
+    """Return the median at each cut of a feature that many rows share, such as one of their carrier; None of another.
+
+    At one cut it has few values, and at the next one others, so that its distribution over rows says nothing.
+    """
+    by_cut = rows.group_by(CUT).agg(
+        pl.col(name).n_unique().alias("different"), pl.col(name).cast(pl.Float64).median().alias("median")
+    )
+    at_a_cut = max(by_cut.get_column("different").to_list(), default=0)
+    if by_cut.height < 3 or at_a_cut > _FEW_VALUES or rows.get_column(name).n_unique() < 3 * at_a_cut:
+        return None
+    return [float(value) for value in by_cut.sort(CUT).get_column("median").drop_nulls()]
 
 
 def number_profile(values: pl.Series, edges: Sequence[float] | None = None) -> dict[str, Any]:
@@ -324,9 +346,20 @@ def category_profile(values: pl.Series) -> dict[str, Any]:
 
 
 def _record_name(model: Model, asked: Asked, made_from: str, scored: datetime | None) -> str:
-    versions = [metadata.version(library) for library in _LIBRARIES]
+    versions = list(_library_versions().values())
     parts = [made_from, model.code(), asked.seed, asked.horizon / timedelta(days=1), str(scored), versions]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=10).hexdigest()
+
+
+def _library_versions() -> dict[str, str]:
+    try:
+        return {library: metadata.version(library) for library in _LIBRARIES}
+    except metadata.PackageNotFoundError as problem:
+        raise SettingsError(
+            f"Models need {problem.name}, which is not installed.",
+            where="models",
+            do="pip install 'headworks[models]'.",
+        ) from problem
 
 
 def _folder(model: Model) -> str:

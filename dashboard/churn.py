@@ -1,0 +1,135 @@
+"""The page of the churn product: who is at risk and why, and how good the model is."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import altair as alt
+import polars as pl
+import streamlit as st
+
+from crm.project import CHURN
+from dashboard.banner import Advice
+from dashboard.page import STYLE, advice_html
+from dashboard.reading import find_lake
+from headworks.errors import HeadworksError
+from headworks.gold.products import ProductVersion, read_product, scan_product
+from headworks.storage.store import Lake
+
+LAKE = os.environ.get("HEADWORKS_DASHBOARD_LAKE", "lake")
+_SHOWN = 50
+
+
+def main() -> None:
+    """Show the page, or what keeps it from being shown."""
+    st.set_page_config(page_title="Churn", page_icon="💧", layout="wide")
+    st.html(STYLE)
+    st.title("Who is likely to cancel", anchor=False)
+    try:
+        lake = find_lake(LAKE)
+        version = read_product(lake, CHURN.name)
+        if version is None:
+            st.html(
+                advice_html(
+                    Advice("Nothing is published yet", "No model was promoted.", "Run: make demo-churn.")
+                )
+            )
+        else:
+            show(lake, version)
+    except HeadworksError as problem:
+        where = f" ({problem.where})" if problem.where else ""
+        st.html(advice_html(Advice("The data cannot be read", f"{problem.what}{where}", problem.do)))
+
+
+def show(lake: Lake, version: ProductVersion) -> None:
+    """Show one publication from top to bottom."""
+    (model,) = CHURN.models
+    tables = scan_product(lake, version)
+    scores = tables[model.scores].collect().sort("rank")
+    champions = tables[model.champions].collect().sort("sequence")
+    champion = champions.row(-1, named=True)
+    measured = json.loads(champion["measured"])["measured"]
+    if version.held is not None:
+        st.warning(f"Held at publication {version.sequence}: {version.held}")
+    st.caption(
+        f"Publication {version.sequence} of {version.published_at:%Y-%m-%d %H:%M} UTC by run {version.run_id}; as of "
+        f"{scores['cut'][0]:%Y-%m-%d %H:%M} UTC. {model.about}"
+    )
+    shown = st.columns(5)
+    shown[0].metric("Customers", f"{scores.height:,}")
+    shown[1].metric("Expected to cancel", f"{scores['score'].sum():.0f}")
+    shown[2].metric(f"Champion {champion['sequence']}: {champion['metric']}", f"{champion['value']:.3f}")
+    shown[3].metric("Lift of the highest tenth", f"{champion['lift']:.1f} ×")
+    shown[4].metric("Calibration error", f"{champion['calibration_error']:.3f}")
+    st.subheader("At risk, and why", anchor=False)
+    st.dataframe(risk_rows(scores.head(_SHOWN)), hide_index=True, width="stretch")
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Predicted and happened", anchor=False)
+        st.altair_chart(calibration_chart(measured["calibration"]), width="stretch")
+    with right:
+        st.subheader("Champions", anchor=False)
+        st.altair_chart(champions_chart(champions), width="stretch")
+    st.subheader("Segments", anchor=False)
+    st.dataframe(pl.DataFrame(measured["segments"]), hide_index=True, width="stretch")
+    with st.expander("Model card"):
+        st.markdown(champion["card"])
+
+
+def risk_rows(scores: pl.DataFrame) -> pl.DataFrame:
+    """Return scores as people read them: the chance, and what raises it most."""
+    rows = [
+        {
+            "rank": row["rank"],
+            "customer": row["contact_id"],
+            "chance to cancel": f"{row['score']:.1%}",
+            "why": "; ".join(reason_text(reason) for reason in json.loads(row["reasons"]))
+            or "nothing stands out",
+            **{name: json.loads(row["features"])[name] for name in ("plan", "country")},
+        }
+        for row in scores.iter_rows(named=True)
+    ]
+    return pl.DataFrame(rows)
+
+
+def reason_text(reason: dict[str, Any]) -> str:
+    """Return a reason in words: the feature, its value, and what is typical."""
+    return f"{reason['feature'].replace('_', ' ')} {_number(reason['value'])} (typical {_number(reason['typical'])})"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def calibration_chart(bins: list[dict[str, float]]) -> alt.LayerChart | alt.FacetChart:
+    """Return what was predicted and what happened in each tenth of the rows."""
+    rows = pl.DataFrame(bins)
+    most = max(rows["predicted"].max() or 0, rows["happened"].max() or 0)
+    points = (
+        alt.Chart(rows)
+        .mark_circle(size=80)
+        .encode(
+            x=alt.X("predicted:Q", axis=alt.Axis(format="%"), title="predicted"),
+            y=alt.Y("happened:Q", axis=alt.Axis(format="%"), title="happened"),
+            tooltip=["rows", alt.Tooltip("predicted", format=".1%"), alt.Tooltip("happened", format=".1%")],
+        )
+    )
+    same = pl.DataFrame({"predicted": [0.0, most], "happened": [0.0, most]})
+    line = alt.Chart(same).mark_line(strokeDash=[4, 4], color="gray").encode(x="predicted:Q", y="happened:Q")
+    return alt.layer(line, points)
+
+
+def champions_chart(champions: pl.DataFrame) -> alt.LayerChart | alt.FacetChart:
+    """Return how good each champion was when it was promoted, with its interval."""
+    rows = champions.select("sequence", "value", "low", "high", "promoted_at")
+    base = alt.Chart(rows).encode(x=alt.X("promoted_at:T", title="promoted"))
+    scale = alt.Scale(zero=False)
+    band = base.mark_rule().encode(y=alt.Y("low:Q", scale=scale, title="metric"), y2="high:Q")
+    points = base.mark_circle(size=80).encode(y=alt.Y("value:Q", scale=scale), tooltip=["sequence", "value"])
+    return alt.layer(band, points)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""A model by declaration alone on a real lake: judged, promoted, scored, killed at any place, and taken up again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import polars as pl
+import pytest
+
+from crm.timelapse import Learned, learn_week
+from headworks.errors import LakeUnusable
+from headworks.gold.products import open_product, read_product
+from headworks.models.champions import read_champions, score
+from headworks.models.training import dumped, load, loaded
+from headworks.settings import LakeSettings
+from headworks.storage.delta import Table
+from headworks.storage.store import Lake
+from tests.support.shipments import LATE, MODEL, START, WEEK, receive, shipments
+
+FIRST = 18
+
+
+def _lake(root: Path) -> Lake:
+    return Lake(LakeSettings(root=str(root)))
+
+
+@pytest.fixture(scope="module")
+def frame() -> pl.DataFrame:
+    return shipments(FIRST + 5)
+
+
+def _at(week: int) -> datetime:
+    return START + week * WEEK
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory, frame: pl.DataFrame) -> Path:
+    """A lake with a champion, which has received a week more since; not to be changed, only copied."""
+    root = tmp_path_factory.mktemp("late") / "lake"
+    now = receive(_lake(root), frame, range(1, FIRST), "history")
+    first = learn_week(_lake(root), lambda: now, "first", of=LATE)
+    assert first.product is not None, first.reasons
+    receive(_lake(root), frame, [FIRST], "more")
+    return root
+
+
+@pytest.fixture
+def root(learned: Path, tmp_path: Path) -> Path:
+    shutil.copytree(learned, tmp_path / "lake")
+    return tmp_path / "lake"
+
+
+def _learn(root: Path, run_id: str, seed: int = 1) -> Learned:
+    now = _at(FIRST) + (_at(1) - _at(0)) / 7
+    return learn_week(_lake(root), lambda: now, run_id, seed=seed, of=LATE)
+
+
+def _published(root: Path) -> tuple[int, int, pl.DataFrame]:
+    """Return the publication that readers see, whole: its sequence, its champion, and the scores of just that one."""
+    lake = _lake(root)
+    version = read_product(lake, "late")
+    champion = read_champions(lake, "late", MODEL).newest
+    assert version is not None
+    assert champion is not None
+    tables = open_product(lake, "late")
+    scores = tables[MODEL.scores].collect().sort("shipment_id")
+    assert set(scores.get_column("champion")) == {champion.sequence}
+    assert set(scores.get_column("model")) == {champion.trained.file}
+    load(lake, MODEL, champion.trained.file)
+    features = tables[MODEL.features.name].collect().filter(pl.col("cut") == scores.get_column("cut")[0])
+    assert features.get_column("shipment_id").sort().equals(scores.get_column("shipment_id"))
+    return version.sequence, champion.sequence, scores
+
+
+def test_a_model_by_declaration_alone_is_promoted_and_scores(root: Path) -> None:
+    sequence, champion, scores = _published(root)
+    assert (sequence, champion) == (1, 1)
+    again = _learn(root, "second")
+    assert again.product is not None, again.reasons
+    assert _published(root)[:2] == (2, 2)
+    assert scores.height > 50
+
+
+def test_a_run_without_news_changes_nothing(root: Path) -> None:
+    _learn(root, "second")
+    before = _published(root)
+    _learn(root, "third")
+    after = _published(root)
+    assert before[:2] == after[:2]
+    assert before[2].equals(after[2])
+
+
+def test_scores_by_parts_are_the_same_and_a_file_that_was_changed_or_holds_strange_types_is_not_loaded(
+    root: Path,
+) -> None:
+    lake = _lake(root)
+    champion = read_champions(lake, "late", MODEL).newest
+    version = read_product(lake, "late")
+    assert champion is not None
+    assert version is not None
+    features = version.table(MODEL.features.name)
+    rows = open_product(lake, "late")[MODEL.features.name].collect()
+    newest = rows.filter(pl.col("cut") == pl.col("cut").max())
+    whole = score(lake, MODEL, champion, newest, features)
+    assert score(lake, MODEL, champion, newest, features, part_rows=17).equals(whole)
+    data = lake.get_bytes(f"_headworks/models/late/{champion.trained.file}.skops")
+    assert loaded(data, champion.trained.file, ())
+    with pytest.raises(LakeUnusable, match="not what its name says"):
+        loaded(data + b" ", champion.trained.file, ())
+    from hashlib import sha256
+
+    from crm.churn import estimator
+
+    strange = dumped(estimator(1).fit([[0.0], [1.0]] * 50, [0, 1] * 50))
+    with pytest.raises(LakeUnusable, match=r"lightgbm\.sklearn\.LGBMClassifier"):
+        loaded(strange, sha256(strange).hexdigest(), ())
+
+
+class _Killed(BaseException):
+    """As if the process had ended here."""
+
+
+@contextmanager
+def _killed_at(place: int) -> Iterator[list[str]]:
+    """End what runs at the n-th write, before it or just after it: two places for each write."""
+    passed: list[str] = []
+
+    def counted(name: str, write: Callable[..., Any]) -> Callable[..., Any]:
+        def made(self: Any, *args: Any, **kwargs: Any) -> Any:
+            passed.append(f"before {name}")
+            if len(passed) == place:
+                raise _Killed
+            result = write(self, *args, **kwargs)
+            passed.append(f"after {name}")
+            if len(passed) == place:
+                raise _Killed
+            return result
+
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind, names in (
+            (Lake, ("put_object", "put_bytes", "put_rows")),
+            (Table, ("overwrite", "append")),
+        ):
+            for name in names:
+                patch.setattr(kind, name, counted(name, getattr(kind, name)))
+        yield passed
+
+
+def places(root: Path) -> int:
+    """Return at how many places a run can be killed."""
+    with _killed_at(-1) as passed:
+        _learn(root, "counted", seed=2)
+    return len(passed)
+
+
+def kill_and_take_up(root: Path, place: int) -> None:
+    """Kill a run at a place: readers see the former publication whole or the new one; the next run finishes it."""
+    before = _published(root)
+    with _killed_at(place), pytest.raises(_Killed):
+        _learn(root, "killed", seed=2)
+    then = _published(root)
+    assert (then[2].equals(before[2]) and then[:2] == before[:2]) or then[0] == before[0] + 1
+    finished = _learn(root, "next", seed=2)
+    assert finished.product is not None, finished.reasons
+    after = _published(root)
+    assert after[0] == before[0] + 1
+    assert after[1] > before[1]
+
+
+def test_a_killed_run_leaves_one_champion_and_whole_scores_and_the_next_one_finishes_it(
+    root: Path, tmp_path: Path, learned: Path
+) -> None:
+    count = places(root)
+    assert count > 10
+    for place in Random(3).sample(range(1, count + 1), 3):
+        there = tmp_path / f"killed-{place}"
+        shutil.copytree(learned, there)
+        kill_and_take_up(there, place)

@@ -1,0 +1,385 @@
+"""Weeks that are good, and weeks that are bad in a way that has a name, each as silver would have it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from crm.churn import FEATURES, HORIZON, MODEL, features, outcomes
+from crm.datasets import CONTACTS, CONTRACTS, SUBSCRIPTIONS, TICKETS, USAGE
+from crm.timelapse import RUNS_AT
+from crm.truth import Frames, feature_rows, received
+from crm.world import WEEK, World
+from headworks.gold.curation import GoldTable
+from headworks.models.features import AsOf, LeakCheck, feature_table, leaks
+from headworks.models.judging import (
+    data_checks,
+    prediction_checks,
+    quality_checks,
+    training_checks,
+)
+from headworks.models.model import Model
+from headworks.models.training import (
+    LABEL,
+    Asked,
+    Trained,
+    fit,
+    newest_cut,
+    predict,
+    profile,
+    split,
+)
+from headworks.quality.gate import decide
+from headworks.reports import GateReport
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+FIRST_WEEK, WEEK_OF_CHAMPION = 10, 38
+ASKED = Asked(horizon=HORIZON)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model in memory: what was fitted, and what it was made with."""
+
+    estimator: Any
+    words: dict[str, tuple[str, ...]]
+    trained: Trained
+    value: float = 0.0
+
+
+@dataclass
+class Case:
+    """A week as it reaches the model: frames of silver, the table of features, the model, and changed training rows."""
+
+    frames: Frames
+    table: GoldTable = FEATURES
+    model: Model = MODEL
+    spoil: Callable[[pl.DataFrame], pl.DataFrame] | None = None
+    """What is done to all rows with features."""
+    estimator: Callable[[int], Any] | None = None
+    rows: pl.DataFrame | None = None
+    """The features, where they were made before."""
+
+
+@cache
+def world(seed: int) -> World:
+    return World(START, WEEK_OF_CHAMPION + 4, customers=400, seed=seed)
+
+
+@cache
+def rows_of(seed: int, week: int) -> pl.DataFrame:
+    return feature_rows(FEATURES, frames_of(seed, week))
+
+
+@cache
+def frames_of(seed: int, week: int) -> Frames:
+    return received(world(seed), START + FIRST_WEEK * WEEK + RUNS_AT, START + week * WEEK + RUNS_AT, WEEK)
+
+
+def learn(model: Model, rows: pl.DataFrame, asked: Asked = ASKED) -> Fitted:
+    """Fit a model to rows, in memory."""
+    parts = split(model, rows, asked)
+    estimator, words = fit(model, parts, asked)
+    cuts = parts.train.get_column("cut").unique().sort().to_list()
+    trained = Trained(
+        model=model.name,
+        file="",
+        made_from="",
+        code=0,
+        seed=asked.seed,
+        horizon_days=asked.horizon / timedelta(days=1),
+        columns=model.columns,
+        vocabulary=words,
+        rows=parts.train.height,
+        positives=int(parts.train.get_column(LABEL).sum()),
+        first_cut=cuts[0],
+        last_cut=cuts[-1],
+        holdout=(),
+        profile=profile(model, rows, asked, parts),
+        libraries={},
+        seconds=0.0,
+    )
+    return Fitted(estimator, words, trained)
+
+
+@cache
+def champion(seed: int) -> Fitted:
+    """Return the champion of a world, made a week before."""
+    return learn(MODEL, rows_of(seed, WEEK_OF_CHAMPION))
+
+
+def judge(case: Case, current: Fitted, promises: tuple[float, ...] = (), seed: int = 1) -> GateReport:
+    """Return the decision of the gate about a week, by the very checks that a run makes."""
+    model = replace(case.model, features=case.table)
+    rows = feature_rows(case.table, case.frames) if case.rows is None else case.rows
+    rows = rows if case.spoil is None else case.spoil(rows)
+    asked = Asked(horizon=HORIZON, seed=seed)
+    cuts = rows.get_column("cut").unique().sort().to_list()
+    found: LeakCheck = leaks(
+        case.table,
+        {name: frame.lazy() for name, frame in case.frames.items()},
+        model.columns,
+        [cuts[-8]],
+    )
+    now = rows.get_column("observed_until").max()
+    assert isinstance(now, datetime)
+    checks = list(data_checks(model, rows, asked, current.trained.profile, found, now))
+    if not decide(model.scope, checks, contract_required=False).open:
+        return decide(model.scope, checks, contract_required=False)
+    made = replace(model, estimator=case.estimator) if case.estimator is not None else model
+    challenger = learn(made, rows, asked)
+    parts = split(model, rows, asked)
+    checks += training_checks(model, challenger.trained, parts, current.trained)
+    scores = predict(challenger.estimator, model.columns, challenger.words, parts.holdout)
+    theirs = predict(current.estimator, current.trained.columns, current.words, parts.holdout)
+    checks += quality_checks(model, parts.holdout, scores, theirs, promises, seed).checks
+    newest = rows.filter(pl.col("cut") == newest_cut(rows, asked))
+    checks += prediction_checks(
+        model, scores, predict(challenger.estimator, model.columns, challenger.words, newest)
+    )
+    return decide(model.scope, checks, contract_required=False)
+
+
+def _newest(frames: Frames) -> datetime:
+    moment = frames[USAGE.name].get_column("_ingested_at").max()
+    assert isinstance(moment, datetime)
+    return moment
+
+
+def _lately(frames: Frames, weeks: int = 1) -> pl.Expr:
+    return pl.col("_ingested_at") > _newest(frames) - weeks * WEEK
+
+
+def _with(frames: Frames, name: str, frame: pl.DataFrame) -> Frames:
+    return {**frames, name: frame}
+
+
+def shuffled_labels(frames: Frames, chance: np.random.Generator) -> Case:
+    def shuffle(rows: pl.DataFrame) -> pl.DataFrame:
+        order = chance.permutation(rows.height)
+        happened = (rows.get_column("target_at") - rows.get_column("cut")).gather(order)
+        return rows.with_columns(target_at=pl.col("cut") + happened)
+
+    return Case(frames, spoil=shuffle)
+
+
+def leaked_feature(frames: Frames, _: np.random.Generator) -> Case:
+    def leaky(known: AsOf) -> pl.LazyFrame:
+        ended = known.frames[SUBSCRIPTIONS.name].lazy().filter(pl.col("status") == "cancelled")
+        gone = ended.select("contact_id", gone_in=pl.lit(1)).unique("contact_id")
+        made = features(known).join(gone, on="contact_id", how="left")
+        return made.with_columns(open_tickets=pl.col("open_tickets") + pl.col("gone_in").fill_null(0)).drop(
+            "gone_in"
+        )
+
+    table = feature_table(
+        "churn.features",
+        of=(CONTACTS, SUBSCRIPTIONS, TICKETS, USAGE),
+        features=leaky,
+        outcomes=outcomes,
+        key=("contact_id",),
+        contract=CONTRACTS / "gold_churn_features.yml",
+    )
+    return Case(frames, table=table)
+
+
+def half_of_the_crm_missing(frames: Frames, _: np.random.Generator) -> Case:
+    gone = frames[CONTACTS.name].filter(pl.col("contact_id") % 2 == 0).unique("contact_id", keep="last")
+    tombstones = gone.with_columns(
+        _deleted=pl.lit(True), _ingested_at=pl.lit(_newest(frames)), valid_from=pl.lit(_newest(frames))
+    )
+    there = frames[CONTACTS.name]
+    return Case(_with(frames, CONTACTS.name, pl.concat([there, tombstones.select(there.columns)])))
+
+
+def minutes_as_seconds(frames: Frames, _: np.random.Generator) -> Case:
+    minutes = pl.when(_lately(frames, 3)).then(pl.col("minutes") * 60).otherwise(pl.col("minutes"))
+    return Case(_with(frames, USAGE.name, frames[USAGE.name].with_columns(minutes=minutes)))
+
+
+def price_in_cents(frames: Frames, _: np.random.Generator) -> Case:
+    return Case(frames, spoil=lambda rows: _at_newest(rows, monthly_eur=pl.col("monthly_eur") * 100))
+
+
+def a_segment_gone(frames: Frames, _: np.random.Generator) -> Case:
+    return Case(frames, spoil=lambda rows: rows.filter(~(_is_newest(rows) & (pl.col("country") == "NL"))))
+
+
+def a_segment_renamed(frames: Frames, _: np.random.Generator) -> Case:
+    return Case(frames, spoil=lambda rows: _at_newest(rows, plan=pl.col("plan").str.to_uppercase()))
+
+
+def duplicated_contacts(frames: Frames, _: np.random.Generator) -> Case:
+    """The CRM was joined with itself: each contact is there again under another number."""
+    given = dict(frames)
+    for name in (CONTACTS.name, SUBSCRIPTIONS.name):
+        frame = frames[name]
+        own = "subscription_id" if name == SUBSCRIPTIONS.name else "contact_id"
+        numbers = {column: pl.col(column) + 1_000_000 for column in {own, "contact_id"}}
+        twins = frame.with_columns(**numbers, _ingested_at=pl.lit(_newest(frames)))
+        given[name] = pl.concat([frame, twins.select(frame.columns)])
+    return Case(given)
+
+
+def duplicate_keys(frames: Frames, _: np.random.Generator) -> Case:
+    return Case(frames, spoil=lambda rows: pl.concat([rows, rows.filter(_is_newest(rows)).head(20)]))
+
+
+def clock_skew(frames: Frames, _: np.random.Generator) -> Case:
+    """The source's clock is three weeks ahead: its newest records are not valid yet."""
+    moved = pl.col("happened_at") + 3 * WEEK
+    skewed = pl.when(_lately(frames, 4)).then(moved).otherwise(pl.col("happened_at"))
+    frame = frames[USAGE.name].with_columns(happened_at=skewed, updated_at=skewed)
+    return Case(_with(frames, USAGE.name, frame))
+
+
+def use_not_delivered(frames: Frames, _: np.random.Generator) -> Case:
+    return Case(_with(frames, USAGE.name, frames[USAGE.name].filter(~_lately(frames, 3))))
+
+
+def events_twice(frames: Frames, _: np.random.Generator) -> Case:
+    there = frames[USAGE.name]
+    again = there.filter(_lately(frames, 5)).with_columns(event_id=pl.col("event_id") + 10_000_000)
+    return Case(_with(frames, USAGE.name, pl.concat([there, again])))
+
+
+def nulls(frames: Frames, chance: np.random.Generator) -> Case:
+    def empty(rows: pl.DataFrame) -> pl.DataFrame:
+        some = pl.Series(chance.random(rows.height) < 0.4)
+        return _at_newest(rows, seats=pl.when(~some).then(pl.col("seats")))
+
+    return Case(frames, spoil=empty)
+
+
+def a_constant_feature(frames: Frames, _: np.random.Generator) -> Case:
+    return Case(frames, spoil=lambda rows: _at_newest(rows, tenure_weeks=pl.lit(12.0)))
+
+
+def cancellations_not_delivered(frames: Frames, _: np.random.Generator) -> Case:
+    late = (pl.col("status") == "cancelled") & _lately(frames, 10)
+    return Case(_with(frames, SUBSCRIPTIONS.name, frames[SUBSCRIPTIONS.name].filter(~late)))
+
+
+def everybody_leaves(frames: Frames, _: np.random.Generator) -> Case:
+    """A status that means something else now: all outcomes are there, and far too many."""
+    return Case(frames, spoil=lambda rows: rows.with_columns(target_at=pl.col("cut") + timedelta(days=2)))
+
+
+def labels_reversed(frames: Frames, _: np.random.Generator) -> Case:
+    """The outcomes of the newest weeks were joined to the wrong end: who stayed counts as gone, in the same number."""
+
+    def turn(rows: pl.DataFrame) -> pl.DataFrame:
+        busy = pl.col("sessions_4w").rank("ordinal", descending=True).over("cut") <= 0.05 * pl.len().over(
+            "cut"
+        )
+        gone = pl.when(busy).then(pl.col("cut") + timedelta(days=3))
+        holdout = pl.col("cut") > pl.col("cut").max() - 9 * WEEK
+        return rows.with_columns(target_at=pl.when(holdout).then(gone).otherwise(pl.col("target_at")))
+
+    return Case(frames, spoil=turn)
+
+
+def trained_on_few(frames: Frames, _: np.random.Generator) -> Case:
+    return Case(frames, spoil=lambda rows: rows.filter(pl.col("cut") > pl.col("cut").max() - 12 * WEEK))
+
+
+class _Constant:
+    """An estimator that has learned nothing but the share."""
+
+    def fit(self, values: Any, labels: Any) -> _Constant:
+        self.share = float(np.mean(labels))
+        return self
+
+    def predict_proba(self, values: Any) -> Any:
+        return np.tile([1 - self.share, self.share], (len(values), 1))
+
+
+def an_estimator_that_learned_nothing(frames: Frames, _: np.random.Generator) -> Case:
+    return Case(frames, estimator=lambda seed: _Constant())
+
+
+class _Loud:
+    """An estimator whose ranking is right and whose chances are not, as after a change of class weights."""
+
+    def __init__(self, seed: int) -> None:
+        self.inner = MODEL.estimator(seed)
+
+    def fit(self, values: Any, labels: Any) -> _Loud:
+        self.inner.fit(values, labels, sample_weight=np.where(labels == 1, 20.0, 1.0))
+        return self
+
+    def predict_proba(self, values: Any) -> Any:
+        return self.inner.predict_proba(values)
+
+
+def chances_out_of_scale(frames: Frames, _: np.random.Generator) -> Case:
+    return Case(frames, estimator=_Loud)
+
+
+def a_feature_that_knows_the_target(frames: Frames, _: np.random.Generator) -> Case:
+    """The source writes what it knows today into a column that looks old: no receipt shows it, the metric does."""
+
+    def know(rows: pl.DataFrame) -> pl.DataFrame:
+        soon = (pl.col("target_at") <= pl.col("cut") + HORIZON).fill_null(value=False)
+        return rows.with_columns(raised_8w=pl.when(soon).then(0.21).otherwise(pl.col("raised_8w")))
+
+    return Case(frames, spoil=know)
+
+
+def _is_newest(rows: pl.DataFrame) -> pl.Expr:
+    return pl.col("cut") == rows.get_column("cut").max()
+
+
+def _at_newest(rows: pl.DataFrame, **changed: pl.Expr) -> pl.DataFrame:
+    newest = _is_newest(rows)
+    return rows.with_columns(
+        **{name: pl.when(newest).then(made).otherwise(pl.col(name)) for name, made in changed.items()}
+    )
+
+
+Kind = Callable[[Frames, np.random.Generator], Case]
+
+BAD: dict[Kind, tuple[str, ...]] = {
+    shuffled_labels: ("quality: better than chance", "quality: good enough"),
+    leaked_feature: ("features: as they were known",),
+    half_of_the_crm_missing: ("features: rows",),
+    minutes_as_seconds: ("feature minutes_4w: drift",),
+    price_in_cents: ("feature monthly_eur: drift",),
+    a_segment_gone: ("feature country: values",),
+    a_segment_renamed: ("feature plan: values",),
+    duplicated_contacts: ("features: rows",),
+    duplicate_keys: ("features: key is unique",),
+    clock_skew: ("feature days_since_use: drift", "feature sessions_4w: drift"),
+    use_not_delivered: ("feature days_since_use: drift", "feature sessions_4w: drift"),
+    events_twice: ("feature sessions_4w: drift", "feature use_ratio: drift"),
+    nulls: ("feature seats: nulls",),
+    a_constant_feature: ("feature tenure_weeks: drift",),
+    cancellations_not_delivered: ("training: class balance of the newest weeks", "features: rows"),
+    everybody_leaves: ("training: class balance", "training: rows of each outcome"),
+    labels_reversed: ("quality: better than chance", "quality: good enough"),
+    trained_on_few: ("training: rows", "training: rows of each outcome"),
+    an_estimator_that_learned_nothing: ("quality: better than chance", "quality: good enough"),
+    chances_out_of_scale: ("quality: calibration",),
+    a_feature_that_knows_the_target: ("feature raised_8w: drift", "quality: not too good"),
+}
+"""Each bad week, and the checks of which one at least must say why it is refused."""
+
+
+def bad_week(kind: Kind, seed: int) -> GateReport:
+    """Return what the gate says about a bad week of a world."""
+    frames = frames_of(seed, WEEK_OF_CHAMPION + 1)
+    case = kind(frames, np.random.default_rng(seed))
+    if case.frames is frames and case.table is FEATURES:
+        case.rows = rows_of(seed, WEEK_OF_CHAMPION + 1)
+    return judge(case, champion(seed))
+
+
+def good_week(seed: int) -> GateReport:
+    """Return what the gate says about a good week of a world."""
+    return judge(Case(frames_of(seed, WEEK_OF_CHAMPION + 1)), champion(seed))
