@@ -156,7 +156,8 @@ def test_what_was_read_before_a_failure_is_landed_and_the_next_run_goes_on_there
         assert len(landed_records(lake)) == 30
         down[0], before = False, len(api.asked)
         read(lake, api, BY_CURSOR, batch_pages=10)
-    assert [query.get("cursor") for query in api.queries()[before:]] == ["c30", "c40"]
+    # The last page is asked for twice, since nothing announces how many records there are.
+    assert [query.get("cursor") for query in api.queries()[before:]] == ["c30", "c40", "c40"]
     assert landed_records(lake) == [record for _, record in records]
 
 

@@ -240,7 +240,7 @@ class FamilyReading:
         known = tuple(sorted(self._family.known.union(progress.known)))
         progress = replace(progress, known=known, held=None)
         prefix = prefix_of(dict(zip(each.add, raws[len(each.fields) :], strict=True)))
-        return Reading(self._api, resource, progress, self._now, self._unlanded, prefix)
+        return Reading(self._api, resource, progress, self._now, self._unlanded, prefix, brief=True)
 
     def _landed(self, place: int, landed: PageToLand, reading: Reading) -> PageToLand:
         """Return a child's page with the position of all, and keep that."""

@@ -265,10 +265,10 @@ def all_comes_again(resource: Resource) -> bool:
 def comes_again(resource: Resource) -> bool:
     """Return whether a run that resumes another one's pass may be given again what that has landed."""
     paging = resource.pagination
-    restarts = (
-        paging.stateful or resource.cap is not None or (paging.guessable and resource.incremental is not None)
-    )
-    return all_comes_again(resource) or (bool(resource.key) and restarts)
+    incremental = resource.incremental
+    # Pages that are counted are scanned twice, and a span with an end is divided where its parts have more than it.
+    again = incremental is not None and (paging.guessable or incremental.until_parameter is not None)
+    return all_comes_again(resource) or (bool(resource.key) and (paging.stateful or again))
 
 
 def described_as(resource: Resource, base_url: str) -> tuple[str, str]:

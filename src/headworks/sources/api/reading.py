@@ -23,6 +23,7 @@ from headworks.errors import (
     RetryError,
     ScanExpired,
     SourceUnavailable,
+    StopError,
     WindowTooLarge,
 )
 from headworks.sources.api.addresses import joined
@@ -40,6 +41,7 @@ from headworks.sources.api.noticing import Described, probably
 from headworks.sources.api.paginate import Ask, Page, Paginator, Single, Step
 from headworks.sources.api.paginate.base import SAYS_MORE, as_text, put, together
 from headworks.sources.api.paginate.links import NEXT_PART, Files
+from headworks.sources.api.paginate.shifting import FULL
 from headworks.sources.api.paginate.tokens import is_end
 from headworks.sources.api.paths import find
 from headworks.sources.api.progress import Progress, Span, all_comes_again
@@ -59,6 +61,8 @@ _NOT_COMPARED = (
     "this reading is not shown to be complete."
 )
 _ACCEPTED, _TWICE, _ERRORS = 202, 2, 400
+_MOST_LOOKS = 2
+"""Further answers for a page that is the last, or empty."""
 _RECORDS = "records"
 _NO_RECORDS = re.compile(r"(?i)(?:total|count|size|results?|hits|num|found|rows|items|length)")
 
@@ -114,7 +118,8 @@ class PageToLand:
 class Reading:
     """One reading of one resource, from its stream's position to the end of the pass.
 
-    No page is asked for where ``unlanded`` has no room for it.
+    No page is asked for where ``unlanded`` has no room for it. ``brief``: it is one of very many, most of them empty,
+    so that a first page without records is not asked for twice.
     """
 
     def __init__(
@@ -125,7 +130,10 @@ class Reading:
         now: datetime,
         unlanded: Unlanded,
         prefix: bytes = b"",
+        *,
+        brief: bool = False,
     ) -> None:
+        self._brief = brief
         self._api, self._resource, self._progress, self._unlanded = api, resource, progress, unlanded
         self._paginator: Paginator = resource.pagination
         self._compose = Composer(api.settings, resource)
@@ -327,9 +335,11 @@ class Reading:
     async def _turn(self, turn: _Turn, fetched: Fetched) -> tuple[Fetched, Recognised, Step]:
         """Look at a page, ask for it once more where it is in doubt, and find what follows it."""
         page = self._page(turn, fetched)
-        doubt = self._doubt(turn, page, fetched)
-        if doubt:
+        if self._doubt(turn, page, fetched):
             fetched = await self._fetch(turn.request, first=False)
+            page = self._page(turn, fetched)
+        else:
+            fetched = await self._looked_at(turn, fetched)
             page = self._page(turn, fetched)
         known = self._recognise(fetched)
         self._in_hand = fetched, known
@@ -489,6 +499,72 @@ class Reading:
         except ReadIncomplete as problem:
             return problem.what
 
+    async def _looked_at(self, turn: _Turn, fetched: Fetched) -> Fetched:
+        """Return a page, asked for again where it is empty or the last and nothing announced shows that it is.
+
+        A server that fails in silence answers 200 with nothing, or with nothing that leads on, and may answer rightly
+        the next time. Of two answers that differ a third decides.
+        """
+        if not self._is_to_be_seen_twice(turn, fetched):
+            return fetched
+        answers, request = [fetched], turn.request
+        for _ in range(_MOST_LOOKS):
+            try:
+                another = await self._fetch(request, first=False)
+            except (ReadIncomplete, ScanExpired, StopError):
+                if not request.once:
+                    raise
+                # Nothing is kept any more, since the scan has ended.
+                return fetched
+            if another.unchanged:
+                return fetched
+            another = replace(another, outline=fetched.outline)
+            if request.once:
+                # The page after this one, since the API moves on with each request.
+                return another if another.body.records else fetched
+            same = next((one for one in answers if self._says_the_same(turn, one, another)), None)
+            if same is not None:
+                return another
+            answers.append(another)
+        return max(answers, key=lambda one: (len(one.body.records), self._leads_on(turn, one)))
+
+    def _is_to_be_seen_twice(self, turn: _Turn, fetched: Fetched) -> bool:
+        resource, count, records = self._resource, turn.progress.count, len(fetched.body.records)
+        if resource.export is not None or turn.request.part is not None:
+            return False
+        if self._paginator.guessable and (turn.progress.pages > 0 or not records):
+            # Counted pages are shown to be whole by what is announced alone, unless one is all there is.
+            return False
+        if not records:
+            return not (self._brief and turn.progress.pages == 0)
+        if turn.request.once or resource.pagination.kind == "single" or self._leads_on(turn, fetched):
+            return False
+        size, pages, total = (
+            getattr(self._paginator, "size", 0),
+            turn.progress.pages,
+            self._announced(fetched),
+        )
+        if pages == 0 and records < size and records not in FULL:
+            return False
+        # What is no more than came before, or than a full first page has, may be the number of a page's own records.
+        reached = (
+            total is not None and count < total <= count + records and total >= (self._verdict.total or 0)
+        )
+        return pages == 0 or not reached
+
+    def _leads_on(self, turn: _Turn, fetched: Fetched) -> bool:
+        """Return whether a page leads to another one, or should."""
+        try:
+            return self._paginator.after(turn.state, self._page(turn, fetched)).state is not None
+        except ReadIncomplete:
+            return True
+
+    def _says_the_same(self, turn: _Turn, one: Fetched, other: Fetched) -> bool:
+        """Return whether two answers for a page have as many records, and both lead on or do not."""
+        if len(one.body.records) != len(other.body.records):
+            return False
+        return self._leads_on(turn, one) == self._leads_on(turn, other)
+
     def _circle(self, turn: _Turn, fetched: Fetched, step: Step) -> str:
         """Say what shows that the scan goes round in circles; empty where nothing does."""
         if turn.request.part is not None:
@@ -520,6 +596,8 @@ class Reading:
             missing=fetched.missing,
             known=self._described.known,
             outline=fetched.outline,
+            edges=(records[0], records[-1]) if records else (),
+            logged=self._resource.delta is not None,
         )
 
     def _announced(self, fetched: Fetched) -> int | None:
@@ -615,7 +693,8 @@ class Reading:
             end = self._end(turn, step, progress)
             lacking = "" if end.again else self._described.warning()
             said = "" if end.again else " ".join(filter(None, (self._unread(), self._described.unseen())))
-            warning = " ".join(filter(None, (warning, end.warning, said, lacking)))
+            remedy = "" if end.again or end.shown else step.remedy
+            warning = " ".join(filter(None, (warning, end.warning, remedy, said, lacking)))
             # Where no record has what identifies it, these may not be the records that are meant.
             absent = "" if end.again else self._absent(progress)
             warning, lacking = " ".join(filter(None, (warning, absent))), lacking or absent
@@ -658,6 +737,8 @@ class Reading:
         if step.doubt and (total is None or progress.count >= total):
             stays = bool(resource.key) and bool(step.absent)
             return End(shown=False, warning=step.doubt, stays=stays or step.doubt == self._uncompared)
+        if step.gap and (total is None or progress.count > total):
+            return End(shown=False, warning=step.gap, stays=bool(resource.key))
         return judge_end(
             self._verdict,
             "none" if step.doubt else step.evidence,

@@ -58,7 +58,8 @@ class Page:
     its envelope by path, those that are there; ``known`` names those that earlier pages had. ``headers`` have
     lower-case names. ``total`` is the number of records that the API announced, ``last`` holds fields of its last
     record. ``missing``: the API says that there is no such page. ``outline`` has what the body of a first page holds
-    alongside its records.
+    alongside its records. ``edges`` are its first and its last record as they came.
+    ``logged``: it is of a log of changes, whose tokens are kept from run to run and so are places in it.
     """
 
     records: int
@@ -71,6 +72,8 @@ class Page:
     missing: bool = False
     known: Collection[str] = ()
     outline: Mapping[str, Any] = field(default_factory=dict)
+    edges: tuple[bytes, ...] = ()
+    logged: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,9 @@ class Step:
 
     ``warning`` is for people: something about the API that they should know. ``seen`` names the fields and headers that
     the page had of those that say what follows; ``absent`` those whose absence alone made this the end, which shows
-    nothing as long as no page ever had them. ``doubt`` says why the end is none that anything shows.
+    nothing as long as no page ever had them. ``doubt`` says why the end is none that anything shows, ``gap`` why
+    records may be lacking unless as many came as were announced, and ``remedy`` what to declare where the scan is not
+    shown to be whole.
     """
 
     state: State | None
@@ -88,6 +93,8 @@ class Step:
     seen: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     doubt: str = ""
+    gap: str = ""
+    remedy: str = ""
 
 
 class Paginator(Protocol):
@@ -208,6 +215,34 @@ def together(*asks: Ask) -> Ask:
             part=made.part if ask.part is None else ask.part,
         )
     return replace(made, query=query, body=body, headers=headers, path=path, text=text)
+
+
+class Sparse(Settings):
+    """What kinds have in common whose pages may be empty and lead on."""
+
+    sparse: bool = Field(
+        default=False,
+        description="Pages that lead on may be empty, as where the API filters records after it has cut its pages.",
+    )
+
+    def _gap(self, state: State) -> str:
+        """Say that a page in the middle was empty where all others are equally long; empty where none was."""
+        if self.sparse or not state.get("hollow") or state.get("least", 0) < state.get("largest", 0):
+            return ""
+        return (
+            "A page in the middle of the scan was empty and led on, and no other page shows that the API leaves "
+            "records out of its pages: this reading is not shown to be complete. If it filters records after it has "
+            "cut its pages, set pagination.sparse to true."
+        )
+
+
+def lengths(state: State, records: int) -> State:
+    """Return how long pages that led on were: whether one was empty, and the shortest and the longest of the others."""
+    found: State = {name: state[name] for name in ("hollow", "least", "largest") if name in state}
+    if records == 0:
+        return {**found, "hollow": True}
+    least, largest = state.get("least", records), state.get("largest", 0)
+    return {**found, "least": min(least, records), "largest": max(largest, records)}
 
 
 class Flagged(Settings):

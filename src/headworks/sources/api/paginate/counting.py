@@ -14,7 +14,17 @@ from typing import Literal
 from pydantic import Field
 
 from headworks.errors import ReadIncomplete
-from headworks.sources.api.paginate.base import Ask, Evidence, Flagged, Page, State, Step, put_all
+from headworks.sources.api.paginate.base import (
+    Ask,
+    Evidence,
+    Flagged,
+    Page,
+    Sparse,
+    State,
+    Step,
+    lengths,
+    put_all,
+)
 from headworks.sources.api.paths import FieldPath
 
 _EMPTY_PAGES = 2
@@ -22,7 +32,7 @@ _MOST_EMPTY = 100
 _COUNTS_ALL = "a total of more than its page"
 
 
-class _Counting(Flagged):
+class _Counting(Sparse, Flagged):
     """What both kinds have in common: their state counts what was seen, and compares it with what was announced."""
 
     size: int = Field(default=100, ge=1, description="Records asked for in a page.")
@@ -73,8 +83,15 @@ class _Counting(Flagged):
         """Return the counters after a page."""
         total, before = page.total, state["total"]
         shrank = state["shrank"] or (total is not None and before is not None and total < before)
+        led: State = {"held": page.records} if page.records else {}
+        if page.records and "held" in state:
+            # Of the page before, which this one shows not to be the last.
+            led |= lengths(state, state["held"])
+        if page.records and state["empty"]:
+            led["hollow"] = True
         return {
             **state,
+            **led,
             "seen": state["seen"] + page.fresh,
             "last": page.fresh,
             "size": max(state["size"], page.records),
@@ -89,11 +106,12 @@ class _Counting(Flagged):
         """End a scan with what its counters show."""
         evidence: Evidence = "none"
         if state["total"] is not None:
-            whole = not state["shrank"] and state["seen"] >= state["begun"]
+            own = self._may_be_own(state) and state["seen"] > state["total"]
+            whole = not state["shrank"] and state["seen"] >= state["begun"] and not own
             evidence = "consistent" if whole else "none"
         elif state["pages"] == 1 and state["empty"] == 0:
             evidence = "proven"
-        return Step(None, evidence)
+        return Step(None, evidence, gap=self._gap(state))
 
     def _may_be_past(self, state: State) -> bool:
         """Return whether a status may say that the pages have ended; 400 on the first page is an error."""
@@ -107,6 +125,15 @@ class _Counting(Flagged):
 
     def _is_whole(self, state: State) -> bool:
         return state["total"] is not None and state["seen"] >= state["total"]
+
+    def _may_be_own(self, state: State) -> bool:
+        """Return whether a total may be the number of a page's own records: one page could hold it, and more came."""
+        return state["pages"] > 1 and state["begun"] is not None and state["begun"] <= state["size"]
+
+    def _is_shown(self, state: State, page: Page) -> bool:
+        """Return whether all came that was announced, beyond doubt: of nothing at all there is some."""
+        after = self._seen(state, page)
+        return state["pages"] > 0 and self._is_whole(after) and not self._may_be_own(after)
 
     def _is_end(self, state: State, page: Page) -> bool:
         """Return whether all that was announced has come; after a full page only an empty one shows that."""
@@ -240,7 +267,7 @@ class PageNumbers(_Counting):
         """Doubt an empty page where more was announced, or where nothing is."""
         if page.records or self.next_field or (page.missing and state["total"] is None):
             return ""
-        if self._follows(page) is not None and not page.missing:
+        if self._follows(page) is not None and not page.missing and state["pages"]:
             return ""
         pages = page.fields.get(self.pages_field or "")
         if isinstance(pages, int):
@@ -249,9 +276,7 @@ class PageNumbers(_Counting):
                 if state["page"] - self.first + 1 <= pages
                 else ""
             )
-        if self._is_whole(self._seen(state, page)):
-            return ""
-        return "it is empty" if state["empty"] == 0 else ""
+        return "" if self._is_shown(state, page) or state["empty"] else "it is empty"
 
     def ahead(self, state: State, steps: int) -> State | None:
         """Guess the number after so many steps, up to what was announced."""
@@ -352,9 +377,10 @@ class Offset(_Counting):
 
     def doubt(self, state: State, page: Page) -> str:
         """Doubt an empty page unless all that was announced has come."""
-        if page.records or page.missing or self._is_whole(self._seen(state, page)):
+        if page.records or self._is_shown(state, page) or (page.missing and not state["total"]):
             return ""
-        return "" if self._follows(page) is False and self.flags[0] in page.fields else "it is empty"
+        ended = self._follows(page) is False and self.flags[0] in page.fields
+        return "" if ended and state["pages"] else "it is empty"
 
     def ahead(self, state: State, steps: int) -> State | None:
         """Guess the offset after so many steps of the largest page seen, up to what was announced."""

@@ -76,17 +76,17 @@ class _Followed(_Onward, Shifting, Flagged):
         """Continue to an address, or to a token of a header, unless a flag says that this page is the last."""
         seen = (*seen, *self._flags_seen(page))
         if self._follows(page) is False:
-            return Step(None, self._evidence(state, page), seen=seen, absent=self._unproven(page))
+            return self._ended(state, page, seen=seen, absent=self._unproven(page))
         if self.empty_ends and page.records == 0:
-            return Step(None, self._evidence(state, page), seen=seen)
-        return Step({**tally(state, page), "url": url, **self._numbered(state, url)}, seen=seen)
+            return self._ended(state, page, seen=seen)
+        return Step({**tally(state, page), "url": url, **self._numbered(state, page, url)}, seen=seen)
 
     def _end(self, state: State, page: Page, seen: tuple[str, ...], name: str) -> Step:
         """End, since nothing leads on; ``name`` is what would."""
         if self._follows(page):
             raise ReadIncomplete(f"The API says that more follows, and has nothing at {name} to follow.")
         seen = (*seen, *self._flags_seen(page))
-        return Step(None, self._evidence(state, page), seen=seen, absent=() if seen else (name,))
+        return self._ended(state, page, seen=seen, absent=() if seen else (name,))
 
 
 class NextUrl(_Followed):

@@ -199,14 +199,14 @@ class Cursor(_Onward, Shifting, Flagged):
                 raise ReadIncomplete(
                     f"The API says that more follows, and gives no token at {self._token} to follow with."
                 )
-            return Step(None, self._evidence(state, page), seen=seen, absent=() if seen else (self._token,))
+            return self._ended(state, page, seen=seen, absent=() if seen else (self._token,))
         if follows is False:
-            return Step(None, self._evidence(state, page), seen=seen, absent=self._unproven(page))
+            return self._ended(state, page, seen=seen, absent=self._unproven(page))
         if self.server_side and page.records == 0 and not follows:
-            return Step(None, self._evidence(state, page), seen=seen)
+            return self._ended(state, page, seen=seen)
         if self.same_ends and token == state["cursor"]:
-            return Step(None, self._evidence(state, page), seen=seen)
-        return Step({**tally(state, page), "cursor": token, **self._numbered(state, token)}, seen=seen)
+            return self._ended(state, page, seen=seen)
+        return Step({**tally(state, page), "cursor": token, **self._numbered(state, page, token)}, seen=seen)
 
 
 class Keyset(_Onward, Flagged):
@@ -279,8 +279,8 @@ class Keyset(_Onward, Flagged):
         return Step({"key": key, "largest": max(state["largest"], page.records)}, seen=seen)
 
     def doubt(self, state: State, page: Page) -> str:
-        """Doubt an empty page, unless a flag says that it is the last."""
-        return "it is empty" if page.records == 0 and not self.flags else ""
+        """Doubt an empty page."""
+        return "it is empty" if page.records == 0 else ""
 
     def _stuck(self, page: Page) -> Step:
         if self.inclusive and page.fresh == 0 and page.records < self.size:
@@ -319,7 +319,12 @@ class Composite(_Onward):
         if all(step.state is None for step in steps):
             weakest = min((step.evidence for step in steps), key=_STRENGTH.index)
             return Step(
-                None, weakest, seen=seen, absent=tuple(name for step in steps for name in step.absent)
+                None,
+                weakest,
+                seen=seen,
+                absent=tuple(name for step in steps for name in step.absent),
+                gap=next((step.gap for step in steps if step.gap), ""),
+                remedy=next((step.remedy for step in steps if step.remedy), ""),
             )
         return Step({"cursors": [step.state for step in steps]}, seen=seen)
 
