@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from headworks.bronze.consumed import checkpoint_id
 from headworks.bronze.landing import Landing, land, read_head
 from headworks.errors import CommitUnclear, ConcurrentRun, LakeUnusable
 from headworks.reports import LandingReport
+from headworks.sources.base import Batch, Effort, Position
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
 from tests.support.faults import (
@@ -135,6 +138,39 @@ def test_a_commit_that_fails_twice_and_then_works_lands_once(lake: Lake) -> None
         report = land(landing(lake), Numbered(FIVE))
     assert ids(bronze(lake)) == FIVE_IDS
     assert (report.read, report.landed, report.batches) == (5, 5, 3)
+
+
+class _WithFirstPage(Numbered):
+    """Yields a first page of what is known already before each reading, as an API does that looks back."""
+
+    def read(self, position: Position | None, until: datetime | None) -> Iterator[Batch]:
+        effort = Effort(pages=1, requests=2, retries=1)
+        yield Batch(frame_of([], ITEMS), position or {}, read=3, repeated=3, effort=effort)
+        yield from super().read(position, until)
+
+
+@pytest.mark.parametrize("failing", [(), (1,), (2,), (1, 2), (2, 3), (1, 2, 4)])
+@pytest.mark.parametrize("happened", [False, True])
+def test_what_is_read_again_after_a_failed_commit_is_counted_once(
+    lake: Lake, failing: tuple[int, ...], happened: bool
+) -> None:
+    """A page that lands nothing is read again with each try; what was read before a commit that happened counts."""
+    failing = failing[:1] if happened else failing
+    with writes(happened_but_failed(*failing) if happened and failing else not_happened(*failing)):
+        report = land(landing(lake), _WithFirstPage(FIVE))
+    assert ids(bronze(lake)) == FIVE_IDS
+    # After a commit the source is read on from there, with a first page of that reading.
+    readings = 1 + (len(failing) if happened else sum(at - 1 not in failing and at > 1 for at in failing))
+    assert report.read == report.landed + report.repeated
+    assert (report.landed, report.repeated) == (5, 3 * readings)
+    assert (report.pages, report.requests, report.retries) == (readings, 2 * readings, readings)
+
+
+def test_a_commit_that_keeps_failing_ends_also_where_each_reading_begins_with_a_page_of_nothing_new(
+    lake: Lake,
+) -> None:
+    with writes(not_happened(*range(1, 20))), pytest.raises(CommitUnclear, match="3 times"):
+        land(landing(lake), _WithFirstPage(FIVE))
 
 
 def test_a_failed_commit_closes_the_reading_and_begins_a_new_one(lake: Lake) -> None:

@@ -232,14 +232,17 @@ def land(
         report = report.model_copy(
             update={"table": _reference(landing, table), "last_sequence": head.sequence}
         )
+        committed = report
         try:
             for landed in _land_batches(landing, table, head, source, until, report):
-                report, failures = landed, 0
+                if landed.batches > report.batches:
+                    committed, failures = landed, 0
+                report = landed
                 if on_batch is not None:
                     on_batch(report)
             return report
         except _CommitFailed as failed:
-            report, failures = _resolve(landing, failed, report, failures + 1, on_batch)
+            report, failures = _resolve(landing, failed, (committed, report), failures + 1, on_batch)
 
 
 def _new_columns(landing: Landing, source: Source, table: Table) -> tuple[str, ...]:
@@ -331,11 +334,16 @@ def received(table: Table) -> pl.Schema:
 def _resolve(
     landing: Landing,
     failed: _CommitFailed,
-    report: LandingReport,
+    reports: tuple[LandingReport, LandingReport],
     failures: int,
     on_batch: OnBatch | None,
 ) -> tuple[LandingReport, int]:
-    """Find out from a fresh snapshot what a failed commit did, and say how to continue."""
+    """Find out from a fresh snapshot what a failed commit did, and say how to continue.
+
+    ``reports`` are that of the last commit before it and that of all that was read since: where the commit did not
+    happen, what was read without one is read and counted again.
+    """
+    committed, report = reports
     table = landing.lake.must_open("bronze", landing.dataset)
     sequence, token = (
         table.transaction(landing.stream),
@@ -355,7 +363,7 @@ def _resolve(
             where=f"{table.name}, stream {landing.stream}, sequence {sequence + 1}",
             do="check the lake's storage; nothing was lost, the next run continues from here.",
         ) from failed.__cause__
-    return report, failures
+    return committed, failures
 
 
 def _counted(report: LandingReport, batch: Batch, sequence: int, *, committed: bool) -> LandingReport:
