@@ -10,7 +10,7 @@ from headworks.prefect.policy import EFFECT, shielded
 from headworks.prefect.steps import publish as steps
 from headworks.prefect.steps.extract import Run
 from headworks.publish.tables import PublishedTable
-from headworks.reports import PublishReport, TableRef
+from headworks.reports import GateReport, PublishReport, TableRef
 
 
 @task(name="check-publication", task_run_name="check publication to {database}", **EFFECT)
@@ -22,9 +22,9 @@ def check_publication(
     product: str,
     tables: tuple[PublishedTable, ...],
     staged: tuple[Staged, ...],
-) -> None:
-    """Raise what Postgres would refuse of the candidates, before any of them is committed to the lake."""
-    steps.check_publication(run, database, schema_name, product, tables, staged)
+) -> tuple[GateReport, ...]:
+    """Raise what Postgres would refuse of the candidates, and ask its contracts, before the lake gets any of them."""
+    return steps.check_publication(run, database, schema_name, product, tables, staged)
 
 
 @task(name="name-product", task_run_name="name product {product}", **EFFECT)

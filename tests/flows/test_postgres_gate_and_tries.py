@@ -10,6 +10,7 @@ import pytest
 
 from headworks.bronze import landing
 from headworks.errors import GateClosed, SourceUnavailable
+from headworks.gold.products import read_product
 from headworks.project import Publish
 from shop import gold
 from shop.project import SALES
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.server
 def test_a_contract_that_fails_in_postgres_leaves_what_readers_see_and_the_mended_one_publishes(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = place.seen().tables
+    before, product = place.seen().tables, read_product(place.lake, gold.PRODUCT)
     original = gold.PUBLISHED[0].contract
     assert original is not None
     contract = tmp_path / original.name
@@ -35,6 +36,7 @@ def test_a_contract_that_fails_in_postgres_leaves_what_readers_see_and_the_mende
         with pytest.raises(GateClosed, match="Row count"):
             place.run()
     assert place.seen().tables == before
+    assert read_product(place.lake, gold.PRODUCT) == product, "the lake moves with Postgres, or not at all"
     report = place.last_run()
     assert report.status == "gate closed"
     assert {gate.scope: gate.open for gate in report.gates}["postgres.analytics.sales_daily"] is False

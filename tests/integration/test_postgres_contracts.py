@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from headworks.publish.postgres import publish_postgres
+from headworks.gold.table import Staged, write_staged
+from headworks.publish.postgres import publish_postgres, refuse_unpublishable
 from headworks.quality import postgres_contracts
 from headworks.quality.contracts import verify
 from headworks.reports import PublishReport
@@ -108,6 +109,48 @@ def test_a_contract_that_cannot_be_evaluated_publishes_nothing(
     assert output in " ".join(report.gates[0].reasons)
     assert shown(connection) == []
     assert connection.execute("SELECT to_regclass('analytics._headworks_products')").fetchone() == (None,)
+
+
+@pytest.mark.parametrize("case", ["holds", "fails", *CANNOT_BE_EVALUATED])
+@pytest.mark.parametrize("shown_before", [False, True], ids=["first", "again"])
+def test_what_is_asked_before_the_lake_moves_is_what_the_publication_says(
+    lake: Lake,
+    database: DatabaseSettings,
+    connection: psycopg.Connection,
+    tmp_path: Path,
+    case: str,
+    shown_before: bool,
+) -> None:
+    """One decision for both, over contracts that hold, fail and cannot be asked; asking leaves nothing behind."""
+    if shown_before:
+        published(lake, database, tmp_path, HOLDS)
+    last = 4 if case == "fails" else 3
+    text = dedent(CANNOT_BE_EVALUATED[case][0] if case in CANNOT_BE_EVALUATED else HOLDS)
+    (tmp_path / "each.yml").write_text(text)
+    before = shown(connection)
+    tables = tuple(
+        replace(one, contract=tmp_path / "each.yml" if one.name == "each" else None) for one in PUBLISHED
+    )
+    version = named(lake, tmp_path / "contracts", items(1, last), "run asked")
+    staged = []
+    for table in PUBLISHED:
+        frame = lake.must_open("gold", table.dataset).scan().collect()
+        write_staged(lake, table.dataset, "asked", frame)
+        staged.append(
+            Staged(
+                dataset=table.dataset, staging_id="asked", base_version=0, inputs={}, code=1, rows=frame.height,
+                fresh=True, changed=True,
+            )
+        )  # fmt: skip
+    asked = refuse_unpublishable(lake, database, SCHEMA, version.product, tables, staged)
+    assert shown(connection) == before
+    assert [gate.scope for gate in asked] == [f"postgres.{SCHEMA}.each"]
+    assert asked[0].open == (case == "holds")
+    report = publish_postgres(lake, database, SCHEMA, version, tables)
+    if report.gates:
+        assert [(gate.open, gate.reasons) for gate in asked] == [
+            (gate.open, gate.reasons) for gate in report.gates
+        ]
 
 
 def test_a_contract_file_that_is_gone_publishes_nothing(

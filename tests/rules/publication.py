@@ -31,6 +31,14 @@ _B = "tests/integration/test_publish_changes.py"
 
 RULES = (
     rule(
+        "the contracts of Postgres are asked before the lake moves",
+        "src/headworks/publish/postgres.py",
+        "        gates = _audit(connection, schema, tuple(audited)) if sends else ()",
+        "        gates: tuple[GateReport, ...] = ()",
+        "tests/integration/test_postgres_contracts.py"
+        "::test_what_is_asked_before_the_lake_moves_is_what_the_publication_says",
+    ),
+    rule(
         "a table that somebody else wrote to is compared whole",
         CHANGES,
         "    if expected.rows != change.rows or mark_of(connection, target) != expected:",

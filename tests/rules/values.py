@@ -34,6 +34,20 @@ _HELD = "tests/integration/dialects/test_held_values.py"
 
 RULES = (
     rule(
+        "what is read again after a failed commit is counted once",
+        LANDING,
+        "    return committed, failures\n",
+        "    return report, failures\n",
+        "tests/integration/test_landing.py::test_what_is_read_again_after_a_failed_commit_is_counted_once",
+    ),
+    rule(
+        "a page of nothing new does not begin the count of failed commits again",
+        LANDING,
+        "                if landed.batches > report.batches:\n",
+        "                if True:\n",
+        "tests/integration/test_landing.py::test_a_commit_that_keeps_failing_ends_also_where_each_reading_begins_with_a_page_of_nothing_new",
+    ),
+    rule(
         "a list without a type that has elements or is empty refuses its file",
         "src/headworks/sources/files/fitting.py",
         "            if frame.get_column(name).null_count() < frame.height:",

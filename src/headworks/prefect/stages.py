@@ -22,7 +22,7 @@ from headworks.models.training import Asked, Trained
 from headworks.prefect.running import RunContext, results
 from headworks.prefect.steps.database import Chosen, Ingested
 from headworks.prefect.steps.gold import Audit
-from headworks.project import Api, Database, FileStore, Needs, Product
+from headworks.project import Api, Database, FileStore, Needs, Product, Publish
 from headworks.reports import CurateReport, GateReport, LandingReport, PublishReport, TableRef
 from headworks.silver.dataset import Dataset
 from headworks.silver.refinement import RefineOutcome
@@ -42,7 +42,7 @@ class Tasks:
     stage_gold: Task[..., Staged]
     audit_gold: Task[..., Audit]
     commit_gold: Task[..., CurateReport]
-    check_publication: Task[..., None]
+    check_publication: Task[..., tuple[GateReport, ...] | None]
     name_product: Task[..., ProductVersion]
     publish_tables: Task[..., PublishReport]
     prepare_model: Task[..., GateReport] | None = None
@@ -104,9 +104,7 @@ def curate(context: RunContext, product: Product, tasks: Tasks, block: str = "")
         context.require_open(audited.gate)
     target = product.publish
     if target is not None:
-        tasks.check_publication(
-            context.run, block or target.block, target.schema, product.name, target.tables, tuple(staged)
-        )
+        _require_publishable(context, product, target, tuple(staged), tasks, block)
     if context.run.dry_run:
         return ()
     made = []
@@ -114,6 +112,23 @@ def curate(context: RunContext, product: Product, tasks: Tasks, block: str = "")
         made.append(tasks.commit_gold(context.run, candidate, audited))
         context.recorder.gold.append(made[-1])
     return tuple(made)
+
+
+def _require_publishable(
+    context: RunContext,
+    product: Product,
+    target: Publish,
+    staged: tuple[Staged, ...],
+    tasks: Tasks,
+    block: str,
+) -> None:
+    """End the run where the target would refuse the candidates, or a contract of its tables would: the lake stays."""
+    gates = tasks.check_publication(
+        context.run, block or target.block, target.schema, product.name, target.tables, staged
+    )
+    for gate in gates or ():
+        if context.run.dry_run or not gate.open:
+            context.require_open(gate)
 
 
 @dataclass(frozen=True)
@@ -170,9 +185,7 @@ def learn(
         target = product.publish
         if target is not None:
             staged = tuple(one for one in (scored.scores, scored.champions) if one is not None)
-            tasks.check_publication(
-                context.run, block or target.block, target.schema, product.name, target.tables, staged
-            )
+            _require_publishable(context, product, target, staged, tasks, block)
         reports = _task(tasks.commit_model, model)(context.run, model, scored, verdict)
         context.recorder.gold.extend(reports)
         done += reports

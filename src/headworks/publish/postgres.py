@@ -182,25 +182,47 @@ def refuse_unpublishable(
     product: str,
     tables: tuple[PublishedTable, ...],
     staged: Sequence[Staged],
-) -> None:
+) -> tuple[GateReport, ...]:
     """Raise what a publication of staged candidates would be refused for, before any of them is committed to the lake.
 
-    The tables are prepared as for a publication, in a transaction that is rolled back; rows are looked at where they
-    are, and none is sent. Candidates that change nothing are not asked about.
+    The tables are prepared as for a publication, in a transaction that is rolled back. Where one of them has a
+    contract, the rows are sent as well and the contracts are asked, and what they say is returned; else rows are looked
+    at where they are, and none is sent. Candidates that change nothing are not asked about.
     """
     changed = {candidate.dataset: candidate for candidate in staged if candidate.fresh and candidate.changed}
     asked = [table for table in tables if table.dataset in changed]
     if not asked:
-        return
+        return ()
     candidates = {table.dataset: _candidate(lake, changed[table.dataset]) for table in asked}
-    for table in asked:
-        _refuse_rows(schema, table, candidates[table.dataset])
+    counts = {table.dataset: _refuse_rows(schema, table, candidates[table.dataset]) for table in asked}
     with _publishing(database) as connection:
         recorded = _lock_product(connection, schema, product, None, describe(database))
         upgraded = _open_ledger(connection, schema, recorded)
+        # A query of a contract may look into any table of the product.
+        audited = [
+            table for table in tables if table in asked or _is_current(connection, lake, schema, table)
+        ]
+        sends = any(table.contract is not None for table in audited)
         for table in asked:
-            _prepare(connection, schema, table, candidates[table.dataset].schema, product, upgraded)
+            rows = candidates[table.dataset]
+            prepared = _prepare(connection, schema, table, rows.schema, product, upgraded)
+            if sends:
+                where = f"{schema}.{table.name}"
+                target = sql.Identifier(schema, table.name)
+                with _refused(where):
+                    _replace_all(connection, table, target, rows, prepared, counts[table.dataset], where)
+        gates = _audit(connection, schema, tuple(audited)) if sends else ()
         connection.rollback()
+    return gates
+
+
+def _is_current(connection: Connection, lake: Lake, schema: str, table: PublishedTable) -> bool:
+    """Return whether Postgres shows the version of a table that the lake has now."""
+    shown = shown_by(connection, schema, table.name)
+    gold = None if shown is None else lake.open("gold", table.dataset)
+    if shown is None or gold is None or not relation_exists(connection, schema, table.name):
+        return False
+    return (shown.gold_id, shown.version) == (gold.id, gold.version)
 
 
 def _candidate(lake: Lake, staged: Staged) -> _Rows:

@@ -12,7 +12,7 @@ from headworks.prefect.blocks import load_database
 from headworks.prefect.steps.extract import Run
 from headworks.publish.postgres import publish_postgres, refuse_unpublishable
 from headworks.publish.tables import PublishedTable
-from headworks.reports import PublishReport, TableRef
+from headworks.reports import GateReport, PublishReport, TableRef
 
 PUBLISHED = "headworks.product.published"
 """The event of a new publication; its resource is ``headworks.product.<name>``."""
@@ -25,20 +25,21 @@ def check_publication(
     product: str,
     tables: tuple[PublishedTable, ...],
     staged: tuple[Staged, ...],
-) -> None:
+) -> tuple[GateReport, ...]:
     """Raise what Postgres would refuse of the candidates, before any of them is committed to the lake.
 
-    A database that does not answer decides nothing: the product moves in the lake, and Postgres follows with this
-    run or the next one.
+    Returns what the contracts of its tables say of them, where these have any. A database that does not answer decides
+    nothing: the product moves in the lake, and Postgres follows with this run or the next one.
     """
     try:
-        refuse_unpublishable(
+        return refuse_unpublishable(
             run.open_lake(), load_database(database, postgres=True), schema_name, product, tables, staged
         )
     except SourceUnavailable as problem:
         get_run_logger().warning(
             "%s: whether it takes the publication is not known yet: %s", database, problem
         )
+        return ()
 
 
 def name_product(run: Run, product: str, tables: tuple[TableRef, ...]) -> ProductVersion:
