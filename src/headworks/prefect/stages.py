@@ -42,7 +42,7 @@ class Tasks:
     stage_gold: Task[..., Staged]
     audit_gold: Task[..., Audit]
     commit_gold: Task[..., CurateReport]
-    check_publication: Task[..., tuple[GateReport, ...] | None]
+    check_publication: Task[..., tuple[GateReport, ...]]
     name_product: Task[..., ProductVersion]
     publish_tables: Task[..., PublishReport]
     prepare_model: Task[..., GateReport] | None = None
@@ -126,6 +126,7 @@ def _require_publishable(
     gates = tasks.check_publication(
         context.run, block or target.block, target.schema, product.name, target.tables, staged
     )
+    # Tasks that a project made before there were these gates return none.
     for gate in gates or ():
         if context.run.dry_run or not gate.open:
             context.require_open(gate)
