@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from headworks.gold.holding import made_holds
 from headworks.gold.table import Staged, write_staged
 from headworks.publish.postgres import publish_postgres, refuse_unpublishable
 from headworks.quality import postgres_contracts
@@ -142,7 +143,8 @@ def test_what_is_asked_before_the_lake_moves_is_what_the_publication_says(
                 fresh=True, changed=True,
             )
         )  # fmt: skip
-    asked = refuse_unpublishable(lake, database, SCHEMA, version.product, tables, staged)
+    asked = refuse_unpublishable(lake, database, SCHEMA, version.product, tables, staged, dry_run=True)
+    assert made_holds(lake) == ()
     assert shown(connection) == before
     assert [gate.scope for gate in asked] == [f"postgres.{SCHEMA}.each"]
     assert asked[0].open == (case == "holds")

@@ -129,7 +129,15 @@ def hold_gold(
 
 
 def with_published_hold(
-    lake: Lake, gate: GateReport, table: str, text: str, version: int, run_id: str, moment: datetime
+    lake: Lake,
+    gate: GateReport,
+    table: str,
+    text: str,
+    version: int,
+    run_id: str,
+    moment: datetime,
+    *,
+    dry_run: bool = False,
 ) -> GateReport:
     """Return the decision about a ``table`` that is to be published, and hold it where its contract failed there.
 
@@ -147,7 +155,7 @@ def with_published_hold(
     if one is not None and not judged and not corrected:
         return with_checks(gate, (*gate.checks, held_check(gate.scope, one, moment)))
     checks = tuple(check for check in gate.checks if check.outcome == "failed")
-    if checks and (one is None or version >= one.writer):
+    if checks and (one is None or version >= one.writer) and not dry_run:
         number = hashlib.blake2b(f"{table}|{version}|{contract}".encode(), digest_size=4).hexdigest()
         made = Delivery(
             id=number, dataset=table, state="held", spans=(), at=moment, held_at=moment, run_id=run_id,

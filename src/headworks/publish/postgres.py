@@ -182,6 +182,10 @@ def refuse_unpublishable(
     product: str,
     tables: tuple[PublishedTable, ...],
     staged: Sequence[Staged],
+    run_id: str = "",
+    clock: Clock = system_clock,
+    *,
+    dry_run: bool = False,
 ) -> tuple[GateReport, ...]:
     """Raise what a publication of staged candidates would be refused for, before any of them is committed to the lake.
 
@@ -211,9 +215,26 @@ def refuse_unpublishable(
                 target = sql.Identifier(schema, table.name)
                 with _refused(where):
                     _replace_all(connection, table, target, rows, prepared, counts[table.dataset], where)
-        gates = _audit(connection, schema, tuple(audited)) if sends else ()
+        found = _audit(connection, schema, tuple(audited)) if sends else []
         connection.rollback()
-    return gates
+    return tuple(
+        with_published_hold(
+            lake,
+            gate,
+            published_name(schema, table.name),
+            _text_of(table),
+            _version_then(lake, table, changed.get(table.dataset)),
+            run_id,
+            clock(),
+            dry_run=dry_run,
+        )
+        for table, gate in found
+    )
+
+
+def _version_then(lake: Lake, table: PublishedTable, staged: Staged | None) -> int:
+    """Return the version that a gold table has when it is published: a candidate makes the next one."""
+    return lake.must_open("gold", table.dataset).version if staged is None else staged.base_version + 1
 
 
 def _is_current(connection: Connection, lake: Lake, schema: str, table: PublishedTable) -> bool:

@@ -33,7 +33,14 @@ def check_publication(
     """
     try:
         return refuse_unpublishable(
-            run.open_lake(), load_database(database, postgres=True), schema_name, product, tables, staged
+            run.open_lake(),
+            load_database(database, postgres=True),
+            schema_name,
+            product,
+            tables,
+            staged,
+            run.run_id,
+            dry_run=run.dry_run,
         )
     except SourceUnavailable as problem:
         get_run_logger().warning(
