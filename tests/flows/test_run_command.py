@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.backfill import backfill
 from flows.deliveries import deliveries
@@ -168,6 +169,27 @@ def test_that_the_last_log_lines_are_still_sent_is_no_news_and_that_they_are_not
         "435 item",
         "",
     ]
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_that_a_server_of_the_run_s_own_takes_no_events_is_no_news(
+    chosen: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = {
+        "prefect.events.utilities": "Error emitting event: prefect.task-run.Pending",
+        "prefect._internal.concurrency": "Service 'EventsWorker' failed with 1 pending items.",
+    }
+    console._quiet_end()
+    url = "http://127.0.0.1:9/api" if chosen else None
+    with temporary_settings({PREFECT_API_URL: url}), caplog.at_level("ERROR"):
+        for name, text in said.items():
+            logging.getLogger(name).addHandler(caplog.handler)
+            logging.getLogger(name).error(text)
+            logging.getLogger(name).error("Something else")
+            logging.getLogger(name).removeHandler(caplog.handler)
+    assert "Something else" in caplog.text
+    for text in said.values():
+        assert (text in caplog.text) == chosen
 
 
 @pytest.mark.server

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import re
+from pathlib import Path
+
 import pytest
 
 from headworks.cli.main import the_parser
@@ -44,3 +48,40 @@ def test_no_secret_and_no_path_of_this_machine_is_a_default(made: str) -> None:
 )
 def test_what_a_user_looks_for_is_in_it(made: str, text: str) -> None:
     assert text in made
+
+
+PAGES = (CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md")))
+
+
+def _named(text: str) -> list[tuple[str, ...]]:
+    """Return the commands that a page names as code: the words after ``headworks``."""
+    inline = re.findall(r"`headworks ([a-z][^`]*)`", text)
+    fenced = "\n".join(re.findall(r"```(?:sh|bash)?\n(.*?)```", text, re.DOTALL))
+    indented = "\n".join(re.findall(r"^(?: {4,})(\S.*)$", text, re.MULTILINE))
+    lines = re.findall(r"^(?:.*\bbin/)?headworks ([a-z].*)$", f"{fenced}\n{indented}", re.MULTILINE)
+    # What the Makefile says where Python is too old begins like a command.
+    inline = [each for each in inline if not each.startswith("needs Python")]
+    return [tuple(re.split(r"\s+", one.strip())) for one in [*inline, *lines]]
+
+
+def _paths(parser: argparse.ArgumentParser) -> dict[str, dict[str, object]]:
+    """Return the commands, and those below each."""
+    (commands,) = (one for one in parser._actions if isinstance(one, argparse._SubParsersAction))
+    found: dict[str, dict[str, object]] = {}
+    for name, inner in commands.choices.items():
+        below = [one for one in inner._actions if isinstance(one, argparse._SubParsersAction)]
+        found[name] = dict.fromkeys(below[0].choices) if below else {}
+    return found
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_each_command_that_a_page_names_exists(file: Path) -> None:
+    known = _paths(the_parser())
+    for command in _named(file.read_text(encoding="utf-8")):
+        name, second = command[0], command[1] if len(command) > 1 else ""
+        alternatives = [re.sub(r"\W+$", "", each) for each in name.split("|")]
+        for each in alternatives:
+            assert each in known, f"headworks {' '.join(command)}"
+        if len(alternatives) == 1 and known[alternatives[0]] and re.fullmatch(r"[a-z|]+", second):
+            for each in second.split("|"):
+                assert each in known[alternatives[0]], f"headworks {' '.join(command)}"

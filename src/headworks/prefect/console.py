@@ -44,6 +44,7 @@ _OWN_SERVER_S = 180
 _SENDERS = ("APILogWorker", "EventsWorker")
 """The loggers of Prefect's services that send log lines and events, named by their classes."""
 _SENDING_S = 30
+_EVENTS = ("Error emitting event", "Service 'EventsWorker' failed")
 _ENDS = "exit codes: 0 done; 1 failed, or the command line is wrong; 2 the gate is closed; 3 another run is at work."
 
 
@@ -117,11 +118,18 @@ class _LateEnough(logging.Filter):
 _LATE_ENOUGH = _LateEnough()
 
 
+def _no_events(record: logging.LogRecord) -> bool:
+    """Hide that a server of the run's own took no events: nobody reads them there, and it is gone after the run."""
+    return not (record.getMessage().startswith(_EVENTS) and not get_current_settings().api.url)
+
+
 def _quiet_end() -> None:
     """Hide the last log lines on their way to the server, but not that they do not arrive."""
     _LATE_ENOUGH.first = None
     for name in _SENDERS:
         logging.getLogger(name).addFilter(_LATE_ENOUGH)
+    for name in ("prefect.events.utilities", "prefect._internal.concurrency"):
+        logging.getLogger(name).addFilter(_no_events)
 
 
 def _forget() -> None:

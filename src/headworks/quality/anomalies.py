@@ -180,7 +180,7 @@ def _milder(
 ) -> tuple[float, float, str]:
     """Return the limits of an unusual volume, and why they are wider than usual, where there is a reason.
 
-    Days that are not known yet, holidays, and what goes on as people have accepted it are unusual for a reason.
+    Days that are not known yet, holidays, and what continues as people have accepted it are unusual for a reason.
     """
     at, rhythm = compared.profile.as_of, compared.baseline.rhythm
     alike = same_place(now, at, rhythm)
