@@ -188,7 +188,7 @@ def _milder(
         return warn, max(stop, 0.8), "; none of this day of the week is known yet"
     if alike and any(abs(rate / exp(one) - 1) <= warn for one in alike):
         return inf, inf, f", as in the {len(alike)} of this day of the week"
-    quiet = quietest(now, at, rhythm) if ratio < 1 and is_holiday(at.date()) else None
+    quiet = quietest(now, at, rhythm) if ratio < 1 and is_holiday(at, rhythm) else None
     if quiet is not None and rate >= exp(quiet) * (1 - warn):
         return warn, inf, ", which is as on the week's quietest day: it may be a holiday"
     before = _just_before(compared)

@@ -191,7 +191,8 @@ def copy_findings(compared: Compared) -> Iterator[Finding]:
         return
     hits, of = shared(here.sketch, [one.sketch for one in good])
     # Rows that are changed later come again with much of the same content: each of the newest against all before it.
-    sketches = [one.sketch for one in good]
+    # Those that a person accepted are among them: what comes again is usual, however unusual it was at first.
+    sketches = [one.sketch for one in compared.baseline.profiles[-2 * len(good) :] if one.sketch]
     earlier = [shared(sketches[at], sketches[:at]) for at in range(max(len(sketches) // 2, 1), len(sketches))]
     usual = max((count / max(asked, 1) for count, asked in earlier), default=0.0)
     if of >= _HANDFUL and usual < 0.2:

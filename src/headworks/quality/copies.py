@@ -18,7 +18,8 @@ SKETCHED = 96
 def copies_in(rows: pl.DataFrame, left_out: Sequence[str]) -> tuple[dict[str, int], tuple[int, ...]]:
     """Return how many rows have content that another row has, too, and the sketch of all.
 
-    Counted with and without moments: who copies rows may give them the time of the copy.
+    Counted with and without moments: who copies rows may give them the time of the copy. The sketch is with them, since
+    what is paid each month is the same each month but for its time.
     """
     names = [name for name in rows.columns if name not in left_out and not name.startswith("_")]
     names = [
@@ -36,7 +37,7 @@ def copies_in(rows: pl.DataFrame, left_out: Sequence[str]) -> tuple[dict[str, in
             continue
         hashes = rows.select(chosen).hash_rows(seed=7)
         counted[text] = rows.height - hashes.n_unique()
-        sketch = tuple(sorted(hashes.unique().bottom_k(SKETCHED).to_list()))
+        sketch = sketch or tuple(sorted(hashes.unique().bottom_k(SKETCHED).to_list()))
     return counted, sketch
 
 

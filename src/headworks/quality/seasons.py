@@ -90,7 +90,19 @@ def expect(points: Sequence[Point], at: datetime, rhythm: Rhythm) -> Expected:
                     name, same = tried, [points[place][1] for place in members]
     scale = max(spread(best), _rest(best))
     center = median(same) + _special(points, best, at, scale, rhythm)
-    return Expected(center, scale, tuple(best), len(same), f"runs of {at:{name}}" if name else "runs")
+    named = f"runs of {_within(at, rhythm):{name}}" if name else "runs"
+    return Expected(center, scale, tuple(best), len(same), named)
+
+
+def _within(when: datetime, rhythm: Rhythm) -> datetime:
+    """Return a moment in the day, or the month, that most of a delivery is of.
+
+    Its newest row is of the last minute of a day, or of the first one of the next: that decides nothing.
+    """
+    return when - _HALF.get(rhythm, timedelta(0))
+
+
+_HALF: dict[Rhythm, timedelta] = {"daily": timedelta(hours=5), "monthly": timedelta(days=15)}
 
 
 def _all(_: datetime) -> Hashable:
@@ -133,12 +145,13 @@ def quietest(points: Sequence[Point], at: datetime, rhythm: Rhythm) -> float | N
     days: dict[int, list[float]] = defaultdict(list)
     for when, value in points:
         if rhythm == "daily" or when.hour == at.hour:
-            days[when.weekday()].append(value)
+            days[_within(when, rhythm).weekday()].append(value)
     return min((median(one) for one in days.values() if len(one) >= _FEW), default=None)
 
 
-def is_holiday(day: date) -> bool:
+def is_holiday(at: datetime, rhythm: Rhythm) -> bool:
     """Return whether many countries keep a day: it may be as quiet as a Sunday, whatever day of the week it is."""
+    day = _within(at, rhythm).date()
     if (day.month, day.day) in _HOLIDAYS:
         return True
     if day.month == 11 and day.weekday() in {3, 4} and 22 <= day.day - (day.weekday() - 3) <= 28:
@@ -238,15 +251,18 @@ _GROUPINGS: dict[Rhythm, tuple[tuple[str, Callable[[datetime], Hashable]], ...]]
         ("%A %H:00", lambda when: (_week_end(when), when.hour)),
         ("%A, %H:00", lambda when: (when.weekday(), when.hour)),
     ),
-    "daily": (("%As", lambda when: when.weekday()),),
+    "daily": (("%As", lambda when: _within(when, "daily").weekday()),),
     "weekly": (),
-    "monthly": (("%Bs", lambda when: when.month), ("%B's place in the quarter", lambda when: when.month % 3)),
+    "monthly": (
+        ("%Bs", lambda when: _within(when, "monthly").month),
+        ("%B's place in the quarter", lambda when: _within(when, "monthly").month % 3),
+    ),
     "list": (),
 }
 """Ways of grouping the past, coarse ones first, each with the name of a moment's group."""
 
 _PLACES: dict[Rhythm, Callable[[datetime], Hashable]] = {
     "hourly": lambda when: (_week_end(when), when.hour),
-    "daily": lambda when: when.weekday(),
+    "daily": lambda when: _within(when, "daily").weekday(),
 }
 """Places in the week that a number may depend on."""

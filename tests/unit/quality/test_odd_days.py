@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 
+import polars as pl
 import pytest
 
 from headworks.quality.anomalies import check_anomalies
 from headworks.quality.baselines import Baseline
+from headworks.quality.copies import copies_in, shared
 from headworks.quality.judgements import Judgement
 from headworks.quality.limits import AnomalyLimits
 from headworks.quality.profiles import Profile
@@ -85,8 +87,38 @@ def test_holidays_are_those_that_many_countries_keep() -> None:
     assert [easter(year) for year in (2024, 2025, 2026, 2038)] == [
         date(2024, 3, 31), date(2025, 4, 20), date(2026, 4, 5), date(2038, 4, 25),
     ]  # fmt: skip
-    assert all(
-        is_holiday(one)
-        for one in (date(2026, 1, 1), date(2026, 4, 3), date(2026, 11, 26), date(2026, 11, 27))
-    )
-    assert sum(is_holiday(date(2026, 1, 1) + timedelta(days=each)) for each in range(365)) <= 20
+    days = [date(2026, 1, 1), date(2026, 4, 3), date(2026, 11, 26), date(2026, 11, 27)]
+    assert all(is_holiday(evening(one), "daily") for one in days)
+    assert all(is_holiday(evening(one) + timedelta(hours=2), "daily") for one in days), "read after midnight"
+    year = [evening(date(2026, 1, 1) + timedelta(days=each)) for each in range(365)]
+    assert sum(is_holiday(one, "daily") for one in year) <= 20
+
+
+def evening(day: date) -> datetime:
+    """Return the end of a day."""
+    return datetime(day.year, day.month, day.day, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("minutes", [-3, 0, 4])
+def test_a_day_is_the_same_day_whether_its_newest_row_is_of_before_midnight_or_after_it(minutes: int) -> None:
+    lived = [late(day(number), 55 + (5 if number % 3 else 10)) for number in range(60)]
+    assert volume(lived, late(day(62), 60 + minutes)) == "passed", "a Sunday"
+    assert volume(lived, late(day(63, QUIET), 60 + minutes)) == "failed", "a Monday that is like one"
+
+
+def late(one: Profile, minutes: int) -> Profile:
+    """Return a day whose newest row came so many minutes after eleven in the evening."""
+    newest = one.as_of + timedelta(minutes=minutes)
+    return one.model_copy(update={"newest": newest, "moment": newest + timedelta(minutes=5)})
+
+
+def test_what_is_paid_each_month_is_no_copy_of_the_month_before_and_what_is_copied_is() -> None:
+    paid = pl.DataFrame({"id": range(300), "account": range(300), "amount": [9.9, 14.9, 24.9] * 100})
+    months = [
+        paid.with_columns(pl.lit(MONDAY + timedelta(days=30 * number)).alias("ordered"))
+        for number in range(3)
+    ]
+    sketches = [copies_in(one, ["id"])[1] for one in months]
+    assert shared(sketches[2], sketches[:2])[0] == 0
+    copied = copies_in(months[1].with_columns(pl.col("id") + 900), ["id"])[1]
+    assert shared(copied, sketches[:2]) == (len(copied), len(copied))
