@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from math import exp, inf, log, sqrt
-from statistics import median
+from statistics import fmean, median, pstdev
 
 from headworks.quality import between, columns
 from headworks.quality.baselines import Baseline
@@ -30,6 +30,9 @@ _DAY_S = 86_400.0
 _FURTHER = 1.15
 _STEPS = 14
 _MANY = 6
+_BY_CHANCE = 0.65
+"""The standard deviation of exponential times is their mean; of these, without the longest ones, about this part."""
+
 _SURELY_EVEN = 10
 """So many runs say that a number of rows is always the same."""
 
@@ -93,6 +96,10 @@ def check_idle(
     usual_gap = sorted(gaps)[-1 - len(gaps) // 20]
     usual_age = median((one.moment - one.as_of).total_seconds() for one in baseline.profiles)
     allowed, age = 0.9 * usual_gap + usual_age, (moment - newest).total_seconds()
+    shorter = sorted(gaps)[: -1 - len(gaps) // 20]
+    if len(shorter) > 2 and pstdev(shorter) > _BY_CHANCE * fmean(shorter):
+        # What comes by chance comes after any time (exponential gaps): the longest of few says little.
+        allowed = max(allowed, fmean(gaps) * log(10 / limits.budget) + usual_age)
     accepted = baseline.accepted("nothing new", moment)
     stale = "accepted" if accepted else "failed" if limits.when_idle == "stop" else "warned"
     return CheckReport.model_validate(

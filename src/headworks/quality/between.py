@@ -42,10 +42,14 @@ _EVEN = 0.9
 
 def relation_findings(compared: Compared) -> Iterator[Finding]:
     """Look at what held between columns in each good run: sums, products, orders, common nulls."""
-    if compared.profile.rows < compared.limits.rows:
+    few_rows = compared.profile.rows < compared.limits.rows
+    if compared.profile.rows < _HANDFUL:
         return
     for name, usual in watched(compared).items():
         held, asked = compared.profile.relations.get(name, (0, 0))
+        surely = usual == 1 and " = " in name and _asked_in_all(compared, name) >= _SURELY
+        if few_rows and not surely:
+            continue
         check = f"relation {name}"
         if name not in compared.profile.relations:
             if all(compared.profile.column(one) is not None for one in columns_of(name)) and _said(
@@ -63,7 +67,7 @@ def relation_findings(compared: Compared) -> Iterator[Finding]:
         broken = 1 - held / max(asked, 1)
         few = 4 / max(asked, 1)
         warn, stop = (max(limit, few, 4 * (1 - usual)) for limit in _broken(compared))
-        if usual == 1 and " = " in name and _asked_in_all(compared, name) >= _SURELY:
+        if surely:
             # What always added up is computed: a single row in which it does not is a slip, and several are none.
             warn, stop = min(warn, 0.5 / max(asked, 1)), min(stop, _SLIPS / max(asked, 1))
         yield Finding(

@@ -139,7 +139,8 @@ def prevalence_findings(compared: Compared) -> Iterator[Finding]:
     """Compare the share of the commonest value, where values are many: one customer for half of all orders."""
     for column in _columns(compared):
         here = column.here
-        if here.kind == "other" or here.categories is not None or column.filled < column.limits.rows:
+        shares = here.categories is not None and not here.identifier
+        if here.kind == "other" or shares or column.filled < column.limits.rows:
             continue
         yield from column.share(f"commonest value of {here.name}", here.top, lambda one: one.top)
 

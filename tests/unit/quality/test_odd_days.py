@@ -8,12 +8,12 @@ from random import Random
 import polars as pl
 import pytest
 
-from headworks.quality.anomalies import check_anomalies
+from headworks.quality.anomalies import check_anomalies, check_idle
 from headworks.quality.baselines import Baseline
 from headworks.quality.copies import copies_in, shared
 from headworks.quality.judgements import Judgement
 from headworks.quality.limits import AnomalyLimits
-from headworks.quality.profiles import Profile
+from headworks.quality.profiles import Profile, profile_columns
 from headworks.quality.seasons import easter, is_holiday
 
 MONDAY = datetime(2025, 1, 6, 23, tzinfo=UTC)
@@ -122,3 +122,45 @@ def test_what_is_paid_each_month_is_no_copy_of_the_month_before_and_what_is_copi
     assert shared(sketches[2], sketches[:2])[0] == 0
     copied = copies_in(months[1].with_columns(pl.col("id") + 900), ["id"])[1]
     assert shared(copied, sketches[:2]) == (len(copied), len(copied))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_comes_by_chance_is_not_missed_and_what_comes_each_day_is(seed: int) -> None:
+    """Rows that come once a day or so, at any time, leave three days out now and then; a daily table does not."""
+    chance, moment = Random(seed), MONDAY
+    by_chance = []
+    for number in range(40):
+        moment += timedelta(hours=max(1.0, chance.expovariate(1 / 24)))
+        by_chance.append(
+            day(number).model_copy(update={"newest": moment, "moment": moment + timedelta(minutes=5)})
+        )
+    each_day = [day(number) for number in range(40)]
+    limits = AnomalyLimits()
+    for lived, wanted in ((by_chance, "passed"), (each_day, "warned")):
+        newest = lived[-1].as_of
+        said = check_idle("silver.t.hits", newest, newest + timedelta(days=3), Baseline(tuple(lived)), limits)
+        assert said is not None
+        assert said.outcome == wanted
+    gone = check_idle(
+        "silver.t.hits", moment, moment + timedelta(days=14), Baseline(tuple(by_chance)), limits
+    )
+    assert gone is not None
+    assert gone.outcome == "warned"
+
+
+@pytest.mark.parametrize("parents", [30, 400])
+def test_one_parent_for_many_is_held_whether_parents_are_few_or_many(parents: int) -> None:
+    def profile(number: int, *, broken: bool = False) -> Profile:
+        rng = Random(number)
+        refers = [rng.randrange(parents) for _ in range(600)]
+        if broken:
+            refers[:150] = [7] * 150
+        frame = pl.DataFrame({"id": range(600), "parent": refers})
+        columns = profile_columns(frame, ["id", "parent"], MONDAY, timedelta(days=1))
+        return day(number).model_copy(update={"rows": 600, "columns": columns})
+
+    lived = tuple(profile(number) for number in range(30))
+    clean = check_anomalies(profile(30), Baseline(lived, (), lived), AnomalyLimits())
+    assert not [one.detail for one in clean if one.outcome in {"warned", "failed"} and "parent" in one.name]
+    found = check_anomalies(profile(30, broken=True), Baseline(lived, (), lived), AnomalyLimits())
+    assert "commonest value of parent" in {one.name for one in found if one.outcome == "failed"}
