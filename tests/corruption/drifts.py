@@ -17,6 +17,7 @@ from tests.corruption.faults import Ground, faults_of
 from tests.corruption.shapes import Shape, closed, opened
 
 STEPS = 15
+READS, ERODED = 10, 0.049
 MOST_POINTS, MOST_SHARE = 0.10, 0.20
 """How much may have moved before anybody notices: of a share in points, of a number in parts of itself."""
 
@@ -110,6 +111,8 @@ def drifts(company: Company, seed: int, warm_up: int | None = None, steps: int =
             _few(clean, shape, coming[0], many_bad, rows) for many_bad, rows in ((49, 49), (12, 12), (30, 40))
         ]
         found.append(_garbage(garbled, shape, days[:many], coming[0], seed))
+        if not shape.dataset.fields:
+            found.append(_eroded(Fast(company), shape, days, seed, min(steps, len(days) - READS)))
         return found
 
 
@@ -217,6 +220,32 @@ def _garbage(fast: Fast, shape: Shape, history: Sequence[Day], day: Day, seed: i
     delivered = fast.deliver(frames, day.ends)
     said = [(1, delivered.stopped[0])] if delivered.stopped else []
     return _noticed(fast, "garbage in the cold start", name, said, lambda _: 0.0, 0.0, 1)
+
+
+def _eroded(fast: Fast, shape: Shape, days: Sequence[Day], seed: int, steps: int) -> Noticed:
+    """Read all there is each time; from some read on each lacks 4.9 % more of it, which no single read makes much."""
+    name = shape.dataset.name
+    before = [one.name for one in fast.company.datasets]
+    parents = before[: before.index(name)]
+    rows = days[0].frames[name].clear()
+    said: list[tuple[int, str]] = []
+    for number, day in enumerate(days[: READS + steps]):
+        step = number - READS + 1
+        if step > 0:
+            kept = pl.int_range(pl.len()).hash(seed + number).rank("ordinal") > pl.len() * ERODED
+            rows = rows.filter(kept)
+        rows = pl.concat([rows, day.frames[name]]).unique(list(shape.key), keep="last", maintain_order=True)
+        if parents:
+            fast.deliver(day.frames, day.ends, datasets=parents, accept=True)
+        delivered = fast.deliver(
+            {**day.frames, name: rows}, day.ends, datasets=[name], accept=step <= 0, full=True
+        )
+        deletions = [one for one in delivered.alarms if "delet" in one.name]
+        if step > 0 and deletions:
+            said.append((step, f"{deletions[0].name}: {deletions[0].detail}"))
+    return _noticed(
+        fast, "full reads - 4.9 %", name, said, lambda step: 1 - (1 - ERODED) ** step, MOST_SHARE, steps
+    )
 
 
 def drifts_table(found: Sequence[Noticed]) -> list[str]:

@@ -129,9 +129,18 @@ class Fast:
         return Fast(self.company, self.lake.copied(), self.deliveries)
 
     def deliver(
-        self, frames: Frames, moment: datetime, *, datasets: Sequence[str] = (), accept: bool = False
+        self,
+        frames: Frames,
+        moment: datetime,
+        *,
+        datasets: Sequence[str] = (),
+        accept: bool = False,
+        full: bool = False,
     ) -> Delivered:
-        """Judge a delivery and ingest what passes; ``accept`` ingests what is stopped, as a person would."""
+        """Judge a delivery and ingest what passes; ``accept`` ingests what is stopped, as a person would.
+
+        A ``full`` one has all that there is: what silver has and it has not is deleted.
+        """
         self.deliveries += 1
         run_id = f"run-{self.deliveries}"
         gates: dict[str, GateReport] = {}
@@ -142,10 +151,10 @@ class Fast:
                 continue
             try:
                 rows = frames[dataset.name]
-                found = self._refine(dataset, rows, run_id, moment, accept=False)
+                found = self._refine(dataset, rows, run_id, moment, accept=False, full=full)
                 if accept and found is not None and not found[0].open:
                     self._say_it_is_fine(dataset.name, moment)
-                    self._refine(dataset, rows, run_id, moment, accept=True)
+                    self._refine(dataset, rows, run_id, moment, accept=True, full=full)
             except HeadworksError as error:
                 refused = f"{dataset.name}: {error}"
                 break
@@ -180,7 +189,14 @@ class Fast:
         return None if gate is None else (gate, frozenset())
 
     def _refine(
-        self, dataset: Dataset, frame: pl.DataFrame, run_id: str, moment: datetime, *, accept: bool
+        self,
+        dataset: Dataset,
+        frame: pl.DataFrame,
+        run_id: str,
+        moment: datetime,
+        *,
+        accept: bool,
+        full: bool = False,
     ) -> tuple[GateReport, frozenset[int]] | None:
         if frame.is_empty():
             return self._idle(dataset, run_id, moment)
@@ -192,6 +208,9 @@ class Fast:
         good = in_silver_types(linked.good.drop(UNREADABLE), table)
         candidates = latest_versions(good, dataset)
         comparison = compare_with(table, candidates, dataset)
+        shown = candidates.select(dataset.row_key)
+        vanished = silver.frame.join(shown, on=list(dataset.row_key), how="anti", nulls_equal=True)
+        vanished = vanished if full else vanished.clear()
         out = pl.concat([one.select(*ORIGIN, REASONS) for one in (verdict.rejected, linked.rejected)])
         report = RefineReport(
             dataset=dataset.name,
@@ -203,8 +222,10 @@ class Fast:
             unchanged=comparison.unchanged,
             inserted=comparison.inserts.height,
             updated=comparison.updates.height,
+            deleted=vanished.height,
         )
-        todo = Pending((StreamRange(dataset.name, self.deliveries - 1, self.deliveries, rows.height),), 0)
+        span = StreamRange(dataset.name, self.deliveries - 1, self.deliveries, rows.height)
+        todo = Pending((span,), self.deliveries if full else 0)
         alive = candidates.filter(~pl.col(DELETED))
         screened = screen_silver(lake, dataset, table, Range(todo, rows, alive, report), run_id, moment)
         waiting = linked.rejected.height
@@ -213,7 +234,10 @@ class Fast:
         )
         gate = decide(f"silver.{dataset.name}", [limit, *screened.checks], contract_required=False)
         if gate.open or accept:
-            changed = comparison.changes.select(silver.frame.columns)
+            changed = pl.concat(
+                [comparison.changes.select(silver.frame.columns), vanished.clear()], how="vertical_relaxed"
+            )
+            silver.frame = silver.frame.join(vanished, on=list(dataset.row_key), how="anti", nulls_equal=True)
             gone = silver.frame.join(changed, on=list(dataset.row_key), how="anti", nulls_equal=True)
             silver.frame = pl.concat([gone, changed])
         screened.keep(lake, gate)

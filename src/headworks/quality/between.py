@@ -37,6 +37,7 @@ _BY_KEY = (0.05, 0.2)
 _SAFE = 8.0
 _SHRUNK = (0.15, 0.4)
 _LOOKED_BACK = 20
+_FEW_READS = 3
 _EVEN = 0.9
 
 
@@ -313,6 +314,10 @@ def erosion_findings(compared: Compared) -> Iterator[Finding]:
         f"{reads} full reads have taken {before - after:,} of {before:,} rows away ({shrunk:.0%})",
     )  # fmt: skip
     older = [one for one in compared.good(check) if one not in lately]
+    if len(older) < compared.needed and len(lately) >= compared.needed + _FEW_READS:
+        # Of a young table the first reads say how much is usual.
+        older, lately = lately[: compared.needed], lately[compared.needed :]
+        reads = len(lately) + 1
     if len(older) >= compared.needed:
         shares = [(one.as_of, _deleted(one)) for one in older]
         total = sum(_deleted(one) for one in lately) + _deleted(here)
