@@ -15,6 +15,7 @@ import pytest
 
 from crm.project import CHURN
 from crm.world import World
+from flows.pipeline import pipeline
 from headworks.cli.main import main
 from headworks.errors import GateClosed, HeadworksError
 from headworks.models.champions import read_champions
@@ -160,3 +161,20 @@ def test_a_refused_challenger_leaves_the_champion_that_scores_and_fails_the_run_
     place.assert_whole()
     champions = read_champions(place.lake, "churn", MODEL)
     assert [one.sequence for one in champions.known] == [1]
+    # A person may let a check through by its name; what was let through is kept with the champion.
+    place.run(seed=2, accept=("quality: good enough",), note="a test")
+    place.assert_whole()
+    newest = place.champions.newest
+    assert newest is not None
+    assert newest.sequence == 2
+    (let,) = [check for check in newest.checks if check.outcome == "accepted"]
+    assert let.name == "quality: good enough"
+    assert "a test" in let.detail
+
+
+def test_the_flow_of_any_product_learns_too(place: CrmPlace) -> None:
+    """A model needs no flow of its own."""
+    report = place.run(pipeline, product="churn")
+    assert report.status in {"published", "unchanged"}
+    assert MODEL.scope in {gate.scope for gate in report.gates}
+    place.assert_whole()

@@ -1,0 +1,46 @@
+"""What the model makes of what the CRM shows is nearly as good as what can be made of what is true."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from crm.churn import MODEL, estimator
+from crm.timelapse import RUNS_AT
+from crm.truth import true_features
+from crm.world import CAUSES
+from headworks.models.measures import measure
+from headworks.models.training import LABEL, predict, split
+from tests.unit.models.weeks import ASKED, WEEK_OF_CHAMPION, learn, rows_of, world
+
+LARGEST_DIFFERENCE = 0.02
+
+
+def difference(seed: int) -> tuple[float, float]:
+    """Return the metric of the model, and of one that is given the true causes, on the same newest weeks."""
+    rows = rows_of(seed, WEEK_OF_CHAMPION)
+    parts, fitted = split(MODEL, rows, ASKED), learn(MODEL, rows)
+    scores = predict(fitted.estimator, MODEL.columns, fitted.words, parts.holdout)
+    labels = parts.holdout.get_column(LABEL).cast(pl.Float64).to_numpy()
+    known = true_features(world(seed))
+    causes = CAUSES[:-1]
+
+    def of(part: pl.DataFrame) -> pl.DataFrame:
+        monday = part.with_columns(monday=pl.col("cut") - RUNS_AT)
+        return monday.join(known, on=["contact_id", "monday"], how="left").with_columns(
+            pl.col(causes).fill_null(0.0)
+        )
+
+    train, holdout = of(parts.train), of(parts.holdout)
+    ideal = estimator(1).fit(
+        train.select(causes).to_numpy(), train.get_column(LABEL).cast(pl.Int8).to_numpy()
+    )
+    true = np.asarray(ideal.predict_proba(holdout.select(causes).to_numpy())[:, 1])
+    return measure("roc_auc", labels, scores), measure("roc_auc", labels, true)
+
+
+def test_the_model_is_within_two_hundredths_of_one_that_is_given_the_true_causes() -> None:
+    pairs = np.asarray([difference(seed) for seed in (5, 6)])
+    ours, true = pairs.mean(axis=0)
+    assert ours > 0.7
+    assert true - ours <= LARGEST_DIFFERENCE
