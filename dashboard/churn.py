@@ -86,7 +86,7 @@ def risk_rows(scores: pl.DataFrame) -> pl.DataFrame:
             "customer": row["contact_id"],
             "chance to cancel": f"{row['score']:.1%}",
             "why": "; ".join(reason_text(reason) for reason in json.loads(row["reasons"]))
-            or "nothing stands out",
+            or "nothing in particular",
             **{name: json.loads(row["features"])[name] for name in ("plan", "country")},
         }
         for row in scores.iter_rows(named=True)

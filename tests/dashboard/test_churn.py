@@ -34,4 +34,4 @@ def test_a_score_is_shown_as_a_chance_with_its_reasons() -> None:
         "plan": "team",
         "country": "AT",
     }
-    assert rows[1]["why"] == "nothing stands out"
+    assert rows[1]["why"] == "nothing in particular"
