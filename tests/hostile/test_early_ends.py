@@ -251,6 +251,9 @@ def cases() -> Iterator[Case]:
         if way == "skips a page" and keys == "0, 1, 2" and token.startswith("rows") and position == 0:
             # A table without the rows that are skipped, and tokens of the following key, look the very same.
             continue
+        if way == "skips a page" and token == "pages from 0" and position == 0:
+            # So do pages that are counted from 1.
+            continue
         if way == "half and ends" and position == 0:
             # A short first page that says that it is the last is all there is, by whatever is seen.
             continue
