@@ -24,7 +24,7 @@ from headworks.project import Project
 from headworks.quality.deliveries import Delivery, held
 from headworks.reports import Report, RunReport
 from headworks.silver.rejects import as_records, open_rejects
-from headworks.sources.api.breaking import read_breaker
+from headworks.sources.api.breaker import read_breaker
 from headworks.storage.store import Lake
 from headworks.storage.translating import collected
 

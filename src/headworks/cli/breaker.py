@@ -27,7 +27,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _show(options: argparse.Namespace) -> int:
     from headworks.ops.breakers import LakeBreakers
-    from headworks.sources.api.breaking import read_breaker
+    from headworks.sources.api.breaker import read_breaker
 
     store, now = LakeBreakers(look_at_lake(options)), system_clock()
     rows = []

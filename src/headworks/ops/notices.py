@@ -28,7 +28,7 @@ from headworks.quality.deliveries import held, held_check
 from headworks.reports import GateReport, RunReport
 from headworks.silver.quarantine import pending_rows, rejected_rows
 from headworks.silver.rejects import as_records, open_rejects
-from headworks.sources.api.breaking import read_breaker
+from headworks.sources.api.breaker import read_breaker
 from headworks.storage.store import Lake
 from headworks.storage.translating import collected
 

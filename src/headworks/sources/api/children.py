@@ -18,6 +18,7 @@ from typing import Any
 
 from headworks.errors import SettingsError
 from headworks.names import Window
+from headworks.sources.api.ahead import Unlanded
 from headworks.sources.api.client import ApiClient, Session
 from headworks.sources.api.formats import prefix_of
 from headworks.sources.api.noticing import probably
@@ -27,7 +28,6 @@ from headworks.sources.api.reading import PageToLand, Reading
 from headworks.sources.api.records import FieldReader, value_of
 from headworks.sources.api.request import filled, quoted
 from headworks.sources.api.resource import Each, Resource
-from headworks.sources.api.unlanded import Unlanded
 from headworks.sources.base import Position
 
 _GONE = frozenset({404, 410})

@@ -36,7 +36,7 @@ from headworks.ports import (
 )
 from headworks.redaction import Withheld, excerpt, guard_http_logs, redacted, redacted_error
 from headworks.sources.api.addresses import joined, origin
-from headworks.sources.api.breaking import BreakerGuard
+from headworks.sources.api.breaker import BreakerGuard
 from headworks.sources.api.judging import Reply, Rules, judge
 from headworks.sources.api.pacing import LocalBudget, Pacer
 from headworks.sources.api.request import Request

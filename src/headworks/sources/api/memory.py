@@ -5,6 +5,8 @@ watermark), kept in the position; where records have a key, the last version of 
 last version of each key, kept in the position, where all comes again with every run or with a scan that is begun again.
 A record is left out only when the version of its key that came last has the very same bytes. One whose key is null is
 known from run to run by its bytes alone, as often as they are there.
+
+What was asked for and came is remembered too, so that a scan which goes round in circles is noticed.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import repeat
 from typing import Any, cast
+
+from headworks.sources.api.request import Request
 
 MOST_KEYS = 100_000
 """Keys that are remembered at most, some 20 MB: always the last half of them, and some that came before."""
@@ -233,3 +237,51 @@ class Memory:
         """Forget the keys that came longest ago, where they are too many."""
         if len(self._latest) > MOST_KEYS // 2:
             self._latest, self._older = {}, self._latest
+
+
+class LoopGuard:
+    """What one scan asked for and got so far.
+
+    Requests at the powers of two are kept in the position, so that a circle is noticed by a later run too.
+    """
+
+    def __init__(self, anchors: Iterable[str], *, identical_pages: bool) -> None:
+        self.anchors = list(anchors)
+        self._anchored = set(self.anchors)
+        self._identical = identical_pages
+        self._asked: set[int] = set()
+        self._pages: set[int] = set()
+        self._last: int | None = None
+
+    def asked(self, request: Request, number: int) -> None:
+        """Remember a request, which was the scan's so-and-so-many-th."""
+        self._asked.add(hash(request))
+        if number & (number - 1) == 0:
+            self.anchors.append(_anchor(request))
+
+    def got(self, records: Sequence[bytes]) -> None:
+        """Remember a page."""
+        if records:
+            self._last = hash(tuple(records))
+            self._pages.add(self._last)
+
+    def was_asked(self, request: Request) -> bool:
+        """Return whether a request was made before, by this run."""
+        return hash(request) in self._asked
+
+    def was_anchored(self, request: Request) -> bool:
+        """Return whether a request was made before, by an earlier run in the same scan."""
+        return bool(self._anchored) and _anchor(request) in self._anchored
+
+    def is_last(self, records: Sequence[bytes]) -> bool:
+        """Return whether a page has the records of the one before it."""
+        return bool(records) and hash(tuple(records)) == self._last
+
+    def seen_page(self, records: Sequence[bytes]) -> bool:
+        """Return whether a page has the records of one before, where that means a circle."""
+        return not self._identical and bool(records) and hash(tuple(records)) in self._pages
+
+
+def _anchor(request: Request) -> str:
+    part = () if request.part is None else (request.part,)
+    return digest(repr((request.method, request.url, request.headers, request.content, *part)).encode())

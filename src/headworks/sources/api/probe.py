@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import ValidationError
 
 from headworks.errors import CredentialsRefused, HeadworksError, RateLimited, ReadIncomplete, StopError
+from headworks.sources.api.ahead import Unlanded
 from headworks.sources.api.bridge import iterate
 from headworks.sources.api.client import ApiClient
 from headworks.sources.api.fields import RecordFields
@@ -41,7 +42,6 @@ from headworks.sources.api.reading import PageToLand, Reading
 from headworks.sources.api.records import value_of
 from headworks.sources.api.request import Composer
 from headworks.sources.api.resource import Resource
-from headworks.sources.api.unlanded import Unlanded
 
 _FEW, _MOST = 3, 12
 """Pages that every proposal is tried on, and pages within which the end is looked for."""

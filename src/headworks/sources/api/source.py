@@ -15,6 +15,7 @@ import polars as pl
 from headworks.errors import HeadworksError, ReadIncomplete, ReadShort, SettingsError
 from headworks.names import Window
 from headworks.redaction import redacted, redacted_error
+from headworks.sources.api.ahead import Unlanded
 from headworks.sources.api.bridge import iterate
 from headworks.sources.api.children import FamilyReading, begin_family
 from headworks.sources.api.client import ApiClient
@@ -22,7 +23,6 @@ from headworks.sources.api.progress import begin
 from headworks.sources.api.reading import PageToLand, Reading
 from headworks.sources.api.resource import Incremental, Resource
 from headworks.sources.api.signing import know_secrets
-from headworks.sources.api.unlanded import Unlanded
 from headworks.sources.base import REFUSAL, Batch, Effort, Position
 
 RECORDS = pl.Schema({"record": pl.Binary(), "_page": pl.Int64(), "_url": pl.String(), **REFUSAL})
