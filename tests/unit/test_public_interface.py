@@ -14,6 +14,29 @@ import headworks
 HEAVY = ("prefect", "soda_core", "deltalake", "polars", "duckdb", "pydantic", "sqlalchemy", "httpx")
 
 
+BY_NEED = (
+    "soda_core",
+    "streamlit",
+    "duckdb",
+    "aiohttp",
+    "psycopg",
+    "asyncpg",
+    "sqlalchemy.orm",
+    "prefect_sqlalchemy",
+    "pandas",
+    "pyarrow.dataset",
+)
+"""What a run imports once it needs it: Soda alone takes longer than all the rest."""
+
+
+@pytest.mark.parametrize("what", ["headworks.prefect.running", "headworks.prefect.stages", "flows.sales"])
+def test_a_run_imports_what_takes_long_only_once_it_needs_it(what: str) -> None:
+    """A run that finds nothing new, and one that reads files, need neither drivers nor contracts."""
+    code = f"import sys, {what}; print([name for name in {BY_NEED} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
 @pytest.mark.parametrize("name", headworks.__all__)
 def test_a_public_name_is_there_and_has_a_docstring(name: str) -> None:
     found = getattr(headworks, name)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from headworks.errors import SettingsError
 from headworks.names import Window
-from headworks.sources.api.source import ApiSource
-from headworks.sources.files.source import FileSource
-from headworks.sources.sql.reader import DatabaseTable
+
+# What reads one kind of source takes long to import, and a run reads one kind.
+if TYPE_CHECKING:
+    from headworks.sources.api.source import ApiSource
+    from headworks.sources.files.source import FileSource
+    from headworks.sources.sql.reader import DatabaseTable
 
 
 @dataclass(frozen=True)

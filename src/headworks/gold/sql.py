@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import polars as pl
 
 from headworks.errors import SettingsError
+
+if TYPE_CHECKING:
+    import duckdb
 
 _SILVER = "silver"
 _MOVING = frozenset(
@@ -88,6 +90,8 @@ class Sql:
 
     def __call__(self, inputs: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
         """Run the query over the frames of its inputs; DuckDB's errors come out as they are."""
+        import duckdb
+
         connection = duckdb.connect()
         try:
             connection.execute("SET TimeZone = 'UTC'")
@@ -109,6 +113,8 @@ class Sql:
 
 def parsed(sql: str, where: str) -> dict[str, Any]:
     """Return the tree of one SELECT, as DuckDB reads it; raises `SettingsError` for anything else."""
+    import duckdb
+
     with duckdb.connect() as connection:
         found: Any = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
     tree: dict[str, Any] = json.loads(found[0])

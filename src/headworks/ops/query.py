@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-import duckdb
 import polars as pl
 
 from headworks.errors import LakeUnusable, SettingsError
@@ -23,6 +22,9 @@ from headworks.silver.quarantine import rejected_rows
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
 from headworks.storage.translating import reading
+
+if TYPE_CHECKING:
+    import duckdb
 
 Shown = Literal["gold", "silver", "quarantine", "bronze"]
 """The layers that a query can name, in the order in which a dataset alone is looked for; bronze only by its name."""
@@ -55,6 +57,8 @@ def query(lake: Lake, sql: str) -> pl.DataFrame:
     Example:
         query(open_lake("lake"), "SELECT country, sum(revenue_eur) FROM gold.sales.daily GROUP BY country")
     """
+    import duckdb
+
     written = list(dict.fromkeys(table_paths(parsed(sql, "query"))))
     connection = duckdb.connect()
     try:

@@ -25,9 +25,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import duckdb
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
@@ -41,6 +40,9 @@ from headworks.quality.preflight import (
 )
 from headworks.quality.views import Candidate, files_of, show
 from headworks.reports import CheckReport
+
+if TYPE_CHECKING:
+    import duckdb
 
 # Else each process tries to reach a collector, and hangs for seconds where there is no internet.
 os.environ.setdefault("SODA_CORE_TELEMETRY_ENABLED", "false")
@@ -125,6 +127,8 @@ def _validator() -> Draft202012Validator:
 @contextmanager
 def _view(candidate: Candidate, schema: str, table: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """Show a candidate to SQL under the contract's name, without copying it."""
+    import duckdb
+
     connection = duckdb.connect()
     try:
         show(connection, candidate, schema, table)
@@ -151,6 +155,8 @@ class _DuckDB:
 
     def problem(self, query: str) -> str | None:
         """Return why a query cannot be evaluated, without running it."""
+        import duckdb
+
         try:
             statements = self.connection.extract_statements(query)
             if len(statements) != 1:

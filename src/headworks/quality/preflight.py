@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Protocol
 
-import duckdb
-
 from headworks.errors import ContractRefused
 from headworks.reports import CheckReport
 
@@ -205,6 +203,8 @@ def _braced(text: str) -> str:
 
 def _words(sql: str) -> set[str]:
     """Return the names in a piece of SQL in lower case, without texts and comments."""
+    import duckdb
+
     tokens, raw = duckdb.tokenize(sql), sql.encode()
     ends = [*(start for start, _ in tokens), len(raw)][1:]
     found = set()

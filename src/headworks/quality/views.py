@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import polars as pl
 
 from headworks.names import OWN_IN_SILVER
+
+if TYPE_CHECKING:
+    import duckdb
 
 Rows = tuple[str, ...] | pl.DataFrame
 """The rows of a table that is there: its Parquet files, or a frame where the files cannot be reached by DuckDB."""

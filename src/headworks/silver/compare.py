@@ -18,8 +18,7 @@ from functools import reduce
 import polars as pl
 
 from headworks.silver.dataset import ARRIVAL, CURSOR, DELETED, PROVENANCE, VOID
-
-_BOUNDED = {pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64(), pl.Date(), pl.String()}
+from headworks.storage.near import among
 
 PAST = "_past"
 """Of a candidate that is a tombstone: what orders the version of its range whose values it keeps; null for none.
@@ -200,11 +199,9 @@ def compare(
         candidates = candidates.with_columns(pl.lit(None, dtype=_past_type(candidates)).alias(PAST))
     order = [name for name in candidates.columns if name != PAST]
     values = [name for name in order if name not in PROVENANCE]
-    keys = candidates.lazy().select(key)
     if VOID not in silver.collect_schema():
         silver = silver.with_columns(pl.lit(None, dtype=pl.Int64).alias(VOID))
-    near = silver.filter(_within(candidates, key[0]))
-    there = near.join(keys, on=list(key), how="semi").select(*values, *PROVENANCE).collect()
+    there = among(silver, candidates.select(key), key).select(*values, *PROVENANCE).collect()
     joined = candidates.join(there, on=list(key), how="left", suffix=_THERE, maintain_order="left")
     compared = [name for name in values if name not in {*key, DELETED, VOID}]
     rules = _first_wins() if keep_first else _newest_wins(as_versions=as_versions)
@@ -350,16 +347,6 @@ def _ended(arrival: str, void: pl.Expr | str) -> pl.Expr:
 def _voids(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
     voided = rows.filter(pl.col(VOID).is_not_null())
     return voided.group_by(list(key)).agg(pl.col(VOID).max())
-
-
-def _within(candidates: pl.DataFrame, name: str) -> pl.Expr:
-    """Bound the rows of silver by the candidates' keys: files and parts of files without any of them are not read."""
-    values = candidates.get_column(name)
-    if values.is_empty() or values.dtype not in _BOUNDED:
-        return pl.lit(True)
-    return pl.col(name).is_between(
-        pl.lit(values.min(), dtype=values.dtype), pl.lit(values.max(), dtype=values.dtype)
-    )
 
 
 def _not_older() -> pl.Expr:

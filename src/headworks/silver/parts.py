@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-import duckdb
 import polars as pl
 
 from headworks.quality.profiles import SAMPLE
@@ -276,6 +275,8 @@ def _older_versions(
 
     Alongside them are the keys of those that a deletion is among: these are to be compared again.
     """
+    import duckdb
+
     names = ", ".join(f'"{name}"' for name in dataset.key)
     if dataset.keeps == "first":
         order = ", ".join(f"{name} ASC" for name in PROVENANCE if name != CURSOR)

@@ -9,6 +9,7 @@ from headworks.names import window_of
 from headworks.quality.rules import REASONS, Verdict, all_among
 from headworks.silver.dataset import CURRENT, DELETED, Agreement, Dataset, Reference
 from headworks.storage.exact import exactly, same_kind
+from headworks.storage.near import among
 from headworks.storage.rehearsal import has_unknown, with_changes
 from headworks.storage.store import Lake
 
@@ -103,6 +104,16 @@ def _no_parents(rows: pl.DataFrame, dataset: Dataset, reference: Reference) -> p
     return pl.DataFrame(schema={**rows.select(reference.columns).schema, **compared})
 
 
+def _of_children(parents: pl.LazyFrame, reference: Reference, rows: pl.DataFrame) -> pl.LazyFrame:
+    """Return the parents that rows refer to, where both have their keys in the same types; else all of them."""
+    kinds = parents.collect_schema()
+    named = dict(zip(reference.columns, reference.parent_columns, strict=True))
+    if any(kinds.get(theirs) != rows.schema[ours] for ours, theirs in named.items()):
+        return parents
+    keys = rows.select(pl.col(ours).alias(theirs) for ours, theirs in named.items()).drop_nulls().unique()
+    return among(parents, keys, list(named.values()))
+
+
 def _live_parents(lake: Lake, dataset: Dataset, reference: Reference, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the keys of a reference's parents as the row names them, with the columns that rows are held against."""
     compared = dataset.compared_columns(reference.parent)
@@ -113,6 +124,7 @@ def _live_parents(lake: Lake, dataset: Dataset, reference: Reference, rows: pl.D
     pairs = zip(reference.parent_columns, reference.columns, strict=True)
     keys = [pl.col(column).alias(name) for column, name in pairs]
     live = with_changes(lake, reference.parent, table.scan()).filter(~pl.col(DELETED))
+    live = _of_children(live, reference, rows)
     if not compared:
         return live.select(keys).unique().collect()
     present = live.collect_schema().names()

@@ -63,6 +63,8 @@ def open_rejects(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame
     if rows is None:
         return pl.LazyFrame(schema=SCHEMA)
     open_ones = unresolved(lake, dataset, rows)
+    if not _has_discarded(lake, dataset):
+        return open_ones
     return open_ones.join(
         _discarded(lake, dataset, silver), on=["key", "record"], how="anti", nulls_equal=True
     )
@@ -135,7 +137,7 @@ def note_discarded_again(work: Refinement, dataset: Dataset) -> None:
     lake, name = work.lake, dataset.name
     silver = lake.open("silver", name)
     rows = rejected_rows(lake, name, silver)
-    if rows is None:
+    if rows is None or not _has_discarded(lake, name):
         return
     by = _discarded(lake, name, silver).unique(["key", "record"], maintain_order=True)
     again = unresolved(lake, name, rows).join(by, on=["key", "record"], how="inner", nulls_equal=True)
@@ -157,6 +159,12 @@ def check_reasons(lake: Lake, name: str, dataset: Dataset | None, reasons: tuple
             where=f"quarantine.{name}",
             do=f"use one of {', '.join(sorted(known))}." if known else "nothing was rejected so far.",
         )
+
+
+def _has_discarded(lake: Lake, dataset: str) -> bool:
+    """Return whether anybody has discarded a record: mostly nobody has, and the quarantine need not be read for it."""
+    decided = resolutions(lake, dataset).filter(pl.col("resolution") == "discarded").select("_row").head(1)
+    return not collected(decided, "ops.resolutions").is_empty()
 
 
 def _discarded(lake: Lake, dataset: str, silver: Table | None) -> pl.LazyFrame:

@@ -21,6 +21,7 @@ from headworks.silver.table import rows_of_origin
 from headworks.silver.versions import in_silver_types, rows_of
 from headworks.silver.work import Refinement
 from headworks.storage.delta import Table
+from headworks.storage.near import among
 from headworks.storage.translating import collected
 
 REPLACED, FOLLOWED = "_replaced", "_followed"
@@ -39,10 +40,12 @@ def accepted_versions(
 ) -> pl.LazyFrame:
     """Return the accepted versions of some keys: those of a range, and what silver has."""
     wanted = [*dataset.key, CURSOR, ARRIVAL, VOID]
-    of_keys = keys.lazy().select(dataset.key).drop_nulls().unique()
-    here = with_voids(good).lazy().select(wanted)
-    there = rows_of(silver, dataset).select(wanted)
-    return pl.concat([each.join(of_keys, on=list(dataset.key), how="semi") for each in (here, there)])
+    of_keys = keys.select(dataset.key).drop_nulls().unique()
+    here = among(with_voids(good).lazy().select(wanted), of_keys, dataset.key)
+    if of_keys.is_empty():
+        return here
+    there = among(rows_of(silver, dataset), of_keys, dataset.key).select(wanted)
+    return pl.concat([here, there])
 
 
 def with_fate(rejected: pl.DataFrame, accepted: pl.LazyFrame, dataset: Dataset) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from headworks.bronze.stamping import LANDED
 from headworks.errors import AccountMismatch
 from headworks.silver.quarantine import QUARANTINED, TRY, WRITER, Try
 from headworks.storage.delta import Table
+from headworks.storage.near import within
 from headworks.storage.store import Lake
 from headworks.storage.translating import refused_when_stale
 
@@ -105,8 +106,10 @@ def rows_of_origin(bronze: Table, origins: pl.DataFrame) -> pl.LazyFrame:
     """Return rows of bronze by their origins; the files of other streams and batches are not read."""
     named = origins.select(_ORIGIN)
     batches = [
-        (pl.col("_stream") == stream) & pl.col("_sequence").is_in(sorted(set(sequences)))
-        for stream, sequences in named.group_by("_stream").agg("_sequence").iter_rows()
+        (pl.col("_stream") == stream)
+        & pl.col("_sequence").is_in(sorted(set(sequences)))
+        & within("_row", pl.Series(places, dtype=pl.Int64))
+        for stream, sequences, places in named.group_by("_stream").agg("_sequence", "_row").iter_rows()
     ]
     if not batches:
         return bronze.scan().head(0)

@@ -15,27 +15,28 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 from dotenv import dotenv_values
 from prefect.blocks.core import Block
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import get_current_settings
-from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import BaseModel, Secret, SecretStr, ValidationError
 
 from headworks.errors import CredentialsRefused, HeadworksError, ServerUnavailable, SettingsError
 from headworks.ops.channels import Mail, Slack, Webhook
 from headworks.prefect.blocks.alerts import AlertChannel
 from headworks.prefect.blocks.api import ApiCredentials
-from headworks.prefect.blocks.database import database_connector, database_settings
 from headworks.prefect.blocks.files import FileLocation
 from headworks.prefect.blocks.lake import LakeLocation
 from headworks.prefect.blocks.profiles import Profile
 from headworks.project import BlockKind
 from headworks.settings import DatabaseSettings, FilesSettings, LakeSettings
 from headworks.sources.api.settings import ApiSettings
+
+if TYPE_CHECKING:
+    from prefect_sqlalchemy import SqlAlchemyConnector
 
 B = TypeVar("B", bound=Block)
 
@@ -69,6 +70,10 @@ def api_settings(name: str) -> ApiSettings:
 
 def load_database(name: str, *, postgres: bool = False) -> DatabaseSettings:
     """Return the settings of the database that the block ``name`` describes; ``postgres`` refuses any other kind."""
+    from prefect_sqlalchemy import SqlAlchemyConnector
+
+    from headworks.prefect.blocks.database import database_settings
+
     return database_settings(_find(SqlAlchemyConnector, name, "URL", _database_from), postgres=postgres)
 
 
@@ -319,6 +324,8 @@ def _api_from(name: str, found: Mapping[str, str]) -> ApiCredentials | None:
 
 
 def _database_from(name: str, found: Mapping[str, str]) -> SqlAlchemyConnector | None:
+    from headworks.prefect.blocks.database import database_connector
+
     variable = f"{prefix(name)}URL"
     url = found.get(variable)
     sslmode = found.get(f"{prefix(name)}SSLMODE") or None

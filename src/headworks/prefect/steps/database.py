@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 from prefect import get_run_logger
 
@@ -16,9 +18,10 @@ from headworks.prefect.stopping import go_on
 from headworks.reports import LandingReport, Report
 from headworks.silver.mirror import mirror
 from headworks.silver.refinement import Refinement, RefineOutcome, refine
-from headworks.sources.sql.catalogue import SchemaTables, choose_tables
-from headworks.sources.sql.reader import reader_of
 from headworks.sources.sql.table import Table
+
+if TYPE_CHECKING:
+    from headworks.sources.sql.catalogue import SchemaTables
 
 
 class Chosen(Report):
@@ -39,6 +42,8 @@ class Ingested(Report):
 
 def choose(run: Run, database: str, wanted: SchemaTables, prefix: str) -> tuple[Chosen, ...]:
     """List the tables of a schema that the patterns choose."""
+    from headworks.sources.sql.catalogue import choose_tables
+
     found = choose_tables(load_database(database), wanted, prefix)
     get_run_logger().info("%d tables of %s are chosen", len(found), wanted.schema_name or "the schema")
     return tuple(Chosen(dataset=dataset, table=table) for dataset, table in found)
@@ -48,6 +53,8 @@ def ingest_table(
     run: Run, database: str, chosen: Chosen, window: Window | None = None, *, keys: bool = False
 ) -> Ingested:
     """Land what a table has that bronze has not; with ``keys``, note its keys to find deletions by."""
+    from headworks.sources.sql.reader import reader_of
+
     table = chosen.table
     source = reader_of(load_database(database), table, run_id=run.run_id)
     intake = TableIngest(source)

@@ -17,15 +17,9 @@ from headworks.prefect.limits import shared_budget
 from headworks.prefect.progress import Progress
 from headworks.prefect.stopping import go_on
 from headworks.reports import LandingReport, Report
-from headworks.sources.api.client import ApiClient
 from headworks.sources.api.resource import Resource
-from headworks.sources.api.source import ApiSource
-from headworks.sources.files.location import Location
 from headworks.sources.files.selection import Files
-from headworks.sources.files.source import FileSource
-from headworks.sources.sql.reader import reader_of
 from headworks.sources.sql.table import Table
-from headworks.storage.shelf import LakeShelf
 from headworks.storage.store import Lake
 
 
@@ -62,6 +56,8 @@ def extract_table(
     window: Window | None = None,
 ) -> tuple[LandingReport, ...]:
     """Land what a table of a database has that bronze has not."""
+    from headworks.sources.sql.reader import reader_of
+
     source = reader_of(
         load_database(database),
         Table(schema_name=schema_name, name=table, cursor=cursor),
@@ -76,6 +72,9 @@ def extract_resource(
     run: Run, api: str, resource: Resource, dataset: str, window: Window | None = None
 ) -> tuple[LandingReport, ...]:
     """Land what an API's resource has that bronze has not, or what a window of it holds."""
+    from headworks.sources.api.client import ApiClient
+    from headworks.sources.api.source import ApiSource
+
     settings = api_settings(api)
     breakers = LakeBreakers(run.open_lake())
     client = ApiClient(settings, name=api, budget=shared_budget(api, settings), breakers=breakers)
@@ -95,6 +94,10 @@ def extract_files(
     run: Run, location: str, files: Files, dataset: str, window: Window | None = None
 ) -> tuple[LandingReport, ...]:
     """Land what a location's files have that bronze has not."""
+    from headworks.sources.files.location import Location
+    from headworks.sources.files.source import FileSource
+    from headworks.storage.shelf import LakeShelf
+
     request = _request(run, dataset, window)
     shelf = LakeShelf(request.lake, dataset, dry_run=run.dry_run)
     source = FileSource(Location(files_settings(location)), files, shelf)

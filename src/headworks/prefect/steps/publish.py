@@ -10,7 +10,6 @@ from headworks.gold.products import ProductVersion, publish_product
 from headworks.gold.table import Staged
 from headworks.prefect.blocks import load_database
 from headworks.prefect.steps.extract import Run
-from headworks.publish.postgres import publish_postgres, refuse_unpublishable
 from headworks.publish.tables import PublishedTable
 from headworks.reports import GateReport, PublishReport, TableRef
 
@@ -31,6 +30,8 @@ def check_publication(
     Returns what the contracts of its tables say of them, where these have any. A database that does not answer decides
     nothing: the product moves in the lake, and Postgres follows with this run or the next one.
     """
+    from headworks.publish.postgres import refuse_unpublishable
+
     try:
         return refuse_unpublishable(
             run.open_lake(),
@@ -69,6 +70,8 @@ def publish_tables(
     tables: tuple[PublishedTable, ...],
 ) -> PublishReport:
     """Make a schema of Postgres show the product, in one transaction, and say so to whatever depends on it."""
+    from headworks.publish.postgres import publish_postgres
+
     report = publish_postgres(
         run.open_lake(), load_database(database, postgres=True), schema_name, product, tables, run.run_id
     )

@@ -7,16 +7,10 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from pydantic import Field
-from sqlalchemy import inspect
 
 from headworks.errors import NameRefused, SourceMissing
 from headworks.names import check_dataset
 from headworks.settings import DatabaseSettings, Settings
-from headworks.sources.sql.address import describe
-from headworks.sources.sql.bound import APPLICATION
-from headworks.sources.sql.connect import connected
-from headworks.sources.sql.engines import shared_engine, where_is
-from headworks.sources.sql.failures import translated_dialect
 from headworks.sources.sql.table import Drift, Extremes, Table
 
 _TABLES = """
@@ -77,6 +71,12 @@ def choose_tables(database: DatabaseSettings, wanted: SchemaTables, prefix: str)
 
     Raises `SourceMissing` where no table is chosen, and `NameRefused` where two would land in the same dataset.
     """
+    # Patterns are parameters of flows that may never ask a database: drivers are imported once one does.
+    from headworks.sources.sql.address import describe
+    from headworks.sources.sql.bound import APPLICATION
+    from headworks.sources.sql.connect import connected
+    from headworks.sources.sql.engines import where_is
+
     schema: str | None
     if database.parts().is_postgres:
         schema, place = wanted.schema_name or "public", describe(database)
@@ -112,6 +112,11 @@ def choose_tables(database: DatabaseSettings, wanted: SchemaTables, prefix: str)
 
 def _reflected(database: DatabaseSettings, schema: str | None) -> list[tuple[str, list[str]]]:
     """Return the tables of a schema with the names of their columns, as SQLAlchemy finds them."""
+    from sqlalchemy import inspect
+
+    from headworks.sources.sql.engines import shared_engine, where_is
+    from headworks.sources.sql.failures import translated_dialect
+
     place = where_is(database)
     with (
         shared_engine(database, "") as engine,
