@@ -6,7 +6,33 @@ from tests.rules.base import rule
 
 _NEAR = "tests/unit/storage/test_near.py::test_rows_with_one_of_some_keys_are_those_of_a_join"
 
+_NOTED = "tests/integration/test_noted.py"
+
 RULES = (
+    rule(
+        "only after a commit that was followed up are the changed keys enough",
+        "src/headworks/silver/noted.py",
+        "    return is_mine and _says(_kept(lake, dataset), before)",
+        "    return is_mine",
+        f"{_NOTED}::test_what_is_noted_by_changes_is_what_looking_at_all_rows_notes",
+        f"{_NOTED}::test_whatever_was_lost_the_next_refinement_looks_at_all_rows",
+    ),
+    rule(
+        "the mark is kept once the notes are there",
+        "src/headworks/silver/replaced.py",
+        "    _note(work, dataset, bronze, silver, collected(",
+        "    from headworks.silver.noted import put_noted\n\n"
+        "    put_noted(work.lake, dataset, noted(work.lake, dataset, silver))\n"
+        "    _note(work, dataset, bronze, silver, collected(",
+        f"{_NOTED}::test_what_is_noted_by_changes_is_what_looking_at_all_rows_notes",
+    ),
+    rule(
+        "lost notes are made again",
+        "src/headworks/silver/noted.py",
+        "    if kept is None or kept.resolutions > mark.resolutions:",
+        "    if kept is None:",
+        f"{_NOTED}::test_whatever_was_lost_the_next_refinement_looks_at_all_rows",
+    ),
     rule(
         "bounds leave out no row that is asked for",
         "src/headworks/storage/near.py",

@@ -54,6 +54,12 @@ def resolutions(lake: Lake, dataset: str) -> pl.LazyFrame:
     return table.scan().filter(pl.col("dataset") == dataset)
 
 
+def resolution_number(lake: Lake, dataset: str) -> int:
+    """Return how often resolutions of a dataset were noted."""
+    table = lake.open("ops", "resolutions")
+    return 0 if table is None else table.transaction(f"{dataset}#resolutions")
+
+
 def unresolved(lake: Lake, dataset: str, rejected: pl.LazyFrame) -> pl.LazyFrame:
     """Return those of the rejected rows that nothing was decided about."""
     return rejected.join(resolutions(lake, dataset).select(ORIGIN), on=list(ORIGIN), how="anti")

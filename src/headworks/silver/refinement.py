@@ -59,6 +59,7 @@ from headworks.silver.holding import (
     weighed,
 )
 from headworks.silver.judged import Judged, judge_range, quarantined
+from headworks.silver.noted import Changed, put_noted
 from headworks.silver.parse import key_text, same_key
 from headworks.silver.parts import can_be_taken_in_parts, spilled
 from headworks.silver.quarantine import SCHEMA, Try, next_try, note_closed, put_rejected, rejected_rows
@@ -628,13 +629,19 @@ def _conclude(
     came.commit(attempt, listed)
     if state is not None and delivery.held is None:
         note_accepted(work.lake, state)
-    _note_settled(work, dataset, bronze, came.settled)
+    changed = None if listed is not None or delivery.held is not None else _changed(dataset, came, attempt)
+    _note_settled(work, dataset, bronze, came.settled, changed)
     if delivery.held is not None:
         let_go(work, dataset, delivery.held)
     # Only now: a profile whose candidate was never committed is nothing to compare with.
     screened.keep(work.lake, gate, released=delivery.word is not None)
     done = report.model_copy(update={"table": silver_reference(work.lake, silver), "committed": True})
     return RefineOutcome(report=done, gate=gate)
+
+
+def _changed(dataset: Dataset, came: _Came, attempt: Try) -> Changed | None:
+    """Return what a commit changes, where it is in memory."""
+    return None if came.merge is None else Changed(attempt, came.merge.changes.select(dataset.key))
 
 
 def _with_known(work: Refinement, dataset: Dataset, silver: Table, came: _Came) -> RefineReport:
@@ -709,7 +716,13 @@ def _keep_out(
     return False
 
 
-def _note_settled(work: Refinement, dataset: Dataset, bronze: Table, settled: pl.DataFrame) -> None:
+def _note_settled(
+    work: Refinement,
+    dataset: Dataset,
+    bronze: Table,
+    settled: pl.DataFrame,
+    changed: Changed | None = None,
+) -> None:
     """Note which rejected rows wait no longer; where another run notes at the same moment, the next refinement does."""
     with suppress(CandidateStale):
         if not settled.is_empty():
@@ -717,8 +730,10 @@ def _note_settled(work: Refinement, dataset: Dataset, bronze: Table, settled: pl
                 work.run_id, by="", note="the row that it refers to came", moment=work.clock()
             )
             note_passed(work.lake, dataset.name, settled, resolver)
-        note_replaced(work, dataset, bronze)
+        mark = note_replaced(work, dataset, bronze, changed)
         note_discarded_again(work, dataset)
+        if mark is not None:
+            put_noted(work.lake, dataset, mark)
 
 
 def _follows_parents(work: Refinement, dataset: Dataset, silver: Table) -> bool:

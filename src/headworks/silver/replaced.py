@@ -15,7 +15,8 @@ from headworks.bronze.resolutions import Resolver, resolve
 from headworks.quality.rules import REASONS
 from headworks.silver.compare import with_voids
 from headworks.silver.dataset import ARRIVAL, CURSOR, ORIGIN, VOID, Dataset
-from headworks.silver.parse import CURSOR_IN_FUTURE, UNREADABLE, parse, readable
+from headworks.silver.noted import Changed, Noted, is_noted, is_noted_before, noted
+from headworks.silver.parse import CURSOR_IN_FUTURE, UNREADABLE, key_text, parse, readable, same_key
 from headworks.silver.rejects import open_rejects
 from headworks.silver.table import rows_of_origin
 from headworks.silver.versions import in_silver_types, rows_of
@@ -80,14 +81,27 @@ def with_fate(rejected: pl.DataFrame, accepted: pl.LazyFrame, dataset: Dataset) 
     return marked_rows.select(*rejected.columns, REPLACED, FOLLOWED).collect()
 
 
-def note_replaced(work: Refinement, dataset: Dataset, bronze: Table) -> None:
+def note_replaced(
+    work: Refinement, dataset: Dataset, bronze: Table, changed: Changed | None = None
+) -> Noted | None:
     """Note the open rejected rows that silver has a newer version of as superseded.
 
-    Read off silver and the quarantine alone: what a run that was killed did not note, the next one does.
+    Read off silver and the quarantine alone: what a run that was killed did not note, the next one does. ``changed`` is
+    what the last commit of silver has changed, where that is known: others need no look where they had one (`noted`).
+    Returns the mark to be kept once everything is noted, None where it is there already.
     """
     silver = work.lake.must_open("silver", dataset.name)
+    if is_noted(work.lake, dataset, silver):
+        return None
     kept = open_rejects(work.lake, dataset.name, silver).filter(pl.col("key").is_not_null())
-    open_ones = collected(kept, f"quarantine.{dataset.name}")
+    if changed is not None and is_noted_before(work.lake, dataset, silver, changed):
+        texts = key_text(changed.keys, dataset.key).to_frame("key").select(same_key(pl.col("key")))
+        kept = kept.filter(same_key(pl.col("key")).is_in(texts.to_series().unique().implode()))
+    _note(work, dataset, bronze, silver, collected(kept, f"quarantine.{dataset.name}"))
+    return noted(work.lake, dataset, silver)
+
+
+def _note(work: Refinement, dataset: Dataset, bronze: Table, silver: Table, open_ones: pl.DataFrame) -> None:
     if open_ones.is_empty():
         return
     rows = rows_of_origin(bronze, open_ones).collect()
