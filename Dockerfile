@@ -15,7 +15,9 @@ WORKDIR /build
 COPY locks/runtime.txt locks/
 RUN python3 -m venv --without-pip /opt/headworks \
     && python3 -m pip --python /opt/headworks/bin/python install --no-cache-dir --no-compile --no-deps \
-        --only-binary :all: --require-hashes --requirement locks/runtime.txt
+        --only-binary :all: --require-hashes --requirement locks/runtime.txt \
+    && find /opt/headworks/lib/python3*/site-packages/scipy /opt/headworks/lib/python3*/site-packages/sklearn \
+        -type d -name tests -prune -exec rm -r {} +
 
 # The build backend comes out of the lock too, with its hashes, into the builder alone.
 COPY locks/dev.txt locks/

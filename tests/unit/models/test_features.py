@@ -71,7 +71,15 @@ def test_what_was_known_at_a_cut(rows: list[tuple[int, str, int, int, bool]], se
 
 def test_features_of_a_cut_do_not_change_when_more_is_received() -> None:
     """So what a model learned from is what it would have been given then."""
-    early, late = feature_rows(FEATURES, frames(18)), feature_rows(FEATURES, frames(22))
+    # A third of the use is delivered two weeks late, as of a device that was offline.
+    offline = pl.when(pl.col("event_id") % 3 == 0).then(pl.col("_ingested_at") + 2 * WEEK)
+    given = dict(frames())
+    given[USAGE.name] = given[USAGE.name].with_columns(_ingested_at=offline.otherwise(pl.col("_ingested_at")))
+    then = START + 18 * WEEK + RUNS_AT
+    early = feature_rows(
+        FEATURES, {name: frame.filter(pl.col("_ingested_at") <= then) for name, frame in given.items()}
+    )
+    late = feature_rows(FEATURES, given)
     columns = ["contact_id", "cut", *MODEL.columns]
     cuts = early.get_column("cut").unique()
     assert cuts.len() == 9

@@ -11,7 +11,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from headworks.gold.table import Pins, Staged, commit_gold
 from headworks.models import learning
-from headworks.models.champions import champion_rows, forget_parts, read_champions
+from headworks.models.champions import champion_rows, forget_parts
 from headworks.models.learning import Accepted, FeatureRef, Scored, Verdict
 from headworks.models.model import Model
 from headworks.models.training import Asked, Trained
@@ -95,12 +95,6 @@ def _committed(run: Run, staged: Staged) -> CurateReport:
     reference = commit_gold(run.open_lake(), staged)
     get_run_logger().info("%s: %d rows at version %d", staged.dataset, staged.rows, reference.version)
     return CurateReport(table=reference, rows=staged.rows, changed=staged.changed)
-
-
-def model_card(run: Run, product: str, model: Model) -> str:
-    """Return the card of the champion that the product names; empty where there is none."""
-    known = read_champions(run.open_lake(), product, model).known
-    return str(champion_rows(model, known[-1:]).get_column("card")[0]) if known else ""
 
 
 def _show_card(model: Model, verdict: Verdict) -> None:
