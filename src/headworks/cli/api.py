@@ -98,6 +98,15 @@ def _recipes(options: argparse.Namespace) -> int:
     return 0
 
 
+def _looked_up(recipe: Recipe) -> str:
+    """Say which facts were looked up, when and where; empty where none were."""
+    found = recipe.verified
+    if found is None:
+        return ""
+    pages = ", ".join(f"[{number}]({page})" for number, page in enumerate(found.source, 1))
+    return f"; looked up {found.month}: {found.what}" + (f" ({pages})" if pages else "")
+
+
 def markdown(recipes: Sequence[Recipe]) -> str:
     """Return the page of the docs that lists all recipes."""
     rows = [
@@ -109,7 +118,7 @@ def markdown(recipes: Sequence[Recipe]) -> str:
             " ".join(one.unknown),
             ", ".join(f"[{number}]({page})" for number, page in enumerate(one.source, 1))
             + f" of {one.dated}"
-            + (f"; looked up {one.verified.month}: {one.verified.what}" if one.verified else ""),
+            + _looked_up(one),
         )
         for one in recipes
     ]

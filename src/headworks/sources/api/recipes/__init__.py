@@ -31,6 +31,7 @@ class Verified(Settings):
 
     month: str = Field(pattern=r"^\d{4}-\d\d$", description="Year and month.")
     what: str = Field(description="The facts, in a few words.")
+    source: tuple[str, ...] = Field(default=(), description="Pages on which they were looked up.")
 
 
 class Recipe(Settings):
