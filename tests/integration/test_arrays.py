@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -11,9 +13,11 @@ import polars as pl
 import pytest
 
 from headworks.bronze.generations import begin_generation, complete_generation
+from headworks.bronze.key_sets import compare_keys
 from headworks.bronze.landing import Landing, land
-from headworks.silver.dataset import Keeping
+from headworks.silver.dataset import Dataset, Keeping
 from headworks.silver.refinement import Refinement, refine
+from headworks.sources.base import Batch
 from headworks.storage.store import Lake
 from tests.integration.test_nested import LINES, ORDERS, landed, line, lines, order
 from tests.support.sources import Frames
@@ -206,3 +210,58 @@ def test_an_array_with_an_element_whose_key_cannot_be_read_ends_nothing(lake: La
     landed(lake, [order(1, 1, line("1", 1), line("2", 1))], [order(1, 2, line("1", 1), line("x", 1))])
     refined(lake, dataset)
     assert [row[1] for row in shown(lake)] == [1, 2]
+
+
+@dataclass
+class _Keys:
+    """A table of orders with their lines in a column of JSON, asked for its keys alone."""
+
+    numbers: Sequence[int]
+    schema: pl.Schema
+    key: tuple[str, ...] = ("order_id",)
+
+    def read_keys(self) -> Iterator[Batch]:
+        frame = pl.DataFrame({"order_id": list(self.numbers)}, schema={"order_id": pl.Int64()})
+        yield Batch(frame, {}, read=frame.height)
+
+
+ROWS = pl.Schema({"order_id": pl.Int64(), "version": pl.Int64(), "lines": pl.String()})
+
+
+@pytest.mark.parametrize("key", [("order_id", "place"), ("sku",)])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_comparison_of_the_parents_keys_ends_and_brings_back_the_lines_of_just_these_parents(
+    lake: Lake, seed: int, key: tuple[str, ...]
+) -> None:
+    """Over six runs of changes and comparisons, some of which miss a key that is there, against an oracle."""
+    random = Random(f"{seed}{key}")
+    orders = replace(ORDERS, fields=(), columns={name: pl.col(name) for name in ("order_id", "version")})
+    dataset = replace(LINES, key=key)
+    arrays: dict[int, list[str]] = {}
+    alive: set[int] = set()
+    frames: list[pl.DataFrame] = []
+    for version in range(1, 7):
+        changed = random.sample(range(1, 5), random.randint(0, 2))
+        for number in changed:
+            arrays[number] = [f"{number}{sku}" for sku in random.sample("abc", random.randint(0, 3))]
+        rows = [(number, version, json.dumps([line(sku, 1) for sku in arrays[number]])) for number in changed]
+        frames.append(pl.DataFrame(rows, schema=ROWS, orient="row"))
+        landing = Landing(lake, "t.orders", "t.orders", f"run-{version}")
+        land(landing, Frames(frames))
+        alive |= set(changed)
+        if version > 1 and random.random() < 0.7:
+            shown_now = [number for number in arrays if random.random() < 0.75]
+            compare_keys(landing, _Keys(shown_now, ROWS), None, 1.0)
+            alive = set(shown_now)
+        for one in random.choice([[orders, dataset], [dataset, orders, dataset]]):
+            refined_one(lake, one)
+        wanted = sorted((number, sku) for number in alive for sku in arrays[number])
+        found = lake.must_open("silver", "t.lines").scan().filter(~pl.col("_deleted")).collect()
+        assert sorted(found.select("order_id", "sku").rows()) == wanted, version
+
+
+def refined_one(lake: Lake, dataset: Dataset) -> None:
+    if dataset.nested is not None and lake.open("silver", "t.orders") is None:
+        return
+    outcome = refine(Refinement(lake, "run"), dataset)
+    assert outcome.gate is None or outcome.gate.open, outcome.gate

@@ -6,18 +6,24 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import dataframely as dy
 import pytest
 
+from headworks.bronze.generations import begin_generation, complete_generation
+from headworks.bronze.landing import Landing, land
 from headworks.bronze.resolutions import note_passed, resolutions
 from headworks.names import Window, window_stream
 from headworks.settings import RejectLimits
 from headworks.silver import refinement
+from headworks.silver.recheck import recheck
 from headworks.silver.refinement import Refinement, RefineOutcome, refine
 from headworks.silver.rejects import open_rejects
+from headworks.silver.replay import replay
 from headworks.storage.store import Lake
 from tests.support.faults import Crash
 from tests.support.item_sales import SALE, SALES, Sale, land_sales, reasons, sell, sold
 from tests.support.items import NAME, land_items, refine_items
+from tests.support.sources import ITEMS, Numbered, Record
 
 FIRST = Window(start=datetime(2026, 1, 5, tzinfo=UTC), end=datetime(2026, 1, 6, tzinfo=UTC), once="history")
 SECOND = Window(start=FIRST.end, end=FIRST.end + timedelta(days=1), once="history")
@@ -170,3 +176,82 @@ def test_a_dry_run_notes_nothing(shop: Lake) -> None:
 
 def crash(*_: object) -> None:
     raise Crash
+
+
+def read_items(lake: Lake, *records: Record) -> None:
+    """Read all items anew: those that are not shown are gone."""
+    landing = Landing(lake, NAME, NAME, "run")
+    generation = begin_generation(landing, ITEMS)
+    land(replace(landing, stream=generation.stream), Numbered(list(records)))
+    complete_generation(landing, generation)
+    refine_items(lake)
+
+
+def prices(lake: Lake) -> dict[int, int]:
+    return dict(lake.must_open("silver", SALES).scan().select("id", "price").collect().iter_rows())
+
+
+def test_what_was_accepted_stays_when_its_parent_goes_and_newer_versions_wait_for_its_return(
+    shop: Lake,
+) -> None:
+    """State, counts and account in each of eight runs; a recheck names what has no parent."""
+    sell(shop, (1, 1, 50), (2, 1, 50))
+    read_items(shop, ("9", "5", 2))
+    for _ in range(3):
+        report = sell(shop)
+        assert (report.landed, report.rejected, report.waiting, report.released) == (0, 0, 0, 0)
+        assert prices(shop) == {1: 50, 2: 50}
+    (broken,) = recheck(shop, SALE).broken
+    assert (broken.rule, broken.rows, broken.keys) == ("unknown_item", 2, ("1", "2"))
+    land_sales(shop, [(1, 1, 40)], f"{SALES}@later")
+    report = sell(shop)
+    assert (report.landed, report.rejected, report.waiting) == (1, 1, 1)
+    for _ in range(2):
+        report = sell(shop)
+        assert (report.landed, report.rejected, report.waiting) == (0, 0, 1)
+        assert prices(shop) == {1: 50, 2: 50}
+    read_items(shop, ("1", "5", 3), ("9", "5", 2))
+    report = sell(shop)
+    assert (report.released, report.updated, report.waiting) == (1, 1, 0)
+    assert prices(shop) == {1: 40, 2: 50}
+    assert recheck(shop, SALE).holds
+
+
+class AnySale(dy.Schema):
+    """A sale of which nothing is asked any more."""
+
+    id = dy.Int64(nullable=False)
+    item = dy.Int64(nullable=False)
+    price = dy.Int64(nullable=True)
+
+
+class CheapSale(dy.Schema):
+    """A sale under a rule that came later."""
+
+    id = dy.Int64(nullable=False, min=0)
+    item = dy.Int64(nullable=False)
+    price = dy.Int64(nullable=True, max=45)
+
+
+def test_a_changed_declaration_is_asked_of_what_is_new_and_of_the_rest_when_somebody_says_so(
+    shop: Lake,
+) -> None:
+    """Looser: what was rejected or waits for a reference that is gone is released by a replay. Stricter: a recheck."""
+    sell(shop, (1, 1, 50), (-2, 1, 50), (3, 9, 50))
+    looser = replace(SALE, schema=AnySale, references=(), agreements=())
+    for _ in range(3):
+        report = sell(shop, dataset=looser)
+        assert (report.landed, report.rejected, report.released) == (0, 0, 0)
+        assert prices(shop) == {1: 50}
+    report = replay(Refinement(shop, "by-hand"), looser, by="Ada", note="nothing is asked any more").report
+    assert (report.judged, report.inserted, report.still_rejected) == (2, 2, 0)
+    assert prices(shop) == {1: 50, -2: 50, 3: 50}
+    stricter = replace(SALE, schema=CheapSale, references=(), agreements=())
+    for _ in range(3):
+        assert sell(shop, dataset=stricter).landed == 0
+        assert len(prices(shop)) == 3
+    assert {one.rule: one.rows for one in recheck(shop, stricter).broken} == {"price|max": 3, "id|min": 1}
+    land_sales(shop, [(1, 1, 60), (3, 1, 40)], f"{SALES}@later")
+    report = sell(shop, dataset=stricter)
+    assert (report.rejected, report.updated) == (1, 1)
+    assert prices(shop) == {1: 50, -2: 50, 3: 40}
