@@ -243,8 +243,8 @@ def test_a_changed_declaration_is_asked_of_what_is_new_and_of_the_rest_when_some
         report = sell(shop, dataset=looser)
         assert (report.landed, report.rejected, report.released) == (0, 0, 0)
         assert prices(shop) == {1: 50}
-    report = replay(Refinement(shop, "by-hand"), looser, by="Ada", note="nothing is asked any more").report
-    assert (report.judged, report.inserted, report.still_rejected) == (2, 2, 0)
+    again = replay(Refinement(shop, "by-hand"), looser, by="Ada", note="nothing is asked any more").report
+    assert (again.judged, again.inserted, again.still_rejected) == (2, 2, 0)
     assert prices(shop) == {1: 50, -2: 50, 3: 50}
     stricter = replace(SALE, schema=CheapSale, references=(), agreements=())
     for _ in range(3):

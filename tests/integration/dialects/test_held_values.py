@@ -160,6 +160,23 @@ def test_a_text_that_is_no_utf_8_refuses_its_row_and_its_neighbours_land(
     ]
 
 
+def test_a_run_that_only_the_commit_lag_bounds_says_so_once_in_its_account(
+    tmp_path: Path, lake: Lake
+) -> None:
+    """In each of three runs by a moment; a run by a number, and a whole one, have no such bound."""
+    path = tmp_path / "shop.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE rows_t (id INTEGER PRIMARY KEY, at DATETIME)")
+    for number in range(1, 4):
+        run(f"sqlite:///{path}", f"INSERT INTO rows_t VALUES ({number}, '2026-01-0{number} 08:00:00')")
+        report = take(table(f"sqlite:///{path}", cursor="at"), lake)
+        assert report.landed == 1
+        assert len([each for each in report.warnings if "commit lag alone" in each]) == 1
+    for cursor in ("id", None):
+        *_, last = table(f"sqlite:///{path}", cursor=cursor).read(None, None)
+        assert not any("commit lag" in each for each in last.warnings)
+
+
 def test_a_cursor_of_another_type_is_counted_and_not_read_each_time(tmp_path: Path, lake: Lake) -> None:
     path = tmp_path / "shop.db"
     with sqlite3.connect(path) as connection:

@@ -36,6 +36,10 @@ _STALE = (
     "bounded by the commit lag alone, since the server's list of transactions (INNODB_TRX) was never renewed: "
     "something reads it more than ten times a second"
 )
+_NOT_SHOWN = (
+    "bounded by the commit lag alone, since the transactions that run are not looked at in this kind of database: what "
+    "commits later than that is found by the next full read or comparison of keys"
+)
 _NOTED = timedelta(seconds=60)
 
 
@@ -55,7 +59,7 @@ def settled(connection: Connection, present: datetime, lag: timedelta) -> tuple[
     """
     lagging = present - lag
     if connection.dialect.name not in {"mysql", "mariadb"}:
-        return lagging, ""
+        return lagging, _NOT_SHOWN
     try:
         is_fresh, found = _writers(connection)
     except DBAPIError as problem:
