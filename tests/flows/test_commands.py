@@ -300,4 +300,4 @@ def test_nobody_decides_without_a_name_and_a_reason(
 def test_a_product_is_run_by_its_name_alone(run: Callable[..., Said]) -> None:
     said = run("run", "seals", "--dry-run", HEADWORKS_PROJECT="shop.project:SHOP")
     assert said.code == 1
-    assert "use one of sales" in one_message(said)
+    assert "Did you mean sales?" in one_message(said)
