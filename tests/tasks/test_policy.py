@@ -68,6 +68,7 @@ def test_there_are_the_tasks_that_are_looked_at_here() -> None:
         "mirror-table",
         "replay",
         "decide",
+        "decide-gold",
         "extract-files",
         "extract-table",
         "extract-resource",
