@@ -16,9 +16,22 @@ from headworks import errors
 from headworks.errors import HeadworksError, RetryError
 from headworks.prefect.policy import RETRIES, heals, without_thread_warnings
 from headworks.prefect.steps import alerting, backfill, care, report
-from tasks import database, deliveries, extract, gold, publish, refine, replay
+from tasks import database, deliveries, extract, gold, models, publish, refine, replay
 
-MODULES = (alerting, backfill, care, report, database, deliveries, extract, gold, publish, refine, replay)
+MODULES = (
+    alerting,
+    backfill,
+    care,
+    report,
+    database,
+    deliveries,
+    extract,
+    gold,
+    models,
+    publish,
+    refine,
+    replay,
+)
 TASKS: list[Task[Any, Any]] = [
     value for module in MODULES for value in vars(module).values() if isinstance(value, Task)
 ]
@@ -77,6 +90,11 @@ def test_there_are_the_tasks_that_are_looked_at_here() -> None:
         "stage-gold",
         "audit-gold",
         "commit-gold",
+        "judge-features",
+        "train",
+        "judge-model",
+        "score",
+        "commit-model",
         "check-publication",
         "name-product",
         "publish-postgres",
