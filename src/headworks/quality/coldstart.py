@@ -72,7 +72,10 @@ def _column(
         f"{nulls:.0%} nulls in {column.name}, {usual:.0%} in {len(there)} runs before",
     )  # fmt: skip
     means = [mine.mean for _, mine in there if mine.mean is not None and mine.mean > 0]
-    if column.kind == "number" and not column.identifier and column.mean is not None and len(means) > 1:
+    # What may be negative, such as a delay, has a mean of any sign: no factor says how far it is from another.
+    signed = any(mine.negatives for _, mine in there)
+    measured = column.kind == "number" and not column.identifier and not signed
+    if measured and column.mean is not None and len(means) > 1:
         expected = median(means)
         apart = log(max(column.mean, expected * exp(-6)) / expected)
         yield Finding(

@@ -93,8 +93,14 @@ class Compared:
         return min(_VOUCHED, self.limits.good_runs) if vouched else self.limits.good_runs
 
     def good(self, check: str) -> tuple[Profile, ...]:
-        """Return the profiles that a check may compare with; empty where there are too few."""
+        """Return the profiles that a check may compare with; empty where there are too few.
+
+        Those that a person had to accept count only where without them there would be too few, and nothing compared.
+        """
         usable = self.baseline.without_accepted(check)
+        if len(usable) < self.needed:
+            since = self.baseline.normal_since(check)
+            usable = tuple(one for one in self.baseline.profiles if since is None or one.as_of >= since)
         return usable if len(usable) >= self.needed else ()
 
     def like(self, check: str) -> tuple[Profile, ...]:

@@ -164,3 +164,36 @@ def test_one_parent_for_many_is_held_whether_parents_are_few_or_many(parents: in
     assert not [one.detail for one in clean if one.outcome in {"warned", "failed"} and "parent" in one.name]
     found = check_anomalies(profile(30, broken=True), Baseline(lived, (), lived), AnomalyLimits())
     assert "commonest value of parent" in {one.name for one in found if one.outcome == "failed"}
+
+
+@pytest.mark.parametrize("accepted", range(9))
+def test_a_young_table_of_which_days_were_accepted_is_compared_all_the_same(accepted: int) -> None:
+    """Eight days are known, some of them accepted whole: a tenth of the rows is stopped, however many they are."""
+    lived = [day(number) for number in range(8)]
+    said = [
+        Judgement(
+            number=number, verdict="accept", scope="silver.t.hits", start=lived[number].as_of - timedelta(hours=20),
+            end=lived[number].as_of + timedelta(hours=1), reason="it is fine", by="ada", decided_at=lived[number].as_of,
+        )
+        for number in range(accepted)
+    ]  # fmt: skip
+    assert volume(lived, day(8, 0.1), *said) == "failed"
+
+
+@pytest.mark.parametrize(("sign", "wanted"), [(0.4, "passed"), (0.0, "failed")])
+def test_in_cold_start_a_mean_of_another_sign_is_gross_only_where_nothing_was_negative(
+    sign: float, wanted: str
+) -> None:
+    def profile(number: int, factor: float = 1.0) -> Profile:
+        rng = Random(number)
+        delays = [
+            rng.lognormvariate(2, 0.5) * (-1 if rng.random() < sign else 1) * factor for _ in range(400)
+        ]
+        frame = pl.DataFrame({"id": range(400), "delay": delays})
+        columns = profile_columns(frame, ["id"], MONDAY, timedelta(days=1))
+        return day(number).model_copy(update={"rows": 400, "columns": columns})
+
+    lived = tuple(profile(number) for number in range(4))
+    reports = check_anomalies(profile(4, -1.0), Baseline(lived, (), lived), AnomalyLimits())
+    outcomes = [one.outcome for one in reports if one.name == "cold start: mean of delay"]
+    assert (outcomes or ["passed"]) == [wanted]
