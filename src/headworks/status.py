@@ -282,6 +282,7 @@ def _products(
         version = read_product(lake, product.name)
         if version is not None and version.held and state == "ok":
             state, why = "held", f"rolled back: {version.held}"
+        closed = state == "gate closed"
         holds = [one for name in sorted(names) if (one := gold_hold(lake, name[5:])) and one.state == "held"]
         if holds and state != "failed":
             state, why = "held", _decide(holds)
@@ -297,7 +298,7 @@ def _products(
                 rows=_product_rows(lake, names) if version is not None else None,
                 held=len(holds),
                 held_rows=sum(one.rows for one in holds),
-                gate="closed" if state == "gate closed" else "open" if touching else NOT_KNOWN,
+                gate="closed" if closed else "open" if touching else NOT_KNOWN,
                 next_run=scheduled.get(product.name, NOT_KNOWN),
                 owner=product.owner,
             )

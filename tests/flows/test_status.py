@@ -58,8 +58,12 @@ def test_a_closed_gate_is_the_product_s_and_not_that_of_what_was_landed(
     )
     with pytest.raises(GateClosed):
         place.run(pipeline, product="sales")
-    found = states(status(SHOP, place.lake))
-    assert found.pop("product sales") == "gate closed"
+    report = status(SHOP, place.lake)
+    found = states(report)
+    assert found.pop("product sales") == "held", (
+        "a closed gate of gold holds the table until somebody decides"
+    )
+    assert [(line.gate, line.held) for line in report.lines if line.kind == "product"] == [("closed", 1)]
     assert set(found.values()) == {"ok"}
 
 
