@@ -71,7 +71,7 @@ def test_every_module_that_is_left_can_be_imported(kit: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["--help"], "Operate headworks"),
+        (["--help"], "begin a project:"),
         (["quarantine", "list"], "Nothing was written"),
         (["sql"], "Nothing was written"),
         (["stream", "show"], "Nothing was written"),
