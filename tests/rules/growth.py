@@ -14,8 +14,7 @@ RULES = (
         "src/headworks/silver/noted.py",
         "    return is_mine and _says(_kept(lake, dataset), before)",
         "    return is_mine",
-        f"{_NOTED}::test_what_is_noted_by_changes_is_what_looking_at_all_rows_notes",
-        f"{_NOTED}::test_whatever_was_lost_the_next_refinement_looks_at_all_rows",
+        f"{_NOTED}::test_notes_of_a_killed_run_are_made_by_the_next_commit_whatever_it_changes",
     ),
     rule(
         "the mark is kept once the notes are there",
@@ -24,7 +23,7 @@ RULES = (
         "    from headworks.silver.noted import put_noted\n\n"
         "    put_noted(work.lake, dataset, noted(work.lake, dataset, silver))\n"
         "    _note(work, dataset, bronze, silver, collected(",
-        f"{_NOTED}::test_what_is_noted_by_changes_is_what_looking_at_all_rows_notes",
+        f"{_NOTED}::test_notes_of_a_killed_run_are_made_by_the_next_commit_whatever_it_changes",
     ),
     rule(
         "lost notes are made again",
