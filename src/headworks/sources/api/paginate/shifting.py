@@ -186,7 +186,8 @@ def _after(state: State, page: Page, number: int | None, size: int) -> State:
         after["leap"] = before["leap"]
     elif before["is"] == "both" and not keys:
         after["leap"] = before.get("leap") or [before["at"], number, page.records]
-    elif keys or (before["is"] and _follows_key(before, page)):
+    elif (keys and before["is"] != "odd") or (before["is"] and _follows_key(before, page)):
+        # The last key leads on each time, from the first page on.
         after["is"] = "key"
     elif pages == 1 or number == pages * before["first"]:
         after["is"] = before["is"] or "odd"
