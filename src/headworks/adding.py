@@ -21,8 +21,8 @@ import msgspec
 import polars as pl
 import yaml
 
-from headworks.errors import SettingsError
-from headworks.names import check_dataset, did_you_mean
+from headworks.errors import SettingsError, did_you_mean
+from headworks.names import check_dataset
 from headworks.sources.api.adding import ProposedApi
 from headworks.sources.base import Source
 

@@ -43,6 +43,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class HeadworksError(Exception):
     """An error that says what happened, where, and what to do now."""
@@ -217,3 +220,15 @@ class ReadShort(ReadIncomplete):
 
 class BackfillIncomplete(HeadworksError):
     """Some windows of a backfill failed; the others are done and not repeated."""
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return the question whether one of some names was meant, with a blank before it; empty where none is near.
+
+    Example:
+        >>> did_you_mean("modee", ["mode", "window"])
+        ' Did you mean mode?'
+    """
+    by_lower = {each.lower(): each for each in names}
+    found = get_close_matches(name.lower(), by_lower, 1, 0.5)
+    return f" Did you mean {by_lower[found[0]]}?" if found else ""

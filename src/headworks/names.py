@@ -8,9 +8,7 @@ with the dataset and may carry a suffix after ``@`` for a generation or a window
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -159,15 +157,3 @@ class Window(BaseModel):
 
 def _as_utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Return the question whether one of some names was meant, with a blank before it; empty where none is near.
-
-    Example:
-        >>> did_you_mean("modee", ["mode", "window"])
-        ' Did you mean mode?'
-    """
-    by_lower = {each.lower(): each for each in names}
-    found = get_close_matches(name.lower(), by_lower, 1, 0.5)
-    return f" Did you mean {by_lower[found[0]]}?" if found else ""

@@ -16,11 +16,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from headworks.errors import HeadworksError, SettingsError
+from headworks.errors import HeadworksError, SettingsError, did_you_mean
 from headworks.gold.curation import GoldTable
 from headworks.gold.holding import published_name
 from headworks.models.model import Model
-from headworks.names import check_dataset, did_you_mean
+from headworks.names import check_dataset
 from headworks.ops.freshness import FreshnessPromise
 from headworks.place import naming
 from headworks.publish.tables import PublishedTable

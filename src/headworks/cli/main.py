@@ -32,8 +32,7 @@ from headworks.cli import (
     stream,
 )
 from headworks.cli.shared import NothingWritten, add_lake, look_at_lake
-from headworks.errors import HeadworksError, SettingsError
-from headworks.names import did_you_mean
+from headworks.errors import HeadworksError, SettingsError, did_you_mean
 from headworks.ops.escaping import printable
 from headworks.place import reach_project
 from headworks.redaction import redacted_error

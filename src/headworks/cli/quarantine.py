@@ -7,8 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from headworks.cli.shared import ByHand, Commands, add_lake, look_at_lake, open_lake, print_table, show_json
-from headworks.errors import SettingsError
-from headworks.names import did_you_mean
+from headworks.errors import SettingsError, did_you_mean
 from headworks.ops.escaping import one_line
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ import inspect
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from importlib import import_module
-from typing import Annotated, Any, get_args, get_origin
-
-from pydantic import BaseModel, Secret, SecretStr
-from pydantic_core import PydanticUndefined
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from headworks.cli.running import OWN
 from headworks.cli.shared import Commands
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _PAGE = """# Reference
 
@@ -175,6 +175,8 @@ def _model(title: str, model: type[BaseModel], seen: set[type[BaseModel]], *, le
 
 def _fields(model: type[BaseModel]) -> Mapping[str, Any]:
     """Return a model's own fields: those of a block are not those of Prefect."""
+    from pydantic import BaseModel
+
     theirs = {
         name
         for base in model.__mro__[1:]
@@ -185,6 +187,8 @@ def _fields(model: type[BaseModel]) -> Mapping[str, Any]:
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    from pydantic import BaseModel
+
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for inner in get_args(annotation):
@@ -221,6 +225,9 @@ def _type(annotation: Any) -> str:
 
 
 def _default(value: Any) -> str:
+    from pydantic import BaseModel, Secret, SecretStr
+    from pydantic_core import PydanticUndefined
+
     if value is PydanticUndefined or value in (None, "", (), [], {}) or isinstance(value, Secret | SecretStr):
         return ""
     if isinstance(value, BaseModel):

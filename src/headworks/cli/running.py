@@ -15,8 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headworks.errors import SettingsError
-from headworks.names import did_you_mean
+from headworks.errors import SettingsError, did_you_mean
 
 if TYPE_CHECKING:
     from headworks.project import Project

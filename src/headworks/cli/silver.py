@@ -6,8 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from headworks.cli.shared import ByHand, Commands, add_lake, open_lake
-from headworks.errors import SettingsError
-from headworks.names import did_you_mean
+from headworks.errors import SettingsError, did_you_mean
 
 if TYPE_CHECKING:
     from headworks.silver.dataset import Dataset

@@ -106,9 +106,9 @@ def _measured(lake: Lake, name: str, promise: FreshnessPromise | None, now: date
         table=name,
         state="stale" if why else "fresh" if promise else "no promise",
         committed_at=committed,
-        committed_age_h=ages["last commit"],
+        committed_age_h=_shown(ages["last commit"]),
         newest_event=event,
-        event_age_h=ages["newest event"],
+        event_age_h=_shown(ages["newest event"]),
         why=why,
     )
 
@@ -120,7 +120,11 @@ def _broken(what: str, age_h: float | None, limit_h: float) -> str:
 
 
 def _age_h(moment: datetime | None, now: datetime) -> float | None:
-    return None if moment is None else round((now - moment).total_seconds() / 3600, 2)
+    return None if moment is None else (now - moment).total_seconds() / 3600
+
+
+def _shown(age_h: float | None) -> float | None:
+    return None if age_h is None else round(age_h, 2)
 
 
 def _newest_event(table: Table, column: str) -> datetime | None:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import polars as pl
 
-from headworks.errors import LakeUnusable, SettingsError
+from headworks.errors import LakeUnusable, SettingsError, did_you_mean
 from headworks.gold.products import publications
 from headworks.gold.sql import parsed, place, put_rows, quoted, table_paths
-from headworks.names import OWN_IN_SILVER, did_you_mean
+from headworks.names import OWN_IN_SILVER
 from headworks.silver.quarantine import rejected_rows
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake

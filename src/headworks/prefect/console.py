@@ -28,8 +28,7 @@ from prefect.settings import (
 from prefect.utilities.callables import parameter_schema
 from pydantic import TypeAdapter, ValidationError
 
-from headworks.errors import ConcurrentRun, GateClosed, HeadworksError, SettingsError
-from headworks.names import did_you_mean
+from headworks.errors import ConcurrentRun, GateClosed, HeadworksError, SettingsError, did_you_mean
 from headworks.ops.account import ACCOUNT, account_text, keep_account, result_text
 from headworks.ops.escaping import printable
 from headworks.redaction import redacted, redacted_error

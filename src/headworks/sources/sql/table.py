@@ -12,8 +12,7 @@ from typing import Literal
 import polars as pl
 from pydantic import Field, model_validator
 
-from headworks.errors import SourceMissing
-from headworks.names import did_you_mean
+from headworks.errors import SourceMissing, did_you_mean
 from headworks.settings import Settings
 from headworks.sources.column_types import TYPES, column_type
 from headworks.sources.sql.clocks import zone_of

@@ -15,8 +15,7 @@ from typing import Any
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from headworks.errors import SettingsError
-from headworks.names import did_you_mean
+from headworks.errors import SettingsError, did_you_mean
 from headworks.settings import Settings
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.settings import ApiSettings
