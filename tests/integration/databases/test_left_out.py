@@ -323,7 +323,9 @@ def test_other_databases_count_what_is_left_out_too(
     assert "done" not in batches[-1].position
     over = Window(start=NOW - 3 * HOUR, end=NOW - HOUR)
     done = list(dialects.table(url, cursor="at", window=over).read(None, None))[-1]
-    assert (done.position.get("done"), done.warnings) == (True, ())
+    # SQLite does not say which transactions run.
+    alone = ["bounded by the commit lag alone"] if kind == "sqlite" else []
+    assert (done.position.get("done"), [one.partition(",")[0] for one in done.warnings]) == (True, alone)
 
 
 def test_keys_that_a_policy_hides_delete_nothing(place: Place) -> None:
