@@ -171,7 +171,7 @@ def _sections(report: RunReport) -> list[Section]:
         sections.append(Section("Gate: checks", _CHECKED, _gates(report)))
         anomalies = _anomalies(report)
         if anomalies:
-            note = "cold start: too few good runs to compare with, so nothing was compared"
+            note = "cold start: too few good runs to compare with, so only gross differences were looked for"
             sections.append(Section("Anomalies", _ANOMALIES, anomalies, note))
     if report.gold:
         sections.append(Section("Gold", ("table", "rows", "changed", "version"), _gold(report)))
