@@ -30,6 +30,7 @@ from headworks.prefect.deploying.declared import read_deployments, read_server, 
 from headworks.prefect.deploying.flows import ensure_deployment
 from headworks.prefect.deploying.pools import ensure_pool
 from headworks.prefect.local.postgres import SHOP
+from headworks.quality.deliveries import deliveries
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from tests.deployments.conftest import Demo
@@ -99,7 +100,7 @@ def test_every_deployment_runs_three_times_while_the_shop_lives_on(
     for number in range(1, ROUNDS + 1):
         demo.stack.live(1)
         for name in SHIPPED:
-            flow_run, state = _run(deployed, name, _by_hand(name, number, latest))
+            flow_run, state = _run(deployed, name, _by_hand(demo, name, number, latest))
             latest = flow_run if name == "sales-daily" else latest
             ended.append((number, name, state.type.value, state.message or ""))
         assert_published_equals_truth(demo.stack)
@@ -119,10 +120,14 @@ def _run(client: SyncPrefectClient, name: str, by_hand: dict[str, Any]) -> tuple
     return str(asked.id), client.read_flow_run(asked.id).state  # type: ignore[return-value]
 
 
-def _by_hand(name: str, number: int, sales_run: str) -> dict[str, Any]:
+def _by_hand(demo: Demo, name: str, number: int, sales_run: str) -> dict[str, Any]:
     """Return what a person, or a trigger, adds to the parameters of a deployment that nothing else starts."""
     if name == "alert":
         return {"flow_run": sales_run}
+    if name == "deliveries":
+        # To take back what silver has; it only says what it would do.
+        newest = deliveries(Lake(LakeSettings(root=str(demo.stack.root / "lake"))), "shop.orders")[-1]
+        return {"delivery": newest.id, "action": "discard", "by": "Ada", "note": "a question"}
     if name == "backfill-sales":
         day = f"2026-01-{5 + number:02}"
         return {"name": f"round{number}", "start": day, "end": f"2026-01-{6 + number:02}"}
