@@ -123,22 +123,7 @@ class Lake:
 
     def put_object(self, path: str, content: Json) -> None:
         """Write a small JSON object whole: a reader sees all of it or nothing."""
-        if self.rehearsal is not None:
-            return self.drafts.put_object(path, content)
-        data = json.dumps(content, sort_keys=True).encode()
-        if not self.settings.is_local:
-            with translated(path):
-                self._objects().write(path, data)
-            return
-        target = Path(self.settings.root) / path
-        with translated(path):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=target.parent)
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
+        self.put_bytes(path, json.dumps(content, sort_keys=True).encode())
 
     def create_object(self, path: str, content: Json) -> bool:
         """Write a small JSON object whole, unless one of that name is there; of several writers at once one wins.
