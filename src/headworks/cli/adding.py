@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headworks.cli.api import block_fields, filled_places
+from headworks.cli.api import block_fields, check_places, filled_places
 from headworks.cli.probe import body_of
 from headworks.cli.shared import Commands, api_at
 from headworks.errors import SettingsError
@@ -144,13 +144,7 @@ def _recipe_reached(options: argparse.Namespace, filled: Mapping[str, str]) -> t
 
     found = recipe(options.like)
     block = options.block or f"{found.name}-api"
-    unknown = sorted(set(filled) - set(found.fill))
-    if unknown:
-        raise SettingsError(
-            f"The recipe {found.name} has no place {', '.join(unknown)}.",
-            where="--set",
-            do=f"choose from {', '.join(found.fill)}.",
-        )
+    check_places(found, filled)
     base_url = options.url.rstrip("/") if options.url else None
     try:
         with local_stack():

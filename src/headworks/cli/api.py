@@ -141,10 +141,8 @@ def _in_short(recipe: Recipe, name: str) -> str:
     return f"{name} ({resource.pagination.kind}{mark}{gone})"
 
 
-def _like(options: argparse.Namespace) -> int:
-    from headworks.sources.api.recipes import recipe
-
-    found, filled = recipe(options.recipe), filled_places(options.set)
+def check_places(found: Recipe, filled: Mapping[str, str]) -> None:
+    """Raise `SettingsError` for a place that a recipe does not have."""
     unknown = sorted(set(filled) - set(found.fill))
     if unknown:
         raise SettingsError(
@@ -152,6 +150,13 @@ def _like(options: argparse.Namespace) -> int:
             where="--set",
             do=f"choose from {', '.join(found.fill)}.",
         )
+
+
+def _like(options: argparse.Namespace) -> int:
+    from headworks.sources.api.recipes import recipe
+
+    found, filled = recipe(options.recipe), filled_places(options.set)
+    check_places(found, filled)
     if options.resource is None and (options.json or options.python):
         raise SettingsError(
             "One resource can be printed, and none was named.",
