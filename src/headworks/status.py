@@ -14,7 +14,7 @@ import polars as pl
 from pydantic import Field, ValidationError
 
 from headworks.errors import HeadworksError
-from headworks.gold.holding import gold_hold
+from headworks.gold.holding import hold_of
 from headworks.gold.products import read_product
 from headworks.ops.breakers import LakeBreakers
 from headworks.ops.freshness import measure_freshness
@@ -283,7 +283,7 @@ def _products(
         if version is not None and version.held and state == "ok":
             state, why = "held", f"rolled back: {version.held}"
         closed = state == "gate closed"
-        holds = [one for name in sorted(names) if (one := gold_hold(lake, name[5:])) and one.state == "held"]
+        holds = [one for name in sorted(names) if (one := hold_of(lake, name)) and one.state == "held"]
         if holds and state != "failed":
             state, why = "held", _decide(holds)
         if version is None and state == "ok":
