@@ -34,6 +34,7 @@ from headworks.models.model import Model
 from headworks.models.training import (
     LABEL,
     Asked,
+    Matrix,
     Trained,
     load,
     matrix,
@@ -176,8 +177,7 @@ def judge(
     scores = predict(challenger, trained.columns, trained.vocabulary, parts.holdout)
     theirs = None
     if current is not None and current.trained.horizon_days == trained.horizon_days:
-        known = current.trained
-        theirs = predict(load(lake, model, known.file), known.columns, known.vocabulary, parts.holdout)
+        theirs = _predicted(lake, model, current.trained, parts.holdout)
     quality: Quality = quality_checks(model, parts.holdout, scores, theirs, champions.promises, asked.seed)
     checks += quality.checks
     newest = frame.filter(pl.col(CUT) == newest_cut(frame, asked))
@@ -232,8 +232,7 @@ def score_newest(lake: Lake, model: Model, features: FeatureRef, verdict: Verdic
     scope = f"gold.{model.scores}"
     checks = run_contract(model.contract, Path(candidate) if lake.drafts.settings.is_local else scores, scope)
     parts = split(model, frame, asked)
-    trained = champion.trained
-    before = predict(load(lake, model, trained.file), trained.columns, trained.vocabulary, parts.holdout)
+    before = _predicted(lake, model, champion.trained, parts.holdout)
     checks += prediction_checks(model, before, scores.get_column("score").to_numpy())
     checks.append(_one_model(scope, scores, champion.sequence, rows.height))
     gate = decide(scope, checks, contract_required=True)
@@ -250,6 +249,10 @@ def score_newest(lake: Lake, model: Model, features: FeatureRef, verdict: Verdic
             verdict.champions.base_version,
         )
     return Scored(gate=gate, scores=staged, champions=table)
+
+
+def _predicted(lake: Lake, model: Model, trained: Trained, rows: pl.DataFrame) -> Matrix:
+    return predict(load(lake, model, trained.file), trained.columns, trained.vocabulary, rows)
 
 
 def _one_model(scope: str, scores: pl.DataFrame, sequence: int, rows: int) -> CheckReport:

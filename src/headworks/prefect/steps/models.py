@@ -16,7 +16,7 @@ from headworks.models.learning import Accepted, FeatureRef, Scored, Verdict
 from headworks.models.model import Model
 from headworks.models.training import Asked, Trained
 from headworks.prefect.steps.extract import Run
-from headworks.reports import CurateReport, GateReport, TableRef
+from headworks.reports import CurateReport, GateReport
 
 
 def prepare_model(
@@ -76,19 +76,11 @@ def commit_model(run: Run, model: Model, scored: Scored, verdict: Verdict) -> tu
     reports = [_committed(run, scored.scores)]
     if scored.champions is not None:
         reports.append(_committed(run, scored.champions))
-    elif verdict.champions.table is not None:
-        known = verdict.champions
-        rows = len(known.known)
-        reports.append(CurateReport(table=_stays(verdict), rows=rows, changed=False))
+    elif (stays := verdict.champions.table) is not None:
+        reports.append(CurateReport(table=stays, rows=len(verdict.champions.known), changed=False))
     forget_parts(lake, model)
     _show_card(model, verdict)
     return tuple(reports)
-
-
-def _stays(verdict: Verdict) -> TableRef:
-    table = verdict.champions.table
-    assert table is not None
-    return table
 
 
 def _committed(run: Run, staged: Staged) -> CurateReport:
