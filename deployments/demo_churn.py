@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from crm.serve import Crm, serving
+from crm.serve import Crm
 from crm.timelapse import CLIENT, RUNS_AT, Moving, ingest_weeks, learn_week
 from crm.world import WEEK, World, monday_before
 from headworks.errors import HeadworksError
 from headworks.prefect.local.postgres import ANALYTICS, Postgres
 from headworks.prefect.local.processes import free_port
+from headworks.prefect.local.serving import serving
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 
@@ -82,7 +83,7 @@ def lapse(lake: Lake, world: World) -> None:
 
 def run(world: World, postgres: Postgres) -> int:
     """Run the flow over what is new by now, as a person would by hand; the exit code."""
-    with serving(Crm(world, CLIENT)) as url:
+    with serving(Crm(world, CLIENT).app()) as url:
         variables = {
             "HEADWORKS_PROJECT": "crm.project:CRM",
             "HEADWORKS_LAKE_ROOT": str((ROOT / "lake").absolute()),

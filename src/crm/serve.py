@@ -11,18 +11,15 @@ import binascii
 import hmac
 import json
 import os
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
-from threading import Event, Lock, Thread
+from threading import Lock
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote_plus
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -30,6 +27,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from crm.world import KEYS, RESOURCES, WEEK, Record, World, monday_before
+from headworks.prefect.local.serving import AppServer, bind, url_of
 
 MOST_PER_PAGE: Final = 500
 _TOKEN_S: Final = 3600
@@ -192,55 +190,6 @@ def _same(given: tuple[str, str], wanted: tuple[str, str]) -> bool:
     )
 
 
-class _Server(uvicorn.Server):
-    """A server that shows when it listens."""
-
-    def __init__(self, app: Starlette, on_listening: Callable[[], None]) -> None:
-        super().__init__(
-            uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
-        )
-        self._on_listening = on_listening
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._on_listening()
-
-
-@contextmanager
-def serving(crm: Crm, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve in a thread as long as the block runs; gives the base URL."""
-    with _bound(host, port) as listener:
-        listening = Event()
-        server = _Server(crm.app(), listening.set)
-        thread = Thread(target=server.run, kwargs={"sockets": [listener]}, name="crm-api", daemon=True)
-        thread.start()
-        try:
-            if not listening.wait(timeout=20):
-                raise RuntimeError("The CRM's API did not start within 20 s; see the log above.")
-            yield _url(listener)
-        finally:
-            server.should_exit = True
-            thread.join(timeout=20)
-
-
-@contextmanager
-def _bound(host: str, port: int) -> Iterator[socket.socket]:
-    # asyncio turns Nagle's delay off only for sockets that say they are TCP; else each answer takes 40 ms.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        yield listener
-    finally:
-        listener.close()
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://{host}:{port}"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until asked to stop; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m crm.serve", description="Serve the CRM.")
@@ -260,9 +209,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start = monday_before(datetime.now(UTC)) - options.weeks * WEEK
     # Two weeks more than have passed, so that it lives on while it is served.
     world = World(start, options.weeks + 2, customers=options.customers, seed=options.seed)
-    with _bound(options.host, options.port) as listener:
-        url = _url(listener)
-        server = _Server(Crm(world, (name, secret)).app(), lambda: print(f"listening on {url}", flush=True))
+    with bind(options.host, options.port) as listener:
+        url = url_of(listener)
+        server = AppServer(Crm(world, (name, secret)).app(), lambda: print(f"listening on {url}", flush=True))
         server.run(sockets=[listener])
     return 0
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from crm.datasets import SOURCES
 from crm.project import CHURN
-from crm.serve import Crm, serving
+from crm.serve import Crm
 from headworks.bronze.ingest import IngestRequest, ingest
 from headworks.bronze.readers import ResourceIngest
 from headworks.gold.curation import audit, curate, stage
@@ -24,6 +24,7 @@ from headworks.gold.table import commit_gold, pin
 from headworks.models.learning import (
     Accepted,
     FeatureRef,
+    Lesson,
     Scored,
     Verdict,
     asked_of,
@@ -32,6 +33,7 @@ from headworks.models.learning import (
     score_newest,
     train_model,
 )
+from headworks.prefect.local.serving import serving
 from headworks.project import Product
 from headworks.reports import GateReport, TableRef
 from headworks.silver.refinement import refine
@@ -63,7 +65,7 @@ class Moving:
 def live_crm(crm: Crm) -> Iterator[ApiClient]:
     """Serve a CRM, and give a client of it."""
     name, secret = crm.client
-    with serving(crm) as url:
+    with serving(crm.app()) as url:
         settings = ApiSettings(
             base_url=url,
             auth=OAuth2Auth(token_url=f"{url}/oauth/token", client_id=name, client_secret=SecretStr(secret)),
@@ -142,15 +144,15 @@ def learn_week(
         return Learned((gate,))
     features = FeatureRef(table=curate(lake, staged, gate).table)
     asked = asked_of(model, cut=None, horizon_days=None, seed=seed, dry_run=False)
-    let = accepted or Accepted()
-    data = prepare(lake, of.name, model, features, pins, asked, let, clock)
+    lesson = Lesson(of.name, model, features, asked, pins, accepted or Accepted())
+    data = prepare(lake, lesson, clock)
     if not data.open:
         return Learned((data,))
-    trained = train_model(lake, model, features, asked)
-    verdict = judge(lake, of.name, model, features, trained, asked, let, run_id, data, clock)
+    trained = train_model(lake, lesson)
+    verdict = judge(lake, lesson, trained, data, run_id, clock)
     if verdict.champion is None:
         return Learned((verdict.gate,), verdict)
-    scored = score_newest(lake, model, features, verdict, asked)
+    scored = score_newest(lake, lesson, verdict)
     if not scored.gate.open:
         return Learned((verdict.gate, scored.gate), verdict, scored)
     references: list[TableRef] = [features.table, commit_gold(lake, scored.scores)]

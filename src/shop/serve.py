@@ -1,25 +1,18 @@
-"""Running the shop's API: as a program, and in a thread alongside a test or a demo.
-
-Sockets, signals and start-up messages belong here; the application itself is in `api`. `python -m shop.api`
-starts it.
-"""
+"""Running the shop's API as a program: ``python -m shop.api``. The application itself is in `api`."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import signal
-import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from threading import Event, Thread
+from collections.abc import Sequence
 
 import psycopg
-import uvicorn
 from pydantic import SecretStr
-from starlette.applications import Starlette
 
+from headworks.errors import HeadworksError
+from headworks.prefect.local.serving import AppServer, bind, url_of
 from shop.api import make_app
 from shop.errors import ShopError
 from shop.limits import Faults, Limits
@@ -28,61 +21,12 @@ from shop.store import Store
 _DSN_VARIABLE = "SHOP_API_DSN"
 
 
-class _Server(uvicorn.Server):
-    """A server that shows when it listens."""
-
-    def __init__(self, app: Starlette, on_listening: Callable[[], None]) -> None:
-        super().__init__(
-            uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
-        )
-        self._on_listening = on_listening
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._on_listening()
-
-
-@contextmanager
-def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve in a thread as long as the block runs; gives the base URL."""
-    listener = bind(host, port)
-    listening = Event()
-    server = _Server(app, listening.set)
-    thread = Thread(target=server.run, kwargs={"sockets": [listener]}, name="shop-api", daemon=True)
-    thread.start()
-    try:
-        if not listening.wait(timeout=20):
-            raise ShopError("The shop's API did not start within 20 s; see the log above.")
-        yield _url(listener)
-    finally:
-        server.should_exit = True
-        thread.join(timeout=20)
-        listener.close()
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 picks a free one."""
-    # asyncio turns Nagle's delay off only for sockets that say they are TCP; else each answer takes 40 ms.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise ShopError(
-            f"The shop's API cannot listen on {host}:{port}: {error.strerror}. "
-            "Choose another --port, or 0 for any free one."
-        ) from error
-    return listener
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until asked to stop by SIGTERM or SIGINT; the exit code."""
     options = _parser().parse_args(arguments)
     try:
         _serve(options)
-    except ShopError as error:
+    except (ShopError, HeadworksError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
@@ -99,8 +43,10 @@ def _serve(options: argparse.Namespace) -> None:
     limits = Limits(burst=options.burst, per_second=options.per_second)
     faults = None if options.faults is None else Faults(seed=options.faults)
     with bind(options.host, options.port) as listener:
-        url = _url(listener)
-        server = _Server(make_app(dsn, SecretStr(token), limits, faults), lambda: _say(f"listening on {url}"))
+        url = url_of(listener)
+        server = AppServer(
+            make_app(dsn, SecretStr(token), limits, faults), lambda: _say(f"listening on {url}")
+        )
         # uvicorn stops on a signal and then raises it again: being asked to stop is no failure.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
@@ -118,11 +64,6 @@ def _check_database(dsn: SecretStr) -> None:
         ) from error
     finally:
         store.close()
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://{host}:{port}"
 
 
 def _say(line: str) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from headworks.bronze.ingest import Mode
+from headworks.prefect.local.serving import serving
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from shop.api import make_app
 from shop.limits import Limits
-from shop.serve import serving
 from tests.chaos.bronze_check import compare_bronze
 from tests.chaos.comparing import Compared, Witness
 from tests.chaos.killer import Attempt, Typical, Worker

@@ -15,11 +15,11 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from headworks.prefect.local.serving import serving
 from headworks.prefect.steps import report
 from shop.api import make_app
 from shop.database import found
 from shop.limits import Limits
-from shop.serve import serving
 from shop.world import World
 from tasks import extract, gold, publish, refine
 from tests.conftest import PostgresServer

@@ -16,10 +16,11 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from headworks.errors import SettingsError
+from headworks.prefect.local.serving import bind, serving
 from shop.api import make_app
-from shop.errors import ShopError
 from shop.limits import Faults, FaultSource, Limits, TokenBucket
-from shop.serve import bind, main, serving
+from shop.serve import main
 from shop.store import Store
 
 TOKEN = SecretStr("a token for tests")
@@ -234,7 +235,7 @@ def test_the_program_serves_until_it_is_told_to_stop(shop_dsn: str) -> None:
 def test_a_busy_port_gives_one_clear_line() -> None:
     with bind("127.0.0.1", 0) as taken:
         taken.listen()
-        with pytest.raises(ShopError, match="Choose another --port"):
+        with pytest.raises(SettingsError, match="choose another --port"):
             bind("127.0.0.1", taken.getsockname()[1])
 
 

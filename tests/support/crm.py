@@ -15,11 +15,12 @@ import psycopg
 import pytest
 
 from crm.project import CHURN
-from crm.serve import Crm, serving
+from crm.serve import Crm
 from crm.timelapse import CLIENT, RUNS_AT, Moving, ingest_weeks
 from crm.world import WEEK, World, monday_before
 from headworks.gold.products import ProductVersion, open_product, read_product
 from headworks.models.champions import Champions, read_champions
+from headworks.prefect.local.serving import serving
 from headworks.reports import RunReport
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
@@ -121,7 +122,7 @@ def receive(root: Path, world: World, upto: int = WEEKS - 1) -> None:
 @contextmanager
 def open_crm(place: CrmPlace, world: World) -> Iterator[CrmPlace]:
     """Serve the CRM as it is now."""
-    with serving(Crm(world, CLIENT, per_second=1000, burst=1000)) as url:
+    with serving(Crm(world, CLIENT, per_second=1000, burst=1000).app()) as url:
         yield replace(place, api=url)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -67,6 +68,22 @@ class Accepted(Report):
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What a run learns: a product's model, from which features and versions, what is asked, what is let through."""
+
+    product: str
+    model: Model
+    features: FeatureRef
+    asked: Asked
+    pins: Pins
+    accepted: Accepted = field(default_factory=Accepted)
+
+    def frame(self, lake: Lake) -> pl.DataFrame:
+        """Return the features."""
+        return feature_frame(lake, self.model, self.features)
+
+
 class Verdict(Report):
     """What the gate decided about a challenger, and the model that scores now: the challenger, or the champion."""
 
@@ -108,24 +125,15 @@ def feature_frame(lake: Lake, model: Model, features: FeatureRef) -> pl.DataFram
         return table.scan().collect()
 
 
-def prepare(
-    lake: Lake,
-    product: str,
-    model: Model,
-    features: FeatureRef,
-    pins: Pins,
-    asked: Asked,
-    accepted: Accepted,
-    clock: Clock = system_clock,
-) -> GateReport:
+def prepare(lake: Lake, lesson: Lesson, clock: Clock = system_clock) -> GateReport:
     """Judge the features before anything is learned from them or scored: a closed gate leaves all as it is."""
-    frame = feature_frame(lake, model, features)
-    champion = read_champions(lake, product, model).newest
-    inputs = pinned_inputs(lake, pins, model.features.inputs, receipts=True)
+    model, asked, frame = lesson.model, lesson.asked, lesson.frame(lake)
+    champion = read_champions(lake, lesson.product, model).newest
+    inputs = pinned_inputs(lake, lesson.pins, model.features.inputs, receipts=True)
     cuts = _looked_at(frame, asked)
     found = leaks(model.features, inputs, model.columns, cuts) if cuts else LeakCheck()
     profile = None if champion is None else champion.trained.profile
-    return _decided(model, data_checks(model, frame, asked, profile, found, clock()), accepted)
+    return _decided(model, data_checks(model, frame, asked, profile, found, clock()), lesson.accepted)
 
 
 def _looked_at(frame: pl.DataFrame, asked: Asked) -> list[datetime]:
@@ -145,9 +153,9 @@ def _decided(model: Model, checks: Sequence[CheckReport], accepted: Accepted) ->
     return decide(model.scope, let, contract_required=False)
 
 
-def train_model(lake: Lake, model: Model, features: FeatureRef, asked: Asked) -> Trained:
+def train_model(lake: Lake, lesson: Lesson) -> Trained:
     """Train a challenger, or find the one that was trained from just this already."""
-    return train(lake, model, feature_frame(lake, model, features), asked, _name_of(features))
+    return train(lake, lesson.model, lesson.frame(lake), lesson.asked, _name_of(lesson.features))
 
 
 def _name_of(features: FeatureRef) -> str:
@@ -156,21 +164,12 @@ def _name_of(features: FeatureRef) -> str:
 
 
 def judge(
-    lake: Lake,
-    product: str,
-    model: Model,
-    features: FeatureRef,
-    trained: Trained,
-    asked: Asked,
-    accepted: Accepted,
-    run_id: str,
-    data: GateReport,
-    clock: Clock = system_clock,
+    lake: Lake, lesson: Lesson, trained: Trained, data: GateReport, run_id: str, clock: Clock = system_clock
 ) -> Verdict:
     """Judge a challenger; the model that scores is the challenger where the gate is open, else the champion."""
-    champions = read_champions(lake, product, model)
+    model, asked, frame = lesson.model, lesson.asked, lesson.frame(lake)
+    champions = read_champions(lake, lesson.product, model)
     current = champions.newest
-    frame = feature_frame(lake, model, features)
     parts = split(model, frame, asked)
     checks = list(training_checks(model, trained, parts, current.trained if current else None))
     challenger = load(lake, model, trained.file)
@@ -184,7 +183,7 @@ def judge(
     checks += prediction_checks(
         model, scores, predict(challenger, trained.columns, trained.vocabulary, newest)
     )
-    gate = _decided(model, [*data.checks, *checks], accepted)
+    gate = _decided(model, [*data.checks, *checks], lesson.accepted)
     if not gate.open:
         return Verdict(gate=gate, promoted=False, champion=current, champions=champions)
     if (
@@ -200,7 +199,7 @@ def judge(
         sequence=champions.last_sequence + 1,
         trained=trained,
         measured=quality.challenger,
-        features=features.table,
+        features=lesson.features.table,
         promoted_at=clock(),
         run_id=run_id,
         checks=gate.checks,
@@ -211,19 +210,19 @@ def judge(
     return Verdict(gate=gate, promoted=True, champion=promoted, champions=champions)
 
 
-def score_newest(lake: Lake, model: Model, features: FeatureRef, verdict: Verdict, asked: Asked) -> Scored:
+def score_newest(lake: Lake, lesson: Lesson, verdict: Verdict) -> Scored:
     """Score the newest cut by the model that the verdict names, and stage scores and champions.
 
     Raises `GateClosed` where there is no model to score with.
     """
-    champion = verdict.champion
+    model, asked, features, champion = lesson.model, lesson.asked, lesson.features, verdict.champion
     if champion is None:
         raise GateClosed(
             f"The first model was refused, so nothing can be scored: {'; '.join(verdict.gate.reasons)}.",
             where=model.scope,
             do="correct what the reasons name, and run again; nothing was published.",
         )
-    frame = feature_frame(lake, model, features)
+    frame = lesson.frame(lake)
     rows = frame.filter(pl.col(CUT) == newest_cut(frame, asked))
     scores = score(lake, model, champion, rows, features.table)
     made_from = id_number(f"{champion.trained.file} {champion.sequence} {_name_of(features)} {asked.cut}")

@@ -16,9 +16,9 @@ from prefect.tasks import Task
 from headworks.errors import SettingsError
 from headworks.gold.products import ProductVersion
 from headworks.gold.table import Pins, Staged
-from headworks.models.learning import Accepted, FeatureRef, Scored, Verdict, asked_of
+from headworks.models.learning import Accepted, FeatureRef, Lesson, Scored, Verdict, asked_of
 from headworks.models.model import Model
-from headworks.models.training import Asked, Trained
+from headworks.models.training import Trained
 from headworks.prefect.running import RunContext, results
 from headworks.prefect.steps.database import Chosen, Ingested
 from headworks.prefect.steps.gold import Audit
@@ -178,7 +178,8 @@ def learn(
             seed=asking.seed,
             dry_run=context.run.dry_run,
         )
-        verdict, scored = _learned(context, product, model, features, pins, asked, asking.accepted, tasks)
+        lesson = Lesson(product.name, model, features, asked, pins, asking.accepted)
+        verdict, scored = _learned(context, lesson, tasks)
         if not verdict.gate.open:
             refused.append(verdict.gate)
         if context.run.dry_run:
@@ -187,34 +188,23 @@ def learn(
         if target is not None:
             staged = tuple(one for one in (scored.scores, scored.champions) if one is not None)
             _require_publishable(context, product, target, staged, tasks, block)
-        reports = _task(tasks.commit_model, model)(context.run, model, scored, verdict)
+        reports = _task(tasks.commit_model, model)(context.run, lesson, scored, verdict)
         context.recorder.gold.extend(reports)
         done += reports
     return Learned(tuple(done), tuple(refused))
 
 
-def _learned(
-    context: RunContext,
-    product: Product,
-    model: Model,
-    features: FeatureRef,
-    pins: Pins,
-    asked: Asked,
-    accepted: Accepted,
-    tasks: Tasks,
-) -> tuple[Verdict, Scored]:
-    run = context.run
-    data = _task(tasks.prepare_model, model)(run, product.name, model, features, pins, asked, accepted)
+def _learned(context: RunContext, lesson: Lesson, tasks: Tasks) -> tuple[Verdict, Scored]:
+    run, model = context.run, lesson.model
+    data = _task(tasks.prepare_model, model)(run, lesson)
     if not data.open:
         context.require_open(data)
-    trained = _task(tasks.train_model, model)(run, model, features, asked)
-    verdict = _task(tasks.judge_model, model)(
-        run, product.name, model, features, trained, asked, accepted, data
-    )
+    trained = _task(tasks.train_model, model)(run, lesson)
+    verdict = _task(tasks.judge_model, model)(run, lesson, trained, data)
     context.recorder.gate(verdict.gate)
     if verdict.champion is None:
         context.require_open(verdict.gate)
-    scored = _task(tasks.score_model, model)(run, model, features, verdict, asked)
+    scored = _task(tasks.score_model, model)(run, lesson, verdict)
     context.require_open(scored.gate)
     return verdict, scored
 

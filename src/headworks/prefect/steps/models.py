@@ -9,31 +9,29 @@ from __future__ import annotations
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
-from headworks.gold.table import Pins, Staged, commit_gold
+from headworks.gold.table import Staged, commit_gold
 from headworks.models import learning
 from headworks.models.champions import champion_rows, forget_parts
-from headworks.models.learning import Accepted, FeatureRef, Scored, Verdict
+from headworks.models.learning import Lesson, Scored, Verdict
 from headworks.models.model import Model
-from headworks.models.training import Asked, Trained
+from headworks.models.training import Trained
 from headworks.prefect.steps.extract import Run
 from headworks.reports import CurateReport, GateReport
 
 
-def prepare_model(
-    run: Run, product: str, model: Model, features: FeatureRef, pins: Pins, asked: Asked, accepted: Accepted
-) -> GateReport:
+def prepare_model(run: Run, lesson: Lesson) -> GateReport:
     """Judge the features of the cut that is scored; a closed gate is returned, not raised."""
-    gate = learning.prepare(run.open_lake(), product, model, features, pins, asked, accepted)
-    _log_gate(model, "features", gate)
+    gate = learning.prepare(run.open_lake(), lesson)
+    _log_gate(lesson.model, "features", gate)
     return gate
 
 
-def train_model(run: Run, model: Model, features: FeatureRef, asked: Asked) -> Trained:
+def train_model(run: Run, lesson: Lesson) -> Trained:
     """Train a challenger, or find the one that was trained from just this already."""
-    trained = learning.train_model(run.open_lake(), model, features, asked)
+    trained = learning.train_model(run.open_lake(), lesson)
     get_run_logger().info(
         "%s: learned from %d rows, %d with the outcome, up to %s; file %s",
-        model.name,
+        lesson.model.name,
         trained.rows,
         trained.positives,
         f"{trained.last_cut:%Y-%m-%d}",
@@ -42,35 +40,24 @@ def train_model(run: Run, model: Model, features: FeatureRef, asked: Asked) -> T
     return trained
 
 
-def judge_model(
-    run: Run,
-    product: str,
-    model: Model,
-    features: FeatureRef,
-    trained: Trained,
-    asked: Asked,
-    accepted: Accepted,
-    data: GateReport,
-) -> Verdict:
+def judge_model(run: Run, lesson: Lesson, trained: Trained, data: GateReport) -> Verdict:
     """Judge the challenger against the champion; a refusal is returned, not raised: then the champion scores."""
-    verdict = learning.judge(
-        run.open_lake(), product, model, features, trained, asked, accepted, run.run_id, data
-    )
-    _log_gate(model, "challenger", verdict.gate)
+    verdict = learning.judge(run.open_lake(), lesson, trained, data, run.run_id)
+    _log_gate(lesson.model, "challenger", verdict.gate)
     if verdict.champion is not None:
         what = "promoted" if verdict.promoted else "stays"
-        get_run_logger().info("%s: champion %d %s", model.name, verdict.champion.sequence, what)
+        get_run_logger().info("%s: champion %d %s", lesson.model.name, verdict.champion.sequence, what)
     return verdict
 
 
-def score_model(run: Run, model: Model, features: FeatureRef, verdict: Verdict, asked: Asked) -> Scored:
+def score_model(run: Run, lesson: Lesson, verdict: Verdict) -> Scored:
     """Score the newest cut and stage what comes of it; a closed gate is returned, not raised."""
-    scored = learning.score_newest(run.open_lake(), model, features, verdict, asked)
-    _log_gate(model, "scores", scored.gate)
+    scored = learning.score_newest(run.open_lake(), lesson, verdict)
+    _log_gate(lesson.model, "scores", scored.gate)
     return scored
 
 
-def commit_model(run: Run, model: Model, scored: Scored, verdict: Verdict) -> tuple[CurateReport, ...]:
+def commit_model(run: Run, lesson: Lesson, scored: Scored, verdict: Verdict) -> tuple[CurateReport, ...]:
     """Replace the tables of scores and champions, each in one commit; readers see them when the product names them."""
     lake = run.open_lake()
     reports = [_committed(run, scored.scores)]
@@ -78,8 +65,8 @@ def commit_model(run: Run, model: Model, scored: Scored, verdict: Verdict) -> tu
         reports.append(_committed(run, scored.champions))
     elif (stays := verdict.champions.table) is not None:
         reports.append(CurateReport(table=stays, rows=len(verdict.champions.known), changed=False))
-    forget_parts(lake, model)
-    _show_card(model, verdict)
+    forget_parts(lake, lesson.model)
+    _show_card(lesson.model, verdict)
     return tuple(reports)
 
 
