@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -70,10 +71,16 @@ def show(lake: Lake, version: ProductVersion) -> None:
         st.subheader("Predicted and happened", anchor=False)
         st.altair_chart(calibration_chart(measured["calibration"]), width="stretch")
     with right:
-        st.subheader("Champions", anchor=False)
-        st.altair_chart(champions_chart(champions), width="stretch")
+        st.subheader("Lift", anchor=False)
+        st.altair_chart(lift_chart(measured.get("lift_curve", ())), width="stretch")
     st.subheader("Segments", anchor=False)
-    st.dataframe(pl.DataFrame(measured["segments"]), hide_index=True, width="stretch")
+    st.dataframe(segment_rows(measured["segments"], champion["metric"]), hide_index=True, width="stretch")
+    st.subheader("Champions", anchor=False)
+    left, right = st.columns(2)
+    with left:
+        st.altair_chart(champions_chart(champions), width="stretch")
+    with right:
+        st.dataframe(champion_history(champions), hide_index=True, width="stretch")
     with st.expander("Model card"):
         st.markdown(champion["card"])
 
@@ -119,6 +126,64 @@ def calibration_chart(bins: list[dict[str, float]]) -> alt.LayerChart | alt.Face
     same = pl.DataFrame({"predicted": [0.0, most], "happened": [0.0, most]})
     line = alt.Chart(same).mark_line(strokeDash=[4, 4], color="gray").encode(x="predicted:Q", y="happened:Q")
     return alt.layer(line, points)
+
+
+def lift_chart(curve: Sequence[Mapping[str, float]]) -> alt.LayerChart | alt.FacetChart:
+    """Return how much more often those with the highest scores cancel, by how many of them are taken."""
+    rows = pl.DataFrame(
+        list(curve), schema={"share": pl.Float64(), "lift": pl.Float64(), "found": pl.Float64()}
+    )
+    shares = alt.X("share:Q", axis=alt.Axis(format="%"), title="customers, highest scores first")
+    line = (
+        alt.Chart(rows)
+        .mark_line(point=True)
+        .encode(
+            x=shares,
+            y=alt.Y("lift:Q", title="lift", scale=alt.Scale(domainMin=0)),
+            tooltip=[
+                alt.Tooltip("share", format=".0%"),
+                alt.Tooltip("lift", format=".2f"),
+                alt.Tooltip("found", format=".0%", title="of all who cancel"),
+            ],
+        )
+    )
+    chance = (
+        alt.Chart(pl.DataFrame({"lift": [1.0]})).mark_rule(strokeDash=[4, 4], color="gray").encode(y="lift:Q")
+    )
+    return alt.layer(chance, line)
+
+
+def segment_rows(segments: Sequence[Mapping[str, Any]], metric: str) -> pl.DataFrame:
+    """Return segments as people read them."""
+    return pl.DataFrame(
+        [
+            {
+                "segment": one["segment"],
+                "rows": one["rows"],
+                "cancelled": one["positives"],
+                metric: "not known" if one["value"] is None else f"{one['value']:.3f}",
+                "predicted": f"{one['predicted']:.1%}",
+                "happened": f"{one['happened']:.1%}",
+            }
+            for one in segments
+        ]
+    )
+
+
+def champion_history(champions: pl.DataFrame) -> pl.DataFrame:
+    """Return the champions as people read them, the newest first."""
+    return pl.DataFrame(
+        [
+            {
+                "champion": row["sequence"],
+                "promoted": f"{row['promoted_at']:%Y-%m-%d}",
+                row["metric"]: f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})",
+                "lift": f"{row['lift']:.1f} ×",
+                "learned from": f"{row['rows']:,} rows up to {row['last_cut']:%Y-%m-%d}",
+            }
+            for row in champions.sort("sequence", descending=True).iter_rows(named=True)
+        ]
+    )
 
 
 def champions_chart(champions: pl.DataFrame) -> alt.LayerChart | alt.FacetChart:

@@ -62,6 +62,17 @@ def card(
             for each in measured.calibration
         ),
         "",
+        "## Lift",
+        "Of so many rows with the highest scores: how many times the base rate the outcome happens among them, and "
+        "which part of all outcomes they have.",
+        "",
+        "| rows | lift | part of the outcomes |",
+        "|---|---|---|",
+        *(
+            f"| {each['share']:.0%} | {each['lift']:.2f} | {each['found']:.0%} |"
+            for each in measured.lift_curve[1::2]
+        ),
+        "",
         "## Segments",
         "| segment | rows | with the outcome | metric | predicted | happened |",
         "|---|---|---|---|---|---|",

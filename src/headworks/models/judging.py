@@ -26,6 +26,7 @@ from headworks.models.measures import (
     entities_of,
     interval,
     lift,
+    lift_curve,
     measure,
 )
 from headworks.models.model import Model
@@ -63,6 +64,10 @@ class Measured(Report):
         description="How many times the base rate the target happens in the tenth with the highest scores."
     )
     brier: float
+    lift_curve: tuple[dict[str, float], ...] = Field(
+        default=(),
+        description="For growing shares of rows, the highest scores first: the lift, and the part of the target there.",
+    )
     segments: tuple[dict[str, Any], ...] = ()
     cuts: tuple[datetime, ...] = ()
 
@@ -373,6 +378,7 @@ def measured(model: Model, rows: pl.DataFrame, scores: Numbers, weights: Sequenc
         calibration=tuple(bins),
         calibration_error=calibration_error(bins),
         lift=_finite(lift(labels, scores)),
+        lift_curve=tuple(lift_curve(labels, scores)),
         brier=float(((scores - labels) ** 2).mean()) if len(labels) else 0.0,
         segments=tuple(_by_segment(model, rows, labels, scores)),
         cuts=tuple(rows.get_column(CUT).unique().sort().to_list()),

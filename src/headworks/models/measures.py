@@ -96,3 +96,18 @@ def lift(labels: Numbers, scores: Numbers, share: float = 0.1) -> float:
     base = float(labels.mean()) if len(labels) else 0.0
     top = np.argsort(-scores, kind="stable")[: max(1, round(len(scores) * share))]
     return float(labels[top].mean() / base) if base > 0 else float("nan")
+
+
+def lift_curve(labels: Numbers, scores: Numbers, parts: int = 20) -> list[dict[str, float]]:
+    """Return for growing shares of the rows, the highest scores first, the lift and the part of the target in them."""
+    total = float(labels.sum())
+    if total <= 0:
+        return []
+    ordered = labels[np.argsort(-scores, kind="stable")]
+    found = []
+    for part in range(1, parts + 1):
+        rows = max(1, round(len(ordered) * part / parts))
+        inside = float(ordered[:rows].sum())
+        share = rows / len(ordered)
+        found.append({"share": share, "lift": inside / total / share, "found": inside / total})
+    return found
