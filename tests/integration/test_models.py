@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,9 +16,10 @@ import pytest
 
 from crm.timelapse import Learned, learn_week
 from headworks.errors import LakeUnusable
-from headworks.gold.products import open_product, read_product
+from headworks.gold.products import open_product, read_product, roll_back
 from headworks.models.champions import read_champions, score
 from headworks.models.training import dumped, load, loaded
+from headworks.ops.maintenance import MaintenanceSettings, maintain
 from headworks.settings import LakeSettings
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
@@ -120,6 +122,55 @@ def test_scores_by_parts_are_the_same_and_a_file_that_was_changed_or_holds_stran
     strange = dumped(estimator(1).fit([[0.0], [1.0]] * 50, [0, 1] * 50))
     with pytest.raises(LakeUnusable, match=r"lightgbm\.sklearn\.LGBMClassifier"):
         loaded(strange, sha256(strange).hexdigest(), ())
+
+
+def _files(root: Path) -> set[str]:
+    return {file.stem for file in (root / "_headworks/models/late").glob("*.skops")}
+
+
+def test_files_of_models_that_no_publication_needs_are_collected_and_those_to_roll_back_to_stay(
+    root: Path,
+) -> None:
+    lake = _lake(root)
+    for seed in (2, 3):
+        assert _learn(root, f"seed-{seed}", seed=seed).product is not None
+    files = [one.trained.file for one in read_champions(lake, "late", MODEL).known]
+    assert len(set(files)) == 3
+    refused = f"{0:064x}"
+    lake.put_bytes(f"_headworks/models/late/{refused}.skops", b"of a challenger that was refused")
+    parts = len(lake.list_objects("_headworks/models/late/parts"))
+
+    def care(days: int, now: datetime, *, dry_run: bool = False) -> int:
+        settings = MaintenanceSettings(keep_publications_days=days)
+        cared = maintain(lake, settings, clock=lambda: now, dry_run=dry_run)
+        assert not any(one.failed for one in cared)
+        return sum(one.objects_removed for one in cared if one.table == "model.late")
+
+    now = datetime.now(UTC)
+    assert care(0, now) == 0, "what is young may belong to a run"
+    later = now + timedelta(days=2)
+    assert care(1000, later, dry_run=True) == 1 + parts
+    assert _files(root) == {*files, refused}
+    assert care(1000, later) == 1 + parts > 1
+    assert _files(root) == {*files}
+    roll_back(lake, "late", "seed-2", "a test")
+    assert _published(root)[1] == 2
+    # The newest version of the table stays too: its publication may still be on its way.
+    care(0, later)
+    assert _files(root) == {files[1], files[2]}
+    assert _published(root)[1] == 2
+    assert care(0, later, dry_run=True) == 0
+
+
+def test_a_model_that_is_trained_again_from_the_same_rows_has_a_young_file(root: Path) -> None:
+    """So maintenance, which looks at the age, does not take the file of a run that is at work."""
+    _learn(root, "second")
+    champion = read_champions(_lake(root), "late", MODEL).newest
+    assert champion is not None
+    file = root / f"_headworks/models/late/{champion.trained.file}.skops"
+    os.utime(file, (0, 0))
+    _learn(root, "third")
+    assert file.stat().st_mtime > 0
 
 
 class _Killed(BaseException):

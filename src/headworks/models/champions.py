@@ -24,7 +24,7 @@ from headworks.models.features import CUT
 from headworks.models.judging import Measured
 from headworks.models.measures import Numbers
 from headworks.models.model import Model
-from headworks.models.training import Matrix, Trained, load, matrix, predict_matrix
+from headworks.models.training import MODELS_FOLDER, Matrix, Trained, load, matrix, predict_matrix
 from headworks.reports import CheckReport, Report, TableRef
 from headworks.storage.store import Lake
 from headworks.storage.translating import reading
@@ -200,9 +200,7 @@ def score(
     paths = []
     for number, start in enumerate(range(0, max(1, ordered.height), part_rows)):
         piece = ordered.slice(start, part_rows)
-        path = (
-            f"_headworks/models/{model.name}/parts/{_made_from(champion, features, piece)}-{number}.parquet"
-        )
+        path = f"{MODELS_FOLDER}/{model.name}/parts/{_made_from(champion, features, piece)}-{number}.parquet"
         paths.append(path)
         part = _kept(lake, path)
         if part is None:
@@ -218,7 +216,7 @@ def score(
 
 def forget_parts(lake: Lake, model: Model) -> None:
     """Remove the parts of scores: what they came to is in the table."""
-    for kept in lake.list_objects(f"_headworks/models/{model.name}/parts"):
+    for kept in lake.list_objects(f"{MODELS_FOLDER}/{model.name}/parts"):
         lake.remove_object(kept.path)
 
 

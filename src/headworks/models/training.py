@@ -28,6 +28,9 @@ from headworks.reports import Report
 from headworks.storage.store import Lake
 
 LABEL = "label"
+MODELS_FOLDER = "_headworks/models"
+"""Where files of models, records of trainings and parts of scores are."""
+
 _BINS = 10
 _FEW_VALUES = 30
 _HARMLESS = ("numpy.dtype",)
@@ -174,10 +177,12 @@ def train(lake: Lake, model: Model, frame: pl.DataFrame, asked: Asked, made_from
     path = f"{_folder(model)}/trained/{name}.json"
     try:
         there = Trained.model_validate(lake.get_object(path))
-        lake.get_bytes(_file(model, there.file))
+        data = lake.get_bytes(_file(model, there.file))
     except ObjectLost:
         pass
     else:
+        # Young again: a file that nothing names may be collected when it is older than any run.
+        lake.put_bytes(_file(model, there.file), data)
         return there
     parts = split(model, frame, asked)
     if parts.train.get_column(LABEL).n_unique() < 2:
@@ -363,7 +368,7 @@ def _library_versions() -> dict[str, str]:
 
 
 def _folder(model: Model) -> str:
-    return f"_headworks/models/{model.name}"
+    return f"{MODELS_FOLDER}/{model.name}"
 
 
 def _file(model: Model, digest: str) -> str:

@@ -2,12 +2,14 @@
 
 Nothing that somebody may still open is taken away: files younger than the longest run stay, and so do the versions that
 products name, with their log; the checkpoint that a table names is never collected; bronze rows go only when silver has
-consumed them and no rejected row was born in their batch. A table that is busy is left for the next time.
+consumed them and no rejected row was born in their batch; files of models that can be champion again stay. A table that
+is busy is left for the next time.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +22,8 @@ from headworks.bronze.consumed import checkpoint_id
 from headworks.bronze.generations import ended_id, marks_folder
 from headworks.errors import CandidateStale, HeadworksError
 from headworks.gold.products import publications
+from headworks.models.files import unneeded_files
+from headworks.models.training import MODELS_FOLDER
 from headworks.names import AGED, Layer, checkpoints_folder, is_word, table_path
 from headworks.ops.ageing import AGEING, expired_rows
 from headworks.ports import Clock, system_clock
@@ -35,6 +39,7 @@ from headworks.storage.translating import reading, refused_when_stale
 LAYERS: tuple[Layer, ...] = ("bronze", "silver", "gold", "quarantine", "ops")
 _UNFINISHED = re.compile(r"(?:[^/]+/)?tmp[a-z0-9_]+")
 """What a killed writer left of an object."""
+Named = Mapping[str, Collection[TableRef]]
 _CHECKPOINT = re.compile(r"(?P<stream>[^/]+)/(?P<sequence>\d+)-(?P<token>\d+)\.(?P<kind>[a-z]+)")
 
 
@@ -118,10 +123,42 @@ def maintain(
     places = [_Place(layer, dataset) for layer in LAYERS for dataset in lake.datasets(layer)]
     if lake.open_products() is not None:
         places.append(_PRODUCTS)
-    return tuple(
+    cared = tuple(
         _cared(lake, settings, place, named, dry_run, now, unknown if place.layer in {"gold", ""} else "")
         for place in places
     )
+    return (*cared, *_models_cared(lake, settings, named, dry_run, now, unknown))
+
+
+def _models_cared(
+    lake: Lake, settings: MaintenanceSettings, named: Named, dry_run: bool, now: datetime, unknown: str
+) -> Iterator[TableCare]:
+    """Remove files of models that no champion is, and that are older than any run."""
+    if not lake.list_objects(MODELS_FOLDER):
+        return
+    if unknown:
+        yield TableCare(table="models", failed=f"which versions are published is not known: {unknown}")
+        return
+    young = now - timedelta(hours=settings.longest_run_h)
+    removed: Counter[str] = Counter()
+    try:
+        for model, each in list(unneeded_files(lake, named)):
+            removed[model] += 0
+            # A run that trains from the same rows again makes the file young again: so it is looked at once more.
+            if each.modified_at < young and _still_old(lake, each.path, young):
+                removed[model] += 1
+                if not dry_run:
+                    lake.remove_object(each.path)
+    except HeadworksError as problem:
+        yield TableCare(table="models", failed=str(problem))
+        return
+    for model, count in sorted(removed.items()):
+        yield TableCare(table=f"model.{model}", objects_removed=count)
+
+
+def _still_old(lake: Lake, path: str, young: datetime) -> bool:
+    folder = path.rpartition("/")[0]
+    return any(each.path == path and each.modified_at < young for each in lake.list_objects(folder))
 
 
 @dataclass(frozen=True)
@@ -141,7 +178,6 @@ class _Place:
 
 
 _PRODUCTS = _Place("", "products")
-Named = Mapping[str, Collection[TableRef]]
 
 
 def _cared(
