@@ -48,6 +48,21 @@ _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 _ESCAPED = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _LOOSE = re.compile(r"[\s+\\%;]+")
 
+_SCHEME = re.compile(
+    r"(?<![\w+.-])(?:"
+    r"https?|wss?|s?ftp|file|postgres(?:ql)?|mysql|mariadb|sqlite|mssql|oracle|duckdb|redis|rediss|mongodb|amqps?|smtps?|"
+    r"s3a?|gs|gcs|az|adl|abfss?|wasbs?"
+    r")(?:\+(?:psycopg2?|psycopg2?_async|asyncpg|pg8000|pymysql|mysqldb|asyncmy|aiomysql|aiosqlite|pyodbc|aioodbc|"
+    r"oracledb|mysqlconnector|mariadbconnector|srv))?"
+    r"(?=:(?:\\*/){2}|%(?:25)*3a(?:%(?:25)*2f){2})",
+    re.IGNORECASE,
+)
+"""How an address begins, where it is one that everybody knows: it says nothing of a secret that is a part of it.
+
+``postgresql://`` without ``postgres`` could not be read, and would give away that the password is that word.
+"""
+_LONGEST_SCHEME = 40
+
 _NAMES = (
     r"access[_-]?token|refresh[_-]?token|id[_-]?token|auth[_-]?token|session[_-]?token|api[_-]?token|token|"
     r"api[_-]?key|x-api-key|apikey|subscription-key|client[_-]?secret|secret|password|passwd|pwd|"
@@ -114,6 +129,8 @@ class _Secret:
             if found.start() < at:
                 continue
             start, end = found.start(), self._end(text, found.end())
+            if _is_of_scheme(text, start, end):
+                continue
             if self._within:
                 while start > at and text[start - 1] in _BASE64:
                     start -= 1
@@ -294,6 +311,15 @@ def _ways(secret: str) -> tuple[_Secret, ...]:
             other = core.replace("+", "-").replace("/", "_")
             found += [_Secret(other, within=True)] if other != core else []
     return tuple(found)
+
+
+def _is_of_scheme(text: str, start: int, end: int) -> bool:
+    """Return whether a piece of a text lies within the scheme of an address."""
+    first = max(0, start - _LONGEST_SCHEME)
+    return any(
+        one.start() <= start and end <= one.end()
+        for one in _SCHEME.finditer(text, first, end + _LONGEST_SCHEME)
+    )
 
 
 _BACK = r"(?:\\|%(?:25)*5[cC])"

@@ -129,6 +129,57 @@ def test_a_text_without_secrets_stays_as_it_is(text: str) -> None:
     assert Secrets(SECRETS.values()).text(text) == text
 
 
+SCHEMES = (
+    "postgresql",
+    "postgres",
+    "postgresql+psycopg",
+    "mysql+pymysql",
+    "mariadb",
+    "sqlite",
+    "https",
+    "http",
+    "s3",
+    "abfss",
+)
+SLASHES = ("://", ":\\/\\/", "%3A%2F%2F", "%253A%252F%252F")
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_password_that_is_a_word_of_a_scheme_leaves_every_scheme_readable_and_is_taken_out_elsewhere(
+    scheme: str,
+) -> None:
+    """Else the text says "***ql://", which nobody can read and which names the password."""
+    words = {scheme[a:b] for a in range(len(scheme)) for b in range(a + 2, len(scheme) + 1)}
+    for word, slashes, written in itertools.product(words, SLASHES, (str, str.upper)):
+        known = Secrets([word])
+        address = f"{written(scheme)}{slashes}"
+        assert known.text(f"at {address}0") == f"at {address}0", word
+        # The same word anywhere else is the secret; a shorter one only where it is a whole word.
+        if len(word) < 4:
+            continue
+        for place in (
+            f"{address}{word}@h",
+            f"{address}h/{word}",
+            f"{word} {address}0",
+            f"x={word}:/",
+            f"{word}:1",
+        ):
+            kept = known.text(place).replace(address, "")
+            assert word not in kept.lower().split("@")[0], (word, place, kept)
+            assert MASK in kept
+
+
+@pytest.mark.parametrize(
+    "secret", ["postgresql://u:long-password@h/db", "s3cret-postgresql", "canary", "postgresql-77"]
+)
+def test_a_secret_that_is_more_than_a_scheme_or_no_known_one_is_taken_out_where_a_scheme_would_be(
+    secret: str,
+) -> None:
+    for text in (secret, f"{secret}://h", f"x{secret}://h", f"x+{secret}://h"):
+        assert secret not in Secrets([secret]).text(text)
+    assert Secrets([secret]).is_in(f"{secret}://h")
+
+
 @pytest.mark.parametrize("before", ["x", " ", "a "])
 def test_an_excerpt_holds_no_piece_of_a_secret_wherever_it_is_cut(before: str) -> None:
     secret = SECRETS["plain"]
