@@ -16,7 +16,7 @@ DEPLOY ?=
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-churn down dashboard dashboard-churn test check format lock test-docker test-browser test-chaos test-rules chaos faults test-operations hostile corruption test-tables chaos-databases bench-databases bench-growth bench-quality deploy clean
+.PHONY: help demo demo-churn down dashboard dashboard-churn test check format lock test-docker test-browser test-orchestrators test-chaos test-rules chaos faults test-operations hostile corruption test-tables chaos-databases bench-databases bench-growth bench-quality deploy clean
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,15 @@ test-operations: $(READY) ## Look for secrets everywhere, lose lake and server, 
 
 test-browser: $(READY) ## Look at the dashboard in a browser; needs Chromium
 	@$(BIN)/python -m pytest -m 'browser and not campaign' tests/browser $(PYTEST)
+
+# Each in an environment of its own, since their packages and ours need not agree.
+test-orchestrators: $(READY) ## Run the examples of docs/orchestrators.md by Airflow and Dagster themselves; downloads some 450 MB
+	@test -x $(STACK)/airflow/bin/airflow || { $(PYTHON) -m venv $(STACK)/airflow && \
+	  $(STACK)/airflow/bin/python -m pip install --quiet apache-airflow==3.3.2; }
+	@test -x $(STACK)/dagster/bin/dagster || { $(PYTHON) -m venv $(STACK)/dagster && \
+	  $(STACK)/dagster/bin/python -m pip install --quiet dagster==1.13.29; }
+	@HEADWORKS_AIRFLOW=$(STACK)/airflow HEADWORKS_DAGSTER=$(STACK)/dagster \
+	  $(BIN)/python -m pytest tests/deployments/test_orchestrators.py $(PYTEST)
 
 test-chaos: $(READY) ## Kill processes at seeded random moments, a few
 	@$(BIN)/python -m pytest -m chaos tests/chaos $(PYTEST)

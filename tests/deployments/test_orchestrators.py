@@ -1,4 +1,8 @@
-"""The page about other orchestrators is true: its code runs on a new project, with and without Prefect."""
+"""The page about other orchestrators is true: its code runs on a new project, with and without Prefect.
+
+Airflow and Dagster run their files word for word where `make test-orchestrators` installed them, each into an
+environment of its own without headworks; elsewhere these tests are skipped.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,17 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from headworks.ops.leases import Leasing
 from headworks.scaffold import init
+from headworks.settings import LakeSettings
+from headworks.storage.store import Lake
 from tests.support.pools import CHECKOUT
 
 PAGE = (CHECKOUT / "docs" / "orchestrators.md").read_text(encoding="utf-8")
@@ -102,3 +112,128 @@ def test_the_function_and_the_script_of_the_page_run_a_product_and_say_how_it_en
         given = environment(project)
         given["PATH"] = f"{binary}{os.pathsep}{given['PATH']}"
         assert subprocess.run([str(file), "demo"], env=given, check=False).returncode == wanted
+
+
+VERSIONS = {"airflow": "apache-airflow", "dagster": "dagster"}
+CONTRACT = "src/acme/contracts/gold_demo_daily.yml"
+
+
+@dataclass(frozen=True)
+class Orchestrator:
+    """One of them: where it is, how the page starts its file, and how it says that a run was not made."""
+
+    name: str
+    binary: Path
+    command: tuple[str, ...]
+    settings: dict[str, str]
+
+
+@pytest.fixture(params=sorted(VERSIONS))
+def orchestrator(request: pytest.FixtureRequest, project: Path, tmp_path: Path) -> Orchestrator:
+    """Each of them, with a state of its own and the page's file in the place that its first line names."""
+    binary = project / ".venv" / "bin"
+    binary.mkdir(parents=True)
+    # The project's own environment is that of the tests.
+    (binary / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (binary / "python").chmod(0o755)
+    name = request.param
+    folder = os.environ.get(f"HEADWORKS_{name.upper()}")
+    if folder is None:
+        pytest.skip(f"{name} is not installed here: make test-orchestrators")
+    binary = Path(folder).absolute() / "bin" / name
+    (file,) = [block for block in blocks("python") if f"from {name}" in block]
+    place = project / re.findall(r"^# (\S+)$", file, re.MULTILINE)[0]
+    place.parent.mkdir()
+    place.write_text(file.replace("/srv/acme", str(project)))
+    (command,) = re.findall(rf"^    {name} (.*)$", PAGE, re.MULTILINE)
+    home = tmp_path / "home"
+    home.mkdir()
+    settings = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(place.parent),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+    found = Orchestrator(name, binary, tuple(part.strip("'") for part in command.split()), settings)
+    if name == "airflow":
+        made = subprocess.run(
+            [binary, "db", "migrate"],
+            env=_variables(found, project),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert made.returncode == 0, made.stderr
+    return found
+
+
+def _variables(orchestrator: Orchestrator, project: Path) -> dict[str, str]:
+    return environment(project) | orchestrator.settings
+
+
+def run(orchestrator: Orchestrator, project: Path) -> tuple[int, str]:
+    """Start it as the page does; its exit code and all that it said."""
+    done = subprocess.run(
+        [orchestrator.binary, *orchestrator.command],
+        cwd=project,
+        env=_variables(orchestrator, project),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@contextmanager
+def another_run_at_work(lake: Lake) -> Iterator[None]:
+    lease = Leasing(lake).take("demo", "another", "another run")
+    yield
+    lease.release()
+
+
+@pytest.mark.server
+def test_it_runs_a_product_and_says_how_each_run_ended(
+    orchestrator: Orchestrator, project: Path, prefect_api_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Published; nothing new; another run at work; a closed gate, once and not again; opened again."""
+    monkeypatch.setenv("ORCHESTRATED_SERVER", prefect_api_url)
+    lake = Lake(LakeSettings(root=str(project / ".headworks/lake")))
+
+    def ends() -> list[str]:
+        runs = lake.open("ops", "runs")
+        assert runs is not None
+        return runs.scan().sort("finished_at").collect().get_column("status").to_list()
+
+    for expected in (["published"], ["published", "unchanged"]):
+        code, said = run(orchestrator, project)
+        assert code == 0, said
+        assert ends() == expected
+
+    with another_run_at_work(lake):
+        code, said = run(orchestrator, project)
+    assert "another run" in said
+    # Airflow knows skipped tasks; a Dagster asset is either made or not.
+    assert code == (0 if orchestrator.name == "airflow" else 1), said
+
+    contract = project / CONTRACT
+    good = contract.read_text()
+    contract.write_text(good.replace("must_be_greater_than: 0", "must_be_greater_than: 1000"))
+    before = len(ends())
+    code, said = run(orchestrator, project)
+    assert code != 0, said
+    assert ends()[before:] == ["gate closed"], "it is not tried again"
+    assert "gold.demo.daily" in said
+
+    contract.write_text(good)
+    code, said = run(orchestrator, project)
+    assert code == 0, said
+
+
+def test_the_page_names_the_versions_that_the_target_installs() -> None:
+    """Where none is installed this is all that is known, so it is a test of its own."""
+    makefile = (CHECKOUT / "Makefile").read_text()
+    for name, package in VERSIONS.items():
+        (version,) = re.findall(rf"{package}==([\d.]+)", makefile)
+        assert re.search(rf"{name} {re.escape(version)}", PAGE, re.IGNORECASE), name
