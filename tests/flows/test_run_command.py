@@ -15,7 +15,7 @@ from flows.deliveries import deliveries
 from flows.ingest_api import ingest_api
 from flows.pipeline import pipeline
 from headworks.cli.main import USAGE, main
-from headworks.cli.running import OWN, _modules
+from headworks.cli.running import OWN, modules
 from headworks.prefect import console
 from headworks.prefect.console import FAILED, OK, run_as_program
 from tests.support.sales import Place
@@ -61,7 +61,7 @@ def test_run_lists_the_products_and_every_flow_without_importing_one(said: Said)
     for arguments in (("run",), ("run", "--help")):
         code, shown, _ = said(*arguments)
         assert code == 0
-        for name in _modules():
+        for name in modules():
             assert f"\n  {'flows.sales' if name == 'sales' else name} " in shown
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.rules.base import rule
 
+_COMPLETION, _TAB = "src/headworks/cli/completion.py", "tests/flows/test_completion.py"
+
 RULES = (
     rule(
         "a password that is a word of a scheme leaves the scheme readable",
@@ -18,5 +20,19 @@ RULES = (
         "one.start() <= start and end <= one.end()",
         "one.start() <= start",
         "tests/unit/test_redaction.py",
+    ),
+    rule(
+        "a key press finds the values of a type that has a name",
+        _COMPLETION,
+        "return (None, tree) if source is None else _named(name, source)",
+        "return None, tree",
+        f"{_TAB}::test_what_is_offered_after_a_flow_is_what_the_flow_takes",
+    ),
+    rule(
+        "a key press shows no error of a broken project",
+        _COMPLETION,
+        "    except (OSError, SyntaxError, UnicodeDecodeError):\n        return ()\n    for node",
+        "    except OSError:\n        return ()\n    for node",
+        f"{_TAB}::test_a_key_press_shows_no_error_whatever_is_wrong_with_the_project",
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from headworks.cli import (
     anomaly,
     api,
     breaker,
+    completion,
     data,
     delivery,
     probe,
@@ -46,6 +48,8 @@ STACK_ROOT = Path(".headworks")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     reach_project()
+    if arguments is None and completion.ASKED in os.environ:
+        completion.complete(the_parser())
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["deploy"]:
         # It has a parser of its own, and takes long to import.
@@ -118,7 +122,7 @@ def _stack(options: argparse.Namespace) -> int:
 
 
 _GROUPS: Mapping[str, tuple[str, ...]] = {
-    "begin a project": ("init", "add", "check", "upgrade"),
+    "begin a project": ("init", "add", "check", "upgrade", "completion"),
     "run": ("run", "backfill", "maintenance", "freshness", "deploy", "register-blocks", "stack"),
     "look": ("status", "account", "sql", "show", "recheck", "propose", "alerts", "reference"),
     "decide": ("delivery", "quarantine", "product", "rollback", "anomaly"),
@@ -207,6 +211,7 @@ def the_parser() -> argparse.ArgumentParser:
         anomaly,
         alerts,
         reference,
+        completion,
     ):
         group.add(commands)
 

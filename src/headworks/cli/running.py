@@ -64,7 +64,7 @@ def _flow(project: Project, name: str) -> Any:
     """Return a flow that the project names, or that is a module of its package ``flows``."""
     if name in project.flows:
         return project.load_flow(name)
-    there = _modules()
+    there = modules()
     if name in there:
         found = getattr(import_module(f"{_PACKAGE}.{name}"), name, None)
         if found is not None:
@@ -79,7 +79,7 @@ def _flow(project: Project, name: str) -> Any:
     )
 
 
-def _modules() -> dict[str, Path]:
+def modules() -> dict[str, Path]:
     """Return the modules of the package ``flows`` that this place has, without importing them."""
     spec = find_spec(_PACKAGE)
     places = [] if spec is None else list(spec.submodule_search_locations or [])
@@ -103,15 +103,16 @@ def _listing(project: Project) -> str:
         "flows:",
     ]
     products = {product.name for product in project.products}
-    for name, file in sorted(_modules().items()):
+    for name, file in sorted(modules().items()):
         shown = f"{_PACKAGE}.{name}" if name in products else name
         own = f" (headworks {name})" if name in OWN else ""
-        lines.append(f"  {shown:<20}{_first_line(file)}{own}")
-    lines += [f"  {name:<20}" for name in sorted({*project.flows} - {*_modules()})]
+        lines.append(f"  {shown:<20}{first_line(file)}{own}")
+    lines += [f"  {name:<20}" for name in sorted({*project.flows} - {*modules()})]
     return "\n".join(lines)
 
 
-def _first_line(file: Path) -> str:
+def first_line(file: Path) -> str:
+    """Return what a module's docstring begins with, without importing it."""
     try:
         text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
     except (OSError, SyntaxError, UnicodeDecodeError):
