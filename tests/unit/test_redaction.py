@@ -150,7 +150,8 @@ def test_a_password_that_is_a_word_of_a_scheme_leaves_every_scheme_readable_and_
 ) -> None:
     """Else the text says "***ql://", which nobody can read and which names the password."""
     words = {scheme[a:b] for a in range(len(scheme)) for b in range(a + 2, len(scheme) + 1)}
-    for word, slashes, written in itertools.product(words, SLASHES, (str, str.upper)):
+    as_it_is_and_in_capitals: tuple[Callable[[str], str], ...] = (str, str.upper)
+    for word, slashes, written in itertools.product(words, SLASHES, as_it_is_and_in_capitals):
         known = Secrets([word])
         address = f"{written(scheme)}{slashes}"
         assert known.text(f"at {address}0") == f"at {address}0", word
