@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.rules.base import rule
 
+_SECRETS = "tests/unit/test_redaction.py"
 _COMPLETION, _TAB = "src/headworks/cli/completion.py", "tests/flows/test_completion.py"
 
 RULES = (
@@ -12,14 +13,14 @@ RULES = (
         "src/headworks/redaction.py",
         "            if _is_of_scheme(text, start, end):\n                continue\n",
         "",
-        "tests/unit/test_redaction.py",
+        f"{_SECRETS}::test_a_password_that_is_a_word_of_a_scheme_leaves_every_scheme_readable_and_is_taken_out_elsewhere",
     ),
     rule(
         "a secret that is more than a scheme is taken out",
         "src/headworks/redaction.py",
         "one.start() <= start and end <= one.end()",
         "one.start() <= start",
-        "tests/unit/test_redaction.py",
+        f"{_SECRETS}::test_a_secret_that_is_more_than_a_scheme_or_no_known_one_is_taken_out_where_a_scheme_would_be",
     ),
     rule(
         "a key press finds the values of a type that has a name",
