@@ -308,13 +308,16 @@ def offsets(
     most: int = 100,
     total: str | None = None,
     header: str | None = None,
+    more: str | None = None,
     also: Mapping[str, Any] | None = None,
 ) -> Paging:
-    """Records are counted; their number may be announced."""
+    """Records are counted; their number may be announced, or whether more follow."""
 
     def paging(call: Call) -> Answer:
         skipped, limit = int(call.parameter(parameter) or 0), call.size(size, most)
         around = {**(also or {}), **({total: len(call.rows)} if total else {})}
+        if more:
+            around[more] = skipped + limit < len(call.rows)
         found = page(records, call.rows[skipped : skipped + limit], around)
         announced = {header: str(len(call.rows))} if header else {}
         return Answer(found.body, headers={**found.headers, **announced})
