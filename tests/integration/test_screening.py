@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from headworks.bronze.landing import Landing, land
+from headworks.bronze.streams import reset_stream
 from headworks.errors import SettingsError
 from headworks.names import Window, window_stream
 from headworks.ops.ledger import record_run
@@ -321,3 +322,72 @@ def test_a_new_normal_is_one_step_and_lets_in_what_waits(life: Life) -> None:
     for number in range(6, 9):
         assert life.lives(number, sales(number, factor=3)).report.committed
     assert life.lives(9, sales(9, factor=30), "gate closed").report.committed is False
+
+
+class _Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("days", "further", "killed", "part_rows"),
+    [
+        (1, 1, False, 10**6),
+        (2, 0, False, 10**6),
+        (3, 2, True, 500),
+        (5, 0, True, 10**6),
+        (5, 1, False, 500),
+        (12, 2, True, 10**6),
+    ],
+)
+def test_what_is_read_again_after_a_stream_was_set_back_is_no_unusual_volume(
+    lake: Lake, days: int, further: int, killed: bool, part_rows: int
+) -> None:
+    """Whether few runs are known or many, and whether something new came meanwhile or the reading was interrupted."""
+    life = Life(lake)
+    first = pl.concat([sales(-number, 60) for number in range(30, 0, -1)])
+    frames = [first, *(sales(number, 60) for number in range(days))]
+    for number, frame in enumerate(frames):
+        life.lives(number - 1, frame)
+    last = days + further
+    moment = day(last - 1) + timedelta(minutes=10)
+    reset_stream(Landing(lake, NAME, NAME, "by hand", clock=lambda: moment))
+    source = [*frames, *(sales(number, 60) for number in range(days, last))]
+    if killed:
+        seen = []
+
+        def kill(report: object) -> None:
+            seen.append(report)
+            if len(seen) == len(source) // 2:
+                raise _Killed
+
+        with pytest.raises(_Killed):
+            land(Landing(lake, NAME, NAME, "killed", clock=lambda: moment), Frames(source), on_batch=kill)
+    land(Landing(lake, NAME, NAME, "again", clock=lambda: moment), Frames(source))
+    outcome = refine(Refinement(lake, "again", clock=lambda: moment, part_rows=part_rows), SALES)
+    assert outcome.gate is not None
+    assert outcome.gate.open, outcome.gate.reasons
+    assert not {"volume", "rows read again", "cold start: volume"} & {
+        check.name for check in outcome.gate.checks if check.outcome in {"warned", "failed"}
+    }
+    assert outcome.report.inserted == 60 * further
+    assert outcome.report.unchanged == 60 * (30 + days)
+    # The day after is judged as any other.
+    record_run(lake, Recorder("again", "t", "incremental", "", clock=lambda: moment).report("published"))
+    after = life_goes_on(lake, source, last).gate
+    assert after is not None
+    assert after.open, after.reasons
+
+
+def life_goes_on(lake: Lake, frames: list[pl.DataFrame], number: int, rows: int = 60) -> RefineOutcome:
+    moment = day(number)
+    land(Landing(lake, NAME, NAME, "after", clock=lambda: moment), Frames([*frames, sales(number, rows)]))
+    return refine(Refinement(lake, "after", clock=lambda: moment), SALES)
+
+
+def test_too_many_new_rows_are_noticed_though_a_stream_was_set_back_meanwhile(life: Life) -> None:
+    moment = day(5)
+    reset_stream(Landing(life.lake, NAME, NAME, "by hand", clock=lambda: moment))
+    frames = [*(sales(number) for number in range(5)), sales(5, 300)]
+    land(Landing(life.lake, NAME, NAME, "again", clock=lambda: moment), Frames(frames))
+    outcome = refine(Refinement(life.lake, "again", clock=lambda: moment), SALES)
+    assert any(reason.startswith("volume") for reason in outcome.gate.reasons)  # type: ignore[union-attr]

@@ -24,6 +24,14 @@ RULES = (
         _MEASURE,
     ),
     rule(
+        "what is read again after a stream was set back is no news",
+        "src/headworks/silver/table.py",
+        "    return any(0 < one.after <= bronze.transaction(set_back_id(one.stream)) for one in ranges)\n",
+        "    return False\n",
+        "tests/integration/test_screening.py"
+        "::test_what_is_read_again_after_a_stream_was_set_back_is_no_unusual_volume",
+    ),
+    rule(
         "a publication whose contract failed in Postgres is held",
         "src/headworks/gold/holding.py",
         "    if one is not None and not judged and not corrected:\n",

@@ -30,6 +30,11 @@ def rows_id(stream: str) -> str:
     return f"{stream}#rows"
 
 
+def set_back_id(stream: str) -> str:
+    """Name the transaction that carries the sequence by which a stream was last set back, to be read again."""
+    return f"{stream}#set-back"
+
+
 def consumed_id(stream: str) -> str:
     """Name the transaction that carries, in silver, the token of the last commit of a stream that was consumed."""
     return f"{stream}#consumed"

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from headworks.bronze.consumed import check_not_set_back, checkpoint_id, rows_id
+from headworks.bronze.consumed import check_not_set_back, checkpoint_id, rows_id, set_back_id
 from headworks.bronze.landing import Head, Landing, put_checkpoint, read_head
 from headworks.errors import CheckpointLost, ConcurrentRun, SettingsError
 from headworks.reports import Report
@@ -75,6 +75,7 @@ def reset_stream(landing: Landing, position: Position | None = None) -> StreamSt
             {
                 landing.stream: head.sequence + 1,
                 checkpoint_id(landing.stream): token,
+                set_back_id(landing.stream): head.sequence + 1,
                 **_counted_again(table, silver, landing.stream),
             },
         )

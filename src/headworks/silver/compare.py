@@ -72,6 +72,11 @@ class Comparison:
         return (self.inserts.height if self.added is None else self.added) - self.removed.height
 
 
+def fresh_of(comparison: Comparison) -> pl.DataFrame:
+    """Return the candidates that say what silver does not have, as they came."""
+    return comparison.marked.filter(pl.col(STATE).is_in([INSERT, UPDATE])).drop(STATE)
+
+
 def newest(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
     """Return the newest version of each key; one that arrived before a deletion without a cursor is a tombstone.
 

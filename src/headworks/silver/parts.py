@@ -20,7 +20,7 @@ import polars as pl
 from headworks.quality.profiles import SAMPLE
 from headworks.quality.rules import REASONS, all_among, judged_row_by_row
 from headworks.reports import RefineReport
-from headworks.silver.compare import CLOSING, INSERT, OLDER, RAISED, SAME, STATE, UPDATE, Comparison
+from headworks.silver.compare import CLOSING, INSERT, OLDER, RAISED, SAME, STATE, UPDATE, Comparison, fresh_of
 from headworks.silver.dataset import ARRIVAL, CURSOR, DELETED, PROVENANCE, VOID, Dataset
 from headworks.silver.parse import key_as_text, same_key
 from headworks.silver.replaced import REPLACED, with_fate, without
@@ -46,6 +46,7 @@ class Parts:
     folder: Path
     dataset: Dataset
     rows: int
+    again: bool = False
     landed: int = 0
     released: int = 0
     rejected: int = 0
@@ -83,7 +84,8 @@ class Parts:
             versions.write_parquet(path, compression="lz4", statistics=False)
             self.versions.append(path)
         share = SAMPLE / max(self.rows, 1)
-        self.sample.append(_share_of(marked.drop(STATE), share, "_cursor"))
+        profiled = fresh_of(comparison) if self.again else marked.drop(STATE)
+        self.sample.append(_share_of(profiled, share, "_cursor"))
         self.received.append(_share_of(received, share, "_ingested_at"))
 
     def add_arrays(self, arrays: pl.DataFrame) -> None:
@@ -244,12 +246,17 @@ class Parts:
         """How many candidates there are: one for each key."""
         return sum(self.states.values())
 
+    @property
+    def sampled(self) -> int:
+        """How many candidates the sample represents: of what is read again, only those that are news."""
+        return self.states[INSERT] + self.states[UPDATE] if self.again else self.candidates
+
 
 @contextmanager
-def spilled(dataset: Dataset, rows: int) -> Iterator[Parts]:
-    """Make a place for the parts of a range of ``rows`` rows, and take it away."""
+def spilled(dataset: Dataset, rows: int, *, again: bool = False) -> Iterator[Parts]:
+    """Make a place for the parts of a range of ``rows`` rows, read ``again`` or not, and take it away."""
     with tempfile.TemporaryDirectory(prefix="headworks-parts-") as folder:
-        yield Parts(Path(folder), dataset, rows)
+        yield Parts(Path(folder), dataset, rows, again)
 
 
 def _reasons(rows: pl.DataFrame) -> list[str]:

@@ -33,7 +33,7 @@ from headworks.reports import CheckReport, GateReport, RefineReport, TableRef
 from headworks.silver.accounts import Account, account_of, keep_account
 from headworks.silver.arrays import find_ended, with_known_arrays
 from headworks.silver.arrivals import Arrival, Without, arrival_of, divided
-from headworks.silver.compare import PAST, Comparison
+from headworks.silver.compare import PAST, Comparison, fresh_of
 from headworks.silver.dataset import (
     CURRENT,
     DELETED,
@@ -72,6 +72,7 @@ from headworks.silver.table import (
     check_committed,
     commit_silver,
     count_batches,
+    is_read_again,
     merged_ranges,
     pending,
     split,
@@ -480,7 +481,7 @@ def _refine_at_once(
     comparison = _touching_rejected(work, dataset, silver, judged.rejected, comparison)
     gone = _gone(work, dataset, bronze, silver, comparison, judged.rejected, todo, judged.arrays)
     report = _account(_report(work, dataset, silver), judged, comparison).model_copy(update=gone.counts)
-    alive = live_rows(judged.candidates)
+    alive, again = live_rows(judged.candidates), is_read_again(bronze, todo.ranges)
 
     merge = _with_vanished(silver, judged.candidates, comparison, gone.vanished, dataset)
 
@@ -491,10 +492,11 @@ def _refine_at_once(
         taken=Range(
             todo,
             judged.rows,
-            living(judged.candidates),
+            living(fresh_of(comparison) if again else judged.candidates),
             report,
             gone.limited,
             delivery=delivery.id,
+            again=again,
         ),
         gone=gone,
         quarantined=cache(lambda: quarantined(work, dataset, judged)),
@@ -523,7 +525,7 @@ def _refine_in_parts(
     def compare_again(rows: pl.DataFrame) -> Comparison:
         return compare_with(silver, latest_versions(rows, dataset), dataset)
 
-    with spilled(dataset, work.part_rows * len(todo)) as parts:
+    with spilled(dataset, work.part_rows * len(todo), again=is_read_again(bronze, whole.ranges)) as parts:
         for number, part in enumerate(todo):
             judged = judge_range(work, dataset, bronze, silver, part, releases=number == 0, in_parts=True)
             parts.count(judged.landed, judged.released, judged.good - judged.candidates.height, judged.warned)
@@ -565,8 +567,9 @@ def _refine_in_parts(
                 sample.filter(~pl.col(DELETED)),
                 report,
                 gone.limited,
-                parts.candidates,
+                parts.sampled,
                 delivery=delivery.id,
+                again=parts.again,
             ),
             gone=gone,
             quarantined=lambda: parts.quarantined(SCHEMA),
@@ -591,7 +594,9 @@ def _conclude(
 ) -> RefineOutcome:
     """Compare with good runs, ask the gate, and merge where it is open; else the delivery is held."""
     report, gone, scope = _with_known(work, dataset, silver, came), came.gone, f"silver.{dataset.name}"
-    screened = screen_silver(work.lake, dataset, silver, came.taken, work.run_id, work.clock())
+    screened = screen_silver(
+        work.lake, dataset, silver, came.taken.counted(report), work.run_id, work.clock()
+    )
     # What the last full read deletes of a silver that is made again has passed the gate when it ended.
     limit = None if isinstance(silver, FromNothing) else gone.generation
     found = check_vanished(scope, gone.deletes, gone.after, limit, gone.vanished.unidentified)

@@ -53,7 +53,8 @@ class Range:
 
     ``candidates`` is their number where ``rows`` and ``candidate`` are samples. ``deletes_limited`` says that the full
     read brings a limit of its own for what it may delete. A ``share`` is the rows of some of a range's streams: what
-    became of each of them is not counted. ``delivery`` is its id.
+    became of each of them is not counted. ``delivery`` is its id. Of what was read ``again``, after its stream was
+    set back, the candidate has the rows that are news.
     """
 
     todo: Pending
@@ -64,6 +65,27 @@ class Range:
     candidates: int | None = None
     share: bool = False
     delivery: str = ""
+    again: bool = False
+
+    def counted(self, report: RefineReport) -> Range:
+        """Return the range with its whole account, in which nothing counts that is read again and was known.
+
+        All of a source's past would be far more than any day brings, and is like no day.
+        """
+        if not self.again:
+            return replace(self, report=report)
+        known = report.superseded + report.unchanged + report.known
+        counts = {
+            "landed": max(report.landed - known, 0),
+            "superseded": 0,
+            "unchanged": 0,
+            "rejected": max(report.rejected - report.known, 0),
+            "reasons": {},
+        }
+        rows = self.rows
+        if self.candidates is None:
+            rows = rows.join(self.candidate, on=["_stream", "_sequence", "_row"], how="semi")
+        return replace(self, report=report.model_copy(update=counts), rows=rows)
 
     def of(self, streams: Sequence[StreamRange]) -> Range:
         """Return the share of some streams."""

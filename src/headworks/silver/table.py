@@ -7,13 +7,13 @@ through the table object that was audited and is never rebased.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import polars as pl
 
-from headworks.bronze.consumed import check_bronze, check_not_restored, remembered, rows_id
+from headworks.bronze.consumed import check_bronze, check_not_restored, remembered, rows_id, set_back_id
 from headworks.bronze.generations import ended_id
 from headworks.bronze.stamping import LANDED
 from headworks.errors import AccountMismatch
@@ -37,6 +37,11 @@ class StreamRange:
     after: int
     upto: int
     rows: int | None = None
+
+
+def is_read_again(bronze: Table, ranges: Iterable[StreamRange]) -> bool:
+    """Return whether ranges hold what was read again since an operator set its stream back."""
+    return any(0 < one.after <= bronze.transaction(set_back_id(one.stream)) for one in ranges)
 
 
 @dataclass(frozen=True)
