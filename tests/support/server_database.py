@@ -21,7 +21,7 @@ class ServerDatabase:
     """A database that runs as long as it is needed, and leaves nothing behind."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="headworks-server-pg-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="headworks-server-pg-", dir=_reached_by_others()))
         self._port = free_port(_PREFERRED_PORT)
         self.url = f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
 
@@ -74,6 +74,20 @@ class ServerDatabase:
             timeout=_COMMAND_S,
         )
         assert done.returncode == 0, f"{program} failed; see {self._folder}/log"
+
+
+def _reached_by_others() -> str:
+    """Return a folder for what another user than this one writes: the temporary one may lie in a private one."""
+    # Made by mkdtemp, so for its owner alone.
+    folders = (tempfile.gettempdir(), "/tmp", "/var/tmp")
+    return next(
+        (
+            one
+            for one in folders
+            if all(each.stat().st_mode & 0o1 for each in (Path(one), *Path(one).parents))
+        ),
+        folders[0],
+    )
 
 
 def _programs() -> Path | None:
