@@ -6,7 +6,7 @@ from headworks.prefect.stages import Tasks
 from tasks.database import ingest_table
 from tasks.extract import extract_files, extract_resource
 from tasks.gold import audit_gold, commit_gold, pin_silver, stage_gold
-from tasks.models import commit_model, judge_model, prepare_model, score_model, train_model
+from tasks.models import commit_model, judge_model, prepare_model, register_model, score_model, train_model
 from tasks.publish import check_publication, name_product, publish_tables
 from tasks.refine import refine_dataset
 
@@ -27,5 +27,6 @@ TASKS = Tasks(
     judge_model=judge_model,
     score_model=score_model,
     commit_model=commit_model,
+    register_model=register_model,
 )
 """What the stages that flows have in common run."""

@@ -1,4 +1,4 @@
-"""Models: features judged, a challenger trained and judged, the newest cut scored, the tables committed.
+"""Models: features judged, a challenger trained and judged, the newest cut scored, the tables committed, registered.
 
 A training is found again by what it was made from, so its task needs no cache of Prefect's.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from prefect import task
 
 from headworks.models.learning import Lesson, Scored, Verdict
+from headworks.models.model import Model
+from headworks.models.registry import Registered
 from headworks.models.training import Trained
 from headworks.prefect.policy import EFFECT, shielded
 from headworks.prefect.steps import models as steps
@@ -48,3 +50,10 @@ def score_model(run: Run, lesson: Lesson, verdict: Verdict) -> Scored:
 def commit_model(run: Run, lesson: Lesson, scored: Scored, verdict: Verdict) -> tuple[CurateReport, ...]:
     """Replace the tables of scores and champions, each in one commit."""
     return steps.commit_model(run, lesson, scored, verdict)
+
+
+@task(name="register-model", task_run_name="register {model.name}", **EFFECT)
+@shielded
+def register_model(run: Run, product: str, model: Model) -> Registered | None:
+    """Show the champion that was published in the model's registry, where it has one."""
+    return steps.register_model(run, product, model)

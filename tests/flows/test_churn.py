@@ -13,14 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from crm.project import CHURN
+from crm.project import CHURN, CRM
 from crm.world import World
 from flows.pipeline import pipeline
 from headworks.cli.main import main
 from headworks.errors import GateClosed, HeadworksError
+from headworks.gold.products import publications
 from headworks.models.champions import read_champions
+from headworks.models.model import Registry
 from tests.conftest import PostgresServer
 from tests.support.crm import MODEL, CrmPlace, copied, make_world, open_crm, receive
+from tests.support.mlflow_server import mlflow_server
 
 pytestmark = pytest.mark.server
 
@@ -170,6 +173,41 @@ def test_a_refused_challenger_leaves_the_champion_that_scores_and_fails_the_run_
     (let,) = [check for check in newest.checks if check.outcome == "accepted"]
     assert let.name == "quality: good enough"
     assert "a test" in let.detail
+
+
+def test_a_promoted_model_is_a_version_in_mlflow_and_a_rollback_moves_its_alias(
+    place: CrmPlace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with mlflow_server(tmp_path / "mlflow") as url:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=url, registry_uri=url)
+        registered = replace(CHURN, models=(replace(MODEL, registry=Registry("churn")),))
+        monkeypatch.setattr("flows.churn.CHURN", registered)
+        monkeypatch.setattr("crm.project.CRM", replace(CRM, products=(registered,)))
+        for name, value in {**place.variables(), "MLFLOW_TRACKING_URI": url}.items():
+            monkeypatch.setenv(name, value)
+        place.run(seed=2)
+        second = client.get_model_version_by_alias("churn", "champion")
+        assert second.tags["headworks.file"] == _file_of(place)
+        assert main(["rollback", "churn", "--to", _first_run(place), "--reason", "a test"]) == 0
+        back = client.get_model_version_by_alias("churn", "champion")
+        assert back.tags["headworks.file"] == _file_of(place)
+        assert back.version != second.version
+        assert "in MLflow is champion" in capsys.readouterr().out
+
+
+def _file_of(place: CrmPlace) -> str:
+    champion = place.champions.newest
+    assert champion is not None
+    return champion.trained.file
+
+
+def _first_run(place: CrmPlace) -> str:
+    return next(each.run_id for each in publications(place.lake) if each.sequence == 1)
 
 
 def test_the_flow_of_any_product_learns_too(place: CrmPlace) -> None:

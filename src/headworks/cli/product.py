@@ -92,21 +92,27 @@ def _release(options: argparse.Namespace) -> int:
 
 
 def _publish(options: argparse.Namespace, product: str) -> None:
-    """Show the newest publication in Postgres too, for a product that is published there."""
+    """Show the newest publication in Postgres and in the registries of its models too, where it has such."""
     from headworks.gold.products import read_product
+    from headworks.models.registry import register
     from headworks.prefect.blocks import load_database
     from headworks.prefect.console import local_stack
     from headworks.project import project
     from headworks.publish.postgres import publish_postgres
 
     here, lake = project(), open_lake(options)
-    declared = {} if here is None else {one.name: one.publish for one in here.products}
-    target = declared.get(product)
+    declared = {} if here is None else {one.name: one for one in here.products}
+    found = declared.get(product)
+    target = None if found is None else found.publish
     version = read_product(lake, product)
     if target is None or version is None:
         print(f"{product} is not published to any database.")
-        return
-    with local_stack():
-        database = load_database(options.database or target.block, postgres=True)
-    report = publish_postgres(lake, database, target.schema, version, target.tables)
-    print(f"{report.target} shows it.")
+    else:
+        with local_stack():
+            database = load_database(options.database or target.block, postgres=True)
+        report = publish_postgres(lake, database, target.schema, version, target.tables)
+        print(f"{report.target} shows it.")
+    for model in () if found is None else found.models:
+        registered = register(lake, product, model)
+        if registered is not None:
+            print(f"Version {registered.version} of {registered.name} in MLflow is {registered.alias}.")

@@ -67,6 +67,18 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class Registry:
+    """A registered model of MLflow that shows each champion as a version, and the one that scores by an alias.
+
+    Without ``address`` the server is that of ``MLFLOW_TRACKING_URI``.
+    """
+
+    name: str
+    address: str = ""
+    alias: str = "champion"
+
+
+@dataclass(frozen=True)
 class Model:
     """Declares a model that is made, judged and published as part of a product.
 
@@ -80,6 +92,8 @@ class Model:
     ``estimator`` makes an untrained estimator with scikit-learn's interface (``fit``, ``predict_proba``) from a seed;
     ``trusted`` are the types that a file of it may consist of, apart from those that skops trusts: nothing else is
     ever loaded. ``segments`` are columns in whose values the model is judged apart.
+
+    ``registry`` shows champions in MLflow too, after they were published.
 
     Scores go to the gold table ``scores`` and champions to ``champions``; ``contract`` must hold for the scores.
     """
@@ -99,6 +113,7 @@ class Model:
     about: str = ""
     scores_name: str | None = None
     champions_name: str | None = None
+    registry: Registry | None = None
 
     def __post_init__(self) -> None:
         """Check the declaration, so that a slip shows at import and not in the night."""

@@ -177,12 +177,12 @@ def train(lake: Lake, model: Model, frame: pl.DataFrame, asked: Asked, made_from
     path = f"{_folder(model)}/trained/{name}.json"
     try:
         there = Trained.model_validate(lake.get_object(path))
-        data = lake.get_bytes(_file(model, there.file))
+        data = lake.get_bytes(file_path(model, there.file))
     except ObjectLost:
         pass
     else:
         # Young again: a file that nothing names may be collected when it is older than any run.
-        lake.put_bytes(_file(model, there.file), data)
+        lake.put_bytes(file_path(model, there.file), data)
         return there
     parts = split(model, frame, asked)
     if parts.train.get_column(LABEL).n_unique() < 2:
@@ -216,7 +216,7 @@ def train(lake: Lake, model: Model, frame: pl.DataFrame, asked: Asked, made_from
         seconds=round(seconds, 3),
     )
     # The file first: a record without its file would be taken for a training that is done.
-    lake.put_bytes(_file(model, digest), data)
+    lake.put_bytes(file_path(model, digest), data)
     lake.put_object(path, trained.model_dump(mode="json"))
     return trained
 
@@ -262,7 +262,7 @@ def load(lake: Lake, model: Model, file: str) -> Any:
 
     Raises `LakeUnusable` where its content is not what its name says, or it holds a type that the model does not trust.
     """
-    return loaded(lake.get_bytes(_file(model, file)), file, model.trusted)
+    return loaded(lake.get_bytes(file_path(model, file)), file, model.trusted)
 
 
 def loaded(data: bytes, file: str, trusted: Sequence[str]) -> Any:
@@ -371,5 +371,6 @@ def _folder(model: Model) -> str:
     return f"{MODELS_FOLDER}/{model.name}"
 
 
-def _file(model: Model, digest: str) -> str:
+def file_path(model: Model, digest: str) -> str:
+    """Return where the file of a model is."""
     return f"{_folder(model)}/{digest}.skops"

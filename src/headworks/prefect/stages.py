@@ -18,6 +18,7 @@ from headworks.gold.products import ProductVersion
 from headworks.gold.table import Pins, Staged
 from headworks.models.learning import Accepted, FeatureRef, Lesson, Scored, Verdict, asked_of
 from headworks.models.model import Model
+from headworks.models.registry import Registered
 from headworks.models.training import Trained
 from headworks.prefect.running import RunContext, results
 from headworks.prefect.steps.database import Chosen, Ingested
@@ -50,6 +51,7 @@ class Tasks:
     judge_model: Task[..., Verdict] | None = None
     score_model: Task[..., Scored] | None = None
     commit_model: Task[..., tuple[CurateReport, ...]] | None = None
+    register_model: Task[..., Registered | None] | None = None
 
 
 def land(context: RunContext, needs: Needs, tasks: Tasks, blocks: Mapping[str, str] | None = None) -> None:
@@ -245,11 +247,13 @@ def publish(
         return
     version = tasks.name_product(context.run, product.name, tuple(table.table for table in made))
     target = product.publish
-    if target is None:
-        return
-    published = tasks.publish_tables(
-        context.run, block or target.block, target.schema, version, target.tables
-    )
-    for gate in published.gates:
-        context.require_open(gate)
-    context.recorder.publications.append(published)
+    if target is not None:
+        published = tasks.publish_tables(
+            context.run, block or target.block, target.schema, version, target.tables
+        )
+        for gate in published.gates:
+            context.require_open(gate)
+        context.recorder.publications.append(published)
+    for model in product.models:
+        if model.registry is not None:
+            _task(tasks.register_model, model)(context.run, product.name, model)

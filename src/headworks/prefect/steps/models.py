@@ -14,6 +14,7 @@ from headworks.models import learning
 from headworks.models.champions import champion_rows, forget_parts
 from headworks.models.learning import Lesson, Scored, Verdict
 from headworks.models.model import Model
+from headworks.models.registry import Registered, register
 from headworks.models.training import Trained
 from headworks.prefect.steps.extract import Run
 from headworks.reports import CurateReport, GateReport
@@ -68,6 +69,21 @@ def commit_model(run: Run, lesson: Lesson, scored: Scored, verdict: Verdict) -> 
     forget_parts(lake, lesson.model)
     _show_card(lesson.model, verdict)
     return tuple(reports)
+
+
+def register_model(run: Run, product: str, model: Model) -> Registered | None:
+    """Show the champion that was published in the model's registry, where it has one."""
+    registered = register(run.open_lake(), product, model)
+    if registered is not None:
+        get_run_logger().info(
+            "%s: champion %d is version %d of %s in MLflow, by the alias %s",
+            model.name,
+            registered.champion,
+            registered.version,
+            registered.name,
+            registered.alias,
+        )
+    return registered
 
 
 def _committed(run: Run, staged: Staged) -> CurateReport:
