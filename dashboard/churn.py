@@ -13,7 +13,7 @@ import streamlit as st
 
 from crm.project import CHURN
 from dashboard.banner import Advice
-from dashboard.page import STYLE, advice_html
+from dashboard.page import STYLE, advice_html, table_html
 from dashboard.reading import find_lake
 from headworks.errors import HeadworksError
 from headworks.gold.products import ProductVersion, read_product, scan_product
@@ -21,12 +21,18 @@ from headworks.storage.store import Lake
 
 LAKE = os.environ.get("HEADWORKS_DASHBOARD_LAKE", "lake")
 _SHOWN = 50
+_REASONS_WRAP = """
+<style>
+#at-risk td:nth-child(4) {white-space: normal}
+@media (max-width: 640px) {#at-risk td:nth-child(4) {grid-column: 1 / -1; text-align: right}}
+</style>
+"""
 
 
 def main() -> None:
     """Show the page, or what keeps it from being shown."""
     st.set_page_config(page_title="Churn", page_icon="💧", layout="wide")
-    st.html(STYLE)
+    st.html(STYLE + _REASONS_WRAP)
     st.title("Who is likely to cancel", anchor=False)
     try:
         lake = find_lake(LAKE)
@@ -65,7 +71,7 @@ def show(lake: Lake, version: ProductVersion) -> None:
     shown[3].metric("Lift of the highest tenth", f"{champion['lift']:.1f} ×")
     shown[4].metric("Calibration error", f"{champion['calibration_error']:.3f}")
     st.subheader("At risk, and why", anchor=False)
-    st.dataframe(risk_rows(scores.head(_SHOWN)), hide_index=True, width="stretch")
+    st.html(_table("at-risk", risk_rows(scores.head(_SHOWN))))
     left, right = st.columns(2)
     with left:
         st.subheader("Predicted and happened", anchor=False)
@@ -74,15 +80,20 @@ def show(lake: Lake, version: ProductVersion) -> None:
         st.subheader("Lift", anchor=False)
         st.altair_chart(lift_chart(measured.get("lift_curve", ())), width="stretch")
     st.subheader("Segments", anchor=False)
-    st.dataframe(segment_rows(measured["segments"], champion["metric"]), hide_index=True, width="stretch")
+    st.html(_table("by-segment", segment_rows(measured["segments"], champion["metric"])))
     st.subheader("Champions", anchor=False)
     left, right = st.columns(2)
     with left:
         st.altair_chart(champions_chart(champions), width="stretch")
     with right:
-        st.dataframe(champion_history(champions), hide_index=True, width="stretch")
+        st.html(_table("promoted", champion_history(champions)))
     with st.expander("Model card"):
         st.markdown(champion["card"])
+
+
+def _table(name: str, rows: pl.DataFrame) -> str:
+    texts = [[str(value) for value in row] for row in rows.iter_rows()]
+    return table_html(name, rows.columns, texts, texts=len(rows.columns))
 
 
 def risk_rows(scores: pl.DataFrame) -> pl.DataFrame:
@@ -189,10 +200,12 @@ def champion_history(champions: pl.DataFrame) -> pl.DataFrame:
 def champions_chart(champions: pl.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """Return how good each champion was when it was promoted, with its interval."""
     rows = champions.select("sequence", "value", "low", "high", "promoted_at")
-    base = alt.Chart(rows).encode(x=alt.X("promoted_at:T", title="promoted"))
+    base = alt.Chart(rows).encode(x=alt.X("sequence:O", title="champion", axis=alt.Axis(labelAngle=0)))
     scale = alt.Scale(zero=False)
     band = base.mark_rule().encode(y=alt.Y("low:Q", scale=scale, title="metric"), y2="high:Q")
-    points = base.mark_circle(size=80).encode(y=alt.Y("value:Q", scale=scale), tooltip=["sequence", "value"])
+    points = base.mark_circle(size=80).encode(
+        y=alt.Y("value:Q", scale=scale), tooltip=["sequence", "promoted_at", "value"]
+    )
     return alt.layer(band, points)
 
 

@@ -50,14 +50,16 @@ def dashboard(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @contextmanager
-def running_dashboard(folder: Path, **environment: str) -> Iterator[Dashboard]:
-    """Run the dashboard as ``make dashboard`` does, with these variables, on a free port."""
+def running_dashboard(
+    folder: Path, page: str = "dashboard/app.py", **environment: str
+) -> Iterator[Dashboard]:
+    """Run a page as ``make dashboard`` does, with these variables, on a free port."""
     clean = {
         n: value for n, value in os.environ.items() if not n.startswith(("PREFECT", "HEADWORKS", "STREAMLIT"))
     }
     log = folder / "dashboard.log"
     port = free_port(_PORT)
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", page, "--server.port", str(port)]
     with log.open("w") as output:
         process = subprocess.Popen(
             command,

@@ -7,6 +7,8 @@ server resolves, and the blocks, roles and grants of the demo. The engine runs i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -29,11 +31,14 @@ from headworks.prefect.blocks.profiles import Profile
 from headworks.prefect.deploying.declared import read_deployments, read_server, template_of
 from headworks.prefect.deploying.flows import ensure_deployment
 from headworks.prefect.deploying.pools import ensure_pool
+from headworks.prefect.deploying.register_blocks import main as register_blocks
 from headworks.prefect.local.postgres import SHOP
 from headworks.quality.deliveries import deliveries
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
+from tests.conftest import PostgresServer
 from tests.deployments.conftest import Demo
+from tests.support.crm import CrmPlace, make_world, open_crm, receive
 from tests.support.pools import CHECKOUT, assert_published_equals_truth
 
 pytestmark = pytest.mark.server
@@ -41,22 +46,18 @@ pytestmark = pytest.mark.server
 ROUNDS = 3
 POOL = "headworks-local"
 OF_THE_CRM = "churn-weekly"
+CRM_BLOCKS = {"crm_api": "crm-api", "lake": "crm-lake", "analytics_database": "crm-analytics"}
+"""The blocks of the CRM's deployment alongside those of the demo's shop, by the parameters that name them."""
 
 
 def _shipped() -> dict[str, dict[str, Any]]:
-    """Return the deployments for the process pool, in the order of the file; their twins differ in the pool alone.
-
-    Without that of the CRM, which the shop's demo does not have; tests/flows/test_churn.py runs it.
-    """
+    """Return the deployments for the process pool, in the order of the file; their twins differ in the pool alone."""
     document = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text(encoding="utf-8"))
-    return {
-        one["name"]: one
-        for one in document["deployments"]
-        if one["work_pool"]["name"] == POOL and one["name"] != OF_THE_CRM
-    }
+    return {one["name"]: one for one in document["deployments"] if one["work_pool"]["name"] == POOL}
 
 
 SHIPPED = _shipped()
+OF_THE_SHOP = [name for name in SHIPPED if name != OF_THE_CRM]
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +85,7 @@ def deployed(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 def test_twins_for_docker_have_the_same_parameters_and_flow() -> None:
     """So that what is run here holds for them as well."""
     document = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text(encoding="utf-8"))
-    known = {*SHIPPED, OF_THE_CRM, f"{OF_THE_CRM}-docker"}
-    twins = {one["name"]: one for one in document["deployments"] if one["name"] not in known}
+    twins = {one["name"]: one for one in document["deployments"] if one["name"] not in SHIPPED}
     assert set(twins) == {f"{name}-docker" for name in SHIPPED}
     for name, one in SHIPPED.items():
         twin = twins[f"{name}-docker"]
@@ -99,14 +99,57 @@ def test_every_deployment_runs_three_times_while_the_shop_lives_on(
     latest = ""
     for number in range(1, ROUNDS + 1):
         demo.stack.live(1)
-        for name in SHIPPED:
+        for name in OF_THE_SHOP:
             flow_run, state = _run(deployed, name, _by_hand(demo, name, number, latest))
             latest = flow_run if name == "sales-daily" else latest
             ended.append((number, name, state.type.value, state.message or ""))
         assert_published_equals_truth(demo.stack)
     assert [one for one in ended if one[2] != "COMPLETED"] == []
-    assert len(ended) == ROUNDS * len(SHIPPED)
+    assert len(ended) == ROUNDS * len(OF_THE_SHOP)
     _assert_all_orders_are_in_silver(demo)
+
+
+def test_the_weekly_model_runs_as_shipped_and_ad_hoc_with_another_horizon_cut_and_seed(
+    deployed: SyncPrefectClient,
+    postgres: PostgresServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The deployment of the second company, with blocks that a person registers as prefect.yaml says."""
+    world = make_world()
+    receive(tmp_path / "lake", world)
+    with open_crm(CrmPlace(tmp_path / "lake", postgres.new_database()), world) as place:
+        described = {
+            name.replace("HEADWORKS_LAKE", "HEADWORKS_CRM_LAKE").replace(
+                "ANALYTICS_DATABASE", "CRM_ANALYTICS"
+            ): value
+            for name, value in place.variables().items()
+            if name != "HEADWORKS_PROJECT"
+        }
+        for name, value in described.items():
+            monkeypatch.setenv(name, value)
+        assert register_blocks(["crm-api=api", "crm-lake=lake", "crm-analytics=database"]) == 0
+        for name in described:
+            monkeypatch.delenv(name)
+
+        def ended(**by_hand: Any) -> str:
+            _, state = _run(deployed, OF_THE_CRM, {**CRM_BLOCKS, **by_hand})
+            assert state.type.value == "COMPLETED", state.message
+            return place.product.run_id
+
+        first = ended()
+        place.assert_whole()
+        assert ended() == first, "a week without news publishes nothing"
+        assert ended(dry_run=True, horizon_days=14, seed=5) == first
+        assert ended(seed=2) != first
+        place.assert_whole()
+        newest = place.champions.newest
+        assert newest is not None
+        assert (newest.sequence, newest.trained.seed) == (2, 2)
+        cut = place.scores.get_column("cut")[0] - timedelta(days=8)
+        ended(seed=3, cut=cut.isoformat())
+        place.assert_whole()
+        assert place.scores.get_column("cut")[0] <= cut
 
 
 def _run(client: SyncPrefectClient, name: str, by_hand: dict[str, Any]) -> tuple[str, State[Any]]:

@@ -6,10 +6,10 @@ from tests.rules.base import Rule, rule
 
 FEATURES, TRAINING = "src/headworks/models/features.py", "src/headworks/models/training.py"
 JUDGING, LEARNING = "src/headworks/models/judging.py", "src/headworks/models/learning.py"
-CHAMPIONS = "src/headworks/models/champions.py"
+FILES = "src/headworks/models/files.py"
 
 _F, _G = "tests/unit/models/test_features.py", "tests/unit/models/test_gate.py"
-_M = "tests/integration/test_models.py"
+_M, _R = "tests/integration/test_models.py", "tests/integration/test_registry.py"
 
 RULES: tuple[Rule, ...] = (
     rule(
@@ -56,6 +56,34 @@ RULES: tuple[Rule, ...] = (
         "    if hashlib.sha256(data).hexdigest() != file:\n",
         "    if False:\n",
         f"{_M}::test_scores_by_parts_are_the_same_and_a_file_that_was_changed_or_holds_strange_types_is_not_loaded",
+    ),
+    rule(
+        "the file of a champion that can be rolled back to is kept",
+        FILES,
+        "            if reference.version <= table.version",
+        "            if False and reference.version <= table.version",
+        f"{_M}::test_files_of_models_that_no_publication_needs_are_collected_and_those_to_roll_back_to_stay",
+    ),
+    rule(
+        "the file of a model is collected only when it is older than any run",
+        "src/headworks/ops/maintenance.py",
+        "if each.modified_at < young and _still_old(lake, each.path, young):",
+        "if True:",
+        f"{_M}::test_files_of_models_that_no_publication_needs_are_collected_and_those_to_roll_back_to_stay",
+    ),
+    rule(
+        "a training that is found again makes its file young",
+        TRAINING,
+        "        lake.put_bytes(file_path(model, there.file), data)\n",
+        "",
+        f"{_M}::test_a_model_that_is_trained_again_from_the_same_rows_has_a_young_file",
+    ),
+    rule(
+        "a champion that is registered already is not registered again",
+        "src/headworks/models/registry.py",
+        "        version = known or _made(",
+        "        version = _made(",
+        f"{_R}::test_a_champion_is_registered_with_its_file_and_card_and_a_rollback_moves_the_alias",
     ),
     rule(
         "a model's file holds trusted types alone",
