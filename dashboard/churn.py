@@ -82,11 +82,8 @@ def show(lake: Lake, version: ProductVersion) -> None:
     st.subheader("Segments", anchor=False)
     st.html(_table("by-segment", segment_rows(measured["segments"], champion["metric"])))
     st.subheader("Champions", anchor=False)
-    left, right = st.columns(2)
-    with left:
-        st.altair_chart(champions_chart(champions), width="stretch")
-    with right:
-        st.html(_table("promoted", champion_history(champions)))
+    st.altair_chart(champions_chart(champions), width="stretch")
+    st.html(_table("promoted", champion_history(champions)))
     with st.expander("Model card"):
         st.markdown(champion["card"])
 

@@ -61,6 +61,14 @@ def _open(page: Page, churn_page: Dashboard) -> None:
     assert page.locator("[data-testid=stException]").count() == 0
 
 
+def _assert_no_table_is_cut(page: Page) -> None:
+    for name in ("at-risk", "by-segment", "promoted"):
+        cut: int = page.locator(f"#{name}").evaluate(
+            "table => table.scrollWidth - table.parentElement.clientWidth"
+        )
+        assert cut <= 0, f"the table {name} is cut"
+
+
 def test_the_page_shows_who_is_at_risk_and_why_and_how_good_the_model_is(
     place: CrmPlace, churn_page: Dashboard, page: Page, screen: Screen
 ) -> None:
@@ -83,6 +91,7 @@ def test_the_page_shows_who_is_at_risk_and_why_and_how_good_the_model_is(
         one["segment"] for one in champion.measured.segments
     ]
     assert [row[0] for row in cells(page, "promoted")] == ["2", "1"]
+    _assert_no_table_is_cut(page)
     page.get_by_text("Model card").click()
     page.get_by_role("heading", name="churn, champion 2").wait_for()
 
@@ -93,11 +102,7 @@ def test_the_page_fits_a_phone(churn_page: Dashboard, page: Page, screen: Screen
     screen(page, "churn-phone")
     wide: float = page.evaluate("() => document.documentElement.scrollWidth")
     assert wide <= 390
-    for name in ("at-risk", "by-segment", "promoted"):
-        cut: int = page.locator(f"#{name}").evaluate(
-            "table => table.scrollWidth - table.parentElement.clientWidth"
-        )
-        assert cut <= 0, f"the table {name} is cut"
+    _assert_no_table_is_cut(page)
 
 
 def test_a_rollback_shows_the_former_champion_and_that_the_product_is_held(
