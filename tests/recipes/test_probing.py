@@ -46,6 +46,17 @@ def test_a_total_that_contradicts_the_one_page_is_no_single_page() -> None:
     assert any("how pages follow each other" in one for one in found.unknown)
 
 
+@pytest.mark.parametrize("rows", [7, 47, 50])
+def test_a_refusal_of_the_page_past_the_last_is_described(rows: int) -> None:
+    (wordpress,) = [one for one in addresses() if one.name == "vendor wordpress posts"]
+    with wordpress.serve(rows) as looked:
+        found = Resource.model_validate(probe(looked.client, looked.path, looked.parameters).resource)
+    assert found.pagination.kind == "page_numbers"
+    assert (found.pagination.past_end, found.pagination.past_end_statuses) == ("missing", (400,))
+    with wordpress.serve(rows) as looked:
+        assert look(looked).what == "right"
+
+
 def test_pages_by_cursor_are_preferred_to_places_by_number_where_a_service_has_both() -> None:
     with shape_of("scim by cursor")(47) as looked:
         found = Resource.model_validate(probe(looked.client, looked.path, {}).resource)

@@ -26,6 +26,13 @@ RULES = (
         f"{_PROBING}::test_what_was_tried_is_said_three_pages_the_end_and_a_second_run",
     ),
     rule(
+        "a refused page past the last is described",
+        f"{_API}/probe.py",
+        "        if status not in _PAST_END:\n",
+        "        if status >= 0:\n",
+        f"{_PROBING}::test_a_refusal_of_the_page_past_the_last_is_described",
+    ),
+    rule(
         "a total that no page has is named",
         f"{_API}/noticing.py",
         '        completeness.total_field: "completeness.total_field",\n',

@@ -47,6 +47,8 @@ _FEW, _MOST = 3, 12
 """Pages that every proposal is tried on, and pages within which the end is looked for."""
 _TRIED = 80
 """Guesses that are tried at most."""
+_PAST_END = frozenset({400, 404, 410, 416, 422})
+"""Statuses by which APIs refuse a page past the last one."""
 _LEAST = 2
 _ROOM = 10_000
 _SIZE = 50
@@ -307,10 +309,32 @@ class _Probe:
             f"tried: {len(tried.pages)} pages were read like this, with {counts} {many}records, each of them new"
         )
         self._keyed(found, tried)
+        resource = self._past_end(found, resource, tried)
         if not tried.ended:
             found.not_known(f"how it ends: {_MOST} pages were read, and more follow")
             return
         self._ended(found, resource, tried)
+
+    def _past_end(self, found: Proposal, resource: Resource, tried: _Tried) -> Resource:
+        """Ask counted pages for one past the last, and describe its refusal: a scan may end on a full page."""
+        paging = resource.pagination
+        if paging.kind not in ("page_numbers", "offset") or not (tried.ended or found.total):
+            return resource
+        size = max(1, *(page.read for page in tried.pages))
+        pages = len(tried.pages) if tried.ended else (found.total or 0) // size + 1
+        name, step = ("page", 1) if paging.kind == "page_numbers" else ("offset", size)
+        state = paging.begin()
+        past = {**state, name: state[name] + (pages + 1) * step}
+        self.tried += 1
+        status = _status(self.api, resource, paging.ask(past))
+        if status not in _PAST_END:
+            return resource
+        named: Json = {"past_end": "missing"} if paging.kind == "page_numbers" else {}
+        if paging.kind == "offset" or status not in paging.past_end_statuses:
+            named["past_end_statuses"] = [status]
+        found.resource = {**found.resource, "pagination": {**found.resource["pagination"], **named}}
+        found.because(f"the end: a page past the last one is answered with {status}")
+        return Resource.model_validate(found.resource)
 
     def _ended(self, found: Proposal, resource: Resource, tried: _Tried) -> None:
         last, count = tried.pages[-1], len(tried.records)
@@ -389,6 +413,23 @@ def _ask(api: ApiClient, resource: Resource) -> Reply:
 
     (reply,) = list(iterate(ask, name=f"headworks probe {resource.path}"))
     return reply
+
+
+def _status(api: ApiClient, resource: Resource, ask: Ask) -> int:
+    """Return the status of the answer to one request, 0 where there is none that says anything of its page."""
+
+    async def asked() -> AsyncGenerator[int, None]:
+        request = Composer(api.settings, resource).compose(ask)
+        async with api.session() as session:
+            yield await session.fetch(request, Rules(empty=_PAST_END), lambda reply: reply.status)
+
+    try:
+        (status,) = list(iterate(asked, name=f"headworks probe {resource.path}"))
+    except (RateLimited, CredentialsRefused):
+        raise
+    except HeadworksError:
+        return 0
+    return status
 
 
 def _valid(content: Json) -> Resource | None:
