@@ -36,8 +36,8 @@ from headworks.settings import FilesSettings, LakeSettings
 from headworks.silver.refinement import refine
 from headworks.silver.work import Refinement
 from headworks.sources.files.location import Location
-from headworks.sources.files.shelf import LakeShelf
 from headworks.sources.files.source import FileSource
+from headworks.storage.shelf import LakeShelf
 from headworks.storage.store import Lake
 
 given, drop, root = map(Path, sys.argv[1:])
