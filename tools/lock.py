@@ -1,8 +1,8 @@
 """Writes the hash-pinned locks from pyproject.toml, or says whether they are up to date (``--check``).
 
-``locks/runtime.txt`` is what the image installs, ``locks/dashboard.txt`` what the dashboard's image installs, and
-``locks/dev.txt`` is everything, at the same versions. All are made for every platform and Python at once, and name no
-package index.
+``locks/runtime.txt`` is what the image installs, ``locks/small.txt`` the same without what models need,
+``locks/dashboard.txt`` what the dashboard's image installs, and ``locks/dev.txt`` is everything, at the same versions.
+All are made for every platform and Python at once, and name no package index.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 RUNTIME, DEV, DASHBOARD = "locks/runtime.txt", "locks/dev.txt", "locks/dashboard.txt"
+SMALL = "locks/small.txt"
 _COMPILE = [
     "pip",
     "compile",
@@ -28,6 +29,7 @@ _COMPILE = [
 ]
 _OPTIONS = {
     RUNTIME: ["--extra", "docker", "--extra", "shop", "--extra", "models"],
+    SMALL: ["--extra", "docker", "--extra", "shop", "--constraint", RUNTIME],
     DEV: ["--all-extras", "--constraint", RUNTIME],
     DASHBOARD: ["--extra", "dashboard", "--extra", "shop", "--constraint", DEV],
 }
