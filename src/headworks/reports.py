@@ -205,6 +205,24 @@ class GateReport(Report):
     )
 
 
+class Parts(Report):
+    """How much of a gold table with ``by`` was made again."""
+
+    touched: int = Field(default=0, description="Parts that changes of silver touch.")
+    of: int = Field(default=0, description="Parts that there are.")
+    rows: int = Field(default=0, description="Rows that were made again.")
+    whole: str = Field(default="", description="Why the table was made whole; empty where it was not.")
+    compared: bool = Field(default=False, description="It was made by parts and whole, and came to the same.")
+
+    @property
+    def text(self) -> str:
+        """How much was made again, as people read it."""
+        if self.whole:
+            return f"whole: {self.whole}"
+        equal = ", equal to the whole" if self.compared else ""
+        return f"{self.touched} of {self.of} parts, {self.rows} rows{equal}"
+
+
 class CurateReport(Report):
     """What became of one gold table."""
 
@@ -214,6 +232,7 @@ class CurateReport(Report):
     totals: dict[str, str] = Field(
         default_factory=dict, description="Declared totals, equal in silver and gold."
     )
+    parts: Parts | None = Field(default=None, description="Of a table with ``by``: how much was made again.")
 
 
 class PublishedRows(Report):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ import polars as pl
 from headworks.errors import GateClosed, HeadworksError, LakeUnusable, SettingsError, TransformFailed
 from headworks.gold.code import fingerprint
 from headworks.gold.holding import forget_hold, hold_gold, with_hold
+from headworks.gold.parts import Made, differing, made_again, with_parts
+from headworks.gold.plans import NotFollowed
 from headworks.gold.sql import Sql
 from headworks.gold.table import (
     CODE,
+    WHOLE,
     Pins,
     Staged,
     commit_gold,
@@ -34,10 +38,10 @@ from headworks.quality.contracts import run_contract
 from headworks.quality.deliveries import held, held_check
 from headworks.quality.gate import decide
 from headworks.quality.limits import AnomalyLimits
-from headworks.reports import CheckReport, CurateReport, GateReport
+from headworks.reports import CheckReport, CurateReport, GateReport, Parts
 from headworks.silver.dataset import check_contract
 from headworks.silver.screening import screen_gold
-from headworks.storage.delta import Table
+from headworks.storage.delta import AT, Table
 from headworks.storage.drift import storable, wider
 from headworks.storage.exact import exactly, fits
 from headworks.storage.rehearsal import has_changes
@@ -63,6 +67,11 @@ class GoldTable:
 
     With ``receipts`` the transform gets all that was received: tombstones too, marked ``_deleted``, and the moment in
     which bronze got each row, ``_ingested_at``. So it can say what was known at an earlier moment.
+
+    With ``by``, such as ``("day",)``, the table has parts, the different values of these columns, and a run makes only
+    those again that the changes of silver touch. Where the transform cannot be followed from rows of silver to parts,
+    the table is made whole, and the run reports why. Once in ``verify_every``, and with ``mode: full``, it is made both
+    ways, and a difference of one row ends the run.
     """
 
     name: str
@@ -75,6 +84,8 @@ class GoldTable:
     tolerances: Mapping[str, float] = field(default_factory=dict)
     retyped: tuple[str, ...] = ()
     receipts: bool = False
+    by: tuple[str, ...] = ()
+    verify_every: timedelta = timedelta(days=1)
 
     def __post_init__(self) -> None:
         """Check the declaration, so that a slip shows at import and not in the night."""
@@ -86,6 +97,13 @@ class GoldTable:
                 "A gold table is made of inputs, and has a key of different columns.",
                 where=self.name,
                 do="name the silver datasets as inputs, and the columns that name one row as key.",
+            )
+        by: object = self.by
+        if not isinstance(by, tuple) or len({*self.by}) != len(self.by) or self.verify_every < timedelta(0):
+            raise SettingsError(
+                "The parts of a gold table are those of different columns, made whole again after some time.",
+                where=self.name,
+                do='give by as columns that gold has, such as by=("day",), and verify_every as a time.',
             )
         check_contract(self.contract, self.name)
 
@@ -118,17 +136,24 @@ class GoldTable:
         checked = (
             *(self.key, self.anomalies, self.tolerances, self.retyped),
             *(("receipts",) if self.receipts else ()),
+            *((("by", self.by),) if self.by else ()),
         )
         return fingerprint(self.transform, self.totals, contract, checked, pl.__version__)
 
 
-def stage(lake: Lake, gold: GoldTable, pins: Pins) -> Staged:
-    """Make the candidate of a gold table from pinned silver, unless the table was made from just that already."""
+def stage(
+    lake: Lake, gold: GoldTable, pins: Pins, *, whole: bool = False, clock: Clock = system_clock
+) -> Staged:
+    """Make the candidate of a gold table from pinned silver, unless the table was made from just that already.
+
+    A table with ``by`` is made by parts where it can be; with ``whole`` it is made whole too, and compared.
+    """
     inputs = {name: pins.input_of(name) for name in gold.inputs}
     code = gold.code()
     table = lake.open("gold", gold.name)
     changes = any(has_changes(lake, name) for name in gold.inputs)
-    there = _rows(table) if table is not None and not changes and is_current(table, inputs, code) else None
+    current = table is not None and not changes and is_current(table, inputs, code)
+    there = _rows(table) if table is not None and current and not (whole and gold.by) else None
     if table is not None and there is not None:
         return Staged(
             dataset=gold.name,
@@ -139,9 +164,12 @@ def stage(lake: Lake, gold: GoldTable, pins: Pins) -> Staged:
             rows=there.height,
         )
     frames = pinned_inputs(lake, pins, gold.inputs, receipts=gold.receipts)
-    candidate = _made(gold, frames)
+    there = None if table is None else _rows(table)
+    candidate, parts = _candidate(lake, gold, pins, table, there, frames, whole=whole, moment=clock())
     totals = _totals(gold, frames)
-    table = table or lake.ensure("gold", gold.name, candidate.schema)
+    if table is None:
+        table = lake.ensure("gold", gold.name, candidate.schema)
+        there = _rows(table)
     candidate_id = staging_id(pins, gold.inputs, code, table.version)
     write_staged(lake, gold.name, candidate_id, candidate)
     return Staged(
@@ -153,9 +181,106 @@ def stage(lake: Lake, gold: GoldTable, pins: Pins) -> Staged:
         rows=candidate.height,
         fresh=True,
         writers={name: pins.writers[name] for name in gold.inputs if name in pins.writers},
-        changed=not _holds(_rows(table), candidate, gold.key),
+        versions={name: pins.version_of(name).version for name in gold.inputs} if gold.by else {},
+        changed=not _holds(there, candidate, gold.key),
         totals=totals.values,
         rounded=totals.rounded,
+        parts=parts,
+        whole_at=int(clock().timestamp()) if parts is not None and (parts.whole or parts.compared) else 0,
+    )
+
+
+def _candidate(
+    lake: Lake,
+    gold: GoldTable,
+    pins: Pins,
+    table: Table | None,
+    there: pl.DataFrame | None,
+    frames: Inputs,
+    *,
+    whole: bool,
+    moment: datetime,
+) -> tuple[pl.DataFrame, Parts | None]:
+    """Make a candidate, of a table with ``by`` by parts where that is right, and say how much was made again."""
+    if not gold.by:
+        return _made(gold, frames), None
+    try:
+        candidate, parts = _by_parts(lake, gold, pins, table, there)
+    except NotFollowed as problem:
+        made = _made(gold, frames)
+        _check_by(gold, made)
+        return made, Parts(
+            of=made.select(gold.by).n_unique(),
+            rows=made.height,
+            touched=made.select(gold.by).n_unique(),
+            whole=str(problem),
+        )
+    last = datetime.fromtimestamp(table.transaction(WHOLE) if table is not None else 0, tz=UTC)
+    if whole or not timedelta(0) <= moment - last < gold.verify_every:
+        made = _made(gold, frames)
+        _require_equal(gold, candidate, made)
+        return made, parts.model_copy(update={"compared": True})
+    return candidate, parts
+
+
+def _by_parts(
+    lake: Lake, gold: GoldTable, pins: Pins, table: Table | None, there: pl.DataFrame | None
+) -> tuple[pl.DataFrame, Parts]:
+    """Make the touched parts of a table again, and return all of its rows with them; raises `NotFollowed`."""
+    if table is None or not table.transaction(CODE) or there is None:
+        raise NotFollowed(
+            "there is no table yet" if there is not None or table is None else "its files are lost"
+        )
+    if table.transaction(CODE) != gold.code():
+        raise NotFollowed("it was made by another code, contract or declaration")
+    if table.restored_since(table.transaction(AT)) is not None:
+        raise NotFollowed("the table was restored")
+    if any(has_changes(lake, name) for name in gold.inputs):
+        raise NotFollowed("a dry run makes it from rows that are not in silver")
+    if isinstance(gold.transform, Sql):
+        raise NotFollowed("the plan of a query in SQL is not followed")
+    made = Made(gold.transform, gold.inputs, gold.by, gold.receipts)
+    again = made_again(lake, made, table.transaction, pins)
+    shaped = replace(again, rows=_shaped(gold, again.rows))
+    candidate = with_parts(there, shaped, gold.by).sort(gold.key)
+    parts = Parts(
+        touched=again.values.height, of=candidate.select(gold.by).n_unique(), rows=again.rows.height
+    )
+    return candidate, parts
+
+
+def _check_by(gold: GoldTable, made: pl.DataFrame) -> None:
+    if missing := [name for name in gold.by if name not in made.columns]:
+        raise TransformFailed(
+            f"The transform gives no column {', '.join(missing)}, which by names; it gives {', '.join(made.columns)}.",
+            where=f"gold.{gold.name}",
+            do="correct by, or let the transform give these columns.",
+        )
+    odd = [name for name in gold.by if made.schema[name].is_float() or made.schema[name].is_nested()]
+    if odd:
+        raise TransformFailed(
+            f"The table cannot have parts by {', '.join(odd)}: {made.schema[odd[0]]} has no values that are equal "
+            "or not for certain.",
+            where=f"gold.{gold.name}",
+            do="name columns of dates, whole numbers or text as by.",
+        )
+
+
+def _require_equal(gold: GoldTable, by_parts: pl.DataFrame, whole: pl.DataFrame) -> None:
+    """End the run where a table that was made by parts is another than the one that was made whole."""
+    only_parts, only_whole = differing(by_parts, whole)
+    if only_parts.is_empty() and only_whole.is_empty():
+        return
+    pieces = [
+        f"{rows.height} rows are {where} alone, such as {key_shown(rows, gold.key)}"
+        for rows, where in ((only_parts, "in the table by parts"), (only_whole, "in the whole one"))
+        if rows.height
+    ]
+    raise TransformFailed(
+        f"Made by parts, it differs from what it is when it is made whole: {'; '.join(pieces)}.",
+        where=f"gold.{gold.name}",
+        do="take by out of its declaration, which makes it whole from the next run on, and report the transform; or "
+        "correct the transform, if it gives something else each time. Nothing was committed.",
     )
 
 
@@ -170,6 +295,11 @@ def _made(gold: GoldTable, frames: Inputs) -> pl.DataFrame:
             where=f"gold.{gold.name}",
             do="let it return a LazyFrame.",
         )
+    return _shaped(gold, candidate).sort(gold.key)
+
+
+def _shaped(gold: GoldTable, candidate: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of a candidate in types that a table of the lake holds."""
     if missing := [name for name in gold.key if name not in candidate.columns]:
         raise TransformFailed(
             f"The transform gives no column {', '.join(missing)}, which the key names; it gives "
@@ -197,7 +327,7 @@ def _made(gold: GoldTable, frames: Inputs) -> pl.DataFrame:
                 do=f"let the transform round them, or cast the column to {dtype}.",
             )
     kept = [exactly(pl.col(name), candidate.schema[name], dtype).alias(name) for name, dtype in held.items()]
-    return candidate.select(kept).sort(gold.key)
+    return candidate.select(kept)
 
 
 def _totals(gold: GoldTable, frames: Inputs) -> Totals:
@@ -279,7 +409,9 @@ def curate(lake: Lake, staged: Staged, gate: GateReport | None) -> CurateReport:
     reference = commit_gold(lake, staged)
     if staged.fresh:
         forget_hold(lake, staged.dataset)
-    return CurateReport(table=reference, rows=staged.rows, changed=staged.changed, totals=staged.totals)
+    return CurateReport(
+        table=reference, rows=staged.rows, changed=staged.changed, totals=staged.totals, parts=staged.parts
+    )
 
 
 def _rows(table: Table) -> pl.DataFrame | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from pydantic import Field
 
 from headworks.bronze.consumed import id_number
 from headworks.names import OWN_IN_SILVER, check_dataset
-from headworks.reports import Report, TableRef
+from headworks.reports import Parts, Report, TableRef
 from headworks.silver.dataset import CURRENT, VALID_TO
 from headworks.silver.quarantine import WRITER
 from headworks.silver.table import CHANGE, CHANGED_BY
@@ -28,6 +28,9 @@ from headworks.storage.store import Lake
 from headworks.storage.translating import reading, refused_when_stale, translated
 
 CODE = "#code"
+
+WHOLE = "#whole"
+"""When a table that is made by parts was made whole for the last time, in seconds."""
 
 
 class Pins(Report):
@@ -78,11 +81,26 @@ class Staged(Report):
     rounded: dict[str, float] = Field(
         default_factory=dict, description="Of totals of floats: how far rounding alone may take them."
     )
+    versions: dict[str, int] = Field(
+        default_factory=dict, description="By input, the version of silver that it was made from."
+    )
+    parts: Parts | None = None
+    whole_at: int = Field(default=0, description="When it was made whole, in seconds; 0 where it was not.")
 
 
 def pin(lake: Lake, datasets: list[str]) -> Pins:
     """Pin the newest silver version of each dataset."""
-    tables = [(name, lake.must_open("silver", name)) for name in datasets]
+    return _pinned(lake, [(name, lake.must_open("silver", name)) for name in datasets])
+
+
+def pin_versions(lake: Lake, versions: Mapping[str, int]) -> Pins:
+    """Pin given versions of silver."""
+    return _pinned(
+        lake, [(name, lake.must_open("silver", name, number)) for name, number in versions.items()]
+    )
+
+
+def _pinned(lake: Lake, tables: Sequence[tuple[str, Table]]) -> Pins:
     return Pins(
         tables=tuple(
             TableRef(
@@ -114,15 +132,18 @@ def pinned_inputs(
     frames = {}
     for name in datasets:
         table = lake.must_open("silver", name, pins.version_of(name).version)
-        rows = with_changes(lake, name, table.scan())
-        columns = rows.collect_schema().names()
-        if receipts:
-            of_today = {*OWN_IN_SILVER, VALID_TO, CURRENT} - {*RECEIPTS}
-            frames[name] = rows.select([column for column in columns if column not in of_today])
-            continue
-        business = [column for column in columns if column not in OWN_IN_SILVER]
-        frames[name] = rows.filter(~pl.col("_deleted")).select(business)
+        frames[name] = as_inputs(with_changes(lake, name, table.scan()), receipts=receipts)
     return frames
+
+
+def as_inputs(rows: pl.LazyFrame, *, receipts: bool) -> pl.LazyFrame:
+    """Return rows of silver as a transform gets them."""
+    columns = rows.collect_schema().names()
+    if receipts:
+        of_today = {*OWN_IN_SILVER, VALID_TO, CURRENT} - {*RECEIPTS}
+        return rows.select([column for column in columns if column not in of_today])
+    business = [column for column in columns if column not in OWN_IN_SILVER]
+    return rows.filter(~pl.col("_deleted")).select(business)
 
 
 def is_current(gold: Table | None, inputs: dict[str, int], code: int) -> bool:
@@ -142,6 +163,11 @@ def input_id(dataset: str) -> str:
 def writer_id(dataset: str) -> str:
     """Name the transaction that carries the number of the silver commit that a gold table was made from."""
     return f"writer:{dataset}"
+
+
+def version_id(dataset: str) -> str:
+    """Name the transaction that carries the version of silver, plus one, that a gold table was made from."""
+    return f"version:{dataset}"
 
 
 def staging_id(pins: Pins, datasets: tuple[str, ...], code: int, base_version: int) -> str:
@@ -205,6 +231,9 @@ def commit_gold(lake: Lake, staged: Staged) -> TableRef:
         return gold_reference(lake, table, staged.dataset)
     transactions = {input_id(name): change for name, change in staged.inputs.items()}
     transactions |= {writer_id(name): writer for name, writer in staged.writers.items()}
+    transactions |= {version_id(name): version + 1 for name, version in staged.versions.items()}
+    if staged.whole_at:
+        transactions[WHOLE] = staged.whole_at
     transactions[CODE] = staged.code
     transactions[WRITER] = table.transaction(WRITER) + 1
     transactions[CHANGE] = table.transaction(CHANGE) + (1 if staged.changed else 0)

@@ -174,7 +174,11 @@ def _sections(report: RunReport) -> list[Section]:
             note = "cold start: too few good runs to compare with, so only gross differences were looked for"
             sections.append(Section("Anomalies", _ANOMALIES, anomalies, note))
     if report.gold:
-        sections.append(Section("Gold", ("table", "rows", "changed", "version"), _gold(report)))
+        made = (
+            f"{one.table.table} made again: {one.parts.text}" for one in report.gold if one.parts is not None
+        )
+        columns = ("table", "rows", "changed", "version")
+        sections.append(Section("Gold", columns, _gold(report), "; ".join(made)))
     if report.publications:
         sections.append(Section("Published", _PUBLISHED, _published(report)))
     if shown:

@@ -82,6 +82,8 @@ _GOES = "_goes"
 
 _REPLAYED = 1_000
 """Entries of the log that are read one by one to get from one version to the next; over more the next is opened."""
+_MAPPED = 2
+"""Readers of this version find columns under other names in the files."""
 _FORBIDDEN = "delta.setTransactionRetentionDuration"
 
 
@@ -223,6 +225,18 @@ class Table:
     def is_flat(self) -> bool:
         """Whether each data file has all columns of its rows: none is in the name of its folder."""
         return self._seen is None and not self._delta.metadata().partition_columns
+
+    @property
+    def has_plain_files(self) -> bool:
+        """Whether the data files alone say which rows there are: no marks of deleted ones, no columns renamed."""
+        protocol = self._delta.protocol()
+        asked = {*(protocol.reader_features or ())} - {"timestampNtz"}
+        return self.is_flat and not asked and protocol.min_reader_version != _MAPPED
+
+    @property
+    def options(self) -> dict[str, str] | None:
+        """How the store that the table is in is spoken to."""
+        return self._delta.options
 
     def newest_version(self) -> int:
         """Return the newest version that there is; this object keeps the one that was read, and commits from it."""

@@ -62,9 +62,11 @@ def audit_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None
 
 def stage_gold(run: Run, gold: GoldTable, pins: Pins) -> Staged:
     """Make the candidate of a gold table from the pinned versions."""
-    staged = stage(run.open_lake(), gold, pins)
+    staged = stage(run.open_lake(), gold, pins, whole=run.mode == "full")
     state = "changed" if staged.changed else "made, and the same" if staged.fresh else "up to date"
     get_run_logger().info("%s: %d rows, %s", gold.name, staged.rows, state)
+    if staged.parts is not None:
+        get_run_logger().info("%s: %s", gold.name, staged.parts.text)
     return staged
 
 
