@@ -16,8 +16,10 @@ from deltalake import DeltaTable
 from headworks.errors import SettingsError, TransformFailed
 from headworks.gold.curation import GoldTable, Inputs, audit, curate, stage
 from headworks.gold.following import Following
+from headworks.gold.parts import Made, made_again
+from headworks.gold.plans import NotFollowed
 from headworks.gold.sql import Sql
-from headworks.gold.table import Pins, pinned_inputs
+from headworks.gold.table import Pins, pinned_inputs, version_id
 from headworks.reports import CurateReport, Parts
 from headworks.storage.store import Lake
 from tests.support.faults import Crash, crash_after, crash_before, writes
@@ -191,6 +193,22 @@ def test_where_the_earlier_silver_is_gone_it_is_made_whole(lake: Lake, table: Go
     report = made(lake, table, pins)
     assert parts_of(report).whole == "the earlier silver cannot be read any more"
     assert_whole(lake, table, pins)
+
+
+def test_versions_that_are_not_what_the_table_was_made_from_are_not_compared_with(
+    lake: Lake, table: GoldTable
+) -> None:
+    """A silver that was made again, or restored, has other rows under the same number."""
+    made(lake, table, fill(lake, items(1, 9)))
+    pins = fill(lake, items(1, 11))
+    gold = lake.must_open("gold", table.name)
+    how = Made(thirds, table.inputs, table.by)
+    assert made_again(lake, how, gold.transaction, pins).values.height
+    moved = {version_id(NAME): pins.version_of(NAME).version + 1}
+    with pytest.raises(NotFollowed, match=r"silver.t.items was made again, or restored, since"):
+        made_again(lake, how, lambda name: moved.get(name, gold.transaction(name)), pins)
+    with pytest.raises(NotFollowed, match="not known"):
+        made_again(lake, how, lambda name: 0, pins)
 
 
 @pytest.mark.parametrize("by", ["third", ("third", "third"), ["third"]])

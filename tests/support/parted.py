@@ -21,12 +21,20 @@ Inputs = Mapping[str, pl.LazyFrame]
 Transform = Callable[[Inputs], pl.LazyFrame]
 
 SCHEMAS = {
-    "o": pl.Schema({"oid": pl.Int64, "cid": pl.Int64, "day": pl.Date, "cur": pl.String, "st": pl.String}),
-    "l": pl.Schema(
-        {"lid": pl.Int64, "oid": pl.Int64, "pid": pl.Int64, "qty": pl.Int64, "price": pl.Decimal(18, 2)}
+    "o": pl.Schema(
+        {"oid": pl.Int64(), "cid": pl.Int64(), "day": pl.Date(), "cur": pl.String(), "st": pl.String()}
     ),
-    "p": pl.Schema({"pid": pl.Int64, "cat": pl.String, "w": pl.Int64, "tags": pl.List(pl.String)}),
-    "r": pl.Schema({"cur": pl.String, "day": pl.Date, "eur": pl.Int64}),
+    "l": pl.Schema(
+        {
+            "lid": pl.Int64(),
+            "oid": pl.Int64(),
+            "pid": pl.Int64(),
+            "qty": pl.Int64(),
+            "price": pl.Decimal(18, 2),
+        }
+    ),
+    "p": pl.Schema({"pid": pl.Int64(), "cat": pl.String(), "w": pl.Int64(), "tags": pl.List(pl.String)}),
+    "r": pl.Schema({"cur": pl.String(), "day": pl.Date(), "eur": pl.Int64()}),
 }
 _FIRST = date(2026, 1, 1)
 _DAYS = 8

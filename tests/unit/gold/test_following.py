@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from headworks.gold import plans
 from headworks.gold.following import Changes, Following
 from headworks.gold.parts import differing
 from headworks.gold.plans import NotFollowed, plan_of
@@ -49,6 +50,23 @@ def _lines(inputs: Inputs) -> pl.LazyFrame:
 
 _QTY, _DAY = pl.col("qty"), pl.col("day")
 _OF_DAYS = pl.LazyFrame({"st": ["x", "y"], "named": ["open", "closed"]})
+_BOUNDS = (pl.date(2026, 1, 2), pl.date(2026, 1, 6))
+
+
+def _rated(strategy: Any) -> Transform:
+    def transform(inputs: Inputs) -> pl.LazyFrame:
+        rates = inputs["r"].sort("day").with_columns(rate_day=pl.col("day"))
+        return (
+            inputs["o"]
+            .sort("day")
+            .join_asof(
+                rates, left_on="day", right_on="rate_day", by="cur", strategy=strategy, check_sortedness=False
+            )
+        )
+
+    return transform
+
+
 FOLLOWED: dict[str, Transform] = {
     "columns of a selector": lambda i: _lines(i).select(pl.col("lid", "day"), pl.exclude("lid", "day")),
     "a column dropped": lambda i: _lines(i).drop("price"),
@@ -80,6 +98,9 @@ FOLLOWED: dict[str, Transform] = {
     "orders that have a large sum": lambda i: i["o"].join(
         i["l"].group_by("oid").agg(_QTY.sum()).filter(_QTY > 5), on="oid", how="semi"
     ),
+    "the rate of the day or before": _rated("backward"),
+    "the rate of the day or after": _rated("forward"),
+    "the nearest rate": _rated("nearest"),
     "all of both sides": lambda i: i["o"].join(i["r"].drop("cur"), on="day", how="full", coalesce=True),
     "a union by name": lambda i: pl.concat([_lines(i).select("day", "qty"), i["r"]], how="diagonal"),
     "distinct rows": lambda i: _lines(i).select("day", "st", "qty").unique(),
@@ -115,7 +136,6 @@ FOLLOWED: dict[str, Transform] = {
     "a cache": lambda i: _lines(i).cache().group_by("day").agg(_QTY.sum()),
     "a sorted result": lambda i: _lines(i).sort("day", "lid", descending=[True, False], nulls_last=True),
 }
-_BOUNDS = (pl.date(2026, 1, 2), pl.date(2026, 1, 6))
 
 
 @pytest.mark.parametrize("kind", FOLLOWED)
@@ -242,3 +262,10 @@ def test_rates_of_equal_moments_are_not_followed() -> None:
     changed = {**nothing, "o": Changes(orders.clear(), orders)}
     with pytest.raises(NotFollowed, match="equal moments"):
         Following(plan, {**frames, "r": rates.lazy()}, after, changed).touched(["day"])
+
+
+def test_a_plan_that_is_not_made_again_word_for_word_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So what a later Polars says otherwise, or an option that is not known here, is never guessed at."""
+    monkeypatch.setitem(plans._MAKERS, "Filter", lambda own: lambda frames: frames[0])
+    with pytest.raises(NotFollowed, match="form that is not known"):
+        plan_of(lambda inputs: inputs["o"].filter(pl.col("st") == "x"), SCHEMAS)
