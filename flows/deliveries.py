@@ -67,7 +67,8 @@ def deliveries(
 
     def steps(context: RunContext) -> None:
         if dataset is None:
-            decide_gold(context.run, one, action, by, note)
+            held = decide_gold(context.run, one, action, by, note)
+            context.recorder.decided(f"delivery {held.id} of {held.dataset}", held.state, by=by, note=note)
             # Held again, there is nothing to show that is not shown.
             made = [] if action == "undo" else project.products
             show(context, (each for each in made if one.dataset in each.made))
@@ -75,6 +76,8 @@ def deliveries(
         decided = decide_delivery(
             context.run, dataset, one.id, action, by, note, despite_contract, as_baseline
         )
+        state = decided.delivery.state
+        context.recorder.decided(f"delivery {one.id} of {dataset.name}", state, by=by, note=note)
         context.recorder.refinements.append(decided.report)
         context.require_open(decided.gate)
         show(context, project.products_of(dataset.name))

@@ -269,6 +269,15 @@ class PublishReport(Report):
         return sum(table.rows for table in self.tables)
 
 
+class DecisionReport(Report):
+    """What a person decided: about what, who, and why."""
+
+    about: str = Field(description="A table, a delivery, a product, a stream.")
+    decision: str
+    by: str = ""
+    note: str = ""
+
+
 class RunReport(Report):
     """Everything that one run did, from the first record read to the last row published."""
 
@@ -287,6 +296,7 @@ class RunReport(Report):
     gates: tuple[GateReport, ...] = ()
     gold: tuple[CurateReport, ...] = ()
     publications: tuple[PublishReport, ...] = ()
+    decisions: tuple[DecisionReport, ...] = ()
     links: dict[str, str] = Field(default_factory=dict)
 
     @property

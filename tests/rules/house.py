@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.rules.base import rule
 
 _SECRETS = "tests/unit/test_redaction.py"
+_DECIDED = "tests/integration/test_accounts_of_decisions.py"
 _COMPLETION, _TAB = "src/headworks/cli/completion.py", "tests/flows/test_completion.py"
 
 RULES = (
@@ -35,5 +36,12 @@ RULES = (
         "    except (OSError, SyntaxError, UnicodeDecodeError):\n        return ()\n    for node",
         "    except OSError:\n        return ()\n    for node",
         f"{_TAB}::test_a_key_press_shows_no_error_whatever_is_wrong_with_the_project",
+    ),
+    rule(
+        "a decision about a gold table has an account",
+        "src/headworks/cli/delivery.py",
+        "        by_hand.decided(about, done.state, by=options.by, note=options.note, quiet=options.json)\n",
+        "        pass\n",
+        f"{_DECIDED}::test_a_decision_leaves_its_account_in_the_ledger_and_its_file",
     ),
 )

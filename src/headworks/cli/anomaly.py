@@ -6,7 +6,7 @@ import argparse
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from headworks.cli.shared import Commands, add_lake, look_at_lake, open_lake, print_table, show_json
+from headworks.cli.shared import ByHand, Commands, add_lake, look_at_lake, open_lake, print_table, show_json
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -97,18 +97,25 @@ def _record(options: argparse.Namespace, verdict: Literal["accept", "normal", "i
         by=options.by,
         decided_at=datetime.now(UTC),
     )
+    by_hand = ByHand(lake, f"anomaly_{verdict}")
     recorded = record_judgement(lake, said)
     print(
         f"Judgement {recorded.number} is recorded. To take it back: headworks anomaly withdraw {recorded.number}"
     )
+    time = f"{said.start:%Y-%m-%d %H:%M} to {said.end:%Y-%m-%d %H:%M}"
+    decision = f"judgement {recorded.number}: {verdict} {said.check}, {time}"
+    by_hand.decided(options.table, decision, by=options.by, note=options.reason)
     return 0
 
 
 def _withdraw(options: argparse.Namespace) -> int:
     from headworks.quality.judgements import withdraw
 
-    withdraw(open_lake(options), options.number, options.by, options.reason, datetime.now(UTC))
+    lake = open_lake(options)
+    by_hand = ByHand(lake, "anomaly_withdraw")
+    withdraw(lake, options.number, options.by, options.reason, datetime.now(UTC))
     print(f"Judgement {options.number} is withdrawn.")
+    by_hand.decided(f"judgement {options.number}", "withdrawn", by=options.by, note=options.reason)
     return 0
 
 

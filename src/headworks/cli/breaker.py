@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from headworks.cli.shared import Commands, add_lake, look_at_lake, open_lake, print_table, show_json
+from headworks.cli.shared import ByHand, Commands, add_lake, look_at_lake, open_lake, print_table, show_json
 from headworks.errors import SettingsError
 from headworks.ports import system_clock
 
@@ -47,7 +47,8 @@ def _show(options: argparse.Namespace) -> int:
 def _reset(options: argparse.Namespace) -> int:
     from headworks.ops.breakers import LakeBreakers
 
-    store = LakeBreakers(open_lake(options))
+    lake = open_lake(options)
+    by_hand, store = ByHand(lake, "breaker_reset"), LakeBreakers(lake)
     if not store.reset(options.api):
         raise SettingsError(
             f"No breaker of {options.api} is kept.",
@@ -55,4 +56,5 @@ def _reset(options: argparse.Namespace) -> int:
             do="check the block's name.",
         )
     print(f"The breaker of {options.api} is closed; the next run asks again.")
+    by_hand.decided(f"the circuit breaker of {options.api}", "closed")
     return 0

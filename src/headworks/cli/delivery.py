@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from headworks.cli.shared import ByHand, Commands, add_lake, look_at_lake, open_lake, print_table, show_json
@@ -227,6 +226,12 @@ def _decide(options: argparse.Namespace) -> int:
     )
     closed = decided.gate is not None and not decided.gate.open
     if not decided.already:
+        by_hand.recorder.decided(
+            f"delivery {decided.delivery.id} of {dataset.name}",
+            "held as before" if closed else decided.delivery.state,
+            by=options.by,
+            note=options.note,
+        )
         by_hand.recorder.refinements.append(decided.report)
     if options.json:
         if not decided.already:
@@ -261,23 +266,32 @@ def _decide_gold(options: argparse.Namespace, lake: Lake, one: Delivery) -> int:
     from headworks.gold.holding import decide_gold
     from headworks.ports import system_clock
 
+    by_hand = ByHand(lake, f"delivery_{options.action}")
     done = decide_gold(
         lake,
         one,
         options.action,
         by=options.by,
         note=options.note,
-        run_id=f"by-hand-{uuid.uuid4()}",
+        run_id=by_hand.run_id,
         moment=system_clock(),
         dry_run=options.dry_run,
     )
+    # It was decided before, by whoever the release names.
+    already = done.run_id != by_hand.run_id
     if options.json:
         show_json(done.model_dump(mode="json"))
-        return 0
-    if options.dry_run:
+    elif options.dry_run:
         print(f"{done.dataset} would be {done.state}.")
-        return 0
-    print(f"{done.dataset} is {done.state}: the next run makes it, and what held it is no objection then.")
+    elif already:
+        print(f"{done.dataset} was {done.state} already, by {done.by or 'nobody'}; nothing was done.")
+    elif done.state == "released":
+        print(f"{done.dataset} is released: the next run makes it, and what held it is no objection then.")
+    else:
+        print(f"{done.dataset} is {done.state} again: no run makes it until somebody decides.")
+    if not options.dry_run and not already:
+        about = f"delivery {done.id} of {done.dataset}"
+        by_hand.decided(about, done.state, by=options.by, note=options.note, quiet=options.json)
     return 0
 
 

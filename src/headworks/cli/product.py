@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from headworks.cli.shared import Commands, add_lake, look_at_lake, open_lake, print_table, show_json
+from headworks.cli.shared import ByHand, Commands, add_lake, look_at_lake, open_lake, print_table, show_json
+
+if TYPE_CHECKING:
+    from headworks.reports import PublishReport, RunStatus
 
 _SHOWN = 20
 
@@ -73,11 +77,13 @@ def _rollback(options: argparse.Namespace) -> int:
     from headworks.gold.products import roll_back
 
     lake = open_lake(options)
+    by_hand = ByHand(lake, "rollback")
     version = roll_back(lake, options.product, options.to, options.reason)
     print(
         f"{version.product} shows again what run {version.run_id} published, as publication {version.sequence}."
     )
-    _publish(options, version.product)
+    decision = f"rolled back to what run {version.run_id} published, and held there"
+    _show_published(options, by_hand, version.product, decision, options.reason)
     print(f"It is held there. When its cause is fixed: headworks product release {version.product}")
     return 0
 
@@ -85,14 +91,29 @@ def _rollback(options: argparse.Namespace) -> int:
 def _release(options: argparse.Namespace) -> int:
     from headworks.gold.products import release
 
-    version = release(open_lake(options), options.product)
-    _publish(options, version.product)
+    lake = open_lake(options)
+    by_hand = ByHand(lake, "product_release")
+    version = release(lake, options.product)
+    _show_published(options, by_hand, version.product, "released")
     print(f"{version.product} is released: the next run publishes what is newest.")
     return 0
 
 
-def _publish(options: argparse.Namespace, product: str) -> None:
-    """Show the newest publication in Postgres and in the registries of its models too, where it has such."""
+def _show_published(
+    options: argparse.Namespace, by_hand: ByHand, product: str, decision: str, note: str = ""
+) -> None:
+    """Publish what was decided, and keep the account of both, also where it cannot be published."""
+    status: RunStatus = "failed"
+    try:
+        shown = _publish(options, product)
+        by_hand.recorder.publications += shown
+        status = "published" if shown else "unchanged"
+    finally:
+        by_hand.decided(f"product {product}", decision, note=note, status=status)
+
+
+def _publish(options: argparse.Namespace, product: str) -> list[PublishReport]:
+    """Show the newest publication in Postgres and in the registries of its models too; what was published."""
     from headworks.gold.products import read_product
     from headworks.models.registry import register
     from headworks.prefect.blocks import load_database
@@ -105,6 +126,7 @@ def _publish(options: argparse.Namespace, product: str) -> None:
     found = declared.get(product)
     target = None if found is None else found.publish
     version = read_product(lake, product)
+    shown: list[PublishReport] = []
     if target is None or version is None:
         print(f"{product} is not published to any database.")
     else:
@@ -112,7 +134,9 @@ def _publish(options: argparse.Namespace, product: str) -> None:
             database = load_database(options.database or target.block, postgres=True)
         report = publish_postgres(lake, database, target.schema, version, target.tables)
         print(f"{report.target} shows it.")
+        shown.append(report)
     for model in () if found is None else found.models:
         registered = register(lake, product, model)
         if registered is not None:
             print(f"Version {registered.version} of {registered.name} in MLflow is {registered.alias}.")
+    return shown

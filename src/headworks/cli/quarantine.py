@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from headworks.cli.shared import ByHand, Commands, add_lake, look_at_lake, open_lake, print_table, show_json
@@ -185,6 +184,8 @@ def _release(options: argparse.Namespace) -> int:
     )
     for reason, count in report.reasons.items():
         print(f"{count:,} are still rejected: {reason}")
+    selected = f"{report.records:,} records of quarantine.{dataset.name}"
+    by_hand.recorder.decided(selected, "judged again", by=options.by, note=options.note)
     by_hand.recorder.replays.append(report)
     by_hand.ended(outcome.gate, changed=report.released > 0, dry_run=options.dry_run)
     if outcome.gate is not None and not outcome.gate.open:
@@ -198,7 +199,9 @@ def _discard(options: argparse.Namespace) -> int:
     from headworks.silver.replay import discard
 
     lake = open_lake(options)
-    work, name, selection = Refinement(lake, _run_id()), _name_in(lake, options.dataset), _selection(options)
+    by_hand = ByHand(lake, "quarantine_discard")
+    work, selection = Refinement(lake, by_hand.run_id), _selection(options)
+    name = _name_in(lake, options.dataset)
     _check_reasons(lake, name, selection)
     count = discard(
         work,
@@ -211,6 +214,10 @@ def _discard(options: argparse.Namespace) -> int:
     print(
         f"{count:,} records {'would be' if options.dry_run else 'are'} discarded; they stay in the quarantine."
     )
+    if not options.dry_run:
+        by_hand.decided(
+            f"{count:,} records of quarantine.{name}", "discarded", by=options.by, note=options.note
+        )
     return 0
 
 
@@ -248,7 +255,3 @@ def _selection(options: argparse.Namespace) -> Selection:
     from headworks.silver.rejects import Selection
 
     return Selection(reasons=tuple(options.reason), row_keys=tuple(options.key), runs=tuple(options.run))
-
-
-def _run_id() -> str:
-    return f"by-hand-{uuid.uuid4()}"

@@ -12,7 +12,7 @@ from headworks.errors import SettingsError
 from headworks.ops.printing import print_table
 
 if TYPE_CHECKING:
-    from headworks.reports import GateReport, RunStatus
+    from headworks.reports import GateReport, RunReport, RunStatus
     from headworks.sources.api.settings import ApiSettings
     from headworks.storage.store import Lake
 
@@ -93,7 +93,7 @@ def _located(options: argparse.Namespace, *, any_format: bool = False) -> tuple[
 
 
 class ByHand:
-    """A command that changes silver without a flow: it has an account as a flow's run has."""
+    """A command that changes or decides something without a flow: it has an account as a flow's run has."""
 
     def __init__(self, lake: Lake, command: str) -> None:
         from headworks.ops.recorder import Recorder
@@ -106,20 +106,37 @@ class ByHand:
         """The id under which its rows, decisions and account are found."""
         return self.recorder.run_id
 
+    def decided(
+        self,
+        about: str,
+        decision: str,
+        *,
+        by: str = "",
+        note: str = "",
+        quiet: bool = True,
+        status: RunStatus = "unchanged",
+    ) -> None:
+        """Keep the account of a decision that changes no rows of silver by itself; the command says what it did."""
+        self.recorder.decided(about, decision, by=by, note=note)
+        self._keep(self.recorder.report(status), quiet=quiet)
+
     def ended(self, gate: GateReport | None, *, changed: bool, dry_run: bool, quiet: bool = False) -> None:
         """Keep the account in the ledger and in its file, and show it; a dry run's is shown alone.
 
         That it cannot be kept is reported: what the command did is done.
         """
-        from headworks.errors import HeadworksError
-        from headworks.ops.account import ACCOUNT, account_text, keep_account
-        from headworks.ops.ledger import record_run
-
         self.recorder.gate(gate)
         closed = gate is not None and not gate.open
         status: RunStatus = "landed" if changed else "unchanged"
         message = "; ".join(gate.reasons) if gate is not None and closed else ""
         report = self.recorder.report("dry run" if dry_run else "gate closed" if closed else status, message)
+        self._keep(report, quiet=quiet, dry_run=dry_run)
+
+    def _keep(self, report: RunReport, *, quiet: bool = False, dry_run: bool = False) -> None:
+        from headworks.errors import HeadworksError
+        from headworks.ops.account import ACCOUNT, account_text, keep_account
+        from headworks.ops.ledger import record_run
+
         if not quiet:
             print(f"\n{account_text(report)}")
         if dry_run:

@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Mapping
 
-from headworks.cli.shared import Commands, add_lake, look_at_lake, open_lake, print_table, show_json
+from headworks.cli.shared import ByHand, Commands, add_lake, look_at_lake, open_lake, print_table, show_json
 from headworks.errors import SettingsError
 
 _FEW = 3
@@ -63,10 +63,12 @@ def _reset(options: argparse.Namespace) -> int:
     lake, dataset = open_lake(options), options.stream.partition("@")[0]
     before = [each for each in show_streams(lake, dataset) if each.stream == options.stream]
     landing = Landing(lake, dataset, options.stream, "headworks stream reset")
+    by_hand = ByHand(lake, "stream_reset")
     state = reset_stream(landing, position)
     print(f"{state.stream} continues {'from the beginning' if position is None else 'at another position'}.")
     print(f"  before  {json.dumps(before[0].position if before else None, ensure_ascii=False)}")
     print(f"  after   {json.dumps(state.position, ensure_ascii=False)}")
+    by_hand.decided(f"stream {state.stream}", f"continues from {_short(position)}")
     return 0
 
 

@@ -139,7 +139,7 @@ def _headline(report: RunReport) -> list[str]:
 
 
 def _sections(report: RunReport) -> list[Section]:
-    sections: list[Section] = []
+    sections = _decided(report)
     if report.landings:
         note = "read again: seen before, and recognised before landing; refused: fits no row, kept with its reason"
         sections.append(Section("Bronze: read and landed", _LANDED, _landed(report), note))
@@ -184,6 +184,11 @@ def _sections(report: RunReport) -> list[Section]:
     if shown:
         sections.append(Section("Publications: what to know", ("product", "what"), shown))
     return sections
+
+
+def _decided(report: RunReport) -> list[Section]:
+    rows: list[Row] = [(each.about, each.decision, each.by, each.note) for each in report.decisions]
+    return [Section("Decided by hand", ("about", "decision", "by", "why"), rows)] if rows else []
 
 
 def _equation(report: RunReport) -> str:

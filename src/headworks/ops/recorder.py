@@ -9,6 +9,7 @@ from headworks.names import Window
 from headworks.ports import Clock, system_clock
 from headworks.reports import (
     CurateReport,
+    DecisionReport,
     GateReport,
     LandingReport,
     PublishReport,
@@ -35,6 +36,7 @@ class Recorder:
     gates: list[GateReport] = field(default_factory=list)
     gold: list[CurateReport] = field(default_factory=list)
     publications: list[PublishReport] = field(default_factory=list)
+    decisions: list[DecisionReport] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
     started_at: datetime = field(init=False)
 
@@ -46,6 +48,10 @@ class Recorder:
         """Keep a gate's decision once, if one was made."""
         if gate is not None and gate not in self.gates:
             self.gates.append(gate)
+
+    def decided(self, about: str, decision: str, *, by: str = "", note: str = "") -> None:
+        """Keep what a person decided."""
+        self.decisions.append(DecisionReport(about=about, decision=decision, by=by, note=note))
 
     def changed(self) -> bool:
         """Return whether anything that consumers see changed."""
@@ -81,6 +87,7 @@ class Recorder:
                 "gates": tuple(self.gates),
                 "gold": tuple(self.gold),
                 "publications": tuple(self.publications),
+                "decisions": tuple(self.decisions),
                 "links": self.links,
             }
         )
