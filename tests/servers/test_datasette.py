@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 import pytest
+import yaml
 
+from headworks.cli.main import main
+from headworks.scaffold import init
 from headworks.sources.api.paginate import Cursor, LinkHeader, NextUrl
 from headworks.sources.api.resource import Completeness, Resource
 from headworks.storage.store import Lake
@@ -89,3 +94,24 @@ def test_a_filtered_and_sorted_table_by_a_token_of_value_and_key(lake: Lake, dat
     )
     take(lake, datasette_url, resource)
     same(lake, flights.planes().filter(pl.col("engines") == 2), ("tailnum",), "seats")
+
+
+@pytest.mark.parametrize("shape", ["", "?_shape=objects", "?_shape=array"])
+def test_a_table_is_added_by_its_address_in_whichever_shape_its_rows_come(
+    datasette_url: str,
+    shape: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without a shape rows are arrays, whose names are in another array, and three facets are objects."""
+    init("acme", tmp_path / "acme")
+    monkeypatch.chdir(tmp_path / "acme")
+    monkeypatch.delenv("HEADWORKS_PROJECT", raising=False)
+    address = f"{datasette_url}/planes.json{shape}"
+    assert main(["add", "api", address, "--name", "nyc.planes", "--show"]) == 0, capsys.readouterr().err
+    declared = yaml.safe_load("dataset:" + capsys.readouterr().out.partition("\ndataset:")[2])
+    assert declared["key"] == ["tailnum"]
+    assert {"tailnum", "model", "seats"} <= set(declared["columns"])
+    resource = Resource.model_validate(declared["source"]["api"]["resource"])
+    assert resource.columns == ("" if shape else "columns")

@@ -19,6 +19,8 @@ _RECORDS = re.compile(
     r"^(data|items|results|records|rows|value|values|entries|entry|hits|edges|nodes|list|objects|resources)$",
     re.I,
 )
+_COLUMNS = re.compile(r"(columns?|fields?|headers?|names?|schema)(\[\]|\.|$)", re.I)
+"""What the array is called that names the values of records that are arrays."""
 _ADDRESS = re.compile(r"next|more", re.I)
 _BACK = re.compile(r"prev|self|first|last|base", re.I)
 _TOKEN = re.compile(
@@ -317,6 +319,10 @@ def _records(body: Any, proposal: Proposal, path: str) -> list[Any]:
             raise StopError("There is nothing in the answer that could be records.", do="check the address.")
         found = [(empty[0], [])]
     own = re.sub(r"\.\w+$", "", path.rstrip("/").rpartition("/")[2]).lower()
+    if (table := _table(body, own)) is not None:
+        proposal.because(table.reason)
+        proposal.resource |= table.resource
+        return table.records
     ranked = sorted(found, key=lambda each: _score(each[0], each[1], own), reverse=True)
     at, value = ranked[0]
     where = at or "the body itself"
@@ -336,6 +342,72 @@ def _records(body: Any, proposal: Proposal, path: str) -> list[Any]:
             break
     proposal.resource["records"] = at
     return value
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Records that are arrays of values, whose names are in another array or in the first of them."""
+
+    resource: Json
+    records: list[Any]
+    reason: str
+
+
+def _table(body: Any, own: str) -> _Table | None:
+    """Find records that are arrays of values; None where no such array is larger than all arrays of objects."""
+    arrays = [(at, value) for at, value in _arrays(body) if value]
+    wide = {at: len(value[0]) for at, value in arrays if _is_table(value)}
+    if not wide:
+        return None
+    tables = [(at, value) for at, value in arrays if at in wide]
+    at, rows = max(tables, key=lambda each: _score(each[0], each[1], own)[1:])
+    objects = [value for _, value in arrays if all(isinstance(one, dict) for one in value)]
+    if len(rows) <= max(map(len, objects), default=0) and not _RECORDS.match(parts(at)[-1] if at else "data"):
+        return None
+    where = at or "the body itself"
+    for place, names in _named_columns(body, wide[at]):
+        records = [dict(zip(names, row, strict=True)) for row in rows]
+        reason = f"records: {where} is an array of {len(rows)} arrays, whose values are named by {place}"
+        return _Table({"records": at, "columns": place}, records, reason)
+    first, *others = rows
+    if others and _are_names(first) and not all(map(_are_names, others)):
+        records = [dict(zip(first, row, strict=True)) for row in others]
+        reason = f"records: {where} is an array of {len(rows)} arrays, the first of which names their values"
+        return _Table({"records": at, "header_row": True}, records, reason)
+    return None
+
+
+def _is_table(value: list[Any]) -> bool:
+    """Return whether each element is an array, and all of one length."""
+    lengths = {len(one) if isinstance(one, list) else 0 for one in value}
+    return len(lengths) == 1 and lengths != {0}
+
+
+def _are_names(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and all(isinstance(one, str) and one.strip() for one in value)
+        and len(set(value)) == len(value)
+    )
+
+
+def _named_columns(body: Any, width: int) -> Iterator[tuple[str, list[str]]]:
+    """Yield arrays of so many names, those that are called like it first: texts, or objects that have a name."""
+    found = []
+    for at, value in _arrays(body):
+        if len(value) != width or not at:
+            continue
+        for path, names in (
+            (at, value),
+            *(
+                (f"{at}[].{key}", [one.get(key) for one in value])
+                for key in ("name", "field", "key", "id")
+                if all(isinstance(one, dict) for one in value)
+            ),
+        ):
+            if _are_names(names):
+                found.append((path, names))
+    yield from sorted(found, key=lambda each: not _COLUMNS.search(each[0]))
 
 
 def _score(at: str, value: list[Any], own: str) -> tuple[int, int, int]:

@@ -87,3 +87,56 @@ def test_total_key_and_cursor_are_told_with_reasons() -> None:
     assert proposal.resource["completeness"] == {"total_field": "meta.total"}
     assert proposal.resource["key"] == ["id"]
     assert any('"field": "updated_at", "format": "iso"' in reason for reason in proposal.reasons)
+
+
+ROWS = [
+    [1, "Ada", "2026-01-01T00:00:00Z"],
+    [2, "Bo", "2026-01-02T00:00:00Z"],
+    [3, "Cy", "2026-01-03T00:00:00Z"],
+]
+NAMES = ["id", "name", "updated_at"]
+FACETS = [{"name": "country", "type": "array"}, {"name": "city", "type": "array"}]
+OTHERS = [{"a": number} for number in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        ({"rows": ROWS, "columns": NAMES, "facets": FACETS}, {"records": "rows", "columns": "columns"}),
+        # An array of texts as long as a row is not called like the names of columns.
+        (
+            {"tags": ["a", "b", "c"], "rows": ROWS, "columns": NAMES},
+            {"records": "rows", "columns": "columns"},
+        ),
+        (
+            {"data": {"values": ROWS}, "schema": {"fields": [{"name": name} for name in NAMES]}},
+            {"records": "data.values", "columns": "schema.fields[].name"},
+        ),
+        ({"range": "A1:C4", "values": [NAMES, *ROWS]}, {"records": "values", "header_row": True}),
+        ([NAMES, *ROWS], {"records": "", "header_row": True}),
+        # More objects than rows, under a name that says nothing: the objects are the records.
+        ({"things": OTHERS, "matrix": ROWS, "columns": NAMES}, {"records": "things"}),
+        # Pairs of numbers in records are no table.
+        ({"data": [{"id": 1, "line": [[1, 2], [3, 4]]}, {"id": 2, "line": [[1, 2]]}]}, {"records": "data"}),
+    ],
+    ids=range(7),
+)
+def test_records_that_are_arrays_are_recognised_with_the_names_of_their_values(
+    body: Any, wanted: dict[str, Any]
+) -> None:
+    proposal = propose(body, {}, "/x", {})
+    resource = Resource.model_validate(proposal.resource)
+    assert {name: proposal.resource.get(name) for name in wanted} == wanted, proposal.reasons
+    if {"columns", "header_row"} & wanted.keys():
+        assert proposal.resource["key"] == ["id"]
+        assert proposal.records[0] == dict(zip(NAMES, ROWS[0], strict=True))
+        assert resource.records == wanted["records"]
+    else:
+        assert not resource.columns
+        assert not resource.header_row
+
+
+def test_rows_whose_names_are_nowhere_are_not_guessed() -> None:
+    proposal = propose({"rows": [[1, 2], [3, 4]], "names": ["a"]}, {}, "/x", {})
+    assert "columns" not in proposal.resource
+    assert "header_row" not in proposal.resource
