@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from headworks.project import Project as Project
     from headworks.project import Publish as Publish
     from headworks.publish.tables import PublishedTable as PublishedTable
+    from headworks.quality.limits import AnomalyLimits as AnomalyLimits
+    from headworks.settings import RejectLimits as RejectLimits
     from headworks.silver.dataset import Agreement as Agreement
     from headworks.silver.dataset import Dataset as Dataset
     from headworks.silver.dataset import Reference as Reference
@@ -50,6 +52,7 @@ moved.follow()
 
 _PLACES = {
     "Agreement": "silver.dataset",
+    "AnomalyLimits": "quality.limits",
     "Api": "project",
     "Completeness": "sources.api.resource",
     "CredentialsRefused": "errors",
@@ -71,6 +74,7 @@ _PLACES = {
     "Publish": "project",
     "ReadIncomplete": "errors",
     "Reference": "silver.dataset",
+    "RejectLimits": "settings",
     "Resource": "sources.api.resource",
     "SettingsError": "errors",
     "SourceUnavailable": "errors",

@@ -61,14 +61,41 @@ def _deployments(folder: Path, project: Project) -> Iterator[Finding]:
         module, _, _ = entrypoint.rpartition(".")
         if not (folder / f"{module.replace('.', '/')}.py").exists():
             yield Finding("wrong", f"prefect.yaml, {name}", f"there is no flow {entrypoint}")
-        product = (one.get("parameters") or {}).get("product")
-        if product is not None and product not in products:
-            yield Finding("wrong", f"prefect.yaml, {name}", f"there is no product {product!r}")
+        parameters = one.get("parameters") or {}
+        for missing in sorted({*_named(parameters, "product")} - products):
+            yield Finding("wrong", f"prefect.yaml, {name}", f"there is no product {missing!r}")
+        for table in _named(parameters.get("promises"), "table"):
+            if not _is_known(project, table):
+                yield Finding("wrong", f"prefect.yaml, {name}", f"nothing makes {table}, which is promised")
+        product = parameters.get("product")
         if product is not None and one.get("schedules"):
             scheduled.add(str(product))
     for product in sorted(products - scheduled):
         if not any(one.get("schedules") and product in str(one.get("name")) for one in declared):
             yield Finding("note", "prefect.yaml", f"no deployment runs the product {product} by a schedule")
+
+
+def _named(value: Any, name: str) -> Iterator[str]:
+    """Find the texts under a name, at whatever depth: a backfill has the parameters of another flow in its own."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            if key == name and isinstance(below, str):
+                yield below
+            else:
+                yield from _named(below, name)
+    elif isinstance(value, list):
+        for below in value:
+            yield from _named(below, name)
+
+
+def _is_known(project: Project, table: str) -> bool:
+    """Return whether a table, such as gold.sales.daily, is made by the project; a whole schema has its prefix."""
+    layer, _, name = table.partition(".")
+    if layer == "gold":
+        return any(name == one.name for product in project.products for one in product.tables)
+    into = [source.into for source in project.sources]
+    known = {*into, *(dataset.name for dataset in project.datasets)}
+    return name in known or any(name.startswith(f"{one}.") for one in into)
 
 
 def _deprecated(folder: Path) -> Iterator[Finding]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +19,6 @@ from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from tests.flows.test_commands import Said, one_message, tree
 from tests.flows.test_commands import run as run  # noqa: PLC0414 - a fixture
-from tests.support.pools import CHECKOUT
 from tests.support.sales import Place
 
 pytestmark = pytest.mark.server
@@ -145,24 +142,6 @@ def test_days_that_python_has_not_are_shown_as_text(run: Callable[..., Said], tm
         assert said.code == 0
         assert said.out.count("-0001-12-31") >= 2
         assert said.out.count("10000-01-01") == 4
-
-
-def test_the_page_about_data_says_what_is_so(
-    published_place: Place, capsys: pytest.CaptureFixture[str], run: Callable[..., Said]
-) -> None:
-    """Its Python runs, and so does each of its commands."""
-    page = (CHECKOUT / "docs" / "data.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    exec(code.replace("LAKE", str(published_place.root)), {})
-    assert "revenue_eur" in capsys.readouterr().out
-    commands = re.findall(r"^    headworks (.*)$", page, re.MULTILINE)
-    assert len(commands) == 5
-    for command in commands:
-        words = shlex.split(command, comments=True)
-        words = words[: words.index(">")] if ">" in words else words
-        said = run(*words, HEADWORKS_LAKE_ROOT=str(published_place.root))
-        assert (said.code, said.err) == (0, ""), command
-        assert said.out
 
 
 @pytest.mark.parametrize("root", ["", "there/is/none", "a%20b"])

@@ -128,6 +128,9 @@ class PrefectFile(Settings):
 
     name: str
     pull: list[Any] = Field(max_length=0)
+    definitions: dict[str, Any] = Field(
+        default_factory=dict, description="What deployments have in common, by YAML's anchors."
+    )
     deployments: tuple[Declared, ...]
 
 
