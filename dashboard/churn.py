@@ -24,7 +24,9 @@ _SHOWN = 50
 _REASONS_WRAP = """
 <style>
 #at-risk td:nth-child(4) {white-space: normal}
-@media (max-width: 640px) {#at-risk td:nth-child(4) {grid-column: 1 / -1; text-align: right}}
+@media (max-width: 640px) {
+  #at-risk td:nth-child(4), #promoted td:nth-child(n+3) {grid-column: 1 / -1; text-align: right}
+}
 </style>
 """
 
