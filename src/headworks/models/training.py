@@ -191,17 +191,36 @@ def train(lake: Lake, model: Model, frame: pl.DataFrame, asked: Asked, made_from
             where=model.scope,
             do="wait until more horizons have passed since the first delivery, or look into the outcomes.",
         )
-    cuts = parts.train.get_column(CUT).unique().sort().to_list()
     began = time.perf_counter()
     estimator, words = fit(model, parts, asked)
     seconds = time.perf_counter() - began
     data = dumped(estimator)
     digest = hashlib.sha256(data).hexdigest()
-    trained = Trained(
+    trained = described(model, frame, asked, parts, words).model_copy(
+        update={
+            "file": digest,
+            "made_from": name,
+            "code": model.code(),
+            "libraries": _library_versions(),
+            "seconds": round(seconds, 3),
+        }
+    )
+    # The file first: a record without its file would be taken for a training that is done.
+    lake.put_bytes(file_path(model, digest), data)
+    lake.put_object(path, trained.model_dump(mode="json"))
+    return trained
+
+
+def described(
+    model: Model, frame: pl.DataFrame, asked: Asked, parts: Split, words: dict[str, tuple[str, ...]]
+) -> Trained:
+    """Return what a fitted model learned from, without the file and what that was made by."""
+    cuts = parts.train.get_column(CUT).unique().sort().to_list()
+    return Trained(
         model=model.name,
-        file=digest,
-        made_from=name,
-        code=model.code(),
+        file="",
+        made_from="",
+        code=0,
         seed=asked.seed,
         horizon_days=asked.horizon / timedelta(days=1),
         columns=model.columns,
@@ -212,13 +231,9 @@ def train(lake: Lake, model: Model, frame: pl.DataFrame, asked: Asked, made_from
         last_cut=cuts[-1],
         holdout=tuple(parts.holdout.get_column(CUT).unique().sort().to_list()),
         profile=profile(model, frame, asked, parts),
-        libraries=_library_versions(),
-        seconds=round(seconds, 3),
+        libraries={},
+        seconds=0.0,
     )
-    # The file first: a record without its file would be taken for a training that is done.
-    lake.put_bytes(file_path(model, digest), data)
-    lake.put_object(path, trained.model_dump(mode="json"))
-    return trained
 
 
 def dumped(estimator: Any) -> bytes:

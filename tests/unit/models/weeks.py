@@ -26,13 +26,12 @@ from headworks.models.judging import (
 )
 from headworks.models.model import Model
 from headworks.models.training import (
-    LABEL,
     Asked,
     Trained,
+    described,
     fit,
     newest_cut,
     predict,
-    profile,
     split,
 )
 from headworks.quality.gate import decide
@@ -86,26 +85,7 @@ def learn(model: Model, rows: pl.DataFrame, asked: Asked = ASKED) -> Fitted:
     """Fit a model to rows, in memory."""
     parts = split(model, rows, asked)
     estimator, words = fit(model, parts, asked)
-    cuts = parts.train.get_column("cut").unique().sort().to_list()
-    trained = Trained(
-        model=model.name,
-        file="",
-        made_from="",
-        code=0,
-        seed=asked.seed,
-        horizon_days=asked.horizon / timedelta(days=1),
-        columns=model.columns,
-        vocabulary=words,
-        rows=parts.train.height,
-        positives=int(parts.train.get_column(LABEL).sum()),
-        first_cut=cuts[0],
-        last_cut=cuts[-1],
-        holdout=(),
-        profile=profile(model, rows, asked, parts),
-        libraries={},
-        seconds=0.0,
-    )
-    return Fitted(estimator, words, trained)
+    return Fitted(estimator, words, described(model, rows, asked, parts, words))
 
 
 @cache
