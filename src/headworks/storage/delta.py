@@ -104,6 +104,7 @@ class Placed(DeltaTable):
     def __init__(self, uri: str, options: dict[str, str] | None = None, version: int | None = None) -> None:
         super().__init__(uri, version=version, storage_options=options)
         self.uri, self.options, self.name = uri, options, uri
+        self._known: dict[tuple[int, str], int | None] = {}
 
     def file_uris(self, *arguments: Any, **named: Any) -> list[str]:
         """Return where the data files lie, below the address by which the table was opened."""
@@ -118,9 +119,12 @@ class Placed(DeltaTable):
     # What these ask is read from the log when it is asked for, and may not be read then.
 
     def transaction_version(self, app_id: str) -> int | None:
-        """Return the version of a transaction."""
-        with translated(self.name):
-            return super().transaction_version(app_id)
+        """Return the version of a transaction; each is read once of a version of the table, which never changes."""
+        asked = (self.version(), app_id)
+        if asked not in self._known:
+            with translated(self.name):
+                self._known[asked] = super().transaction_version(app_id)
+        return self._known[asked]
 
     def get_add_actions(self, flatten: bool = False) -> Any:
         """Return the data files with their statistics."""
