@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from headworks.bronze.generations import begin_generation, complete_generation
 from headworks.bronze.key_sets import compare_keys
 from headworks.bronze.landing import Landing, land
+from headworks.ops.maintenance import MaintenanceSettings, maintain
 from headworks.silver.dataset import Dataset, Keeping
 from headworks.silver.refinement import Refinement, refine
 from headworks.sources.base import Batch
@@ -123,6 +125,54 @@ def test_a_line_of_the_newest_array_that_is_rejected_stays_as_it_was(lake: Lake)
     landed(lake, [order(1, 1, line("a", 1), line("b", 1))], [order(1, 2, line("a", 0))])
     refined(lake)
     assert shown(lake) == [(1, 0, "a")]
+
+
+@pytest.mark.parametrize("portions", [(0, 1, 2), (0, 1, 1), (0, 0, 1), (0, 0, 0)])
+@pytest.mark.parametrize("last", [("b", 0), (None, 1)], ids=["rejected", "without a key"])
+def test_a_line_that_an_array_lacked_is_not_raised_by_one_that_is_no_better_however_both_come(
+    lake: Lake, portions: tuple[int, ...], last: tuple[str | None, int]
+) -> None:
+    """The third array has the line as one that is rejected, or one whose key nobody can read, after it was gone."""
+    dataset = replace(PATIENT, key=("order_id", "sku"))
+    third = {"sku": last[0], "quantity": last[1]}
+    records = [
+        order(1, 1, line("a", 1), line("b", 1)), order(1, 2, line("a", 1)), order(1, 3, line("a", 1), third),
+    ]  # fmt: skip
+    loads = [
+        [record for record, at in zip(records, portions, strict=True) if at == portion]
+        for portion in range(max(portions) + 1)
+    ]
+    for number in range(1, len(loads) + 1):
+        landed(lake, *loads[:number])
+        refined(lake, dataset)
+    assert [row[2] for row in shown(lake)] == ["a"]
+
+
+def test_an_array_that_comes_late_is_as_if_it_had_come_in_time(lake: Lake) -> None:
+    """The newest array has the line as one that is rejected: it is as the array before that one has it."""
+    landed(lake, [order(1, 9, line("a", 1), line("b", 0))])
+    refined(lake)
+    landed(lake, [order(1, 9, line("a", 1), line("b", 0))], [order(1, 5, line("a", 1), line("b", 7))])
+    refined(lake)
+    assert [(row[1], row[3]) for row in lines(lake)] == [(0, 1), (1, 7)]
+
+
+def test_an_array_that_comes_late_raises_nothing_though_bronze_has_not_the_newer_one_any_more(
+    lake: Lake,
+) -> None:
+    """Retention took it: what silver has of it says that there is a newer one."""
+    first = [order(1, 9, line("a", 1))]
+    landed(lake, first)
+    refined(lake)
+    maintain(
+        lake,
+        MaintenanceSettings(keep_days={"bronze": 1}),
+        clock=lambda: datetime.now(UTC) + timedelta(days=30),
+    )
+    assert lake.must_open("bronze", "t.lines").scan().collect().is_empty()
+    landed(lake, first, [order(1, 5, line("a", 1), line("b", 7))])
+    refined(lake)
+    assert [row[:2] for row in shown(lake)] == [(1, 0)]
 
 
 def test_a_parent_that_a_full_read_does_not_show_takes_its_lines_along_and_brings_them_back(

@@ -1,9 +1,10 @@
 """Rows that are elements of their parents' arrays: they end with a newer array that lacks them, and with their parent.
 
 Of two arrays of one parent the newer is that with the larger (cursor, arrival) where the rows have their parent's
-cursor, and else the one that arrived later. What an older one has and the newest has not gets a tombstone in the newest
-one's place, so that an older one which comes late raises nothing. A key that the newest one has and that was rejected
-stays as it was; where an element of it has a key that cannot be read, nothing is ended by it.
+cursor, and else the one that arrived later. What an older one has and a newer one has not gets a tombstone in the newer
+one's place, so that an older one which comes late raises nothing. Each newer one counts, not the newest alone: or the
+same records would come to something else in other portions. A key that an array has and that was rejected is as it was
+before it; where an element of it has a key that cannot be read, nothing is ended by it.
 
 Where the key does not say whose an element is, it may move to another parent: its newest version says whose it is, and
 the newest array of that parent alone can end it.
@@ -30,10 +31,12 @@ from headworks.silver.parse import cursor_order, parse, readable
 from headworks.silver.vanishing import Vanished
 from headworks.storage.delta import Table
 from headworks.storage.exact import exactly, same_kind
+from headworks.storage.near import among
 from headworks.storage.store import Lake
 from headworks.storage.translating import reading
 
 _KEYED, _EMPTY, _MOMENT = "_keyed", "_empty", "_moment"
+_OLDEST, _KNOWN = "_oldest", "_known"
 _SET = (CURSOR, ARRIVAL)
 """What distinguishes one array of a parent from another: the cursor, and the arrival of its first row."""
 _BY_ARRAY = -1
@@ -105,11 +108,17 @@ def with_known_arrays(
     if not doubtful.is_empty():
         owner = list(dataset.owner)
         heads = _heads(bronze, dataset, doubtful, NOTHING, 0)
-        newest = heads.sort(*_SET, nulls_last=False).unique(owner, keep="last", maintain_order=True)
-        batches = newest.select("_stream", "_sequence").unique()
+        oldest = doubtful.select(
+            *(exactly(pl.col(name), doubtful.schema[name], heads.schema[name]) for name in owner), _OLDEST
+        )
+        order = CURSOR if dataset.has_parents_order else ARRIVAL
+        newer = heads.join(oldest, on=owner).filter(
+            (pl.col(order) < pl.col(_OLDEST)).fill_null(value=False).not_()
+        )
+        batches = newer.select("_stream", "_sequence").unique()
         with reading(bronze.name):
             rows = bronze.scan().join(batches.lazy(), on=["_stream", "_sequence"], how="semi").collect()
-        known.append(arrays_of(rows, dataset).join(newest, on=[*owner, *_SET], how="semi", nulls_equal=True))
+        known.append(arrays_of(rows, dataset).join(newer, on=[*owner, *_SET], how="semi", nulls_equal=True))
     return pl.concat(known).unique(maintain_order=True) if known else arrays
 
 
@@ -123,21 +132,28 @@ def _heads(bronze: Table, dataset: Dataset, of: pl.DataFrame, *places: int) -> p
 
 
 def _doubtful(silver: Table, dataset: Dataset, arrays: pl.DataFrame, fresh: pl.LazyFrame) -> pl.DataFrame:
-    """Return the parents of rows that silver gets and that may be of arrays which are not the newest.
+    """Return the parents of rows that silver gets and that newer arrays than those in hand may lack, and since when.
 
-    A row that was kept back is; else the newest array left rows in silver, which say so, unless these moved since.
+    Such is a row that was kept back, and one that is older than what silver knows of its parent.
     """
-    rows = fresh.filter(~pl.col(DELETED))
+    rows, owner = fresh.filter(~pl.col(DELETED)), list(dataset.owner)
+    order = CURSOR if dataset.has_parents_order else ARRIVAL
+    place = [*owner, pl.col(order).alias(_OLDEST)]
     batch = ["_stream", "_sequence"]
     released = (
         rows if arrays.is_empty() else rows.join(arrays.lazy().select(batch).unique(), on=batch, how="anti")
     )
-    found = [released]
+    found = [released.select(place)]
+    if dataset.has_parents_order:
+        parents = rows.select(owner).unique().collect()
+        known = among(silver.scan(), parents, owner).group_by(owner).agg(pl.col(CURSOR).max().alias(_KNOWN))
+        late = rows.join(known, on=owner).filter(pl.col(CURSOR).is_null() | (pl.col(CURSOR) < pl.col(_KNOWN)))
+        found.append(late.select(place))
     if dataset.can_move and dataset.has_parents_order:
         latest = pl.lit(silver.scan().select(pl.col(CURSOR).max()).collect().to_series())
-        found.append(rows.filter(pl.col(CURSOR) < latest))
-    owner = list(dataset.owner)
-    return pl.concat([some.select(owner) for some in found]).unique().collect()
+        found.append(rows.filter(pl.col(CURSOR) < latest).select(place))
+    oldest = pl.when(pl.col(_OLDEST).is_not_null().all()).then(pl.col(_OLDEST).min())
+    return pl.concat(found).group_by(owner).agg(oldest.alias(_OLDEST)).collect()
 
 
 def find_ended(
@@ -180,33 +196,43 @@ def _of_newer_arrays(
         exactly(pl.col(name), arrays.schema[name], have[name]).alias(name)
         for name in dict.fromkeys([*owner, *dataset.key])
     )
-    newest = typed.sort(*_SET, nulls_last=False).unique(owner, keep="last", maintain_order=True)
     place = [*owner, *_SET]
     unknown = typed.filter(~pl.col(_KEYED) & ~pl.col(_EMPTY)).select(place)
-    newest = newest.join(unknown, on=place, how="anti", nulls_equal=True)
-    shown = typed.join(newest.select(place), on=place, how="semi", nulls_equal=True)
-    to = newest.select(*owner, *(pl.col(name).alias(new) for name, new in _PLACES.items()))
-    near = after.filter(~pl.col(DELETED) | inferred())
-    ours = near.join(to.lazy(), on=owner, how="inner").collect()
+    sets = typed.unique(place, maintain_order=True).join(unknown, on=place, how="anti", nulls_equal=True)
+    to = sets.select(*owner, *(pl.col(name).alias(new) for name, new in _PLACES.items()))
     named = list(dict.fromkeys([*owner, *dataset.key]))
-    older = ours.filter(_is_older(dataset)).join(shown.select(named), on=named, how="anti")
-    late = _late(dataset, silver, ours.join(older.select(dataset.key), on=list(dataset.key), how="anti"))
-    return _tombstones(pl.concat([older, late]), have, dataset)
+    shown = typed.select(*named, *(pl.col(name).alias(_PLACES[name]) for name in _SET))
+    near = after.filter(~pl.col(DELETED) | inferred())
+    ours = near.join(to.select(owner).unique().lazy(), on=owner, how="semi").collect()
+    lacking = (
+        ours.join(to, on=owner)
+        .filter(_is_older(dataset))
+        .join(shown, on=[*named, *(_PLACES[name] for name in _SET)], how="anti", nulls_equal=True)
+    )
+    # A history ends with the first array without it. Else what raises it has to be newer than the last one.
+    first = dataset.keeps == "history"
+    older = lacking.sort(*(_PLACES[name] for name in _SET), descending=first, nulls_last=False).unique(
+        list(dataset.key), keep="last", maintain_order=True
+    )
+    rest = ours.join(older.select(dataset.key), on=list(dataset.key), how="anti")
+    late = _late(dataset, silver, rest, typed)
+    return _tombstones(pl.concat([older, late.select(older.columns)]), have, dataset)
 
 
-def _late(dataset: Dataset, silver: Table, ours: pl.DataFrame) -> pl.DataFrame:
-    """Return rows that silver gets now, of arrays that are older than one that it knows of."""
+def _late(dataset: Dataset, silver: Table, ours: pl.DataFrame, arrays: pl.DataFrame) -> pl.DataFrame:
+    """Return rows that silver gets now, of arrays that are older than one that it knows of and bronze has no longer."""
     owner = list(dataset.owner)
+    to = [pl.col(name).alias(new) for name, new in _PLACES.items()]
     if not dataset.has_parents_order or ours.is_empty():
-        return ours.clear()
+        return ours.clear().join(arrays.clear().select(*owner, *to), on=owner)
     known = silver.scan().join(ours.lazy().select(owner).unique(), on=owner, how="semi").collect()
     best = known.sort(*_SET, nulls_last=False).unique(owner, keep="last", maintain_order=True)
-    place = best.with_columns(
+    gone = best.join(arrays.select(*owner, CURSOR), on=[*owner, CURSOR], how="anti", nulls_equal=True)
+    place = gone.with_columns(
         pl.col(str(dataset.cursor)).alias(_MOMENT), pl.lit(value=False).alias(_EMPTY)
-    ).select(*owner, *(pl.col(name).alias(new) for name, new in _PLACES.items()))
+    ).select(*owner, *to)
     new = ours.join(known.select(ORIGIN), on=list(ORIGIN), how="anti")
-    late = new.drop(_PLACES.values()).join(place, on=owner, how="inner")
-    return late.filter(pl.col(CURSOR) < pl.col("_to_cursor")).select(ours.columns)
+    return new.join(place, on=owner, how="inner").filter(pl.col(CURSOR) < pl.col("_to_cursor"))
 
 
 def _is_older(dataset: Dataset) -> pl.Expr:
