@@ -17,6 +17,8 @@ GATE = "src/headworks/quality/gate.py"
 
 _D = "tests/integration/test_deletions.py"
 _N = "tests/integration/test_nested.py"
+_A = "tests/integration/test_arrays.py"
+_OWN = "tests/integration/test_own_names.py"
 
 _MOVING = "tests/integration/test_moving_elements.py"
 
@@ -62,8 +64,8 @@ RULES = (
     rule(
         "of rows that were kept back the newest arrays of their parents are looked for in bronze",
         "src/headworks/silver/arrays.py",
-        "    found = [released]\n",
-        "    found = [released.clear()]\n",
+        "    found = [released.select(place)]\n",
+        "    found = [released.clear().select(place)]\n",
         f"{_MOVING}::test_an_element_that_was_kept_back_is_not_raised_where_a_newer_array_lacks_it",
     ),
     rule(
@@ -213,9 +215,9 @@ RULES = (
     rule(
         "an element of an array that is older than one that silver knows of is not raised",
         "src/headworks/silver/arrays.py",
-        "pl.concat([older, late])",
-        "older",
-        "tests/integration/test_arrays.py::test_the_order_in_which_versions_come_does_not_matter",
+        "    late = _late(dataset, silver, rest, typed)",
+        "    late = _late(dataset, silver, rest.clear(), typed)",
+        f"{_A}::test_an_array_that_comes_late_raises_nothing_though_bronze_has_not_the_newer_one_any_more",
     ),
     rule(
         "an empty array is noted",
@@ -249,8 +251,37 @@ RULES = (
     rule(
         "an array with an element whose key cannot be read ends nothing",
         "src/headworks/silver/arrays.py",
-        '    newest = newest.join(unknown, on=place, how="anti", nulls_equal=True)\n',
+        '.join(unknown, on=place, how="anti", nulls_equal=True)',
         "",
         "tests/integration/test_arrays.py::test_an_array_with_an_element_whose_key_cannot_be_read_ends_nothing",
+    ),
+    rule(
+        "each newer array ends what it lacks, and not the newest alone",
+        "src/headworks/silver/arrays.py",
+        "    sets = typed.unique(place, maintain_order=True)",
+        '    sets = typed.sort(*_SET, nulls_last=False).unique(owner, keep="last")',
+        f"{_A}::test_a_line_that_an_array_lacked_is_not_raised_by_one_that_is_no_better_however_both_come",
+    ),
+    rule(
+        "an array that comes late is compared with the newer ones that came before it",
+        "src/headworks/silver/arrays.py",
+        "        found.append(late.select(place))\n",
+        "",
+        f"{_A}::test_an_array_that_comes_late_is_as_if_it_had_come_in_time",
+    ),
+    rule(
+        "a column of the source by the name of our mark makes no tombstones unless it is one",
+        PARSE,
+        "    marked = rows.schema.get(DELETED) == pl.Boolean()",
+        "    marked = DELETED in rows.columns\n"
+        '    rows = rows.with_columns((pl.col(DELETED) == "yes").alias(DELETED)) if marked else rows',
+        f"{_OWN}::test_a_mark_that_is_no_truth_value_makes_no_tombstone",
+    ),
+    rule(
+        "a source's columns that begin with an underscore reach gold",
+        "src/headworks/gold/table.py",
+        "if column not in OWN_IN_SILVER]",
+        'if not column.startswith("_")]',
+        f"{_OWN}::test_columns_that_begin_with_an_underscore_reach_gold",
     ),
 )

@@ -1,4 +1,4 @@
-"""What silver has to hold: plain Python over the rows in the order in which they were landed.
+"""What silver has to hold, and its records' lines: plain Python over the rows in the order in which they were landed.
 
 It knows nothing of frames, tables or commits, and shares no code with the engine. A row's ``arrival`` is its place in
 the order in which bronze got the rows; a deletion without a cursor ends what arrived before it.
@@ -8,6 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True)
+class Element:
+    """A line in a record's array."""
+
+    sku: str | None
+    w: int | None
+
+    @property
+    def readable(self) -> bool:
+        """Whether its key can be read."""
+        return self.sku is not None and self.sku.isdecimal()
 
 
 @dataclass(frozen=True)
@@ -21,6 +34,10 @@ class Told:
     gone: bool = False
     arrival: int = -1
     stream: str = ""
+    lines: tuple[Element, ...] | None = None
+    """Its array; None where the record says nothing about its lines."""
+    form: str = ""
+    """How the array is written, or what is in its place; empty where the record has no such field."""
 
     @property
     def readable(self) -> bool:
@@ -30,7 +47,7 @@ class Told:
     @property
     def content(self) -> tuple[object, ...]:
         """What the source gives, wherever and whenever it came."""
-        return (self.key, self.value, self.cursor, self.parent, self.gone)
+        return (self.key, self.value, self.cursor, self.parent, self.gone, self.lines, self.form)
 
     @property
     def number(self) -> int:
@@ -101,10 +118,23 @@ class Oracle:
         self.waiting = [row for row in self.waiting if row not in settled and row not in released]
         self.take(good)
 
-    def replay(self, *, loose: bool) -> None:
-        """Judge all kept rows again, by rules that may be looser."""
-        kept = [*self.waiting, *self.rejected]
+    def replay(self, *, loose: bool, key: str | None = None, least: int | None = None) -> None:
+        """Judge kept rows again, all or those of a key, by rules that may be looser.
+
+        Nothing changes where that would leave a value below ``least``.
+        """
+        kept = [row for row in (*self.waiting, *self.rejected) if key is None or row.key == key]
         passed = [row for row in kept if self.reason(row, loose=loose) is None]
+        if least is not None:
+            trial = Oracle(
+                self.keeps,
+                self.ordered,
+                self.parents,
+                {one: _copy(known) for one, known in self.keys.items()},
+            )
+            trial.take(passed)
+            if any(value is None or value < least for value, _ in trial.rows().values()):
+                return
         self.waiting = [row for row in self.waiting if row not in passed]
         self.rejected = [row for row in self.rejected if row not in passed]
         self.take(passed)
@@ -283,6 +313,87 @@ class Oracle:
             for cursor, one in known.versions.items()
             if not one.gone
         }
+
+
+@dataclass
+class Lines:
+    """The lines of things: those of the newest array of each thing that is there.
+
+    A line is what the newest good version of it says, and is gone where a newer array of its thing lacks it, or where
+    its thing is gone. An array with a line whose key cannot be read may have any line, and ends none.
+    """
+
+    ordered: bool
+    """Whether they have their thing's cursor; else the array that arrived later is the newer one."""
+    things: Oracle
+    referring: bool
+    """Whether a line waits for its thing."""
+    records: list[Told] = field(default_factory=list)
+    raised: set[tuple[int, int]] = field(default_factory=set)
+    """Lines that a looser rule has let in: the arrival of their record, and their place in it."""
+
+    def take(self, records: Iterable[Told]) -> None:
+        """Take all records that have arrived."""
+        self.records = list(records)
+
+    def raise_rejected(self) -> None:
+        """Let in what is rejected for its value, of things that are there."""
+        for record in self._arrays():
+            if not self.referring or self.things.shown(record.number) is not None:
+                self.raised |= {
+                    (record.arrival, place)
+                    for place, one in enumerate(record.lines or ())
+                    if one.w is not None and one.w < 0
+                }
+
+    @property
+    def refused(self) -> int:
+        """How many records have something in the place of their array that is none."""
+        return sum(record.lines is None and bool(record.form) for record in self.records)
+
+    def rows(self) -> dict[tuple[int, int], int]:
+        """Return the lines that are there."""
+        by_thing: dict[int, list[Told]] = {}
+        for record in self._arrays():
+            by_thing.setdefault(record.number, []).append(record)
+        found: dict[tuple[int, int], int] = {}
+        for number, arrays in by_thing.items():
+            if self._is_gone(number):
+                continue
+            for sku, (record, w) in self._newest(arrays).items():
+                if not any(self._ends(array, record, sku) for array in arrays):
+                    found[number, sku] = w
+        return found
+
+    def _arrays(self) -> list[Told]:
+        return [record for record in self.records if record.readable and record.lines is not None]
+
+    def _is_gone(self, number: int) -> bool:
+        if self.things.shown(number) is not None:
+            return False
+        return self.referring or self.things.key(number) != Key()
+
+    def _newest(self, arrays: list[Told]) -> dict[int, tuple[Told, int]]:
+        newest: dict[int, tuple[Told, int]] = {}
+        for record in sorted(arrays, key=self._order):
+            for place, one in enumerate(record.lines or ()):
+                good = one.w is not None and (one.w >= 0 or (record.arrival, place) in self.raised)
+                if good and one.w is not None and one.readable:
+                    newest[int(one.sku or "")] = (record, one.w)
+        return newest
+
+    def _order(self, record: Told) -> tuple[bool, int, int]:
+        cursor = record.cursor if self.ordered else None
+        return (cursor is not None, cursor or 0, record.arrival)
+
+    def _ends(self, array: Told, record: Told, sku: int) -> bool:
+        """Return whether an array says that a line of another record is there no longer."""
+        lines = array.lines or ()
+        if any(not one.readable or int(one.sku or "") == sku for one in lines):
+            return False
+        if not lines and (not self.ordered or array.cursor is None):
+            return array.arrival > record.arrival
+        return self._order(array) > self._order(record)
 
 
 def _copy(known: Key) -> Key:

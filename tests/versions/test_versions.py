@@ -1,4 +1,6 @@
-"""Any sequence of readings, deletions, replays, kills and clocks leaves in silver what an independent oracle says.
+"""Any sequence of readings, deletions, replays, rollbacks, kills and clocks leaves what an independent oracle says.
+
+What is compared is silver, the lines of its records' arrays, what is kept of those that are none, and a product.
 
 Here a sample of seeds is played; ``python -m tests.versions.play FIRST LAST`` plays as many as wanted.
 """

@@ -5,13 +5,15 @@ Each step is done by the engine and noted for the oracle; after each refinement 
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 import dataframely as dy
 import polars as pl
@@ -19,22 +21,29 @@ import polars as pl
 from headworks.bronze.generations import begin_generation, complete_generation, newest_complete
 from headworks.bronze.key_sets import compare_keys
 from headworks.bronze.landing import Landing, land, read_head
+from headworks.bronze.nested import Nested
+from headworks.errors import GateClosed
+from headworks.gold.curation import GoldTable, Inputs, audit, curate, stage
+from headworks.gold.products import open_product, publish_product, read_product, release, roll_back
+from headworks.gold.table import pin
 from headworks.ops.maintenance import MaintenanceSettings, maintain
 from headworks.quality.limits import AnomalyLimits
 from headworks.reports import LandingReport
 from headworks.settings import LakeSettings, RejectLimits
 from headworks.silver.dataset import Dataset, Keeping, Reference
+from headworks.silver.expressions import decimal, iso_date, utc_moment, whole_number
+from headworks.silver.quarantine import rejected_rows
 from headworks.silver.refinement import Refinement, refine
 from headworks.silver.rejects import Selection, open_rejects
 from headworks.silver.replay import discard, replay
 from headworks.sources.base import Batch, Position
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
-from tests.versions.oracle import Oracle, Told
+from tests.versions.oracle import Element, Lines, Oracle, Told
 
-NAME, PARENTS = "t.things", "t.parents"
+NAME, PARENTS, LINES, SHOWN, PRODUCT = "t.things", "t.parents", "t.lines", "t.shown", "things"
 BEGINNING = datetime(2026, 1, 5, 8, tzinfo=UTC)
-KEYS, PARENT_IDS = range(1, 6), range(1, 4)
+KEYS, PARENT_IDS, SKUS = range(1, 6), range(1, 4), range(1, 5)
 QUIET = AnomalyLimits(enabled=False, future_hours=10_000)
 ANY = RejectLimits(share=1.0)
 
@@ -55,26 +64,58 @@ class CursorKind:
     dtype: pl.DataType
     column: Callable[[], dy.Column]
     value: Callable[[int], Any]
+    read: pl.Expr = field(default_factory=lambda: pl.col("at"))
+    """How the field of a record is read."""
 
+    def field_of(self, number: int | None) -> Any:
+        """Return the value as a record of JSON has it."""
+        if number is None:
+            return None
+        value = self.value(number)
+        if isinstance(value, datetime):
+            return f"{value:%Y-%m-%dT%H:%M:%SZ}"
+        return value if isinstance(value, int | float) else str(value)
+
+
+_T = TypeVar("_T")
 
 CURSORS = (
-    CursorKind("int", pl.Int64(), lambda: dy.Int64(nullable=True), lambda n: n),
-    CursorKind("float", pl.Float64(), lambda: dy.Float64(nullable=True), lambda n: n / 8 - 1.5),
+    CursorKind("int", pl.Int64(), lambda: dy.Int64(nullable=True), lambda n: n, whole_number("at")),
+    CursorKind(
+        "float",
+        pl.Float64(),
+        lambda: dy.Float64(nullable=True),
+        lambda n: n / 8 - 1.5,
+        pl.col("at").cast(pl.Float64, strict=False),
+    ),
     CursorKind(
         "moment",
         pl.Datetime("us", "UTC"),
         lambda: dy.Datetime(nullable=True, time_unit="us", time_zone="UTC"),
         lambda n: BEGINNING + timedelta(seconds=7 * n - 40),
+        utc_moment("at"),
     ),
     CursorKind(
-        "day", pl.Date(), lambda: dy.Date(nullable=True), lambda n: date(2026, 1, 1) + timedelta(days=n)
+        "day",
+        pl.Date(),
+        lambda: dy.Date(nullable=True),
+        lambda n: date(2026, 1, 1) + timedelta(days=n),
+        iso_date("at"),
     ),
     CursorKind("text", pl.String(), lambda: dy.String(nullable=True), lambda n: f"v{n:04}"),
     CursorKind(
-        "decimal", pl.Decimal(30, 4), lambda: dy.Decimal(30, 4, nullable=True), lambda n: Decimal(n) / 16
+        "decimal",
+        pl.Decimal(30, 4),
+        lambda: dy.Decimal(30, 4, nullable=True),
+        lambda n: Decimal(n) / 16,
+        decimal("at", 30, 4),
     ),
 )
 PLACES: dict[str, dict[Any, int]] = {kind.name: {kind.value(n): n for n in range(400)} for kind in CURSORS}
+
+
+Carrier = Literal["table", "lined table", "records"]
+"""A table, one with the lines in a column of JSON, or records of JSON with the lines in an array."""
 
 
 @dataclass
@@ -87,13 +128,18 @@ class Listed:
     before_batch: Callable[[int], None] | None = None
     keys: tuple[int, ...] = ()
     key: tuple[str, ...] = ("id",)
+    carrier: Carrier = "table"
 
     @property
     def schema(self) -> pl.Schema:
         """The columns of a thing as the source has them."""
+        if self.carrier == "records":
+            return pl.Schema({"record": pl.Binary()})
+        lines = {"lines": pl.String()} if self.carrier == "lined table" else {}
         return pl.Schema(
             {
                 "id": pl.String(), "v": pl.Int64(), "at": self.kind.dtype, "parent": pl.Int64(), "gone": pl.Boolean(),
+                **lines,
             }
         )  # fmt: skip
 
@@ -105,7 +151,7 @@ class Listed:
             if self.before_batch is not None:
                 self.before_batch(number)
             at, number = at + len(part), number + 1
-            made = [(row.key, row.value, self._cursor(row), row.parent, row.gone) for row in part]
+            made = [(self._record(row),) if self.carrier == "records" else self._row(row) for row in part]
             yield Batch(pl.DataFrame(made, schema=self.schema, orient="row"), {"n": at}, read=len(part))
 
     def read_keys(self) -> Iterator[Batch]:
@@ -116,32 +162,141 @@ class Listed:
     def _cursor(self, row: Told) -> Any:
         return None if row.cursor is None else self.kind.value(row.cursor)
 
+    def _row(self, row: Told) -> tuple[Any, ...]:
+        made = (row.key, row.value, self._cursor(row), row.parent, row.gone)
+        if self.carrier == "table":
+            return made
+        found = _array(row)
+        # As a column of JSON has it.
+        return (*made, None if found is None else found if isinstance(found, str) else json.dumps(found))
 
-def things(keeps: Keeping, kind: CursorKind | None, *, loose: bool, referring: bool) -> Dataset:
+    def _record(self, row: Told) -> bytes:
+        """Return a row as JSON; fields by the names of columns of ours, which say nothing, are among it."""
+        made = {
+            "id": row.key, "v": row.value, "at": self.kind.field_of(row.cursor), "parent": row.parent, "gone": row.gone,
+            "_id": f"#{row.key}", "_deleted": row.value is not None and row.value % 2 == 0,
+        }  # fmt: skip
+        if row.form:
+            made["lines"] = _array(row)
+        return json.dumps(made).encode()
+
+
+def _array(row: Told) -> Any:
+    """Return what a row has in its field of lines."""
+    if row.lines is None or row.form == "null":
+        return NO_ARRAYS.get(row.form)
+    array = [{"sku": element.sku, "w": element.w} for element in row.lines]
+    return json.dumps(array) if row.form == "text" else array
+
+
+NO_ARRAYS: dict[str, Any] = {"object": {"sku": "1", "w": 1}, "number": 7, "word": "none", "truth": True}
+"""What is in the place of an array, and is none."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What kind of dataset a sequence is about."""
+
+    keeps: Keeping
+    kind: CursorKind | None
+    referring: bool
+    marked: bool
+    """Whether the source says of a row that it is gone."""
+    carrier: Carrier
+    lines_refer: bool
+    lines_order: bool
+    """Whether the lines have their thing's cursor."""
+    contract: Path | None
+    """What must hold for the table after a merge: no value below 0."""
+
+    @property
+    def records(self) -> bool:
+        """Whether the source gives records of JSON."""
+        return self.carrier == "records"
+
+    @property
+    def lined(self) -> bool:
+        """Whether things have lines."""
+        return self.carrier != "table"
+
+    @property
+    def shown(self) -> CursorKind:
+        """The type of the column that may be the cursor."""
+        return self.kind or CURSORS[0]
+
+
+def things(shape: Shape, *, loose: bool) -> Dataset:
     """Declare the dataset, with its rule or without it."""
-    shown = kind or CURSORS[0]
     columns: dict[str, dy.Column] = {
         "id": dy.Int64(nullable=True),
         "v": dy.Int64(nullable=False) if loose else dy.Int64(nullable=False, min=0),
-        "at": shown.column(),
+        "at": shape.shown.column(),
         "parent": dy.Int64(nullable=True),
     }
+    if shape.records:
+        columns["_id"] = dy.String(nullable=True)
+    read = {
+        "id": whole_number("id"),
+        "v": whole_number("v"),
+        "at": shape.shown.read if shape.records else pl.col("at"),
+        "parent": whole_number("parent"),
+        "_id": pl.col("_id"),
+    }
+    gone = pl.col("gone") == "true" if shape.records else pl.col("gone")
     return Dataset(
         name=NAME,
         key=("id",),
-        schema=type("Thing", (dy.Schema,), columns),
-        columns={
-            "id": pl.col("id").cast(pl.Int64, strict=False),
-            **{name: pl.col(name) for name in ("v", "at", "parent")},
-        },
-        cursor="at" if kind else None,
-        keeps=keeps,
-        deleted_when=pl.col("gone"),
-        references=(Reference(("parent",), PARENTS, ("id",), "no_parent"),) if referring else (),
+        schema=type("Thing", (dy.Schema,), {**columns}),
+        columns={name: read[name] for name in columns},
+        fields=("id", "v", "at", "parent", "gone", "_id", "_deleted") if shape.records else (),
+        cursor="at" if shape.kind else None,
+        keeps=shape.keeps,
+        deleted_when=gone if shape.marked else None,
+        references=(Reference(("parent",), PARENTS, ("id",), "no_parent"),) if shape.referring else (),
+        table_contract=shape.contract,
         limits=ANY,
         anomalies=QUIET,
     )
 
+
+def lines(shape: Shape, *, loose: bool) -> Dataset:
+    """Declare the lines of things, with their rule or without it."""
+    columns: dict[str, dy.Column] = {
+        "id": dy.Int64(nullable=False),
+        "sku": dy.Int64(nullable=False),
+        "w": dy.Int64(nullable=False) if loose else dy.Int64(nullable=False, min=0),
+        "at": shape.shown.column(),
+    }
+    return Dataset(
+        name=LINES,
+        key=("id", "sku"),
+        schema=type("Line", (dy.Schema,), {**columns}),
+        columns={**{name: whole_number(name) for name in ("id", "sku", "w")}, "at": shape.shown.read},
+        fields=("id", "sku", "w", "at"),
+        cursor="at" if shape.lines_order else None,
+        references=(Reference(("id",), NAME, ("id",), "no_thing"),) if shape.lines_refer else (),
+        nested=Nested(NAME, "lines", {"id": "id", "at": "at"}),
+        limits=ANY,
+        anomalies=QUIET,
+    )
+
+
+def shown_in_gold(inputs: Inputs) -> pl.LazyFrame:
+    """Return the things as they are shown."""
+    rows = inputs[NAME]
+    names = rows.collect_schema().names()
+    return (rows.filter("current") if "current" in names else rows).select(
+        "id", "v", *(name for name in ("_id",) if name in names)
+    )
+
+
+_CONTRACT = """\
+dataset: lake/{table}
+columns:
+- name: {column}
+  checks:
+  - {check}
+"""
 
 PARENT = Dataset(
     name=PARENTS,
@@ -215,23 +370,54 @@ class World:
     counter: int = 0
     cursor: int = 10
     steps: list[str] = field(default_factory=list)
+    by_run: dict[str, dict[int, Any]] = field(default_factory=dict)
+    """What each run has published, as the oracle knows it."""
+    reads: dict[int, Any] | None = None
+    """What a reader of the product has to see now."""
+    held: bool = False
 
     def __post_init__(self) -> None:
         """Draw what kind of a dataset it is."""
         self.rng = rng = random.Random(self.seed)
         self.lake = Lake(LakeSettings(root=f"{self.folder}/lake"))
-        self.keeps: Keeping = rng.choice(["newest", "newest", "first", "history"])
-        self.kind = rng.choice([*CURSORS, *([] if self.keeps == "history" else [None, None])])
-        self.shown = self.kind or CURSORS[0]
-        self.referring = rng.random() < 0.4
+        keeps: Keeping = rng.choice(["newest", "newest", "first", "history"])
         self.tombstones = rng.choice(["none", "keys", "cursor", "mixed"])
         self.askew = rng.random() < 0.6
-        self.dataset = things(self.keeps, self.kind, loose=False, referring=self.referring)
-        self.loose = things(self.keeps, self.kind, loose=True, referring=self.referring)
-        self.oracle = Oracle(self.keeps, self.kind is not None, set() if self.referring else None)
-        if self.referring:
+        self.shape = shape = Shape(
+            keeps,
+            kind=rng.choice([*CURSORS, *([] if keeps == "history" else [None, None])]),
+            referring=rng.random() < 0.4,
+            marked=self.tombstones != "none",
+            carrier=rng.choice(["table", "table", "table", "lined table", "records", "records"]),
+            lines_refer=rng.random() < 0.5,
+            lines_order=rng.random() < 0.7,
+            contract=self._contract("silver/t_things", "v", "invalid: {valid_min: 0}")
+            if keeps != "history" and rng.random() < 0.15
+            else None,
+        )
+        self.dataset = things(replace(shape, contract=None), loose=False)
+        self.loose = things(shape, loose=True)
+        self.oracle = Oracle(keeps, shape.kind is not None, set() if shape.referring else None)
+        if shape.lined:
+            self.lines_dataset, self.loose_lines = lines(shape, loose=False), lines(shape, loose=True)
+            self.lines = Lines(shape.lines_order, self.oracle, referring=shape.lines_refer)
+        self.published = rng.random() < 0.25
+        self.gold = GoldTable(
+            SHOWN,
+            (NAME,),
+            shown_in_gold,
+            ("id",),
+            self._contract("gold/shown", "id", "missing:"),
+            anomalies=QUIET,
+        )
+        if shape.referring:
             self.step_parents()
         land(self.landing(), self.live())
+
+    def _contract(self, table: str, column: str, check: str) -> Path:
+        path = Path(self.folder) / f"{column}.yml"
+        path.write_text(_CONTRACT.format(table=table, column=column, check=check))
+        return path
 
     # Machines
 
@@ -256,14 +442,23 @@ class World:
 
     def live(self) -> Listed:
         """Return the live source."""
-        return Listed(self.streams[NAME], self.shown, self.rng.randint(1, 3))
+        return self.listed(self.streams[NAME])
+
+    def listed(self, rows: list[Told], before_batch: Callable[[int], None] | None = None) -> Listed:
+        """Return rows as a source gives them."""
+        size = self.rng.randint(1, 3)
+        return Listed(rows, self.shape.shown, size, before_batch, carrier=self.shape.carrier)
 
     def land(self, stream: str, source: Listed) -> None:
         """Land a stream, killed now and then, until all is landed."""
-        with self.kills(0.15, 2):
-            land(self.landing(stream), source, on_batch=self.note)
-        self.catch_up(stream)
-        land(self.landing(stream), replace(source, before_batch=None), on_batch=self.note)
+        sources = [replace(source, before_batch=None), source]
+
+        def act() -> None:
+            if len(sources) == 1:
+                self.catch_up(stream)
+            land(self.landing(stream), sources.pop() if len(sources) > 1 else sources[0], on_batch=self.note)
+
+        self.surely(act, 0.15, 2)
 
     def note(self, report: LandingReport) -> None:
         """Note a batch that was landed."""
@@ -292,7 +487,27 @@ class World:
         with suppress(Crash), killed(self.rng.randint(1, most), after=self.rng.random() < 0.5):
             yield
 
+    def surely(self, act: Callable[[], _T], share: float, most: int) -> _T:
+        """Do something, killed now and then and done again, and now and then twice though it was not killed."""
+        if self.rng.random() < share:
+            with suppress(Crash), killed(self.rng.randint(1, most), after=self.rng.random() < 0.5):
+                act()
+        elif self.rng.random() < 0.85:
+            return act()
+        else:
+            act()
+        return act()
+
     # Steps
+
+    def has(self, step: str) -> bool:
+        """Return whether a step is one of this sequence's kind."""
+        needs = {
+            "parents": self.shape.referring, "replay_lines": self.shape.lined, "compare_keys": not self.shape.records,
+            "publish": self.published,
+"rollback": self.published, "release": self.published,
+        }  # fmt: skip
+        return needs.get(step, True)
 
     def step_change(self) -> None:
         """Let rows of the source appear, change and go."""
@@ -304,14 +519,31 @@ class World:
                 continue
             self.cursor += self.rng.choice([0, 1, 1, 2])
             value = -1 if self.rng.random() < 0.15 else self.rng.randint(0, 4)
-            parent = self.rng.choice([None, *PARENT_IDS]) if self.referring else None
-            cursor = None if self.kind and self.rng.random() < 0.05 else self.cursor
+            parent = self.rng.choice([None, *PARENT_IDS]) if self.shape.referring else None
+            cursor = None if self.shape.kind and self.rng.random() < 0.05 else self.cursor
             row = Told(str(key), value, cursor, parent)
+            if self.shape.lined:
+                row = self._with_lines(row)
             self.source[key] = row
             damaged = self.rng.random()
             name = f"x{key}" if damaged < 0.04 else (None if damaged < 0.07 else row.key)
             self.streams[NAME].append(replace(row, key=name))
             self.rows_shown.append(row)
+
+    def _with_lines(self, row: Told) -> Told:
+        """Give a record its lines: fewer or more than before, written as a text, or something that is no array."""
+        form = self.rng.choices(["array", "text", "null", "", *NO_ARRAYS], [24, 4, 2, 2, 1, 1, 1, 1])[0]
+        if form == "null" or (form == "" and not self.shape.records):
+            # A table has no rows without the column.
+            return replace(row, lines=(), form="null")
+        if form not in {"array", "text"}:
+            return replace(row, form=form)
+        skus = self.rng.sample(SKUS, self.rng.choice([0, 0, 1, 2, 3]))
+        made = [Element(str(sku), -1 if self.rng.random() < 0.15 else self.rng.randint(0, 3)) for sku in skus]
+        if made and self.rng.random() < 0.08:
+            place = self.rng.randrange(len(made))
+            made[place] = replace(made[place], sku=self.rng.choice([f"x{made[place].sku}", None]))
+        return replace(row, lines=tuple(made), form=form)
 
     def _tombstone(self, key: int) -> None:
         form = self.rng.choice(["keys", "cursor"]) if self.tombstones == "mixed" else self.tombstones
@@ -319,7 +551,10 @@ class World:
             return
         self.cursor += 1
         cursor = self.cursor if form == "cursor" else None
-        self.streams[NAME].append(Told(str(key), None, cursor, gone=True))
+        gone = Told(str(key), None, cursor, gone=True)
+        if self.shape.carrier == "lined table":
+            gone = replace(gone, lines=(), form="null")
+        self.streams[NAME].append(gone)
 
     def step_incremental(self) -> None:
         """Read what is new."""
@@ -341,7 +576,7 @@ class World:
             if number == 1 and self.rng.random() < 0.5:
                 self.land(NAME, self.live())
 
-        self.land(generation.stream, Listed(rows, self.shown, self.rng.randint(1, 3), between))
+        self.land(generation.stream, self.listed(rows, between))
         self.land(NAME, self.live())
         self.fulls[generation.number] = Full(generation.number, begun, generation.stream)
         if self.rng.random() < 0.8:
@@ -370,7 +605,7 @@ class World:
     def _alongside(self, rows: list[Told], kind: str) -> None:
         stream = f"{NAME}@{kind}{len(self.streams)}"
         self.streams[stream] = rows
-        self.land(stream, Listed(rows, self.shown, self.rng.randint(1, 3)))
+        self.land(stream, self.listed(rows))
 
     def step_parents(self) -> None:
         """Let parents appear and go."""
@@ -389,9 +624,7 @@ class World:
         part_rows = self.rng.choice([1_000, 1_000, 2])
         if self.rng.random() < 0.1:
             refine(self.work(part_rows), self.dataset, dry_run=True)
-        with self.kills(0.3, 4):
-            refine(self.work(part_rows), self.dataset)
-        outcome = refine(self.work(part_rows), self.dataset)
+        outcome = self.surely(lambda: refine(self.work(part_rows), self.dataset), 0.3, 4)
         if outcome.gate is not None and not outcome.gate.open:
             raise Differs(f"the gate is closed: {outcome.gate.reasons}")
         bronze = self.lake.must_open("bronze", NAME)
@@ -405,17 +638,40 @@ class World:
             unread = [row for row in self.log if row.stream == full.stream and row.key and not row.readable]
             self.oracle.full_read(full.begun - 1, shown | full.keys, [] if full.of_keys else unread)
         self.compare()
+        if self.shape.lined:
+            self._refine_lines(part_rows)
+
+    def _refine_lines(self, part_rows: int) -> None:
+        if self.rng.random() < 0.1:
+            refine(self.work(part_rows), self.lines_dataset, dry_run=True)
+        outcome = self.surely(lambda: refine(self.work(part_rows), self.lines_dataset), 0.3, 4)
+        if outcome.gate is not None and not outcome.gate.open:
+            raise Differs(f"the gate of the lines is closed: {outcome.gate.reasons}")
+        self.lines.take(self.log)
+        self.compare_lines()
 
     def step_replay(self) -> None:
         """Judge what was rejected again, by looser rules now and then."""
         self.step_refine()
         loose = self.rng.random() < 0.6
         dataset = self.loose if loose else self.dataset
-        with self.kills(0.3, 3):
-            replay(self.work(), dataset, Selection(), by="me", note="again")
-        replay(self.work(), dataset, Selection(), by="me", note="again")
-        self.oracle.replay(loose=loose)
+        key = str(self.rng.choice(KEYS)) if self.rng.random() < 0.3 else None
+        chosen = Selection() if key is None else Selection(row_keys=(key,))
+        self.surely(lambda: replay(self.work(), dataset, chosen, by="me", note="again"), 0.3, 3)
+        self.oracle.replay(loose=loose, key=key, least=0 if loose and self.shape.contract else None)
         self.compare()
+        if self.shape.lined:
+            self._refine_lines(1_000)
+
+    def step_replay_lines(self) -> None:
+        """Judge the lines that were rejected again."""
+        self.step_refine()
+        loose = self.rng.random() < 0.7
+        dataset = self.loose_lines if loose else self.lines_dataset
+        self.surely(lambda: replay(self.work(), dataset, Selection(), by="me", note="again"), 0.3, 3)
+        if loose:
+            self.lines.raise_rejected()
+        self.compare_lines()
 
     def step_discard(self) -> None:
         """Discard the rejected rows of a key."""
@@ -432,12 +688,71 @@ class World:
         settings = MaintenanceSettings(keep_days={"bronze": 1}, compact_from_files=2)
         maintain(self.lake, settings, clock=self.clock(days=30))
 
+    # The product
+
+    def step_publish(self) -> None:
+        """Publish what silver has, unless the product is held."""
+        self.step_refine()
+        if not self.oracle.rows():
+            # Of no rows a contract says nothing, and the gate stays closed.
+            return
+        try:
+            run = self.surely(self._publish, 0.3, 4)
+        except GateClosed:
+            if not self.held:
+                raise
+        else:
+            if self.held:
+                raise Differs("a held product was published over")
+            self.reads = self.by_run[run] = {key: value for key, (value, _) in self.oracle.rows().items()}
+        self.compare_product()
+
+    def _publish(self) -> str:
+        run, clock = f"run-{self.counter}", self.clock()
+        staged = stage(self.lake, self.gold, pin(self.lake, [NAME]))
+        gate = audit(self.lake, self.gold, staged, run, clock)
+        if gate is not None and not gate.open:
+            raise Differs(f"the gate of gold is closed: {gate.reasons}")
+        report = curate(self.lake, staged, gate)
+        return publish_product(self.lake, PRODUCT, [report.table], run, clock).run_id
+
+    def step_rollback(self) -> None:
+        """Show again what some run published."""
+        if not self.by_run:
+            return
+        run = self.rng.choice(sorted(self.by_run))
+        self.surely(lambda: roll_back(self.lake, PRODUCT, run, "looks wrong", self.clock()), 0.3, 2)
+        self.reads, self.held = self.by_run[run], True
+        self.compare_product()
+        self.compare()
+
+    def step_release(self) -> None:
+        """Let a product that is held continue."""
+        if not self.held:
+            return
+        with self.kills(0.3, 2):
+            release(self.lake, PRODUCT, self.clock())
+        there = read_product(self.lake, PRODUCT)
+        if there is not None and there.held is not None:
+            release(self.lake, PRODUCT, self.clock())
+        self.held = False
+        self.compare_product()
+
+    def compare_product(self) -> None:
+        """Compare what a reader of the product sees with what was published."""
+        frame = open_product(self.lake, PRODUCT)[SHOWN].collect()
+        found = dict(frame.select("id", "v").iter_rows())
+        if found != self.reads:
+            raise Differs(f"the product shows {found} and should show {self.reads}")
+        if self.shape.records and frame.filter(pl.col("_id") != pl.format("#{}", "id")).height:
+            raise Differs(f"gold has not the source's own columns: {frame}")
+
     # The comparison
 
     def compare(self) -> None:
         """Compare silver with what the oracle says."""
         rows = self.lake.must_open("silver", NAME).scan().collect()
-        if self.keeps == "history":
+        if self.shape.keeps == "history":
             self._compare_history(rows)
             rows = rows.filter("current")
         alive = rows.filter(~pl.col("_deleted"))
@@ -447,6 +762,24 @@ class World:
         wanted = self.oracle.rows()
         if found != wanted:
             raise Differs(f"silver has {found} and should have {wanted}")
+
+    def compare_lines(self) -> None:
+        """Compare the lines, and those that came in the place of an array and are kept, with what the oracle says."""
+        silver = self.lake.must_open("silver", LINES)
+        alive = silver.scan().filter(~pl.col("_deleted")).collect()
+        found = {(row["id"], row["sku"]): row["w"] for row in alive.iter_rows(named=True)}
+        if len(found) != alive.height:
+            raise Differs(f"lines are in silver twice: {alive}")
+        if found != self.lines.rows():
+            raise Differs(f"the lines are {found} and should be {self.lines.rows()}")
+        kept = rejected_rows(self.lake, LINES, silver, ever=True)
+        refused = (
+            0
+            if kept is None
+            else kept.filter(pl.col("reasons").list.contains("lines|no array")).collect().height
+        )
+        if refused != self.lines.refused:
+            raise Differs(f"{refused} records without an array are kept and should be {self.lines.refused}")
 
     def _compare_history(self, rows: pl.DataFrame) -> None:
         alive = rows.filter(~pl.col("_deleted"))
@@ -460,7 +793,7 @@ class World:
             raise Differs(f"the history has an empty interval: {ordered}")
 
     def _place(self, value: Any) -> int | None:
-        return None if value is None else PLACES[self.shown.name][value]
+        return None if value is None else PLACES[self.shape.shown.name][value]
 
 
 @dataclass
@@ -477,7 +810,7 @@ class _Parents:
 
 WEIGHTS = {
     "change": 10, "incremental": 4, "full": 4, "compare_keys": 2, "window": 2, "backfill": 2, "parents": 1,
-    "refine": 6, "replay": 2, "discard": 1, "maintain": 1,
+    "refine": 6, "replay": 2, "discard": 1, "maintain": 1, "replay_lines": 1, "publish": 3, "rollback": 2, "release": 2,
 }  # fmt: skip
 
 
@@ -487,16 +820,21 @@ def play(folder: str, seed: int, length: int = 14) -> str | None:
     try:
         for _ in range(length):
             step = world.rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-            if step == "parents" and not world.referring:
+            if not world.has(step):
                 continue
             world.steps.append(step)
             getattr(world, f"step_{step}")()
         world.steps.append("refine")
         world.step_refine()
     except Differs as found:
-        kind = world.kind.name if world.kind else "none"
+        shape = world.shape
+        lined = (
+            f"{shape.carrier} (lines refer {shape.lines_refer}, ordered {shape.lines_order})"
+            if shape.lined
+            else "no lines"
+        )
         return (
-            f"seed {seed}: keeps {world.keeps}, cursor {kind}, tombstones {world.tombstones}, "
-            f"referring {world.referring}; after {', '.join(world.steps)}: {found}"
+            f"seed {seed}: keeps {shape.keeps}, cursor {shape.kind.name if shape.kind else 'none'}, tombstones "
+            f"{world.tombstones}, referring {shape.referring}, {lined}; after {', '.join(world.steps)}: {found}"
         )
     return None
