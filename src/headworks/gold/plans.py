@@ -155,7 +155,7 @@ _OF_NO_ROW = {
 
 
 def _source(body: Json) -> str | None:
-    """Return the dataset that a node of a plan stands for, if it is one of ours."""
+    """Return the dataset that a node of a plan reads, if it is one of ours."""
     if {*body} != {"PythonScan"}:
         return None
     found = {*_MARK.findall(bytes(body["PythonScan"]["options"]["scan_fn"]))}
