@@ -14,7 +14,7 @@ import pytest
 
 from tests.versions.world import play
 
-SEEDS = range(int(os.environ.get("HEADWORKS_VERSIONS_SEEDS", "20")))
+SEEDS = range(int(os.environ.get("HEADWORKS_VERSIONS_SEEDS", "14")))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
