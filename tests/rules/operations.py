@@ -12,8 +12,8 @@ RULES = (
     rule(
         "an artifact makes no mark-up of data",
         _ESCAPING,
-        'plain = "".join(_ENTITIES.get(sign, sign) for sign in one_line(text))',
-        "plain = one_line(text)",
+        'parted = _ESCAPES.sub(lambda found: f"{found[0]}{JOINER}", one_line(text)).translate(_LIKE)',
+        "parted = one_line(text)",
         f"{_TEXTS}::test_an_artifact_shows_it_and_makes_nothing_of_it",
     ),
     rule(

@@ -123,7 +123,7 @@ def account_markdown(report: RunReport) -> str:
     ]
     for section in _sections(report):
         note = [section.note, ""] if section.note else []
-        lines += [f"## {section.title}", "", *_table(section.header, section.rows), "", *note]
+        lines += [f"## {section.title}", "", *_shown(section), "", *note]
     lines += [f"{markdown(line)}  " for line in _closing(report)]
     lines += [f"{markdown(name)}: {_link(link)}  " for name, link in report.links.items()]
     return "\n".join(lines).rstrip() + "\n"
@@ -331,6 +331,26 @@ def _columns(header: Row, raw: list[Row]) -> list[str]:
         "  " + "  ".join("-" * width for width in widths),
         *map(line, rows),
     ]
+
+
+_WIDE = 60
+"""Characters in a cell beyond which a table is cut on a page: Prefect's breaks no line in one."""
+_MANY = 6
+"""Columns beyond which those that are zero everywhere are left out on a page."""
+
+
+def _shown(section: Section) -> list[str]:
+    """Return a section as a table that fits on a page, or as a list where texts are too long for one."""
+    header, rows = section.header, section.rows
+    if any(len(cell) > _WIDE for row in rows for cell in row):
+        return [f"- {' · '.join(markdown(cell) for cell in row if cell)}" for row in rows]
+    if len(header) > _MANY:
+        kept = [at for at in range(len(header)) if any(row[at] != "0" for row in rows)]
+        header, rows = (
+            tuple(header[at] for at in kept),
+            [tuple(row[at] for at in kept) for row in rows],
+        )
+    return _table(header, rows)
 
 
 def _table(header: Row, rows: list[Row]) -> list[str]:

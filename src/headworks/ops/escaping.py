@@ -14,15 +14,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import polars as pl
 
-_ENTITIES = {sign: f"&#{ord(sign)};" for sign in "&<>\\`*[]!~{}@\"'"} | {"|": "\\|"}
+JOINER = "\u2060"
+"""A word joiner: nobody sees it, and what it parts is no mark-up any more.
+
+Entities and backslashes would say the same, but one of Prefect's two UIs shows them as they are written, and the other
+makes links of addresses after it has read them.
+"""
+_LIKE = str.maketrans({"<": "‹", ">": "›", "[": "［", "]": "］", "`": "ˋ", "*": "∗", "~": "∼"})
+"""Signs that look like those of which links, images, tags, code and emphasis are made."""
 _UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 """An underscore at a word's edge, which would emphasise; one inside a word does nothing."""
-_ADDRESS = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
-_BEGINS = re.compile(r"^(\s*)([#+=>-]|\d{1,9}(?=[.)]))")
-"""What begins a heading, a list, a quotation or a rule at the start of a line."""
+_ADDRESS = re.compile(r":(?=//)|(?<=www)\.|@", re.IGNORECASE)
+_ESCAPES = re.compile(r"&(?=#?\w+;)|\\(?=[!-/:-@\[-`{-~]|$)")
+"""What would begin an entity, or take its meaning from the sign after it."""
+_BEGINS = re.compile(r"^(?=\s|[#+=-]|\d{1,9}[.)])")
+"""Before what begins a heading, a list, a rule or code at the start of a line."""
 
 _FORMULA = re.compile(r"^[\s\x00]*[=+\-@＝＋－＠]|^[\t\r\n]")
-_TO_CELL = str.maketrans({"<": "‹", ">": "›", "[": "［", "]": "］", "`": "ˋ", "|": "¦"})
 _TO_SLACK = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "ˋ"})
 
 
@@ -40,27 +48,33 @@ def printable(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Return a text that Markdown shows as it is: no link, no image, no HTML, no table, no emphasis."""
-    plain = "".join(_ENTITIES.get(sign, sign) for sign in one_line(text))
-    plain = _UNDERSCORE.sub("&#95;", plain)
-    plain = _ADDRESS.sub(lambda found: f"&#{ord(found[0])};", plain)
-    return _BEGINS.sub(lambda found: f"{found[1]}{_entities(found[2])}", plain)
+    """Return a text that Markdown shows as it is: no link, no image, no HTML, no table, no emphasis.
+
+    Some signs are shown by others that look like them, and joiners that nobody sees are between others.
+    """
+    parted = _ESCAPES.sub(lambda found: f"{found[0]}{JOINER}", one_line(text)).translate(_LIKE)
+    parted = _UNDERSCORE.sub(f"{JOINER}_{JOINER}", parted)
+    parted = _ADDRESS.sub(lambda found: f"{found[0]}{JOINER}", parted).replace("|", "\\|")
+    return _BEGINS.sub(JOINER, parted)
+
+
+def look_alike(text: str) -> str:
+    """Return a text with the signs by which `markdown` shows it, without what nobody sees."""
+    return one_line(text).translate(_LIKE)
 
 
 def table_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return rows for a table artifact, whose texts fetch and link nothing.
 
-    Prefect's first UI reads them as Markdown, images included, and its second shows them as they are. So an entity or
-    a backslash would be seen by people, and other signs replace those that make links, images and tags.
+    Prefect's first UI reads them as Markdown, images included, and its second shows them as they are.
     """
     return [
-        {name: _inert(value) if isinstance(value, str) else value for name, value in row.items()}
+        {
+            name: markdown(value).replace("\\|", "¦") if isinstance(value, str) else value
+            for name, value in row.items()
+        }
         for row in rows
     ]
-
-
-def _inert(text: str) -> str:
-    return _ADDRESS.sub(lambda found: f"{found[0]}\u2060", one_line(text).translate(_TO_CELL))
 
 
 def chat(title: str, text: str, link: str = "") -> str:
@@ -85,10 +99,6 @@ def spreadsheet(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _cell(text: str) -> str:
     return f"'{text}" if _FORMULA.search(text) else text
-
-
-def _entities(text: str) -> str:
-    return "".join(f"&#{ord(sign)};" for sign in text)
 
 
 def _shown(sign: str) -> str:

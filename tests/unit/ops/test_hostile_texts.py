@@ -25,7 +25,16 @@ from dashboard.view import as_csv
 from headworks.ops.account import account_markdown, account_text
 from headworks.ops.alerts import Alert, Rejected
 from headworks.ops.channels import Mail
-from headworks.ops.escaping import chat, markdown, one_line, printable, spreadsheet, table_cells
+from headworks.ops.escaping import (
+    JOINER,
+    chat,
+    look_alike,
+    markdown,
+    one_line,
+    printable,
+    spreadsheet,
+    table_cells,
+)
 from headworks.ops.recorder import Recorder
 from headworks.reports import CheckReport, GateReport, LandingReport, RefineReport, RunReport, TableRef
 from tests.support.hostile_texts import HOSTILE, MARK
@@ -95,21 +104,23 @@ def tags(page: str) -> set[str]:
 def test_an_artifact_shows_it_and_makes_nothing_of_it(text: str) -> None:
     """The page of a harmless text and of this one have the same elements."""
     page = account_markdown(report(text))
-    assert rendered(page) == rendered(account_markdown(report("harmless")))
+    # A long text makes a list in the place of a table.
+    assert rendered(page) == rendered(account_markdown(report("harmless".ljust(len(text), "x"))))
     assert MARK in page
     assert "://phish" not in page
     assert "://tracker" not in page
 
 
 @given(any_text)
-def test_any_text_in_markdown_is_read_back_as_it_is(text: str) -> None:
-    """In a table's cell and in a paragraph; entities and all."""
+def test_any_text_in_markdown_is_read_back_with_signs_that_look_alike(text: str) -> None:
+    """In a table's cell and in a paragraph; but for the bar no sign is written that only a renderer takes away."""
     for source in (f"| a | b |\n|---|---|\n| {markdown(text)} | end |", f"begin\n\n{markdown(text)}\n\nend"):
         assert rendered(source) <= {"p", "table", "thead", "tbody", "tr", "th", "td"}
+        # Backslashes and entities read as CommonMark has them, and as one of Prefect's UIs shows them: as they are.
         page = MarkdownIt("commonmark").enable("table").render(source)
-        assert " ".join(one_line(text).split()) in " ".join(
-            html.unescape(re.sub(r"<[^>]*>", " ", page)).split()
-        )
+        for read in (html.unescape(re.sub(r"<[^>]*>", " ", page)), source.replace("\\|", "|")):
+            seen = " ".join(read.replace(JOINER, "").split())
+            assert " ".join(look_alike(text).split()) in seen
 
 
 @texts
