@@ -24,7 +24,8 @@ _LIKE = str.maketrans({"<": "‹", ">": "›", "[": "［", "]": "］", "`": "ˋ"
 """Signs that look like those of which links, images, tags, code and emphasis are made."""
 _UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 """An underscore at a word's edge, which would emphasise; one inside a word does nothing."""
-_ADDRESS = re.compile(r":(?=//)|(?<=www)\.|@", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)
+"""Where an address is parted: a link is made of "www." whatever comes after it, so before the dot."""
 _ESCAPES = re.compile(r"&(?=#?\w+;)|\\(?=[!-/:-@\[-`{-~]|$)")
 """What would begin an entity, or take its meaning from the sign after it."""
 _BEGINS = re.compile(r"^(?=\s|[#+=-]|\d{1,9}[.)])")
@@ -54,7 +55,7 @@ def markdown(text: str) -> str:
     """
     parted = _ESCAPES.sub(lambda found: f"{found[0]}{JOINER}", one_line(text)).translate(_LIKE)
     parted = _UNDERSCORE.sub(f"{JOINER}_{JOINER}", parted)
-    parted = _ADDRESS.sub(lambda found: f"{found[0]}{JOINER}", parted).replace("|", "\\|")
+    parted = _ADDRESS.sub(JOINER, parted).replace("|", "\\|")
     return _BEGINS.sub(JOINER, parted)
 
 
