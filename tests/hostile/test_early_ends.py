@@ -47,6 +47,10 @@ TOKENS: Mapping[str, Callable[[int, int, int], Any]] = {
     "opaque": lambda at, last, following: blake2b(str(last).encode(), digest_size=6).hexdigest() + "z",
 }
 """What leads on, of the place where the next page begins, the last key of this one, and the next one's first."""
+HIDDEN: Mapping[str, Callable[[int, int, int], Any]] = {
+    "opaque count": lambda at, last, following: blake2b(f"at {at}".encode(), digest_size=6).hexdigest() + "z"
+}
+"""What counts and shows nothing of it: whether it does is known to the API alone, or to who describes it."""
 BY_KEY = ("the last key", "the following key", "opaque")
 CARRIERS: Mapping[str, dict[str, Any]] = {
     "token": {"kind": "cursor", "cursor_field": "next", "size": SIZE},
@@ -122,6 +126,7 @@ class Case:
     total: str
     keys: str
     marks: bool
+    stable: bool | None = None
 
 
 @dataclass
@@ -204,7 +209,7 @@ class Early:
         return self._token(at, key(number), key(number + 1))
 
     def _token(self, at: int, last: int, following: int) -> Any:
-        return TOKENS[self.case.token](at, last, following)
+        return {**TOKENS, **HIDDEN}[self.case.token](at, last, following)
 
     def _written(
         self,
@@ -274,7 +279,8 @@ def described(case: Case) -> dict[str, Any]:
     found: dict[str, Any] = {
         "path": "/rows",
         "records": "rows",
-        "pagination": {**CARRIERS, **OTHERS}[case.paging],
+        "pagination": {**CARRIERS, **OTHERS}[case.paging]
+        | ({} if case.stable is None else {"stable": case.stable}),
         "key": ["id"],
     }
     if case.total != "none":
@@ -306,6 +312,23 @@ FOUND = (Case("token and flag", "rows", "skips a page", 0, "none", "1, 2, 3", ma
 def test_no_scan_that_ends_early_is_called_complete(case: Case) -> None:
     what, said = play(case)
     assert what != "LIES", said
+
+
+SHIFTING = ("rows vanish behind it",)
+
+
+@pytest.mark.parametrize("way", ["skips a page", *SHIFTING])
+@pytest.mark.parametrize(("total", "stable"), [("right", None), ("right", False), ("none", False)])
+@pytest.mark.parametrize("token", ["opaque", *HIDDEN])
+@pytest.mark.parametrize("paging", CARRIERS)
+def test_a_token_that_shows_nothing_is_held_to_a_total_or_to_what_is_declared(
+    paging: str, token: str, total: str, stable: bool | None, way: str
+) -> None:
+    for position in (1, 3):
+        # By increments two scans that agree are taken for the whole, and one page is left out each time.
+        for marks in (False, True) if total == "right" or way in SHIFTING else (False,):
+            what, said = play(Case(paging, token, way, position, total, "with gaps", marks, stable))
+            assert what != "LIES", said
 
 
 @pytest.mark.parametrize("keys", KEYS)

@@ -86,6 +86,11 @@ class Shifting(Sparse):
         "after a key, false for a page's number in disguise; none: by what the way on looks like.",
     )
 
+    @property
+    def _is_declared(self) -> bool:
+        """Whether the way on is declared to be a place after a key, or the API keeps the place itself."""
+        return bool(self.stable) or bool(getattr(self, "server_side", False))
+
     def _numbered(self, state: State, page: Page, following: Any) -> State:
         """Return what is known of the way on: whether it is a number in disguise."""
         if self.stable is not None:
@@ -107,9 +112,11 @@ class Shifting(Sparse):
         """Return the end of a scan which the API itself has ended, with what shows that it was whole."""
         by_number = self.stable is None and not _is_place(state.get("numbers"), page)
         gap = ("" if page.logged else self._gap(state)) or _leap(state.get("numbers"), page)
-        if not (state.get("numbered") or by_number):
-            return Step(None, "proven", seen=seen, absent=absent, gap=gap)
         counted = tally(state, page)
+        # Rows were deleted meanwhile: only what is seen or declared to be a place after a key is not shifted by that.
+        shifted = counted["shrank"] and not (page.logged or self._is_declared or _is_key(state))
+        if not (state.get("numbered") or by_number or shifted):
+            return Step(None, "proven", seen=seen, absent=absent, gap=gap)
         whole = counted["total"] is not None and not counted["shrank"] and counted["rows"] >= counted["begun"]
         # What several pages came to, and one could hold, is the number of a page's own records.
         whole = whole and not (counted["rows"] > counted["total"] and counted["begun"] <= counted["largest"])
@@ -121,6 +128,11 @@ class Shifting(Sparse):
             gap=gap,
             remedy=_STABLE if self.stable is None else "",
         )
+
+
+def _is_key(state: State) -> bool:
+    """Return whether what led on was seen to be a key."""
+    return bool((state.get("numbers") or {}).get("is") == "key")
 
 
 _STABLE = (
