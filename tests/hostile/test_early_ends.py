@@ -331,6 +331,13 @@ def test_a_token_that_shows_nothing_is_held_to_a_total_or_to_what_is_declared(
             assert what != "LIES", said
 
 
+@pytest.mark.parametrize("paging", CARRIERS)
+def test_the_number_of_a_pages_own_records_is_no_total_that_shrinks(paging: str) -> None:
+    for marks in (False, True):
+        what, said = play(Case(paging, "opaque", "none", 0, "of the page", "with gaps", marks))
+        assert what == "exact", said
+
+
 @pytest.mark.parametrize("keys", KEYS)
 @pytest.mark.parametrize("token", TOKENS)
 @pytest.mark.parametrize("paging", CARRIERS)

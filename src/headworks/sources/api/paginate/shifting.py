@@ -115,6 +115,8 @@ class Shifting(Sparse):
         counted = tally(state, page)
         # Rows were deleted meanwhile: only what is seen or declared to be a place after a key is not shifted by that.
         shifted = counted["shrank"] and not (page.logged or self._is_declared or _is_key(state))
+        # What one page could hold is the number of a page's own records, whose last page has fewer.
+        shifted = shifted and counted["begun"] > counted["largest"]
         if not (state.get("numbered") or by_number or shifted):
             return Step(None, "proven", seen=seen, absent=absent, gap=gap)
         whole = counted["total"] is not None and not counted["shrank"] and counted["rows"] >= counted["begun"]
