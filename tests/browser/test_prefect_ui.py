@@ -8,11 +8,14 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
+from headworks.ops.escaping import JOINER, markdown
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from tests.support.demo import Demo
+from tests.support.hostile_texts import HOSTILE, MARK
 from tests.support.pools import Operator, assert_published_equals_truth
 from tests.support.screens import Screen
 
@@ -57,6 +60,39 @@ def test_the_account_is_readable_as_an_artifact(demo: Demo, page: Page, screen: 
         page.get_by_role("heading", name=re.compile(title)).first.wait_for()
     assert "| --- |" not in page.inner_text("body")
     screen(page, "prefect-account")
+
+
+@pytest.mark.parametrize("ui", ["", "/v2"])
+def test_texts_of_data_are_shown_as_texts_by_both_uis(
+    demo: Demo, page: Page, screen: Screen, ui: str
+) -> None:
+    """No link, no image, nothing fetched, no entity to be read, and an address as it is written."""
+    address = "postgresql://headworks@127.0.0.1:5432/analytics"
+    lines = [markdown(text) for text in (*HOSTILE, address)]
+    table = ["| text | end |", "|---|---|", *(f"| {line} | end |" for line in lines)]
+    made = httpx.post(
+        f"{demo.stack.api_url}/artifacts/",
+        json={
+            "key": "hostile",
+            "type": "markdown",
+            "data": "\n\n".join(["# Texts", *lines, "\n".join(table)]),
+        },
+    )
+    made.raise_for_status()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{demo.stack.ui_url}{ui}/artifacts/artifact/{made.json()['id']}")
+    page.get_by_role("heading", name="Texts").wait_for()
+    page.get_by_text("end", exact=True).last.wait_for()
+    shown = page.inner_text("body").replace(JOINER, "")
+    assert shown.count(MARK) >= 2 * len(HOSTILE)
+    assert shown.count(address) == 2
+    assert not re.search(r"&#?\w+;", shown.replace("&lt;", "").replace("&gt;", ""))
+    links = page.eval_on_selector_all("a", "found => found.map(one => one.href)")
+    assert not [
+        one for one in (*links, *asked) if "invalid" in one or one.startswith(("mailto:", "javascript:"))
+    ]
+    screen(page, f"prefect-hostile{ui.replace('/', '-')}")
 
 
 def test_quick_run_on_the_page_that_the_demo_names_completes(
