@@ -107,6 +107,7 @@ DAILY = GoldTable(
     key=("day", "country", "category"),
     contract=CONTRACTS / "gold_sales_daily.yml",
     totals=line_totals,
+    by=("day",),
 )
 CUSTOMER_VALUE = GoldTable(
     name="sales.customer_value",
@@ -115,6 +116,7 @@ CUSTOMER_VALUE = GoldTable(
     key=("customer_id",),
     contract=CONTRACTS / "gold_sales_customer_value.yml",
     totals=revenue_total,
+    by=("customer_id",),
 )
 
 TABLES = (DAILY, CUSTOMER_VALUE)

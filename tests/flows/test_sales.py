@@ -33,6 +33,27 @@ def test_a_day_more_is_taken_in_alone_and_is_the_shops_truth_and_a_second_run_ch
     assert place.bytes_of("silver/shop/orders") == silver
 
 
+def test_a_day_more_makes_the_days_and_customers_again_that_it_touches_and_they_are_true(
+    place: Place,
+) -> None:
+    """By the plan of the shop's own transform, with its nearest rates; the second time on what the first one left."""
+    for day in range(2):
+        if day:
+            place.live(WORLD)
+        report = place.run()
+        place.assert_true()
+        for table in report.gold:
+            assert table.parts is not None
+            assert table.parts.whole == ""
+            assert 0 < table.parts.touched < table.parts.of
+
+
+def test_a_full_refresh_makes_both_tables_whole_too_and_compares(place: Place) -> None:
+    report = place.run(mode="full")
+    place.assert_true()
+    assert [table.parts is not None and table.parts.compared for table in report.gold] == [True, True]
+
+
 def test_a_full_refresh_keeps_the_truth(place: Place) -> None:
     place.run()
     report = place.run(mode="full")
