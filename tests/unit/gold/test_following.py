@@ -108,6 +108,7 @@ FOLLOWED: dict[str, Transform] = {
         _lines(i).select("day", "qty").unique(["day", "qty"], keep="none")
     ),
     "a share of the day": lambda i: _lines(i).with_columns(share=_QTY / _QTY.sum().over("day")),
+    "a sum over the state, of whatever day": lambda i: _lines(i).with_columns(of_state=_QTY.sum().over("st")),
     "the largest of a day": lambda i: _lines(i).filter(_QTY.max().over("day") == _QTY),
     "the largest of an order": lambda i: _lines(i).filter(_QTY.max().over("oid") == _QTY),
     "lists taken apart": lambda i: _lines(i).join(i["p"], on="pid").explode("tags"),
