@@ -38,7 +38,7 @@ RULES = (
         FOLLOWING,
         '{"Backward": moments.min(), "Forward": moments.max(), "Nearest": None}',
         '{"Backward": moments.max(), "Forward": moments.min(), "Nearest": None}',
-        _KINDS,
+        f"{_F}::test_of_two_rates_that_change_both_touch_what_is_nearest_to_them",
     ),
     rule(
         "the nearest of rows with equal moments is not followed",

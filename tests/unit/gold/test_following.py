@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -263,6 +264,31 @@ def test_rates_of_equal_moments_are_not_followed() -> None:
     changed = {**nothing, "o": Changes(orders.clear(), orders)}
     with pytest.raises(NotFollowed, match="equal moments"):
         Following(plan, {**frames, "r": rates.lazy()}, after, changed).touched(["day"])
+
+
+@pytest.mark.parametrize("strategy", ["backward", "forward"])
+def test_of_two_rates_that_change_both_touch_what_is_nearest_to_them(strategy: str) -> None:
+    """Each order in between, before and after has one of the two."""
+    days = pl.Series(range(2, 12, 3), dtype=pl.Int32).cast(pl.Date)
+    orders = pl.DataFrame({"day": days}).select(
+        oid=pl.int_range(pl.len()), cid=pl.int_range(pl.len()), day="day", cur=pl.lit("a"), st=pl.lit("x")
+    )
+    rates = pl.DataFrame({"day": pl.Series([1, 7, 12], dtype=pl.Int32).cast(pl.Date)}).select(
+        cur=pl.lit("a"), day="day", eur=pl.lit(1, dtype=pl.Int64)
+    )
+    changed = rates.head(2) if strategy == "backward" else rates.tail(2)
+    newer = changed.with_columns(eur=pl.lit(2, dtype=pl.Int64))
+    after = pl.concat([rates.join(changed, on="day", how="anti"), newer])
+    nothing = {name: Changes(schema.to_frame(), schema.to_frame()) for name, schema in SCHEMAS.items()}
+    frames = {name: schema.to_frame().lazy() for name, schema in SCHEMAS.items()} | {"o": orders.lazy()}
+    following = Following(
+        plan_of(_rated(strategy), SCHEMAS),
+        {**frames, "r": rates.lazy()},
+        {**frames, "r": after.lazy()},
+        {**nothing, "r": Changes(changed, newer)},
+    )
+    wanted = days if strategy == "backward" else days.filter(days > changed["day"][0] - timedelta(days=6))
+    assert sorted(following.touched(["day"]).to_series()) == sorted(wanted)
 
 
 def test_a_plan_that_is_not_made_again_word_for_word_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
