@@ -61,9 +61,9 @@ def test_a_candidate_of_pinned_silver_is_staged_once_and_then_taken_from_the_cac
     staged: list[str] = []
     real = curation.stage
 
-    def stage(*arguments: Any) -> Any:
+    def stage(*arguments: Any, **named: Any) -> Any:
         staged.append("made")
-        return real(*arguments)
+        return real(*arguments, **named)
 
     monkeypatch.setattr(gold_tasks, "stage", stage)
 
@@ -74,6 +74,19 @@ def test_a_candidate_of_pinned_silver_is_staged_once_and_then_taken_from_the_cac
 
     assert sorted(states_of("stage", story, runs=2)) == ["Cached", "Completed"]
     assert staged == ["made"]
+
+
+def test_a_run_that_wants_a_table_whole_does_not_take_what_was_kept_of_its_parts(
+    run: Run, each: GoldTable
+) -> None:
+    pins, full = pin_silver.fn(run, (NAME,)), run.model_copy(update={"mode": "full"})
+
+    def key(of: Run, table: GoldTable) -> str | None:
+        return gold_tasks.staged_key(None, {"run": of, "gold": table, "pins": pins})  # type: ignore[arg-type]
+
+    assert key(run, each) == key(full, each)
+    by_parts = replace(each, by=("id",))
+    assert key(run, by_parts) != key(full, by_parts)
 
 
 def test_other_silver_other_code_or_another_lake_is_another_candidate(

@@ -43,7 +43,10 @@ def staged_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | Non
         return None
     # The table's own id is in the key, so that a lake made again in the same place finds nothing of the old one; the
     # module too, since the result is kept as JSON that names its class, and another version may have moved it.
-    return f"headworks-stage-{Staged.__module__}-{table.id}-{staging_id(pins, gold.inputs, gold.code(), table.version)}"
+    made = staging_id(pins, gold.inputs, gold.code(), table.version)
+    # What was made by parts does not answer a run that wants it whole.
+    compared = "-whole" if gold.by and run.mode == "full" else ""
+    return f"headworks-stage-{Staged.__module__}-{table.id}-{made}{compared}"
 
 
 def audit_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None:
