@@ -66,7 +66,7 @@ _MARK = re.compile(rb"headworks-input<([a-z0-9_.]+)>")
 
 
 class _Source:
-    """Stands for the rows of a silver dataset while a plan is made; its name is found in what Polars says of it."""
+    """Represents the rows of a silver dataset while a plan is made; its name is found in what Polars says of it."""
 
     def __init__(self, dataset: str) -> None:
         self.dataset = f"headworks-input<{dataset}>"
