@@ -99,6 +99,7 @@ def test_there_are_the_tasks_that_are_looked_at_here() -> None:
         "name-product",
         "publish-postgres",
         "record-run",
+        "register-model",
     }
 
 
