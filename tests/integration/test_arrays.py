@@ -315,3 +315,23 @@ def refined_one(lake: Lake, dataset: Dataset) -> None:
         return
     outcome = refine(Refinement(lake, "run"), dataset)
     assert outcome.gate is None or outcome.gate.open, outcome.gate
+
+
+@pytest.mark.parametrize("part_rows", [1_000, 1])
+@pytest.mark.parametrize("runs", [(1, 2), (1, 1, 1), (2, 1), (3,)])
+@pytest.mark.parametrize("between", [(), ("b",)], ids=["empty", "another line"])
+def test_without_a_cursor_a_line_that_went_and_came_back_is_there_however_records_are_divided_into_runs(
+    lake: Lake, between: Sequence[str], runs: Sequence[int], part_rows: int
+) -> None:
+    """It came back as silver has it, so nothing of it is new but when it was seen."""
+    dataset = replace(PATIENT, cursor=None)
+    arrays: list[Sequence[str]] = [("a", "c"), between, ("a", "c")]
+    loads = [[order(1, 0, *(line(sku, 1) for sku in array))] for array in arrays]
+    for upto in itertools.accumulate(runs):
+        landed(lake, *loads[:upto])
+        refined(lake, dataset, part_rows)
+        assert [row[2] for row in shown(lake)] == list(arrays[upto - 1])
+    # An array that comes again changes nothing, and what nobody has shown since stays gone.
+    landed(lake, *loads, [order(1, 0, line("c", 1))])
+    refined(lake, dataset, part_rows)
+    assert [row[2] for row in shown(lake)] == ["c"]

@@ -216,6 +216,27 @@ def test_what_was_appended_first_is_never_changed(lake: Lake) -> None:
     assert silver(lake).sort("id").get_column("city").to_list() == ["Köln", "Delft"]
 
 
+def test_the_first_version_is_that_which_arrived_first_though_its_run_ended_last(lake: Lake) -> None:
+    """Two runs land in turns; what each of them landed would be a delivery of its own."""
+    appending = replace(PEOPLE, keeps="first")
+
+    def part(*rows: Version) -> pl.DataFrame:
+        return pl.DataFrame(rows, schema=["id", "city", "since", "gone"], orient="row").with_columns(
+            since=DAY0 + pl.duration(days="since")
+        )
+
+    frames = {
+        NAME: [part((1, "Köln", 1, False)), part((3, "Turin", 1, False))],
+        f"{NAME}@w1": [part((1, "Leeds", 2, False), (2, "Delft", 2, False))],
+    }
+    long = land(Landing(lake, NAME, NAME, "long"), Frames(frames[NAME][:1]))
+    assert long.landed == 1
+    land(Landing(lake, NAME, f"{NAME}@w1", "short"), Frames(frames[f"{NAME}@w1"]))
+    land(Landing(lake, NAME, NAME, "long"), Frames(frames[NAME]))
+    refine(Refinement(lake, "run"), appending)
+    assert silver(lake).sort("id").get_column("city").to_list() == ["Köln", "Delft", "Turin"]
+
+
 def test_a_rule_that_only_warns_is_counted_and_rejects_nothing(lake: Lake) -> None:
     (report,) = ingest(lake, [[(1, "Ulm", 0, False), (2, "Köln", 0, False), (3, None, 0, False)]], PEOPLE)
     assert (report.inserted, report.rejected, report.warned) == (2, 1, {"short_name": 1})

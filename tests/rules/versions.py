@@ -24,7 +24,30 @@ _MOVING = "tests/integration/test_moving_elements.py"
 
 _LAST = "tests/unit/silver/test_last_values.py"
 
+_K = "tests/integration/test_keeping.py"
+
 RULES = (
+    rule(
+        "the first version of a key is that which arrived first, whichever run ended first",
+        "src/headworks/silver/arrivals.py",
+        '    if dataset.keeps == "first":\n        units = _without_overlaps(units, counts)\n',
+        "",
+        f"{_K}::test_the_first_version_is_that_which_arrived_first_though_its_run_ended_last",
+    ),
+    rule(
+        "an element that went and came back as it was has its later place",
+        "src/headworks/silver/refinement.py",
+        "    if not shown_again.is_empty():\n",
+        "    if False:\n",
+        f"{_A}::test_without_a_cursor_a_line_that_went_and_came_back_is_there_however_records_are_divided_into_runs",
+    ),
+    rule(
+        "an element that went and came back as it was has its later place in parts too",
+        "src/headworks/silver/refinement.py",
+        "        if dataset.nested is not None and touched is not None and gone.vanished.deletes.height:\n",
+        "        if False:\n",
+        f"{_A}::test_without_a_cursor_a_line_that_went_and_came_back_is_there_however_records_are_divided_into_runs",
+    ),
     rule(
         "a deletion keeps the last values of its range, and not those that silver had before",
         COMPARE,

@@ -19,6 +19,7 @@ from headworks.bronze.generations import mark_run
 from headworks.bronze.landing import Landed, landed_by
 from headworks.names import once_of
 from headworks.quality.deliveries import Delivery, Span, delivery_id, rows_in
+from headworks.silver.dataset import Dataset
 from headworks.silver.table import Pending, StreamRange
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
@@ -41,21 +42,27 @@ class Arrival:
 
 
 def divided(
-    lake: Lake, dataset: str, bronze: Table, silver: Table, todo: Pending, counts: pl.DataFrame
+    lake: Lake, dataset: Dataset, bronze: Table, silver: Table, todo: Pending, counts: pl.DataFrame
 ) -> tuple[Arrival, ...]:
-    """Divide what is pending into deliveries, the oldest first; nothing where nothing is."""
+    """Divide what is pending into deliveries, the oldest first; nothing where nothing is.
+
+    Where the first version of a key counts, runs that landed at the same time are one delivery: else the one that ended
+    first would be first, whatever the other had landed before it.
+    """
     if todo.is_empty():
         return ()
     pieces = [
         _Piece(one.stream, each)
         for one in todo.ranges
-        for each in landed_by(lake, bronze, dataset, one.stream, one.after)
+        for each in landed_by(lake, bronze, dataset.name, one.stream, one.after)
     ]
     units = _units(pieces, counts)
+    if dataset.keeps == "first":
+        units = _without_overlaps(units, counts)
     if len(units) <= 1:
         unit = units[0] if units else _Unit()
         return (_arrival(bronze, unit, todo, counts),)
-    of_mark = _with_mark(units, mark_run(lake, bronze, dataset) if todo.generation else None)
+    of_mark = _with_mark(units, mark_run(lake, bronze, dataset.name) if todo.generation else None)
     arrivals: list[Arrival] = []
     rows = {one.stream: silver.transaction(rows_id(one.stream)) for one in todo.ranges}
     for number, unit in enumerate(units):
@@ -195,6 +202,27 @@ def _with_unfinished(units: Sequence[_Unit]) -> list[_Unit]:
         apart = [each for each in found[number + 1 : chosen] if not set(each.pieces) & set(unit.pieces)]
         joined = reduce(lambda left, right: left.joined(right), [unit, *between, found[chosen]])
         found = [*found[:number], *apart, joined, *found[chosen + 1 :]]
+    return found
+
+
+def _without_overlaps(units: Sequence[_Unit], counts: pl.DataFrame) -> list[_Unit]:
+    """Join each unit to the one before it where it began to arrive before that one had ended."""
+    found: list[_Unit] = []
+    latest = 0
+    for unit in units:
+        spans = [
+            Span(stream=stream, after=one.first - 1, upto=one.last) for stream, one in unit.pieces.items()
+        ]
+        began, ended = (
+            counts.filter(rows_in(spans))
+            .select(began=pl.col("landed").min(), ended=pl.col("landed").max())
+            .row(0)
+        )
+        if found and began is not None and began < latest:
+            found[-1] = found[-1].joined(unit)
+        else:
+            found.append(unit)
+        latest = max(latest, ended or 0)
     return found
 
 

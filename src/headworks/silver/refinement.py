@@ -331,7 +331,7 @@ def _refine_pending(
         return _with_held(work, dataset, silver, _summed(done, outcome))
     todo = pending(dataset.name, bronze, silver)
     counts = count_batches(bronze, todo)
-    arrivals = divided(work.lake, dataset.name, bronze, silver, todo, counts)
+    arrivals = divided(work.lake, dataset, bronze, silver, todo, counts)
     before = done.report.landed if done is not None and done.report.committed else 0
     kept_out: dict[str, int] = {}
     left = {arrival.id: arrival.rows for arrival in arrivals}
@@ -478,8 +478,13 @@ def _refine_at_once(
             gate=screen_idle(work.lake, dataset, silver, work.run_id, work.clock()),
         )
     comparison = compare_with(silver, judged.candidates, dataset)
+    all_read_again = comparison.closings
     comparison = _touching_rejected(work, dataset, silver, judged.rejected, comparison)
     gone = _gone(work, dataset, bronze, silver, comparison, judged.rejected, todo, judged.arrays)
+    shown_again = _shown_again(dataset, all_read_again, comparison.closings, gone.vanished)
+    if not shown_again.is_empty():
+        comparison = replace(comparison, closings=pl.concat([comparison.closings, shown_again]))
+        gone = _gone(work, dataset, bronze, silver, comparison, judged.rejected, todo, judged.arrays)
     report = _account(_report(work, dataset, silver), judged, comparison).model_copy(update=gone.counts)
     alive, again = live_rows(judged.candidates), is_read_again(bronze, todo.ranges)
 
@@ -542,7 +547,11 @@ def _refine_in_parts(
         every = bool(open_holds(work.lake, silver))
         touched = None if every else _keys_of_rejected(work, dataset, silver, parts.rejected_keys())
         changes = parts.changes(touched)
-        gone = _gone(work, dataset, bronze, silver, changes, parts.rejected_origins(), whole, parts.arrays())
+        rejected, arrays = parts.rejected_origins(), parts.arrays()
+        gone = _gone(work, dataset, bronze, silver, changes, rejected, whole, arrays)
+        if dataset.nested is not None and touched is not None and gone.vanished.deletes.height:
+            changes = parts.changes(pl.concat([touched, _compared_keys(gone.vanished.deletes, dataset)]))
+            gone = _gone(work, dataset, bronze, silver, changes, rejected, whole, arrays)
         vanished = gone.vanished.rows
         report = parts.account(_report(work, dataset, silver)).model_copy(update=gone.counts)
         rows, sample = pl.concat(parts.received), pl.concat(parts.sample)
@@ -783,9 +792,28 @@ def _touching_rejected(
         # What is held lies between two readings as well.
         return comparison
     known = _keys_of_rejected(work, dataset, silver, key_text(rejected, dataset.key))
-    mine = key_text(again, dataset.key).to_frame("key").select(same_key(pl.col("key"))).to_series()
+    mine = _compared_keys(again, dataset)
     touched = again.filter(mine.is_in(known.drop_nulls().unique().implode()))
     return replace(comparison, closings=touched)
+
+
+def _shown_again(
+    dataset: Dataset, read_again: pl.DataFrame, kept: pl.DataFrame, vanished: Vanished
+) -> pl.DataFrame:
+    """Return the later readings of unchanged elements that would end, had they not been read again.
+
+    An array of the same range lacks them, and a newer one has them.
+    """
+    if dataset.nested is None or read_again.is_empty() or vanished.deletes.is_empty():
+        return read_again.clear()
+    ended, there = _compared_keys(vanished.deletes, dataset), _compared_keys(kept, dataset)
+    mine = _compared_keys(read_again, dataset)
+    return read_again.filter(mine.is_in(ended.implode()) & ~mine.is_in(there.implode()))
+
+
+def _compared_keys(rows: pl.DataFrame, dataset: Dataset) -> pl.Series:
+    """Return keys as texts that may be compared with those of other types."""
+    return key_text(rows, dataset.key).to_frame("key").select(same_key(pl.col("key"))).to_series()
 
 
 def _keys_of_rejected(work: Refinement, dataset: Dataset, silver: Table, now: pl.Series) -> pl.Series:
