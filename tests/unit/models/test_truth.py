@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pytest
 
 from crm.churn import MODEL, estimator
 from crm.timelapse import RUNS_AT
@@ -14,15 +15,17 @@ from headworks.models.training import LABEL, predict, split
 from tests.unit.models.weeks import ASKED, WEEK_OF_CHAMPION, learn, rows_of, world
 
 LARGEST_DIFFERENCE = 0.02
+CUSTOMERS = 1_600
+"""Of fewer, such as the demo's 400, so few leave in a week that chance alone moves the difference by 0.04."""
 
 
 def difference(seed: int) -> tuple[float, float]:
     """Return the metric of the model, and of one that is given the true causes, on the same newest weeks."""
-    rows = rows_of(seed, WEEK_OF_CHAMPION)
+    rows = rows_of(seed, WEEK_OF_CHAMPION, CUSTOMERS)
     parts, fitted = split(MODEL, rows, ASKED), learn(MODEL, rows)
     scores = predict(fitted.estimator, MODEL.columns, fitted.words, parts.holdout)
     labels = parts.holdout.get_column(LABEL).cast(pl.Float64).to_numpy()
-    known = true_features(world(seed))
+    known = true_features(world(seed, CUSTOMERS))
     causes = CAUSES[:-1]
 
     def of(part: pl.DataFrame) -> pl.DataFrame:
@@ -39,8 +42,8 @@ def difference(seed: int) -> tuple[float, float]:
     return measure("roc_auc", labels, scores), measure("roc_auc", labels, true)
 
 
-def test_the_model_is_within_two_hundredths_of_one_that_is_given_the_true_causes() -> None:
-    pairs = np.asarray([difference(seed) for seed in (5, 6)])
-    ours, true = pairs.mean(axis=0)
+@pytest.mark.parametrize("seed", [2, 5])
+def test_the_model_is_within_two_hundredths_of_one_that_is_given_the_true_causes(seed: int) -> None:
+    ours, true = difference(seed)
     assert ours > 0.7
     assert true - ours <= LARGEST_DIFFERENCE

@@ -67,18 +67,19 @@ class Case:
 
 
 @cache
-def world(seed: int) -> World:
-    return World(START, WEEK_OF_CHAMPION + 4, customers=400, seed=seed)
+def world(seed: int, customers: int = 400) -> World:
+    return World(START, WEEK_OF_CHAMPION + 4, customers=customers, seed=seed)
 
 
 @cache
-def rows_of(seed: int, week: int) -> pl.DataFrame:
-    return feature_rows(FEATURES, frames_of(seed, week))
+def rows_of(seed: int, week: int, customers: int = 400) -> pl.DataFrame:
+    return feature_rows(FEATURES, frames_of(seed, week, customers))
 
 
 @cache
-def frames_of(seed: int, week: int) -> Frames:
-    return received(world(seed), START + FIRST_WEEK * WEEK + RUNS_AT, START + week * WEEK + RUNS_AT, WEEK)
+def frames_of(seed: int, week: int, customers: int = 400) -> Frames:
+    first, until = START + FIRST_WEEK * WEEK + RUNS_AT, START + week * WEEK + RUNS_AT
+    return received(world(seed, customers), first, until, WEEK)
 
 
 def learn(model: Model, rows: pl.DataFrame, asked: Asked = ASKED) -> Fitted:
