@@ -16,6 +16,7 @@ import pytest
 from headworks.bronze.generations import begin_generation, complete_generation
 from headworks.bronze.key_sets import compare_keys
 from headworks.bronze.landing import Landing, land
+from headworks.bronze.nested import Nested, take_nested
 from headworks.ops.maintenance import MaintenanceSettings, maintain
 from headworks.silver.dataset import Dataset, Keeping
 from headworks.silver.refinement import Refinement, refine
@@ -327,8 +328,11 @@ def test_without_a_cursor_a_line_that_went_and_came_back_is_there_however_record
     dataset = replace(PATIENT, cursor=None)
     arrays: list[Sequence[str]] = [("a", "c"), between, ("a", "c")]
     loads = [[order(1, 0, *(line(sku, 1) for sku in array))] for array in arrays]
-    for upto in itertools.accumulate(runs):
-        landed(lake, *loads[:upto])
+    for upto, count in zip(itertools.accumulate(runs), runs, strict=True):
+        for number in range(upto - count, upto):
+            # Each array in a batch of its own, which parts are made of.
+            landed(lake, *loads[: number + 1])
+            take_nested(lake, "t.lines", LINES.nested or Nested("", "", {}), "run")
         refined(lake, dataset, part_rows)
         assert [row[2] for row in shown(lake)] == list(arrays[upto - 1])
     # An array that comes again changes nothing, and what nobody has shown since stays gone.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -233,3 +234,24 @@ def test_parts_by_a_column_that_is_not_there_or_has_no_exact_values_are_refused(
 def test_a_table_without_by_says_nothing_of_parts(lake: Lake, table: GoldTable) -> None:
     report = made(lake, replace(table, by=()), fill(lake, items(1, 9)))
     assert report.parts is None
+
+
+def test_a_transform_with_todays_date_is_made_whole_each_day(
+    lake: Lake, table: GoldTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of parts that nothing touches it says something else tomorrow, too."""
+
+    def aged(inputs: Inputs) -> pl.LazyFrame:
+        today = int(os.environ["TODAY"])
+        return inputs[NAME].select("id", v=pl.col("v") + today, third=pl.col("id") % 3)
+
+    table = replace(table, transform=aged, totals=None)
+    monkeypatch.setenv("TODAY", "1")
+    assert parts_of(made(lake, table, fill(lake, items(1, 9)))).whole
+    assert not parts_of(made(lake, table, fill(lake, items(1, 10)))).whole
+    monkeypatch.setenv("TODAY", "2")
+    pins = fill(lake, items(1, 11))
+    assert "today's date" in parts_of(made(lake, table, pins)).whole
+    found = lake.must_open("gold", table.name).scan().collect().sort(table.key)
+    assert found.equals(aged(pinned_inputs(lake, pins, table.inputs)).collect().sort(table.key))
+    assert not parts_of(made(lake, table, fill(lake, items(1, 12)))).whole

@@ -13,6 +13,13 @@ _NOT = f"{_F}::test_what_depends_on_more_than_is_followed_is_not_followed_and_sa
 
 RULES = (
     rule(
+        "a transform that says something else than the last time is made whole",
+        "src/headworks/gold/parts.py",
+        "    if plan_number(made.transform, schemas) != transactions(PLAN):\n",
+        "    if False:\n",
+        "tests/integration/test_gold_parts.py::test_a_transform_with_todays_date_is_made_whole_each_day",
+    ),
+    rule(
         "rows that go touch their part as rows that come do",
         FOLLOWING,
         "        return pl.concat([self.gone, self.came])",

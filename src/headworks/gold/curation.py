@@ -15,7 +15,7 @@ from headworks.errors import GateClosed, HeadworksError, LakeUnusable, SettingsE
 from headworks.gold.code import fingerprint
 from headworks.gold.holding import forget_hold, hold_gold, with_hold
 from headworks.gold.parts import Made, differing, made_again, with_parts
-from headworks.gold.plans import NotFollowed
+from headworks.gold.plans import NotFollowed, plan_number
 from headworks.gold.sql import Sql
 from headworks.gold.table import (
     CODE,
@@ -186,8 +186,16 @@ def stage(
         totals=totals.values,
         rounded=totals.rounded,
         parts=parts,
+        plan=_plan(gold, frames),
         whole_at=int(clock().timestamp()) if parts is not None and (parts.whole or parts.compared) else 0,
     )
+
+
+def _plan(gold: GoldTable, frames: Inputs) -> int:
+    """Return the number of what the transform of a table that has parts says."""
+    if not gold.by or isinstance(gold.transform, Sql):
+        return 0
+    return plan_number(gold.transform, {name: frame.collect_schema() for name, frame in frames.items()})
 
 
 def _candidate(

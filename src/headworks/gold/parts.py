@@ -15,8 +15,8 @@ import polars as pl
 
 from headworks.errors import LakeUnusable
 from headworks.gold.following import Changes, Following, without_equal
-from headworks.gold.plans import NotFollowed, plan_of
-from headworks.gold.table import Pins, as_inputs, input_id, pin_versions, pinned_inputs, version_id
+from headworks.gold.plans import NotFollowed, plan_number, plan_of
+from headworks.gold.table import PLAN, Pins, as_inputs, input_id, pin_versions, pinned_inputs, version_id
 from headworks.storage.between import NotComparable, rows_of_changed_files
 from headworks.storage.store import Lake
 from headworks.storage.translating import is_foreign, is_of_a_store
@@ -56,6 +56,10 @@ def made_again(lake: Lake, made: Made, transactions: Callable[[str], int], pins:
     earlier = pinned_inputs(lake, before, made.inputs, receipts=made.receipts)
     schemas = {name: frame.collect_schema() for name, frame in frames.items()}
     plan = plan_of(made.transform, schemas)
+    if plan_number(made.transform, schemas) != transactions(PLAN):
+        raise NotFollowed(
+            "its transform says something else than the last time, as one does that has today's date in it"
+        )
     try:
         changed = {name: _changed(lake, before, pins, name, receipts=made.receipts) for name in made.inputs}
         following = Following(plan, earlier, frames, changed)

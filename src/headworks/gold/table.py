@@ -33,6 +33,10 @@ WHOLE = "#whole"
 """When a table that is made by parts was made whole for the last time, in seconds."""
 
 
+PLAN = "#plan"
+"""What the transform of a table that is made by parts said when it was made: a number of its plan."""
+
+
 class Pins(Report):
     """The silver versions that all tables of one product are made from."""
 
@@ -86,6 +90,9 @@ class Staged(Report):
     )
     parts: Parts | None = None
     whole_at: int = Field(default=0, description="When it was made whole, in seconds; 0 where it was not.")
+    plan: int = Field(
+        default=0, description="A number for what its transform said; 0 where that does not count."
+    )
 
 
 def pin(lake: Lake, datasets: list[str]) -> Pins:
@@ -234,6 +241,8 @@ def commit_gold(lake: Lake, staged: Staged) -> TableRef:
     transactions |= {version_id(name): version + 1 for name, version in staged.versions.items()}
     if staged.whole_at:
         transactions[WHOLE] = staged.whole_at
+    if staged.parts is not None:
+        transactions[PLAN] = staged.plan
     transactions[CODE] = staged.code
     transactions[WRITER] = table.transaction(WRITER) + 1
     transactions[CHANGE] = table.transaction(CHANGE) + (1 if staged.changed else 0)
