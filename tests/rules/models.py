@@ -13,6 +13,20 @@ _M, _R = "tests/integration/test_models.py", "tests/integration/test_registry.py
 
 RULES: tuple[Rule, ...] = (
     rule(
+        "an infinite feature closes the gate",
+        "src/headworks/models/judging.py",
+        "    _check_finite(checks, frame)\n",
+        "",
+        "tests/unit/models/test_gate.py::test_a_bad_week_is_refused_for_its_reason",
+    ),
+    rule(
+        "a feature that the champion lacks is held against the cuts before",
+        "src/headworks/models/judging.py",
+        '[name for name in model.numbers if name not in profile["numbers"]]',
+        "[]",
+        "tests/unit/models/test_gate.py::test_a_bad_week_is_refused_for_its_reason",
+    ),
+    rule(
         "a feature knows what was received by the cut and no more",
         FEATURES,
         "self.frames[name].lazy().filter(pl.col(_RECEIVED) <= self.cut)",

@@ -36,6 +36,7 @@ from headworks.models.training import (
     Split,
     Trained,
     category_profile,
+    feature_profiles,
     newest_cut,
     number_profile,
 )
@@ -159,6 +160,7 @@ def data_checks(
         kind="data",
     )
     _check_leaks(checks, leak)
+    _check_finite(checks, frame)
     if profile is None:
         checks.add_without_comparison("features: drift", "there is no champion to compare with", kind="drift")
         return tuple(checks.made)
@@ -174,11 +176,38 @@ def data_checks(
         expected=expected,
         kind="drift",
     )
-    for name, then in profile["numbers"].items():
+    # What the champion does not have is held against the cuts before.
+    cuts = frame.filter(pl.col(CUT) < scored).get_column(CUT).unique().sort().to_list()
+    new = feature_profiles(
+        frame,
+        cuts,
+        [name for name in model.numbers if name not in profile["numbers"]],
+        [name for name in model.categories if name not in profile["categories"]],
+    )
+    for name, then in {**profile["numbers"], **new["numbers"]}.items():
         _check_number(checks, name, rows, then)
-    for name, then in profile["categories"].items():
+    for name, then in {**profile["categories"], **new["categories"]}.items():
         _check_category(checks, name, rows, then)
     return tuple(checks.made)
+
+
+def _check_finite(checks: Checks, frame: pl.DataFrame) -> None:
+    """Check that no feature is infinite, as one that was divided by nothing: it has no distribution."""
+    floats = [
+        name for name in checks.model.numbers if name in frame.columns and frame.schema[name].is_float()
+    ]
+    counted = frame.select(pl.col(name).is_infinite().sum() for name in floats)
+    infinite = {name: count for name in floats if (count := int(counted.get_column(name).item() or 0))}
+    said = ", ".join(f"{count} values of {name} are infinite" for name, count in infinite.items())
+    checks.add(
+        "features: finite",
+        not infinite,
+        f"{said}; let the table of features give null, or another number, where it divides by nothing"
+        if said
+        else "",
+        value=sum(infinite.values()),
+        kind="data",
+    )
 
 
 def _check_age(checks: Checks, frame: pl.DataFrame, scored: datetime, now: datetime) -> None:
@@ -242,7 +271,13 @@ def _check_shared(checks: Checks, name: str, now: float | None, then: Sequence[f
     """Check a feature that many rows share by its median alone, against those of the cuts before."""
     usual = float(np.median(then))
     spread = max(float(np.std(then)), _SHARED_SPREAD * abs(usual))
-    moved = float("inf") if now is None else abs(now - usual) / spread if spread else float(now != usual)
+    moved = (
+        float("inf")
+        if now is None
+        else abs(now - usual) / spread
+        if spread
+        else (0.0 if now == usual else float("inf"))
+    )
     checks.add(
         f"feature {name}: drift",
         moved <= _SHARED_SIGMAS,

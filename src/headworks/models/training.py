@@ -309,16 +309,25 @@ def profile(model: Model, frame: pl.DataFrame, asked: Asked, parts: Split) -> di
     """
     scored = newest_cut(frame, asked)
     cuts = [cut for cut in frame.get_column(CUT).unique().sort().to_list() if scored is None or cut <= scored]
-    recent = frame.filter(pl.col(CUT).is_in(cuts[-8:]))
     newest = frame.filter(pl.col(CUT).is_in(cuts[-3:]))
     return {
         "rows": newest.height / max(1, newest.get_column(CUT).n_unique()),
         "share": float(parts.train.get_column(LABEL).mean() or 0.0),  # type: ignore[arg-type]
+        **feature_profiles(frame, cuts, model.numbers, model.categories),
+    }
+
+
+def feature_profiles(
+    frame: pl.DataFrame, cuts: Sequence[Any], numbers: Sequence[str], categories: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Return how features were distributed over the newest of some cuts."""
+    recent = frame.filter(pl.col(CUT).is_in(cuts[-8:]))
+    return {
         "numbers": {
             name: {**number_profile(recent.get_column(name)), "medians": _shared(recent, name)}
-            for name in model.numbers
+            for name in numbers
         },
-        "categories": {name: category_profile(recent.get_column(name)) for name in model.categories},
+        "categories": {name: category_profile(recent.get_column(name)) for name in categories},
     }
 
 

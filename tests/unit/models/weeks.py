@@ -105,7 +105,7 @@ def judge(case: Case, current: Fitted, promises: tuple[float, ...] = (), seed: i
     found: LeakCheck = leaks(
         case.table,
         {name: frame.lazy() for name, frame in case.frames.items()},
-        model.columns,
+        MODEL.columns,
         [cuts[-8]],
     )
     now = rows.get_column("observed_until").max()
@@ -242,6 +242,28 @@ def a_constant_feature(frames: Frames, _: np.random.Generator) -> Case:
     return Case(frames, spoil=lambda rows: _at_newest(rows, tenure_weeks=pl.lit(12.0)))
 
 
+def an_infinite_feature(frames: Frames, _: np.random.Generator) -> Case:
+    """In every week some rows are divided by nothing."""
+    few = pl.col("contact_id") % 12 == 0
+    return Case(
+        frames,
+        spoil=lambda rows: rows.with_columns(
+            use_ratio=pl.when(few).then(float("inf")).otherwise(pl.col("use_ratio"))
+        ),
+    )
+
+
+def a_new_feature_that_is_known_later_alone(frames: Frames, _: np.random.Generator) -> Case:
+    """The champion does not have it: of the weeks before most who left are in it, of the newest nobody is yet."""
+
+    def filled(rows: pl.DataFrame) -> pl.DataFrame:
+        soon = (pl.col("target_at") <= pl.col("cut") + HORIZON).fill_null(value=False)
+        found = pl.when(soon & (pl.col("contact_id") % 10 < 6)).then(1.0).otherwise(0.0)
+        return rows.with_columns(surveyed=pl.when(_is_newest(rows)).then(None).otherwise(found))
+
+    return Case(frames, model=replace(MODEL, numbers=(*MODEL.numbers, "surveyed")), spoil=filled)
+
+
 def cancellations_not_delivered(frames: Frames, _: np.random.Generator) -> Case:
     late = (pl.col("status") == "cancelled") & _lately(frames, 10)
     return Case(_with(frames, SUBSCRIPTIONS.name, frames[SUBSCRIPTIONS.name].filter(~late)))
@@ -340,6 +362,8 @@ BAD: dict[Kind, tuple[str, ...]] = {
     use_not_delivered: ("feature days_since_use: drift", "feature sessions_4w: drift"),
     events_twice: ("feature sessions_4w: drift", "feature use_ratio: drift"),
     nulls: ("feature seats: nulls",),
+    an_infinite_feature: ("features: finite",),
+    a_new_feature_that_is_known_later_alone: ("feature surveyed: nulls",),
     a_constant_feature: ("feature tenure_weeks: drift",),
     cancellations_not_delivered: ("training: class balance of the newest weeks", "features: rows"),
     everybody_leaves: ("training: class balance", "training: rows of each outcome"),
