@@ -193,7 +193,7 @@ def another_run_at_work(lake: Lake) -> Iterator[None]:
     lease.release()
 
 
-@pytest.mark.server
+# Not of the suite "server": where these packages are not installed, it is skipped.
 def test_it_runs_a_product_and_says_how_each_run_ended(
     orchestrator: Orchestrator, project: Path, prefect_api_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
