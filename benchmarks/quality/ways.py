@@ -26,9 +26,10 @@ from headworks.quality.contracts import run_contract
 from headworks.quality.rules import Verdict, judge
 from headworks.settings import LakeSettings, RejectLimits
 from headworks.silver.dataset import Dataset
+from headworks.silver.merging import commit_merge
 from headworks.silver.mirror import mirror
 from headworks.silver.quarantine import next_try
-from headworks.silver.refinement import Refinement, commit_merge, refine
+from headworks.silver.refinement import Refinement, refine
 from headworks.silver.table import CHANGE, Pending, commit_silver, pending
 from headworks.silver.versions import compare_with
 from headworks.sources.base import Batch, Position

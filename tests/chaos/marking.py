@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from headworks.publish import postgres
-from headworks.silver import refinement
+from headworks.silver import concluding
 from headworks.silver.quarantine import put_rejected
 from headworks.storage.delta import Table
 from tests.chaos.steps import Place, begins, ends, layer_of
@@ -41,7 +41,7 @@ def mark_engine(voice: Voice) -> None:
     """Wrap the engine's commits, its quarantine step and its last statement before Postgres commits."""
     for name in ("append", "append_part", "overwrite", "merge", "delete"):
         setattr(Table, name, _marked_commit(voice, getattr(Table, name)))
-    setattr(refinement, "put_rejected", _marked_quarantine(voice, put_rejected))  # noqa: B010
+    setattr(concluding, "put_rejected", _marked_quarantine(voice, put_rejected))  # noqa: B010
     setattr(postgres, "_record", _marked_record(voice, getattr(postgres, "_record")))  # noqa: B009, B010
 
 

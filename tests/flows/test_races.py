@@ -18,7 +18,7 @@ from headworks.errors import LakeUnusable
 from headworks.names import Window
 from headworks.ops.leases import Leasing
 from headworks.prefect import running, stopping
-from headworks.silver import refinement
+from headworks.silver import concluding, merging
 from headworks.storage.store import Json, Lake
 from shop import datasets, gold
 from tasks import TASKS
@@ -31,8 +31,8 @@ pytestmark = pytest.mark.server
 # Where the slow run is while another one does everything, and how it then ends.
 POINTS: dict[str, tuple[Any, str, int, set[str]]] = {
     "landing": (landing, "_commit", 1, {"refused"}),
-    "quarantine": (refinement, "put_rejected", 1, {"unchanged", "published"}),
-    "silver": (refinement, "commit_silver", 3, {"unchanged", "published"}),
+    "quarantine": (concluding, "put_rejected", 1, {"unchanged", "published"}),
+    "silver": (merging, "commit_silver", 3, {"unchanged", "published"}),
     "gold": (TASKS, "commit_gold", 1, {"refused"}),
     "the second gold table": (TASKS, "commit_gold", 2, {"refused"}),
     "products": (TASKS, "name_product", 1, {"refused"}),

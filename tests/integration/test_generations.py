@@ -23,7 +23,7 @@ from headworks.bronze.landing import Landing, land
 from headworks.errors import ConcurrentRun, HeadworksError, LakeUnusable, ReadIncomplete
 from headworks.reports import RefineReport
 from headworks.settings import LakeSettings
-from headworks.silver import refinement
+from headworks.silver import merging
 from headworks.silver.refinement import Refinement, refine
 from headworks.storage.store import Lake
 from tests.support.faults import happened_but_failed, not_happened, writes
@@ -142,7 +142,7 @@ def test_without_the_look_at_the_start_keys_of_the_live_stream_are_deleted(
         everything = dict.fromkeys([NAME, found.stream], 1_000)
         return replace(found, before=everything, landed=1_000)
 
-    monkeypatch.setattr(refinement, "newest_complete", later)
+    monkeypatch.setattr(merging, "newest_complete", later)
     assert shop.refine().deleted == 3
 
 

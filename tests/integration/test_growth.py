@@ -16,7 +16,7 @@ from deltalake import DeltaTable, WriterProperties
 from headworks.bronze.landing import Landing, land
 from headworks.gold.products import open_product, publications, roll_back
 from headworks.ops.maintenance import MaintenanceSettings, TableCare, maintain
-from headworks.storage import delta, store
+from headworks.storage import delta, snapshot, store
 from headworks.storage.store import Lake
 from tests.support import golden
 from tests.support.faults import Crash, crash_before, writes
@@ -208,13 +208,13 @@ def test_replaced_publications_are_known_without_the_history_of_their_table(
     aged(lake, timedelta(days=2))
     cared(lake, log_retention_days=0, keep_publications_days=9)
     opened: list[int | None] = []
-    real = delta.Placed.__init__
+    real = snapshot.Placed.__init__
 
-    def counted(self: delta.Placed, uri: str, options: object = None, version: int | None = None) -> None:
+    def counted(self: snapshot.Placed, uri: str, options: object = None, version: int | None = None) -> None:
         opened.append(version)
         real(self, uri, options, version)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(delta.Placed, "__init__", counted)
+    monkeypatch.setattr(snapshot.Placed, "__init__", counted)
     assert [each.run_id for each in publications(lake)] == [f"run-{number}" for number in range(5, 0, -1)]
     assert opened == [None, None]
     monkeypatch.undo()

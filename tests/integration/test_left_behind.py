@@ -21,7 +21,7 @@ from headworks.ops.maintenance import MaintenanceSettings, TableCare, maintain
 from headworks.ops.recorder import Recorder
 from headworks.reports import CheckReport, GateReport
 from headworks.settings import RejectLimits
-from headworks.silver import refinement
+from headworks.silver import merging
 from headworks.silver.dataset import Reference
 from headworks.silver.quarantine import pending_rows
 from headworks.silver.refinement import Refinement, refine
@@ -141,7 +141,7 @@ def test_a_try_that_is_not_closed_keeps_its_rejected_rows_whoever_comes_after_it
 
     def late(*arguments: Any) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(refinement, "commit_silver", real)
+            patch.setattr(merging, "commit_silver", real)
             for _ in range(2):
                 outcome = refine(Refinement(lake, "closed"), STRICT)
                 assert outcome.gate is not None
@@ -149,7 +149,7 @@ def test_a_try_that_is_not_closed_keeps_its_rejected_rows_whoever_comes_after_it
         real(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refinement, "commit_silver", late)
+        patch.setattr(merging, "commit_silver", late)
         with pytest.raises(CandidateStale):
             refine_items(lake, "open")
     assert rejected(lake) == []

@@ -11,7 +11,7 @@ import pytest
 
 from headworks.bronze.resolutions import resolutions
 from headworks.settings import LakeSettings
-from headworks.silver import refinement, replaced
+from headworks.silver import concluding, replaced
 from headworks.silver.rejects import open_rejects
 from headworks.storage.store import Lake
 from tests.support.faults import Crash
@@ -36,10 +36,10 @@ def looking_at_all(lake: Lake) -> None:
 
 
 STEPS = (
-    (refinement, "note_replaced"),
+    (concluding, "note_replaced"),
     (replaced, "_note"),
-    (refinement, "note_discarded_again"),
-    (refinement, "put_noted"),
+    (concluding, "note_discarded_again"),
+    (concluding, "put_noted"),
 )
 
 

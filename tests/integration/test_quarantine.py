@@ -10,7 +10,7 @@ import pytest
 
 from headworks.errors import CandidateStale
 from headworks.settings import RejectLimits
-from headworks.silver import quarantine, refinement
+from headworks.silver import concluding, merging, quarantine
 from headworks.silver.quarantine import pending_rows
 from headworks.silver.refinement import Refinement, refine
 from headworks.silver.table import commit_silver
@@ -70,7 +70,7 @@ def test_without_the_token_rejects_of_a_crashed_try_are_counted_twice(
 ) -> None:
     """The rule taken out: all tries carry one token, so that silver cannot report which one it named."""
     monkeypatch.setattr(
-        refinement, "next_try", lambda silver, token: quarantine.Try(silver.transaction("#writer") + 1, 1, 1)
+        concluding, "next_try", lambda silver, token: quarantine.Try(silver.transaction("#writer") + 1, 1, 1)
     )
     land_items(lake, [*bad_items(1, 2), *items(3, 4)])
     with writes(crash_before(2)), pytest.raises(Crash):
@@ -99,7 +99,7 @@ def test_a_shorter_try_that_writes_later_does_not_take_a_longer_ones_rejects(lak
     land_items(lake, bad_items(1, 7))
 
     def b_at_commit(*arguments: Any) -> None:
-        patch.setattr(refinement, "commit_silver", a_at_commit)
+        patch.setattr(merging, "commit_silver", a_at_commit)
         may_write.reached()
         # A either wrote its rejects and is before its commit, or was refused already.
         while not (at_commit.is_reached() or a.ended.is_reached()):
@@ -107,7 +107,7 @@ def test_a_shorter_try_that_writes_later_does_not_take_a_longer_ones_rejects(lak
         real_commit(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refinement, "commit_silver", b_at_commit)
+        patch.setattr(merging, "commit_silver", b_at_commit)
         refine_items(lake, "b")
         b_ended.reached()
         a.join()
@@ -124,14 +124,14 @@ def test_a_zombie_that_wrote_its_rejects_first_is_refused_at_silver(lake: Lake) 
 
     def late(*arguments: Any) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(refinement, "commit_silver", real)
+            patch.setattr(merging, "commit_silver", real)
             refine_items(lake, "second")
             land_items(lake, bad_items(1, 4))
             refine_items(lake, "third")
         real(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refinement, "commit_silver", late)
+        patch.setattr(merging, "commit_silver", late)
         with pytest.raises(CandidateStale):
             refine(Refinement(lake, "zombie"), ITEM)
     assert rejected(lake) == ["1", "2", "3", "4"]

@@ -14,7 +14,7 @@ from headworks.bronze.landing import Landing, land
 from headworks.bronze.resolutions import note_passed, resolutions
 from headworks.names import Window, window_stream
 from headworks.settings import RejectLimits
-from headworks.silver import refinement
+from headworks.silver import concluding
 from headworks.silver.recheck import recheck
 from headworks.silver.refinement import Refinement, RefineOutcome, refine
 from headworks.silver.rejects import open_rejects
@@ -143,7 +143,7 @@ def test_what_a_killed_run_did_not_note_the_next_one_does(shop: Lake) -> None:
     sell(shop, *GOOD, *ORPHANS)
     bring_item_9(shop)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refinement, "note_passed", crash)
+        patch.setattr(concluding, "note_passed", crash)
         with pytest.raises(Crash):
             sell(shop)
     assert (sold(shop), settled(shop)) == ([1, 2, 3, 4, 5], {})
@@ -157,12 +157,12 @@ def test_two_runs_that_note_at_once_note_each_row_once(shop: Lake) -> None:
 
     def late(*arguments: Any) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(refinement, "note_passed", note_passed)
+            patch.setattr(concluding, "note_passed", note_passed)
             sell(shop)
         note_passed(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refinement, "note_passed", late)
+        patch.setattr(concluding, "note_passed", late)
         sell(shop)
     assert settled(shop) == dict.fromkeys(("3", "4", "5"), "released")
 

@@ -10,7 +10,7 @@ from deltalake.exceptions import CommitFailedError
 
 from headworks.bronze.landing import Landing, land
 from headworks.errors import CandidateStale
-from headworks.silver import refinement
+from headworks.silver import merging
 from headworks.silver.refinement import Refinement, refine
 from headworks.silver.table import pending
 from headworks.storage.store import Lake
@@ -72,8 +72,8 @@ def test_without_the_empty_commit_such_a_range_is_read_for_ever(
     land_items(lake, FOUR)
     refine_items(lake)
     land_items(lake, FOUR, f"{NAME}@again")
-    monkeypatch.setattr(refinement, "commit_silver", lambda *_: None)
-    monkeypatch.setattr(refinement, "check_committed", lambda *_: None)
+    monkeypatch.setattr(merging, "commit_silver", lambda *_: None)
+    monkeypatch.setattr(merging, "check_committed", lambda *_: None)
     assert [refine_items(lake).landed for _ in range(3)] == [4, 4, 4]
 
 

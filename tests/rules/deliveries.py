@@ -9,8 +9,8 @@ ARRIVALS, HOLDING, DECISIONS = (
     "src/headworks/silver/holding.py",
     "src/headworks/silver/decisions.py",
 )
-REFINEMENT, TABLE, QUARANTINE = (
-    "src/headworks/silver/refinement.py",
+CONCLUDING, TABLE, QUARANTINE = (
+    "src/headworks/silver/concluding.py",
     "src/headworks/silver/table.py",
     "src/headworks/silver/quarantine.py",
 )
@@ -44,7 +44,7 @@ RULES = (
     ),
     rule(
         "a delivery that the gate objects to is held",
-        REFINEMENT,
+        CONCLUDING,
         "    if delivery.arrival is not None and objects and not isinstance(silver, FromNothing):",
         "    if False:",
         _STAYS,

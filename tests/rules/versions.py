@@ -266,7 +266,7 @@ RULES = (
     rule(
         "elements end and come back with their parents though nothing new came",
         "src/headworks/silver/refinement.py",
-        " and not _follows_parents(work, dataset, silver):",
+        " and not follows_parents(work, dataset, silver):",
         ":",
         "tests/integration/test_arrays.py::"
         "test_a_parent_that_goes_while_nothing_new_comes_takes_its_lines_along",

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from deltalake.table import TableMerger
 
-from headworks.storage import delta
+from headworks.storage import delta, snapshot
 
 
 class Crash(BaseException):
@@ -68,7 +68,7 @@ def commits(around: Callable[[int, Callable[[], Any]], Any]) -> Iterator[Counted
         for name in WRITES:
             patch.setattr(delta, name, patched(vars(delta)[name]))
         patch.setattr(TableMerger, "execute", patched(TableMerger.execute))
-        patch.setattr(delta.Placed, "delete", patched(delta.Placed.delete))
+        patch.setattr(snapshot.Placed, "delete", patched(snapshot.Placed.delete))
         yield seen
 
 

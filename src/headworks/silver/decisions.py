@@ -27,10 +27,11 @@ from headworks.silver.emptied import FromNothing
 from headworks.silver.following import following
 from headworks.silver.holding import Overruled, keep_list, let_go, replace_state
 from headworks.silver.judged import Judged, quarantined
+from headworks.silver.merging import commit_changes
 from headworks.silver.parse import parse, readable
 from headworks.silver.quarantine import next_try, put_rejected, rejected_rows
 from headworks.silver.rebuild import check_whole
-from headworks.silver.refinement import commit_changes, refine_from_nothing, release_held, versions_again
+from headworks.silver.refinement import refine_from_nothing, release_held, versions_again
 from headworks.silver.replay import check_signed
 from headworks.silver.table import Pending, of_ranges, pending, read_range, split
 from headworks.silver.versions import rows_of

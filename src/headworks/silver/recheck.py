@@ -12,9 +12,9 @@ from headworks.quality.contracts import run_contract
 from headworks.quality.rules import REASONS, judge
 from headworks.reports import CheckReport, Report
 from headworks.silver.dataset import DELETED, Dataset
+from headworks.silver.merging import live_rows
 from headworks.silver.parse import UNREADABLE, key_text
 from headworks.silver.references import split_orphans
-from headworks.silver.refinement import live_rows
 from headworks.silver.versions import rows_of
 from headworks.storage.store import Lake
 from headworks.storage.translating import collected, reading

@@ -20,12 +20,13 @@ from headworks.quality.gate import decide
 from headworks.quality.rules import REASONS
 from headworks.reports import CheckReport, GateReport, ReplayReport, Report, TableRef
 from headworks.silver.compare import Comparison
+from headworks.silver.concluding import table_checks
 from headworks.silver.dataset import DELETED, ORIGIN, Dataset
 from headworks.silver.following import following
 from headworks.silver.judged import judge_rows, with_refused
+from headworks.silver.merging import commit_merge, live_rows, without_ended
 from headworks.silver.parse import UNREADABLE, readable
 from headworks.silver.quarantine import SCHEMA, next_try, put_rejected
-from headworks.silver.refinement import commit_merge, live_rows, table_checks, without_ended
 from headworks.silver.rejects import Selection, as_records, open_rejects, rows_of_records
 from headworks.silver.replaced import note_replaced
 from headworks.silver.table import Pending, rows_of_origin

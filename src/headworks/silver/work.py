@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from headworks.ports import Clock, TokenMaker, random_token, system_clock
@@ -44,3 +45,57 @@ def silver_reference(lake: Lake, silver: Table) -> TableRef:
         change=silver.transaction(CHANGE),
         uri=lake.uri("silver", silver.name.removeprefix("silver.")),
     )
+
+
+_SUMMED = (
+    "landed",
+    "released",
+    "rejected",
+    "superseded",
+    "unchanged",
+    "inserted",
+    "updated",
+    "deleted",
+    "returned",
+    "known",
+    "followed",
+)
+"""What two tries of one run count together."""
+
+
+_NOTHING_COMMITTED: dict[str, object] = dict.fromkeys((*_SUMMED, "elsewhere"), 0) | {
+    "reasons": {},
+    "warned": {},
+}
+"""What a delivery that is held adds to what the others came to."""
+
+
+def added_up(then: RefineOutcome | None, outcome: RefineOutcome) -> RefineOutcome:
+    """Add what was committed before, in this refinement or by an earlier try of the run, to what came then.
+
+    What was judged and not committed has its numbers only where it is alone.
+    """
+    if then is None:
+        return outcome
+    now, before = outcome.report, then.report
+    if not before.committed:
+        gate = _both(then.gate, outcome.gate)
+        return RefineOutcome(report=now if now.committed or outcome.gate else before, gate=gate)
+    counted = now if now.committed else now.model_copy(update=_NOTHING_COMMITTED)
+    summed = {name: getattr(before, name) + getattr(counted, name) for name in _SUMMED}
+    by_name = {
+        name: dict(sorted((Counter(getattr(before, name)) + Counter(getattr(counted, name))).items()))
+        for name in ("reasons", "warned")
+    }
+    report = now.model_copy(update={**summed, **by_name, "committed": True})
+    return RefineOutcome(report=report, gate=_both(then.gate, outcome.gate))
+
+
+def _both(then: GateReport | None, now: GateReport | None) -> GateReport | None:
+    """Return one decision about several deliveries: open where each was let through."""
+    if then is None or now is None:
+        return now or then
+    known = set(then.checks)
+    checks = (*then.checks, *(check for check in now.checks if check not in known))
+    reasons = tuple(dict.fromkeys((*then.reasons, *now.reasons)))
+    return GateReport(scope=now.scope, open=not reasons, checks=checks, reasons=reasons)
