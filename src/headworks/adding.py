@@ -71,6 +71,8 @@ class Proposal:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     cursor: str | None
+    key_evidence: str = "never null and never twice in these rows"
+    """What speaks for the key, or against it."""
     evidence: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -135,10 +137,26 @@ def of_api(
         columns=columns,
         key=chosen,
         cursor=newest,
+        key_evidence=evidence_of_key(
+            rows, columns, chosen, _whose(key, found.resource.get("key"), columns, chosen)
+        ),
         evidence=found.evidence,
         notes=tuple(dict.fromkeys(f"Not known: {each}" for each in notes)),
         variables=variables,
     )
+
+
+YOURS, OWN, SEEN = "your choice", "the source's own", "a guess"
+"""Who chose a key: a person, the source by its primary key or a description, or a look at the rows."""
+
+
+def _whose(
+    person: tuple[str, ...], fields: Iterable[str] | None, columns: Iterable[Column], chosen: tuple[str, ...]
+) -> str:
+    by_field = {column.field: column.name for column in columns}
+    if person:
+        return YOURS
+    return OWN if chosen and tuple(by_field.get(each, each) for each in fields or ()) == chosen else SEEN
 
 
 def named(columns: Iterable[Column], names: Iterable[str]) -> tuple[str, ...]:
@@ -358,7 +376,7 @@ def as_yaml(found: Proposal) -> str:
     ]
     if found.key:
         names = ", ".join(map(_name, found.key))
-        lines.append(f"key: [{names}]  # the source's own, or never null and never twice in these rows")
+        lines.append(f"key: [{names}]  # {found.key_evidence}")
     else:
         lines.append("key: []  # nothing that was seen identifies a row: name the columns that do")
     if found.cursor:
@@ -518,6 +536,41 @@ def write(found: Proposal, folder: Path, package: str) -> list[Path]:
         _append(example, "\n" + "\n".join(missing) + "\n")
         written.append(example)
     return written
+
+
+def evidence_of_key(rows: pl.DataFrame, columns: Iterable[Column], key: Iterable[str], chosen: str) -> str:
+    """Return whose choice a key is, and what of it was seen in the rows: as it holds there, or how often it does not.
+
+    ``chosen`` says who chose it, such as ``your choice``.
+    """
+    fields = {column.name: column.field for column in columns}
+    wanted = [fields.get(name, name) for name in key]
+    if "record" in rows.columns and rows.schema["record"] in (pl.Binary(), pl.String()):
+        parts = [_parts_of(record, wanted) for record in rows.get_column("record").to_list()]
+        values = pl.DataFrame(parts, schema=dict.fromkeys(wanted, pl.String()), orient="row")
+    elif {*wanted} <= {*rows.columns}:
+        values = rows.select(wanted)
+    else:
+        return chosen
+    whole = values.drop_nulls()
+    lacking, again = values.height - whole.height, whole.height - whole.n_unique()
+    against = [
+        *([f"null in {lacking:,} of {values.height:,} rows, which are rejected"] if lacking else []),
+        *([f"{again:,} rows have the key of another: of those the newest counts"] if again else []),
+    ]
+    if not against:
+        return f"{chosen}: never null and never twice in {values.height:,} rows"
+    return f"{chosen}, and it does not identify a row here: {'; '.join(against)}"
+
+
+def _parts_of(record: bytes | str | None, fields: Iterable[str]) -> tuple[str | None, ...]:
+    """Return the parts of a record's key as they are written in it; None for what is null or not there."""
+    try:
+        values = _decoder.decode(record or b"")
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        values = {}
+    parts = (bytes(values[name]).decode() if name in values else None for name in fields)
+    return tuple(None if part == "null" else part for part in parts)
 
 
 def _candidates(found: Proposal) -> str:

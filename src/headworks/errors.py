@@ -45,15 +45,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import ClassVar
 
 
 class HeadworksError(Exception):
-    """An error that says what happened, where, and what to do now."""
+    """An error that says what happened, where, and what to do now.
+
+    ``advice`` is what to do about any error of a class, where nothing better is known where it is raised.
+    """
+
+    advice: ClassVar[str] = ""
 
     def __init__(self, what: str, *, where: str = "", do: str = "") -> None:
         self.what = what
         self.where = where
-        self.do = do
+        self.do = do or self.advice
         super().__init__(what, where, do)
 
     def __str__(self) -> str:
@@ -83,6 +89,8 @@ class SettingsError(StopError):
 
 class ContractRefused(SettingsError):
     """A contract would not check what it is there to check."""
+
+    advice = "correct the contract; headworks check reads it without a run."
 
 
 class NameRefused(StopError):
@@ -115,6 +123,8 @@ class CheckpointLost(ObjectLost):
 
 class SchemaChanged(StopError):
     """The columns that came do not fit the columns that are there."""
+
+    advice = "declare the columns as they are now, or have them changed back where they are made."
 
 
 class ValueRefused(StopError):
@@ -156,6 +166,8 @@ class RunStopped(HeadworksError):
 class ConcurrentRun(HeadworksError):
     """Another run moved what this one was about to move; one wins and the other ends."""
 
+    advice = "nothing: the other run does the work. Run again after it."
+
 
 class WaitTooLong(HeadworksError):
     """The source asks for a longer wait than a run may sleep; a later run continues after what was committed."""
@@ -164,9 +176,13 @@ class WaitTooLong(HeadworksError):
 class WindowTooLarge(HeadworksError):
     """The source gives no more than a part of what a window holds; smaller windows can be read."""
 
+    advice = "read smaller windows: give the resource window_s, or a shorter one."
+
 
 class RetryError(HeadworksError):
     """The same step may be tried again; nothing was committed by it."""
+
+    advice = "nothing, if it heals: the step is tried again."
 
 
 class SourceUnavailable(RetryError):
@@ -175,6 +191,7 @@ class SourceUnavailable(RetryError):
     ``wait_s`` is the number of seconds that the source asked us to wait, if it did.
     """
 
+    advice = "nothing, if it heals: it is asked again. Else ask whoever looks after the source."
     wait_s: float | None = None
 
 
@@ -197,13 +214,19 @@ class LakeUnavailable(RetryError):
 class ScanExpired(RetryError):
     """The source gave up a scan that we were in; it is begun again at its watermark."""
 
+    advice = "nothing: the scan begins again at its watermark. If it expires each time, read faster or smaller windows."
+
 
 class PageUnreadable(RetryError):
     """One page came back damaged; the same page may be asked for again."""
 
+    advice = "nothing, if it heals: the page is asked for again. Else look at the answer, and ask its owner."
+
 
 class CommitUnclear(RetryError):
     """A commit kept failing without having happened."""
+
+    advice = "nothing: the step is repeated. If that does not help, check the lake's storage."
 
 
 class CandidateStale(CommitUnclear):
@@ -212,6 +235,8 @@ class CandidateStale(CommitUnclear):
 
 class ReadIncomplete(HeadworksError):
     """A read ended without proof that it was whole; the position stays at the last batch."""
+
+    advice = "run it again. If it ends there each time, compare the resource with the API: headworks probe."
 
 
 class ReadShort(ReadIncomplete):

@@ -204,7 +204,11 @@ def _three_way(mine: str, base: str, theirs: str) -> tuple[str, bool]:
         )
     # Its exit code is the number of conflicts; from 128 on it failed.
     if done.returncode < 0 or done.returncode >= 128:
-        raise SettingsError(f"git could not merge: {done.stderr.strip()}.", where="git merge-file")
+        raise SettingsError(
+            f"git could not merge: {done.stderr.strip()}.",
+            where="git merge-file",
+            do="check that git works here, then run this again; nothing was written.",
+        )
     return done.stdout, done.returncode > 0
 
 

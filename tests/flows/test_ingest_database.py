@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -83,6 +84,23 @@ def test_a_schema_lands_table_by_table_and_stays_current(lake: Lake, connection:
     by_stream = {landing.stream: landing.landed for landing in again.landings}
     assert by_stream["raw.orders"] == 1
     assert (silver(lake, "raw.orders"), silver(lake, "raw.order_lines")) == (21, 29)
+
+
+def test_each_landing_is_one_line_of_the_log(
+    lake: Lake, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many batches it has, in an incremental run, a full one with its catch-up, and one of keys."""
+    table = {"name": "orders", "cursor": "at", "batch_rows": 3}
+    basis: dict[str, Any] = {"database": "shop-database", "dataset": "raw.orders", "table": table}
+    changes: tuple[dict[str, Any], ...] = ({}, {"mode": "full"}, {"keys": True}, {"dry_run": True})
+    for asked in changes:
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            report = cast(RunReport, ingest_database(**{**basis, **asked}))
+        lines = [one.getMessage() for one in caplog.records if " landed" in one.getMessage()]
+        streams = sorted(line.partition(": ")[0] for line in lines)
+        assert streams == sorted(landing.stream for landing in report.landings), lines
+        assert report.landings
 
 
 def test_columns_that_change_are_followed_by_silver_over_three_further_runs(

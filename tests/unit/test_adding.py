@@ -13,7 +13,19 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from headworks.adding import Proposal, as_yaml, columns_of, cursor_of, deployment_of, key_of, write
+from headworks.adding import (
+    OWN,
+    SEEN,
+    YOURS,
+    Proposal,
+    as_yaml,
+    columns_of,
+    cursor_of,
+    deployment_of,
+    evidence_of_key,
+    key_of,
+    write,
+)
 from headworks.declared import declared, read_dataset
 from headworks.errors import SettingsError
 from headworks.scaffold import init
@@ -128,6 +140,38 @@ def test_a_key_is_what_tells_the_rows_apart_and_none_is_made_up(
     assert key_of(columns_of(rows), rows.height) == key
 
 
+KEYS: dict[str, list[tuple[str | None, str | None]]] = {
+    "holds": [("1", "a"), ("2", "a"), ("3", "b")],
+    "null": [("1", "a"), (None, "a"), ("3", "b")],
+    "twice": [("1", "a"), ("1", "b"), ("1", "b")],
+    "both": [("1", "a"), ("1", "a"), (None, None)],
+    "all null": [(None, "a"), (None, None)],
+}
+
+
+@pytest.mark.parametrize("chosen", [YOURS, OWN, SEEN])
+@pytest.mark.parametrize("as_records", [False, True])
+@pytest.mark.parametrize("key", [("first",), ("first", "second")])
+@pytest.mark.parametrize("case", KEYS)
+def test_what_is_written_of_a_key_is_what_the_rows_show(
+    case: str, key: tuple[str, ...], as_records: bool, chosen: str
+) -> None:
+    """Counted here by hand; whoever chose the key, it is never praised above evidence of the opposite."""
+    values = KEYS[case]
+    rows = pl.DataFrame(values, schema={"first": pl.String(), "second": pl.String()}, orient="row")
+    if as_records:
+        rows = pl.DataFrame({"record": [json.dumps(row).encode() for row in rows.iter_rows(named=True)]})
+    parts = [row[: len(key)] for row in values]
+    whole = [row for row in parts if None not in row]
+    lacking, again = len(parts) - len(whole), len(whole) - len({*whole})
+    text = evidence_of_key(rows, columns_of(rows), key, chosen)
+    assert text.startswith(chosen)
+    assert ("never null and never twice" in text) == (not lacking and not again)
+    assert ("does not identify a row" in text) == bool(lacking or again)
+    assert (f"null in {lacking} of {len(parts)} rows" in text) == bool(lacking)
+    assert (f"{again} rows have the key of another" in text) == bool(again)
+
+
 def test_values_of_secrets_are_not_written_down(tmp_path: Path) -> None:
     rows = pl.DataFrame({"id": [str(i) for i in range(100)], "api_key": ["sesame"] * 100})
     found = proposal(rows)
@@ -152,6 +196,11 @@ def headworks(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
         text=True,
         check=False,
     )
+
+
+def made_of(folder: Path, word: str) -> str:
+    """Return the declaration of a dataset as it was written."""
+    return (folder / f"src/lemon/datasets/{word}.yml").read_text()
 
 
 def test_files_and_a_table_are_added_to_a_new_project_which_still_fits_together(tmp_path: Path) -> None:
@@ -179,6 +228,13 @@ def test_files_and_a_table_are_added_to_a_new_project_which_still_fits_together(
     made = {each.name: each for each in declared(folder / "src/lemon").datasets}
     assert made["in.returns"].key == ("return_no",)
     assert made["sales.invoices"].key == ("id",)
+    assert "# the source's own: never null and never twice in 50 rows" in made_of(folder, "sales_invoices")
+    assert "# a guess: never null and never twice in 200 rows" in made_of(folder, "in_returns")
+    wrong = ("--pattern", "returns-*.csv", "--delimiter", ";", "--key", "amount", "--name", "in.amounts")
+    chosen = headworks(folder, "add", "files", str(tmp_path / "in"), *wrong)
+    said = "your choice, and it does not identify a row here: 197 rows have the key of another"
+    assert said in made_of(folder, "in_amounts")
+    assert said in chosen.stdout
     assert made["sales.invoices"].cursor == "updated_at"
     assert "ingest-sales-invoices" in (folder / "prefect.yaml").read_text()
     assert "HEADWORKS_SALES_DATABASE_URL=sqlite" in (folder / ".env.example").read_text()

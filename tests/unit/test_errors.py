@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +55,38 @@ def test_what_stops_is_never_what_may_be_tried_again() -> None:
 
 def test_a_source_may_ask_for_a_wait() -> None:
     assert SourceUnavailable("busy").wait_s is None
+
+
+SOURCES = sorted(Path(errors.__file__).parent.rglob("*.py"))
+
+
+def _made(file: Path) -> Iterator[tuple[ast.Call, type[HeadworksError]]]:
+    """Return the places of a module that make an error of ours."""
+    kinds = {kind.__name__: kind for kind in KINDS}
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and node.args:
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            if name in kinds:
+                yield node, kinds[name]
+
+
+def test_every_error_that_is_made_says_what_to_do_about_it() -> None:
+    """Where it is made, or by its class: nobody reads a problem without a way on."""
+    made = [(file, *each) for file in SOURCES for each in _made(file)]
+    silent = [
+        f"{file.name}:{node.lineno} {kind.__name__}"
+        for file, node, kind in made
+        if not kind.advice and not any(one.arg in {"do", None} for one in node.keywords)
+    ]
+    assert len(made) > 300
+    assert not silent, silent
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.advice], ids=lambda kind: kind.__name__)
+def test_what_a_class_advises_gives_way_to_what_is_known_where_it_is_raised(
+    kind: type[HeadworksError],
+) -> None:
+    assert str(kind("It broke.")) == f"It broke. What to do: {kind.advice}"
+    assert kind.advice.endswith(".")
+    assert kind("It broke.", do="fix it.").do == "fix it."
+    assert pickle.loads(pickle.dumps(kind("It broke."))).do == kind.advice

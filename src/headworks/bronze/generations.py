@@ -233,6 +233,7 @@ def window_reading(lake: Lake, dataset: str, window: Window) -> str:
     raise ReadIncomplete(
         f"The window was read {_LARGEST_PROBE} times already.",
         where=f"bronze.{dataset}",
+        do="choose another window; what was read is in bronze.",
     )
 
 

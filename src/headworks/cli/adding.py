@@ -214,7 +214,17 @@ def _named(base_url: str) -> str:
 
 
 def _table(options: argparse.Namespace) -> int:
-    from headworks.adding import Proposal, columns_of, cursor_of, key_of, look
+    from headworks.adding import (
+        OWN,
+        SEEN,
+        YOURS,
+        Proposal,
+        columns_of,
+        cursor_of,
+        evidence_of_key,
+        key_of,
+        look,
+    )
     from headworks.sources.sql.reader import reader_of
     from headworks.sources.sql.table import Table
 
@@ -235,6 +245,7 @@ def _table(options: argparse.Namespace) -> int:
         declared["cursor"] = field_of.get(cursor, cursor)
     if not own and key:
         declared["key"] = [field_of[each] for each in key]
+    names = tuple(next((each.name for each in columns if each.field == one), one) for one in key)
     return _write(
         options,
         Proposal(
@@ -244,8 +255,11 @@ def _table(options: argparse.Namespace) -> int:
             source=declared,
             rows=rows.height,
             columns=columns,
-            key=tuple(next((each.name for each in columns if each.field == one), one) for one in key),
+            key=names,
             cursor=cursor,
+            key_evidence=evidence_of_key(
+                rows, columns, names, YOURS if options.key else OWN if own else SEEN
+            ),
             notes=tuple(notes),
             variables={f"{_prefix(block)}URL": example},
         ),
@@ -273,7 +287,17 @@ def _database(options: argparse.Namespace) -> tuple[DatabaseSettings, str, str]:
 
 
 def _files(options: argparse.Namespace) -> int:
-    from headworks.adding import Proposal, columns_of, cursor_of, key_of, look, named
+    from headworks.adding import (
+        SEEN,
+        YOURS,
+        Proposal,
+        columns_of,
+        cursor_of,
+        evidence_of_key,
+        key_of,
+        look,
+        named,
+    )
     from headworks.settings import FilesSettings
     from headworks.sources.files.location import Location
     from headworks.sources.files.selection import Files
@@ -300,6 +324,7 @@ def _files(options: argparse.Namespace) -> int:
     rows = look(source, options.rows)
     columns = columns_of(rows)
     words = [word for word in re.split(r"\W+", Path(options.pattern).stem) if word]
+    key = named(columns, options.key) or key_of(columns, rows.height)
     return _write(
         options,
         Proposal(
@@ -309,7 +334,8 @@ def _files(options: argparse.Namespace) -> int:
             source=declared,
             rows=rows.height,
             columns=columns,
-            key=named(columns, options.key) or key_of(columns, rows.height),
+            key=key,
+            key_evidence=evidence_of_key(rows, columns, key, YOURS if options.key else SEEN),
             cursor=named(columns, [options.cursor])[0] if options.cursor else cursor_of(columns),
             variables={f"{_prefix(block)}ROOT": settings.root},
         ),
@@ -362,6 +388,8 @@ def _write(options: argparse.Namespace, found: Proposal) -> int:
     print(f"\n{found.name} from {found.rows:,} rows:")
     for file in written:
         print(f"  {file.relative_to(root)}")
+    if found.key:
+        print(f"- The key {', '.join(found.key)}: {found.key_evidence}.")
     for note in found.notes:
         print(f"- {note}")
     print("\nRead them, correct them, then: headworks check")

@@ -36,6 +36,7 @@ from headworks.cli import (
 from headworks.cli.shared import NothingWritten, add_lake, look_at_lake
 from headworks.errors import HeadworksError, SettingsError, did_you_mean
 from headworks.ops.escaping import printable
+from headworks.ops.pipes import outlive_readers
 from headworks.place import reach_project
 from headworks.redaction import redacted_error
 
@@ -47,6 +48,8 @@ STACK_ROOT = Path(".headworks")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
+    if arguments is None:
+        outlive_readers()
     reach_project()
     if arguments is None and completion.ASKED in os.environ:
         completion.complete(the_parser())

@@ -159,7 +159,11 @@ def _translated(registry: Registry) -> Iterator[None]:
                 f"The MLflow server does not let us in: {said}", where=where, do="set its own variables."
             ) from problem
         if status >= _SERVER_ERRORS:
-            raise SourceUnavailable(f"The MLflow server does not answer: {said}", where=where) from problem
+            raise SourceUnavailable(
+                f"The MLflow server does not answer: {said}",
+                where=where,
+                do="nothing, if it heals: the next run registers what was published.",
+            ) from problem
         raise PublicationRefused(
             f"The MLflow server refused the model: {said}", where=where, do="change what it names."
         ) from problem

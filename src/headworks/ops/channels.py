@@ -108,7 +108,11 @@ def _post(url: SecretStr, content: dict[str, object]) -> None:
     # The path of such an address is its secret.
     where = f"{parts.scheme}://{parts.hostname}"
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingsError("A webhook's address begins with http:// or https://.", where="the alert block")
+        raise SettingsError(
+            "A webhook's address begins with http:// or https://.",
+            where="the alert block",
+            do="write it in full.",
+        )
     know(url.get_secret_value(), parts.path)
     guard_http_logs()
     try:

@@ -31,6 +31,7 @@ from pydantic import TypeAdapter, ValidationError
 from headworks.errors import ConcurrentRun, GateClosed, HeadworksError, SettingsError, did_you_mean
 from headworks.ops.account import ACCOUNT, account_text, keep_account, result_text
 from headworks.ops.escaping import printable
+from headworks.ops.pipes import outlive_readers
 from headworks.redaction import redacted, redacted_error
 from headworks.reports import RunReport
 
@@ -57,6 +58,8 @@ def run_as_program(
     0: done. 1: failed. 2: the gate is closed. 3: refused, since another run was at work. Errors of ours are one
     message on standard error, without a traceback.
     """
+    if arguments is None:
+        outlive_readers()
     try:
         options, unknown = _parser(flow, prog).parse_known_args(arguments)
         parameters = _parameters(flow, options, unknown)

@@ -315,7 +315,11 @@ def open_lake(root: str | os.PathLike[str], **options: str) -> Lake:
         lake = Lake(LakeSettings.model_validate({"root": os.fspath(root), "storage_options": options}))
     except ValidationError as problem:
         said = "; ".join(str(each["msg"]) for each in problem.errors(include_input=False))
-        raise SettingsError(f"This is no place of a lake: {said}.", where=os.fspath(root)) from None
+        raise SettingsError(
+            f"This is no place of a lake: {said}.",
+            where=os.fspath(root),
+            do="give a folder, or the URI of an object store.",
+        ) from None
     if not is_written(lake, "open_lake"):
         raise LakeUnusable(
             "Nothing was written to this lake yet.",

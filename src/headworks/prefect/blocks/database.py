@@ -53,7 +53,11 @@ def database_connector(url: SecretStr, *, where: str = "", sslmode: str | None =
             query=query or None,
         )
     except ValidationError:
-        raise SettingsError("The database's URL cannot be read.", where=where) from None
+        raise SettingsError(
+            "The database's URL cannot be read.",
+            where=where,
+            do="write it as dialect://user:password@host:port/database.",
+        ) from None
     return SqlAlchemyConnector(connection_info=components)
 
 

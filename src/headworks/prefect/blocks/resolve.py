@@ -377,7 +377,9 @@ def _wrong_block(problem: ValidationError, name: str) -> SettingsError:
     faults = "; ".join(
         f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problem.errors(include_input=False)
     )
-    return SettingsError(f"The block holds something wrong: {faults}.", where=f"block {name}")
+    return SettingsError(
+        f"The block holds something wrong: {faults}.", where=f"block {name}", do="correct these fields of it."
+    )
 
 
 _MAKERS: Mapping[BlockKind, Callable[[str, Mapping[str, str]], Block | None]] = {

@@ -219,7 +219,13 @@ def _read(path: Path, model: Any) -> Any:
             "The file is not there.", where=str(path), do="run this in the checkout, or name it."
         ) from problem
     except yaml.YAMLError as problem:
-        raise SettingsError(f"The file is no YAML: {problem}.", where=str(path)) from problem
+        raise SettingsError(
+            f"The file is no YAML: {problem}.", where=str(path), do="correct it there."
+        ) from problem
     except ValidationError as problem:
         faults = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problem.errors())
-        raise SettingsError(f"The file says what is not known: {faults}.", where=str(path)) from problem
+        raise SettingsError(
+            f"The file says what is not known: {faults}.",
+            where=str(path),
+            do="correct these fields, or take them out.",
+        ) from problem

@@ -122,7 +122,9 @@ def _read(client: SyncPrefectClient, flow_run: UUID) -> tuple[FlowRun, str, bool
     try:
         run = client.read_flow_run(flow_run)
     except ObjectNotFound as problem:
-        raise SettingsError("There is no such flow run.", where=str(flow_run)) from problem
+        raise SettingsError(
+            "There is no such flow run.", where=str(flow_run), do="give the id of a flow run of this server."
+        ) from problem
     flow = client.read_flow(run.flow_id).name.replace("-", "_")
     name = client.read_deployment(run.deployment_id).name if run.deployment_id else ""
     return run, flow_incident(flow, name), run.state is not None and run.state.name == LATE

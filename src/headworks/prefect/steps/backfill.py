@@ -95,7 +95,7 @@ def _run_one(target: Flow[..., Any], window: Window, parameters: dict[str, Any])
     try:
         report = target(window=window, **parameters)
         if isinstance(report, RunReport) and report.status == "refused":
-            raise ConcurrentRun(report.message)
+            return f"{ConcurrentRun.__name__}: {report.message}"
     except Exception as problem:  # noqa: BLE001 - whatever stops one window is reported, and the others continue
         return f"{type(problem).__name__}: {problem}"
     return ""

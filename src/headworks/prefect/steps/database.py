@@ -13,8 +13,8 @@ from headworks.bronze.readers import TableIngest
 from headworks.bronze.stamping import METADATA
 from headworks.names import Window
 from headworks.prefect.blocks import load_database
+from headworks.prefect.progress import log_batch, log_landings
 from headworks.prefect.steps.extract import Run
-from headworks.prefect.stopping import go_on
 from headworks.reports import LandingReport, Report
 from headworks.silver.mirror import mirror
 from headworks.silver.refinement import Refinement, RefineOutcome, refine
@@ -70,11 +70,11 @@ def ingest_table(
     )
     if keys and not run.dry_run:
         reports = compare_keys(
-            request.landing(), source, intake.live(), table.largest_vanishing_share, _log_batch
+            request.landing(), source, intake.live(), table.largest_vanishing_share, log_batch
         )
     else:
-        reports = ingest(request, intake, _log_batch)
-    _log_done(reports)
+        reports = ingest(request, intake, log_batch)
+    log_landings(reports)
     return Ingested(dataset=chosen.dataset, landings=reports, key=source.key, cursor=table.cursor)
 
 
@@ -99,35 +99,3 @@ def mirror_table(run: Run, ingested: Ingested) -> RefineOutcome:
     for change in report.columns:
         get_run_logger().warning("%s: column %s.", dataset.name, change)
     return outcome
-
-
-def _log_batch(report: LandingReport) -> None:
-    """Log a batch that was committed; where the process was asked to stop, this is the moment to do so."""
-    get_run_logger().info("%s: %d rows landed in %d batches", report.stream, report.landed, report.batches)
-    go_on()
-
-
-def _log_done(reports: tuple[LandingReport, ...]) -> None:
-    logger = get_run_logger()
-    for report in reports:
-        logger.info(
-            "%s: %d read, %d landed in %d batches, %d read again, %d would land",
-            report.stream,
-            report.read,
-            report.landed,
-            report.batches,
-            report.repeated,
-            report.would_land,
-        )
-        for notice in report.warnings:
-            logger.warning("%s: %s.", report.stream, notice)
-        if report.null_cursor:
-            logger.warning(
-                "%s: %d rows have no cursor value; a full read takes them.", report.stream, report.null_cursor
-            )
-        if report.later:
-            logger.info(
-                "%s: %d rows lie after what this run could read; later runs take them.",
-                report.stream,
-                report.later,
-            )

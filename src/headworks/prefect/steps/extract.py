@@ -1,4 +1,4 @@
-"""Taking sources in: one task run a source."""
+"""The ingestion of sources: one task run a source."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from prefect import get_run_logger
-
 from headworks.bronze.ingest import IngestRequest, Mode, ingest
 from headworks.bronze.readers import FileIngest, ResourceIngest, TableIngest
 from headworks.names import Window
 from headworks.ops.breakers import LakeBreakers
 from headworks.prefect.blocks import api_settings, files_settings, lake_settings, load_database
 from headworks.prefect.limits import shared_budget
-from headworks.prefect.progress import Progress
-from headworks.prefect.stopping import go_on
+from headworks.prefect.progress import Progress, log_batch, log_landings
 from headworks.reports import LandingReport, Report
 from headworks.sources.api.resource import Resource
 from headworks.sources.files.selection import Files
@@ -63,8 +60,8 @@ def extract_table(
         Table(schema_name=schema_name, name=table, cursor=cursor),
         run_id=run.run_id,
     )
-    reports = ingest(_request(run, dataset, window), TableIngest(source), _log_batch)
-    _log_done(reports)
+    reports = ingest(_request(run, dataset, window), TableIngest(source), log_batch)
+    log_landings(reports)
     return reports
 
 
@@ -81,12 +78,12 @@ def extract_resource(
     progress = Progress(dataset)
 
     def on_batch(report: LandingReport) -> None:
-        _log_batch(report)
+        log_batch(report)
         progress.show(report)
 
     reports = ingest(_request(run, dataset, window), ResourceIngest(ApiSource(client, resource)), on_batch)
     progress.done(reports)
-    _log_done(reports)
+    log_landings(reports)
     return reports
 
 
@@ -101,8 +98,8 @@ def extract_files(
     request = _request(run, dataset, window)
     shelf = LakeShelf(request.lake, dataset, dry_run=run.dry_run)
     source = FileSource(Location(files_settings(location)), files, shelf)
-    reports = ingest(request, FileIngest(source), _log_batch)
-    _log_done(reports)
+    reports = ingest(request, FileIngest(source), log_batch)
+    log_landings(reports)
     return reports
 
 
@@ -115,30 +112,3 @@ def _request(run: Run, dataset: str, window: Window | None) -> IngestRequest:
         window=window,
         dry_run=run.dry_run,
     )
-
-
-def _log_batch(report: LandingReport) -> None:
-    """Log a batch that was committed; where the process was asked to stop, this is the moment to do so."""
-    get_run_logger().debug(
-        "%s: %d rows landed, sequence %d",
-        report.stream,
-        report.landed,
-        report.last_sequence,
-    )
-    go_on()
-
-
-def _log_done(reports: tuple[LandingReport, ...]) -> None:
-    for report in reports:
-        get_run_logger().info(
-            "%s: %d read, %d landed in %d batches, %d refused, %d read again, %d would land",
-            report.stream,
-            report.read,
-            report.landed,
-            report.batches,
-            report.refused,
-            report.repeated,
-            report.would_land,
-        )
-        for warning in report.warnings:
-            get_run_logger().warning("%s: %s", report.stream, warning)

@@ -29,6 +29,11 @@ _WITHIN_ASCII = ("iso-2022-", "hz", "utf-7")
 _NO_CHARSETS = ("idna", "punycode", "unicode", "raw", "undefined", "rot")
 """Codecs of Python's that are no charsets, and whose time may grow with the square of the text."""
 _LOOKED_AT = 512 * 1024
+_NO_DATA = (
+    "nothing, if it heals: the page is asked for again. Else open the address in a browser: mostly it is a page to "
+    "sign in, or the path is wrong. Check the address, and the credentials in the API's block."
+)
+"""What to do about a page for people where data should be."""
 _JSON = ("json", "text/plain", "octet-stream", "javascript", "gzip", "x-ndjson", "jsonl")
 
 
@@ -155,15 +160,17 @@ def _content(reply: Reply, format: str = "json") -> PageUnreadable | None:
     if format == "xml" or (format == "csv" and not start.startswith(b"<")):
         html = start.startswith((b"<!doctype html", b"<html")) or (format == "csv" and "html" in reply.type)
         return (
-            PageUnreadable(f"The API answered with a page of HTML and not with {format}.") if html else None
+            PageUnreadable(f"The API answered with a page of HTML and not with {format}.", do=_NO_DATA)
+            if html
+            else None
         )
     if start.startswith(b"<"):
-        return PageUnreadable("The API answered with a page of HTML or XML and not with JSON.")
+        return PageUnreadable("The API answered with a page of HTML or XML and not with JSON.", do=_NO_DATA)
     if start.startswith((b"{", b"[")):
         # Some servers call JSON text/html; what it holds is looked at anyway.
         return None
     if reply.type not in ("", "application/json") and not any(kind in reply.type for kind in _JSON):
-        return PageUnreadable(f"The API answered with {reply.type} and not with JSON.")
+        return PageUnreadable(f"The API answered with {reply.type} and not with JSON.", do=_NO_DATA)
     return None
 
 

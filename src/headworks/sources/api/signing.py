@@ -223,5 +223,9 @@ def _custom(auth: CustomAuth) -> httpx.Auth:
             do="name an importable class as package.module:Class, and the arguments that it takes.",
         ) from problem
     if not isinstance(made, httpx.Auth):
-        raise SettingsError(f"{auth.reference} is no httpx.Auth.", where="auth.reference")
+        raise SettingsError(
+            f"{auth.reference} is no httpx.Auth.",
+            where="auth.reference",
+            do="name a class or a function that makes one.",
+        )
     return made

@@ -55,7 +55,11 @@ def _segment(part: str, pattern: str) -> str:
             text += "[^/]"
         elif character in "[{":
             if closing < 0:
-                raise SettingsError(f"{pattern!r} has a {character} that is not closed.")
+                raise SettingsError(
+                    f"{pattern!r} has a {character} that is not closed.",
+                    where="pattern",
+                    do="close it, or write [{character}] for the sign itself.",
+                )
             inner = part[at + 1 : closing]
             text += _set(inner) if character == "[" else _choice(inner)
             at = closing

@@ -1,7 +1,7 @@
 """What the drivers of other databases raise, as errors of ours.
 
-Decided by the class of the driver's error, the number that it carries, or its SQLSTATE; never by its words. What
-belongs here: that. What does not: Postgres (``states.py``).
+Decided by the class of the driver's error, the number that it carries, or its SQLSTATE; never by its words. For
+Postgres see ``states.py``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from headworks.errors import (
     StopError,
 )
 from headworks.redaction import excerpt, redacted_error
+from headworks.sources.sql.states import LOOK
 
 _MYSQL = {
     CredentialsRefused: {1044, 1045, 1142, 1143, 1227, 1370, 1698},
@@ -76,11 +77,13 @@ def translated_dialect(engine: Engine, where: str) -> Iterator[None]:
         raise _judged(problem, engine, where, lost=lost) from redacted_error(problem)
     except PoolTimeout as problem:
         raise SourceUnavailable(
-            "All connections to the database are in use.", where=where
+            "All connections to the database are in use.",
+            where=where,
+            do="nothing, if it heals: it is asked again. Else let fewer runs read it at once.",
         ) from redacted_error(problem)
     except SQLAlchemyError as problem:
         raise StopError(
-            f"The database cannot be read: {_text_of(problem)}.", where=where
+            f"The database cannot be read: {_text_of(problem)}.", where=where, do=LOOK
         ) from redacted_error(problem)
 
 
@@ -88,7 +91,7 @@ def _judged(problem: BaseException, engine: Engine, where: str, *, lost: bool) -
     kind: type[HeadworksError] | None = SourceUnavailable if lost else _kind(problem, engine.dialect.name)
     text = _text_of(problem)
     if kind is None:
-        return StopError(f"The database says: {text}.", where=where)
+        return StopError(f"The database says: {text}.", where=where, do=LOOK)
     return kind(f"{_SAYS[kind]}: {text}.", where=where, do=_DO[kind])
 
 

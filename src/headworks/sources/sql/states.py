@@ -25,6 +25,9 @@ _NO_PRIVILEGE = "42501"
 _HEALING_CLASSES = {"08", "53", "57", "40", "55", "58", "72"}
 _HEALING = {"22023", "25P03", "25P04"}
 
+LOOK = "look at what the database says; it may want another statement, right or setting."
+"""What to do about an answer of a database that no class of ours is for."""
+
 
 def decide(state: str, what: str, where: str) -> HeadworksError:
     """Return the error of ours for an SQLSTATE."""
@@ -42,7 +45,7 @@ def decide(state: str, what: str, where: str) -> HeadworksError:
         )
     if state[:2] in _HEALING_CLASSES or state in _HEALING:
         return SourceUnavailable(f"The database does not answer as it should: {what}.", where=where)
-    return StopError(f"The database says: {what} (SQLSTATE {state}).", where=where)
+    return StopError(f"The database says: {what} (SQLSTATE {state}).", where=where, do=LOOK)
 
 
 def first_line(problem: BaseException) -> str:
@@ -75,4 +78,4 @@ def translate_psycopg(problem: psycopg.Error, where: str) -> HeadworksError:
         return decide(problem.sqlstate, what, where)
     if isinstance(problem, psycopg.OperationalError):
         return SourceUnavailable(f"The connection to the database was lost: {what}.", where=where)
-    return StopError(f"The database's driver says: {what}.", where=where)
+    return StopError(f"The database's driver says: {what}.", where=where, do=LOOK)
