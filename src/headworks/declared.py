@@ -285,7 +285,15 @@ class Declared:
 
 
 def declared(folder: Path) -> Declared:
-    """Read all that the files below a folder declare; raises `SettingsError` that names file and field."""
+    """Read all that the files below a folder declare; raises `SettingsError` that names file and field.
+
+    Args:
+        folder: of the project's package, with ``datasets``, ``products`` and ``gold`` below it.
+
+    Example:
+        >>> declared(Path("src/acme")).datasets
+        ()
+    """
     read = [(file, _model(file, DatasetOf)) for file in sorted((folder / "datasets").glob("*.yml"))]
     promises = (_promise(file, one.dataset, one.freshness) for file, one in read if one.freshness is not None)
     return Declared(
@@ -303,7 +311,16 @@ def _promise(file: Path, dataset: str, freshness: FreshnessOf) -> FreshnessPromi
 
 
 def read_dataset(file: Path) -> Dataset:
-    """Read one dataset; raises `SettingsError` that names file and field."""
+    r"""Read one dataset; raises `SettingsError` that names file and field.
+
+    Args:
+        file: a dataset in YAML.
+
+    Example:
+        >>> _ = Path("contacts.yml").write_text("dataset: crm.contacts\nkey: [id]\ncolumns: {id: {type: Int64}}\n")
+        >>> read_dataset(Path("contacts.yml")).key
+        ('id',)
+    """
     return _model(file, DatasetOf).made(file.parent)
 
 

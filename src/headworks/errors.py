@@ -52,6 +52,15 @@ class HeadworksError(Exception):
     """An error that says what happened, where, and what to do now.
 
     ``advice`` is what to do about any error of a class, where nothing better is known where it is raised.
+
+    Args:
+        what: happened, in a sentence.
+        where: the table, file, block or address.
+        do: what to do now.
+
+    Example:
+        >>> print(HeadworksError("The column is not there.", where="shop.orders", do="name another."))
+        The column is not there. [shop.orders] What to do: name another.
     """
 
     advice: ClassVar[str] = ""
@@ -84,7 +93,14 @@ class StopError(HeadworksError):
 
 
 class SettingsError(StopError):
-    """A setting, block or parameter is missing or wrong."""
+    """A setting, block or parameter is missing or wrong.
+
+    Stops the run: a person must change something first.
+
+    Example:
+        >>> isinstance(SettingsError("There is no mode fast.", do="choose full or incremental."), StopError)
+        True
+    """
 
 
 class ContractRefused(SettingsError):
@@ -98,7 +114,14 @@ class NameRefused(StopError):
 
 
 class CredentialsRefused(StopError):
-    """The other side does not accept who we are."""
+    """The other side does not accept who we are.
+
+    Stops the run: a person must change something first.
+
+    Example:
+        >>> isinstance(CredentialsRefused("The API answered 401.", where="crm-api"), StopError)
+        True
+    """
 
 
 class SourceMissing(StopError):
@@ -106,7 +129,14 @@ class SourceMissing(StopError):
 
 
 class LakeUnusable(StopError):
-    """The lake's location cannot be read or written, or a table in it is refused."""
+    """The lake's location cannot be read or written, or a table in it is refused.
+
+    Stops the run: a person must change something first.
+
+    Example:
+        >>> isinstance(LakeUnusable("Nothing was written to this lake yet."), StopError)
+        True
+    """
 
 
 class LakeRefused(LakeUnusable):
@@ -156,7 +186,14 @@ class FreshnessMissed(HeadworksError):
 
 
 class GateClosed(HeadworksError):
-    """The data is not good enough; consumers keep the last good version."""
+    """The data is not good enough; consumers keep the last good version.
+
+    Ends the run; what was committed stays.
+
+    Example:
+        >>> isinstance(GateClosed("gold.sales.daily: 3 rows without a day"), HeadworksError)
+        True
+    """
 
 
 class RunStopped(HeadworksError):
@@ -189,6 +226,12 @@ class SourceUnavailable(RetryError):
     """The source does not answer, or answers with an error that heals.
 
     ``wait_s`` is the number of seconds that the source asked us to wait, if it did.
+
+    The same step may be tried again; it is, a few times, before the run fails.
+
+    Example:
+        >>> isinstance(SourceUnavailable("The API answered 503."), RetryError)
+        True
     """
 
     advice = "nothing, if it heals: it is asked again. Else ask whoever looks after the source."
@@ -208,7 +251,14 @@ class ServerUnavailable(RetryError):
 
 
 class LakeUnavailable(RetryError):
-    """The lake's storage does not answer, or answers with an error that heals."""
+    """The lake's storage does not answer, or answers with an error that heals.
+
+    The same step may be tried again; it is, a few times, before the run fails.
+
+    Example:
+        >>> isinstance(LakeUnavailable("The storage does not answer."), RetryError)
+        True
+    """
 
 
 class ScanExpired(RetryError):
@@ -234,7 +284,14 @@ class CandidateStale(CommitUnclear):
 
 
 class ReadIncomplete(HeadworksError):
-    """A read ended without proof that it was whole; the position stays at the last batch."""
+    """A read ended without proof that it was whole; the position stays at the last batch.
+
+    Ends the run; what was committed stays.
+
+    Example:
+        >>> isinstance(ReadIncomplete("The API says that more follows, and gave no record."), HeadworksError)
+        True
+    """
 
     advice = "run it again. If it ends there each time, compare the resource with the API: headworks probe."
 

@@ -131,7 +131,12 @@ def _stamp(moment: datetime) -> str:
 
 
 class Window(BaseModel):
-    """A half-open interval [start, end) of a source's cursor, in UTC; a time without a zone counts as UTC."""
+    """A half-open interval [start, end) of a source's cursor, in UTC; a time without a zone counts as UTC.
+
+    Example:
+        >>> Window(start="2026-01-01", end="2026-02-01").start.isoformat()
+        '2026-01-01T00:00:00+00:00'
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -44,6 +44,11 @@ N = TypeVar("N", Dataset, "Product")
 class Api:
     """A resource of an API, and the bronze dataset that it lands in.
 
+    Args:
+        block: the name of the block, or of the variables, by which the API is reached.
+        resource: what of it is read, and how.
+        into: the dataset that it lands in.
+
     Example:
         >>> deals = Resource(path="/v1/deals", records="data", pagination={"kind": "single"})
         >>> Api("crm-api", deals, into="crm.deals").kind
@@ -65,6 +70,11 @@ class Api:
 class Database:
     """A table or SELECT of a database, and the bronze dataset that it lands in.
 
+    Args:
+        block: the name of the block, or of the variables, by which the database is reached.
+        table: what of it is read, and how.
+        into: the dataset that it lands in.
+
     Example:
         >>> Database("shop-database", Table(name="orders", cursor="updated_at"), into="shop.orders").kind
         'database'
@@ -84,6 +94,11 @@ class Database:
 @dataclass(frozen=True)
 class FileStore:
     """Files of a folder or an object store, and the bronze dataset that they land in.
+
+    Args:
+        block: the name of the block, or of the variables, that says where the files are.
+        files: which of them are read, and how.
+        into: the dataset that they land in.
 
     Example:
         >>> FileStore("till-files", Files(format="csv", pattern="*.csv"), into="shop.receipts").kind
@@ -106,7 +121,18 @@ Source = Api | Database | FileStore
 
 @dataclass(frozen=True)
 class Publish:
-    """Where a product is published: the block of a Postgres database, the schema, and the tables there."""
+    """Where a product is published: the block of a Postgres database, the schema, and the tables there.
+
+    Args:
+        block: the name of the block of the database.
+        schema: the schema, which is there already.
+        tables: the gold tables, and what they are called there.
+
+    Example:
+        >>> daily = PublishedTable("sales.daily", "daily", key=("day",))
+        >>> Publish("analytics-database", "analytics", (daily,)).tables[0].name
+        'daily'
+    """
 
     block: str
     schema: str
@@ -118,6 +144,17 @@ class Product:
     """Gold tables that belong together and are published as one; ``owner`` is whom to ask about them.
 
     ``models`` are learned from its tables and add theirs: scores, and the champions that gave them.
+
+    Args:
+        name: one lower-case word, such as ``sales``.
+        tables: made and published together, or not at all.
+        publish: to which database; None: it is in the lake alone.
+
+    Example:
+        >>> by_status = Sql("SELECT status, count(*) AS orders FROM shop.orders GROUP BY status")
+        >>> table = GoldTable("sales.by_status", by_status.inputs, by_status, ("status",), contract)
+        >>> Product("sales", (table,), owner="sales-data@acme.example").publish is None
+        True
     """
 
     name: str
@@ -163,6 +200,12 @@ class Project:
 
     Raises `SettingsError` with one line for each slip: a name twice, a parent or an input that is not declared, a
     circle of references, a dataset that nothing fills, a table that is published and not made.
+
+    Args:
+        name: the company's, or the team's.
+        sources: `Api`, `Database` and `FileStore`, each with the dataset that it lands in.
+        datasets: what becomes of bronze in silver.
+        products: what is made of silver, and published.
 
     Example:
         >>> orders = Database("shop-database", Table(name="orders"), into="raw.orders")

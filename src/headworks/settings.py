@@ -110,7 +110,12 @@ class DatabaseSettings(Settings):
 
 
 class RejectLimits(Settings):
-    """How many rejected rows a batch may have before the gate closes."""
+    """How many rejected rows a batch may have before the gate closes.
+
+    Example:
+        >>> RejectLimits(share=0.01).share
+        0.01
+    """
 
     share: float = Field(
         default=0.25,

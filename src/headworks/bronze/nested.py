@@ -53,6 +53,13 @@ class Nested:
     element gets to fields of its parent: the parent's key, and its cursor. ``index`` names a field for the element's
     place in the array, from 0. An element that is no object becomes the field ``value``. A record whose field holds
     something else than an array is refused for the child, and is in its quarantine.
+
+    Args:
+        parent: the dataset whose records have the array.
+
+    Example:
+        >>> Nested("shop.orders", "lines", {"order_id": "id", "updated_at": "updated_at"}).index
+        'index'
     """
 
     parent: str

@@ -48,13 +48,17 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     reference = commands.add_parser(
         "reference", help="print all commands, parameters and settings as a page of Markdown"
     )
+    reference.add_argument(
+        "--python", action="store_true", help="print the public names of the library instead"
+    )
     reference.set_defaults(command=_reference)
 
 
 def _reference(options: argparse.Namespace) -> int:
+    from headworks.cli import interface
     from headworks.cli.main import the_parser
 
-    print(page(the_parser()), end="")
+    print(interface.page() if options.python else page(the_parser()), end="")
     return 0
 
 
@@ -147,7 +151,7 @@ def _flow(name: str) -> list[str]:
     about = inspect.cleandoc(flow.__doc__ or "").partition("\n")[0]
     rows = []
     for parameter, said in properties.items():
-        default = "needed" if parameter in needed else _default(said.get("default"))
+        default = "needed" if parameter in needed else default_of(said.get("default"))
         choices = " | ".join(map(str, said.get("enum", ())))
         rows.append((f"--{parameter.replace('_', '-')}", choices, default, said.get("description", "")))
     lines = [f"### {name}", "", about, "", "| option | one of | default | |", "|---|---|---|---|"]
@@ -162,10 +166,12 @@ def _model(title: str, model: type[BaseModel], seen: set[type[BaseModel]], *, le
     about = inspect.cleandoc(model.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
     lines = [f"{'#' * level} {title}", "", about, "", "| field | type | default | |", "|---|---|---|---|"]
     inner: dict[str, type[BaseModel]] = {}
-    for name, field in _fields(model).items():
+    for name, field in fields_of(model).items():
         inner |= {each.__name__: each for each in _models(field.annotation)}
-        default = "needed" if field.is_required() else _default(field.get_default(call_default_factory=True))
-        cells = (_type(field.annotation), default, field.description or "")
+        default = (
+            "needed" if field.is_required() else default_of(field.get_default(call_default_factory=True))
+        )
+        cells = (type_of(field.annotation), default, field.description or "")
         lines.append(f"| `{field.alias or name}` | {' | '.join(map(_cell, cells))} |")
     lines.append("")
     for name, each in inner.items():
@@ -173,7 +179,7 @@ def _model(title: str, model: type[BaseModel], seen: set[type[BaseModel]], *, le
     return lines
 
 
-def _fields(model: type[BaseModel]) -> Mapping[str, Any]:
+def fields_of(model: type[BaseModel]) -> Mapping[str, Any]:
     """Return a model's own fields: those of a block are not those of Prefect."""
     from pydantic import BaseModel
 
@@ -195,10 +201,10 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(inner)
 
 
-def _type(annotation: Any) -> str:
+def type_of(annotation: Any) -> str:
     """Return a type in few words."""
     if get_origin(annotation) is Annotated:
-        return _type(get_args(annotation)[0])
+        return type_of(get_args(annotation)[0])
     if annotation is type(None):
         return "null"
     if isinstance(annotation, type) and annotation.__name__.startswith("Secret"):
@@ -213,7 +219,7 @@ def _type(annotation: Any) -> str:
         }
         return words.get(annotation.__name__, annotation.__name__)
     origin = getattr(annotation, "__origin__", None)
-    inner = [_type(each) for each in get_args(annotation) if each is not Ellipsis]
+    inner = [type_of(each) for each in get_args(annotation) if each is not Ellipsis]
     name = getattr(origin, "__name__", "") or type(annotation).__name__
     if name in {"tuple", "list", "set", "frozenset", "Sequence"}:
         return f"list of {' or '.join(dict.fromkeys(inner)) or 'anything'}"
@@ -224,7 +230,7 @@ def _type(annotation: Any) -> str:
     return " or ".join(dict.fromkeys(each for each in inner if each != "null")) or str(annotation)
 
 
-def _default(value: Any) -> str:
+def default_of(value: Any) -> str:
     from pydantic import BaseModel, Secret, SecretStr
     from pydantic_core import PydanticUndefined
 

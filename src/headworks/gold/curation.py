@@ -72,6 +72,20 @@ class GoldTable:
     those again that the changes of silver touch. Where the transform cannot be followed from rows of silver to parts,
     the table is made whole, and the run reports why. Once in ``verify_every``, and with ``mode: full``, it is made both
     ways, and a difference of one row ends the run.
+
+    Args:
+        name: its table is ``gold.<name>``.
+        key: the columns that identify a row.
+        contract: the file with the checks of every candidate, in Soda's words.
+        anomalies: how far a candidate may be from the good ones before it.
+
+    Raises `NameRefused` for a name, and `SettingsError` for a table without inputs or key, or with parts that are none.
+
+    Example:
+        >>> def daily(inputs):
+        ...     return inputs["shop.orders"].group_by("day").agg(pl.len().alias("orders"))
+        >>> GoldTable("sales.daily", ("shop.orders",), daily, key=("day",), contract=contract).by
+        ()
     """
 
     name: str

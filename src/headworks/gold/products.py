@@ -66,7 +66,19 @@ def read_product(lake: Lake, product: str) -> ProductVersion | None:
 
 
 def open_product(lake: Lake, product: str) -> dict[str, pl.LazyFrame]:
-    """Return the tables of a product as they were published together; empty where nothing was published yet."""
+    """Return the tables of a product as they were published together; empty where nothing was published yet.
+
+    Args:
+        lake: see `open_lake`.
+        product: its name.
+
+    Raises `LakeUnavailable` where the lake's storage does not answer.
+
+    Example:
+        >>> from headworks.settings import LakeSettings
+        >>> open_product(Lake(LakeSettings(root="a/new/lake")), "sales")
+        {}
+    """
     version = read_product(lake, product)
     return {} if version is None else scan_product(lake, version)
 

@@ -45,6 +45,10 @@ class Sql:
     quotes. Raises `SettingsError` for what is no SELECT, for functions whose value changes by itself, and for a query
     that reads no dataset.
 
+    Args:
+        text: the SELECT.
+        name: what messages call it, such as its file.
+
     Example:
         >>> Sql("SELECT status, count(*) AS n FROM shop.orders GROUP BY status").inputs
         ('shop.orders',)

@@ -53,7 +53,23 @@ class Known:
 
 @dataclass(frozen=True)
 class AsOf:
-    """What was known at a cut."""
+    """What was known at a cut.
+
+    Args:
+        cut: the moment.
+        of: the datasets that may be asked for, by name.
+        frames: what was received of each.
+
+    Raises `KeyError` for a dataset that the table of features does not name.
+
+    Example:
+        >>> from headworks.models.features import Known
+        >>> received = datetime(2026, 1, 5, tzinfo=UTC)
+        >>> rows = pl.DataFrame({"id": [1], "seats": [7], "_ingested_at": [received], "_deleted": [False]})
+        >>> before = AsOf(datetime(2026, 1, 1, tzinfo=UTC), {"a": Known("a", ("id",), None)}, {"a": rows})
+        >>> before.rows("a").collect().height
+        0
+    """
 
     cut: datetime
     of: Mapping[str, Known]
@@ -162,6 +178,28 @@ def feature_table(
     ``more`` are further fields of the gold table.
 
     The table gets the columns ``cut``, ``target_at`` and ``observed_until`` in addition.
+
+    Args:
+        name: the gold table's.
+        of: the datasets that it reads.
+        key: the columns that identify an entity.
+        contract: the file with the checks of the features.
+
+    Raises `NameRefused` and `SettingsError` as `GoldTable` does.
+
+    Example:
+        >>> class Row(dy.Schema):
+        ...     id = dy.Int64(nullable=False)
+        >>> accounts = Dataset("crm.accounts", key=("id",), schema=Row, columns={"id": pl.col("id")})
+        >>> feature_table(
+        ...     "accounts.features",
+        ...     (accounts,),
+        ...     lambda known: known.rows("crm.accounts").select("id"),
+        ...     lambda known: known.rows("crm.accounts").select("id", at=pl.lit(known.cut)),
+        ...     key=("id",),
+        ...     contract=contract,
+        ... ).key
+        ('id', 'cut')
     """
     if every <= timedelta(0) or cuts_at_most < 1:
         raise SettingsError(

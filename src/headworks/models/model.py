@@ -43,6 +43,10 @@ class Bounds:
     with ``confidence``, by a bootstrap of ``draws`` over entities; predictions are off by ``calibration`` at most; in
     no segment of at least ``segment_rows`` rows is the challenger worse by ``segment_worse_by``; and the scores of the
     newest cut have moved by ``prediction_drift`` (PSI) at most.
+
+    Example:
+        >>> Bounds(rows=2_000, least=0.65).most
+        0.985
     """
 
     rows: int = 500
@@ -96,6 +100,45 @@ class Model:
     ``registry`` shows champions in MLflow too, after they were published.
 
     Scores go to the gold table ``scores`` and champions to ``champions``; ``contract`` must hold for the scores.
+
+    Args:
+        name: one lower-case word.
+        estimator: see below; called with the seed.
+        contract: the file with the checks of the scores.
+        metric: what challenger and champion are compared by.
+        bounds: the limits of the model's gate.
+        about: what the model is for, on its card.
+        scores_name: another gold table for the scores than ``<name>.scores``.
+        champions_name: another one for the champions than ``<name>.champions``.
+
+    Raises `SettingsError` for a name, features or times that cannot be.
+
+    Example:
+        >>> def newest(known):
+        ...     return known.rows("crm.accounts").select("account_id", "seats")
+        >>> def left(known):
+        ...     return known.rows("crm.ends").select("account_id", at="ended_at")
+        >>> class Row(dy.Schema):
+        ...     account_id = dy.Int64(nullable=False)
+        >>> def rows_of(name):
+        ...     return Dataset(name, key=("account_id",), schema=Row, columns={"account_id": pl.col("account_id")})
+        >>> features = feature_table(
+        ...     "accounts.features",
+        ...     (rows_of("crm.accounts"), rows_of("crm.ends")),
+        ...     newest,
+        ...     left,
+        ...     key=("account_id",),
+        ...     contract=contract,
+        ... )
+        >>> Model(
+        ...     "leaving",
+        ...     features,
+        ...     numbers=("seats",),
+        ...     horizon=timedelta(days=60),
+        ...     estimator=lambda seed: None,
+        ...     contract=contract,
+        ... ).columns
+        ('seats',)
     """
 
     name: str

@@ -54,8 +54,14 @@ def query(lake: Lake, sql: str) -> pl.DataFrame:
     Raises `SettingsError` for what is no SELECT, for a table that there is not, with those that there are, and for what
     DuckDB says of the query.
 
+    Args:
+        lake: see `open_lake`.
+        sql: tables are named by layer and dataset, such as ``silver.shop.orders``, ``gold.sales.daily``.
+
     Example:
-        query(open_lake("lake"), "SELECT country, sum(revenue_eur) FROM gold.sales.daily GROUP BY country")
+        >>> from headworks.settings import LakeSettings
+        >>> query(Lake(LakeSettings(root="a/new/lake")), "SELECT 6 * 7 AS answer").item()
+        42
     """
     import duckdb
 

@@ -26,6 +26,17 @@ class PublishedTable:
 
     A publication writes the rows that differ from those of the last one. After ``verify_every`` the next one compares
     all of them in the database; with no time at all each one does.
+
+    Args:
+        dataset: the gold table, such as ``sales.daily``.
+        name: the table's in Postgres, 1 to 63 bytes.
+        key: the columns that identify its rows.
+
+    Raises `NameRefused` and `SettingsError` for a name or a key that cannot be.
+
+    Example:
+        >>> PublishedTable("sales.daily", "daily", key=("day",)).gone
+        'null'
     """
 
     dataset: str

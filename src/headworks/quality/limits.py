@@ -17,6 +17,10 @@ class AnomalyLimits(Settings):
 
     Each check has two limits: beyond the first it warns, beyond the second it stops the run. Both grow by themselves
     where the good runs differ among each other by more than the number here, so that what is usual is no alarm.
+
+    Example:
+        >>> AnomalyLimits(sensitivity="relaxed", lives="daily").enabled
+        True
     """
 
     sensitivity: Literal["strict", "normal", "relaxed"] = Field(

@@ -71,6 +71,16 @@ class Reference:
 
     Where the reference is ``optional``, a row in which one of the columns is null refers to nothing and waits for
     nothing. Left out, it is so if the schema lets one of the columns be null.
+
+    Args:
+        columns: of this dataset, in the order of ``parent_columns``.
+        parent: the other dataset's name.
+        parent_columns: its key.
+        reason: the reason that a row gets which waits.
+
+    Example:
+        >>> Reference(("order_id",), "shop.orders", ("order_id",), "no_order").parent
+        'shop.orders'
     """
 
     columns: tuple[str, ...]
@@ -87,6 +97,14 @@ class Agreement:
     ``holds`` is an expression over the row's columns and its parents', these named ``<dataset>.<column>``:
     ``pl.col("price") <= 10 * pl.col("shop.products.price")``. As in any rule, null passes. A parent that changes once
     its row was accepted takes nothing back.
+
+    Args:
+        reason: the reason that a row gets which disagrees.
+
+    Example:
+        >>> dear = pl.col("price") <= 10 * pl.col("shop.products.price")
+        >>> Agreement("price_of_the_catalogue", dear).reason
+        'price_of_the_catalogue'
     """
 
     reason: str
@@ -129,6 +147,32 @@ class Dataset:
     has decided. ``merge``: each is judged alone and merged into silver, and the gate stays closed, so that nothing is
     published without the rows that are held. ``pass``: so, and the gate is open with a warning. Left out, it is
     ``merge`` where the newest version of a key wins, since the order of arrival does not matter there, else ``wait``.
+
+    Args:
+        name: lower-case words with dots, such as ``crm.contacts``; its table is ``silver.crm.contacts``.
+        key: the columns that identify a row.
+        references: rows of other datasets that must be there.
+        limits: how many rejected rows close the gate.
+        anomalies: how far a batch may be from the good ones before it.
+
+    Raises `NameRefused` for a name, and `SettingsError` for what does not fit together, such as a history without a
+    cursor.
+
+    Example:
+        >>> class Contact(dy.Schema):
+        ...     id = dy.Int64(nullable=False)
+        ...     mail = dy.String(nullable=False)
+        >>> contacts = Dataset(
+        ...     "crm.contacts",
+        ...     key=("id",),
+        ...     schema=Contact,
+        ...     columns={"id": pl.col("id").cast(pl.Int64), "mail": pl.col("mail")},
+        ... )
+        >>> contacts.row_key
+        ('id',)
+        >>> Dataset("Contacts", key=("id",), schema=Contact, columns={})
+        Traceback (most recent call last):
+        headworks.errors.NameRefused: ...
     """
 
     name: str

@@ -45,6 +45,17 @@ class Lake:
 
     With a ``rehearsal``, a folder of a dry run's own, the lake is only read: tables and objects that a run would make
     are made there, and what is not in the lake is looked for there.
+
+    Args:
+        settings: where the lake is, as `open_lake` or the lake's block gives them.
+
+    Raises `LakeUnavailable` where its storage does not answer, `LakeUnusable` where it cannot be used, each when it is
+    read or written and not before.
+
+    Example:
+        >>> from headworks.settings import LakeSettings
+        >>> Lake(LakeSettings(root="a/new/lake")).open("silver", "shop.orders") is None
+        True
     """
 
     def __init__(self, settings: LakeSettings, rehearsal: Path | None = None) -> None:

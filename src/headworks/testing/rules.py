@@ -82,6 +82,23 @@ def try_rows(
 
     ``parents`` gives the rows of the datasets that this one refers to, by name. ``types`` gives the source's types of
     columns where the values do not show them. A dataset with ``fields`` gets each row as a JSON record.
+
+    Args:
+        dataset: its schema, expressions, references and agreements are what is tried.
+        rows: as the source gives them.
+        present: the moment of judging.
+
+    Raises what refining raises: `SchemaChanged`, `SettingsError`.
+
+    Example:
+        >>> class Contact(dy.Schema):
+        ...     id = dy.Int64(nullable=False)
+        ...     mail = dy.String(nullable=False)
+        >>> columns = {"id": pl.col("id").cast(pl.Int64, strict=False), "mail": pl.col("mail")}
+        >>> contacts = Dataset("crm.contacts", key=("id",), schema=Contact, columns=columns)
+        >>> tried = try_rows(contacts, [{"id": "1", "mail": "a@b.example"}, {"id": "x", "mail": "c@d.example"}])
+        >>> tried.expect([{"id": 1}])
+        >>> tried.expect_rejected("id|unreadable", [{"id": "x"}])
     """
     with tempfile.TemporaryDirectory(prefix="headworks-try-") as folder:
         lake = Lake(LakeSettings(root=str(Path(folder) / "lake")))
@@ -104,6 +121,28 @@ def try_transform(
     """Make a gold table from rows of silver and return its rows, ordered by its key.
 
     ``datasets`` declare the inputs, so that columns which the rows leave out are null and all have their types.
+
+    Args:
+        gold: the table.
+        inputs: rows of silver, by dataset.
+
+    Raises what the transform raises.
+
+    Example:
+        >>> class Order(dy.Schema):
+        ...     id = dy.Int64(nullable=False)
+        ...     day = dy.String()
+        >>> columns = {"id": pl.col("id"), "day": pl.col("day")}
+        >>> orders = Dataset("shop.orders", key=("id",), schema=Order, columns=columns)
+        >>> daily = GoldTable(
+        ...     "sales.daily",
+        ...     ("shop.orders",),
+        ...     lambda inputs: inputs["shop.orders"].group_by("day").agg(pl.len().cast(pl.Int64).alias("orders")),
+        ...     key=("day",),
+        ...     contract=contract,
+        ... )
+        >>> try_transform(daily, {"shop.orders": [{"id": 1, "day": "Monday"}, {"id": 2, "day": "Monday"}]}, [orders])
+        [{'day': 'Monday', 'orders': 2}]
     """
     declared = {dataset.name: dataset for dataset in datasets}
     frames = {name: _typed(declared[name], inputs.get(name, ())).lazy() for name in gold.inputs}

@@ -36,7 +36,16 @@ class Failing:
 
 
 class SourceSuite:
-    """What every source must do. Override ``make_source``, and the other fixtures that the source has something for."""
+    """What every source must do. Override ``make_source``, and the other fixtures that the source has something for.
+
+    Example:
+        >>> class TestMine(SourceSuite):
+        ...     @pytest.fixture
+        ...     def make_source(self):
+        ...         return lambda: MySource()
+        >>> len([name for name in dir(TestMine) if name.startswith("test_")]) > 5
+        True
+    """
 
     behaviour = SourceBehaviour()
 

@@ -34,6 +34,10 @@ class Incremental(Settings):
 
     The next reading begins with the largest value of ``field`` that was seen, less the lookback. A parameter that
     leaves its own value out is sent the moment before it, so records that share the largest value are not lost.
+
+    Example:
+        >>> Incremental(parameter="updated_since", field="updated_at", lookback_s=300).format
+        'iso'
     """
 
     parameter: str = Field(description="Parameter with the first value to read, such as since.")
@@ -220,7 +224,12 @@ class Export(Settings):
 
 
 class Completeness(Settings):
-    """What the API announces, to know whether all of it came."""
+    """What the API announces, to know whether all of it came.
+
+    Example:
+        >>> Completeness(total_field="meta.total").about
+        False
+    """
 
     total_field: FieldPath | None = Field(
         default=None, description="Path of the number of records in the body."
@@ -432,7 +441,13 @@ class Each(Settings):
 
 
 class Resource(Listing):
-    """One resource of an API, such as ``/v1/orders``."""
+    """One resource of an API, such as ``/v1/orders``.
+
+    Example:
+        >>> pages = {"kind": "page_numbers", "size_parameter": "limit", "size": 100}
+        >>> Resource(path="/v1/orders", records="data", pagination=pages, key=("id",)).path
+        '/v1/orders'
+    """
 
     each: Each | None = Field(
         default=None, description="The parents for each of which the resource is read, if any."

@@ -13,7 +13,12 @@ HIDDEN = (".[!.]*", "_*", "*.tmp", "*.part", "*.crdownload", "*.filepart")
 
 
 class Files(Settings):
-    """Which files are read, and what is in them."""
+    """Which files are read, and what is in them.
+
+    Example:
+        >>> Files(format="csv", pattern="orders-*.csv", csv={"delimiter": ";"}).csv.delimiter
+        ';'
+    """
 
     format: Format = Field(description="csv, ndjson (one JSON record a line), json (an array), or parquet.")
     pattern: str = Field(

@@ -31,6 +31,10 @@ class Table(Settings):
     """A table or a SELECT of a database, and how it is read.
 
     Without a cursor column it is read whole in each run; with one, incrementally in the order of (cursor, key).
+
+    Example:
+        >>> Table(name="orders", schema_name="shop", key=("id",), cursor="updated_at").drift
+        'evolve'
     """
 
     name: str | None = Field(default=None, description="The table or view. Either this or a query is given.")
