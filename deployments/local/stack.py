@@ -17,13 +17,12 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import httpx
 import psycopg
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from headworks.errors import SettingsError
 from headworks.prefect.local.postgres import ANALYTICS, SHOP, Postgres
-from headworks.prefect.local.processes import Process, free_port, start, stop, wait_until
+from headworks.prefect.local.processes import Process, answers, free_port, start, stop, wait_until
 from shop.database import found, lived_days
 from shop.database import live as live_on
 from shop.receipts import put_receipts
@@ -36,7 +35,6 @@ POOL = "headworks-local"
 _PREFERRED_PORTS = {POSTGRES: 5433, API: 8420, PREFECT: 4200}
 # Long, since a busy machine is no failure; a process that ends is noticed at once.
 _START_S = 300
-_HTTP_S = 2
 # Somebody who presses a button waits for it; a server on this machine bears the question.
 _ASK_S = "2"
 _SERVING = "started!"
@@ -307,11 +305,4 @@ class Stack:
 
 
 def _answers_itself(process: Process, port: int, url: str) -> bool:
-    return process.listens_on(port) and _answers(url)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=_HTTP_S).is_success
-    except httpx.HTTPError:
-        return False
+    return process.listens_on(port) and answers(url)

@@ -24,10 +24,10 @@ from random import Random
 from threading import Timer
 from typing import Final
 
-import httpx
 import polars as pl
 
 from headworks.bronze.ingest import Mode
+from headworks.prefect.local.processes import answers
 from tests.chaos.comparing import Compared, compared
 from tests.chaos.killer import ROOT, PassFailed
 from tests.chaos.outcome import FlowKill, Outcome
@@ -190,11 +190,9 @@ def prefect_server(folder: Path) -> Iterator[str]:
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _SERVER_START_S
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/health", timeout=5).is_success:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.2)
+        if answers(f"{url}/health", timeout_s=5):
+            return
+        time.sleep(0.2)
     raise PassFailed(f"The Prefect server did not answer at {url} within {_SERVER_START_S} s.")
 
 

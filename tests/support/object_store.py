@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import httpx
 from pydantic import SecretStr
 
-from headworks.prefect.local.processes import Process, start, stop, wait_until
+from headworks.prefect.local.processes import Process, answers, start, stop, wait_until
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 
@@ -76,16 +75,9 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
     )
     try:
         url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: _answers(url), process, "The object store", log, 90)
+        wait_until(lambda: answers(f"{url}/moto-api/"), process, "The object store", log, 90)
         store = ObjectStore(url)
         store.make_bucket()
         yield store
     finally:
         stop(process)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/moto-api/", timeout=2).is_success
-    except httpx.HTTPError:
-        return False
