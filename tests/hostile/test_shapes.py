@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,11 +23,14 @@ from headworks.sources.api.source import ApiSource
 from headworks.sources.base import Batch, Position
 from headworks.storage.store import Lake
 from tests.hostile.misdescribed import _changed, _leaves, _with
-from tests.hostile.shapes import SHAPES, Shape, Things
+from tests.hostile.shapes import BEGIN, SHAPES, Shape, Things
 from tests.support.clients import api_client
 from tests.support.served import Answer, Asked, served
 
 NAMES = sorted(SHAPES)
+# A few days after the first row, and after all that are added: what is read by windows of hours has months of
+# empty ones to ask for where the clock is months on.
+NOW = BEGIN + timedelta(days=4)
 
 
 @dataclass
@@ -65,7 +69,7 @@ class Came:
 def source(url: str, described: Mapping[str, Any], pages: int = 400) -> ApiSource:
     """Make the source of a shape."""
     resource = Resource.model_validate({"key": ["id"], **described})
-    return ApiSource(api_client(url), resource, unlanded_pages=pages)
+    return ApiSource(api_client(url, now=NOW), resource, unlanded_pages=pages)
 
 
 def read(reading: ApiSource, came: Came, *, batches: int | None = None) -> Came:

@@ -27,8 +27,8 @@ def api_settings(url: str, *, token: str | None = TOKEN, **limits: Any) -> ApiSe
 
 
 def api_client(
-    url: str, *, sleep: AsyncSleep = no_wait, token: str | None = TOKEN, **limits: Any
+    url: str, *, sleep: AsyncSleep = no_wait, token: str | None = TOKEN, now: datetime = NOW, **limits: Any
 ) -> ApiClient:
     """Make a client whose clock is still and whose waits are as long as they can be."""
     settings = api_settings(url, token=token, **limits)
-    return ApiClient(settings, clock=lambda: NOW, sleep=sleep, chance=lambda: 1.0)
+    return ApiClient(settings, clock=lambda: now, sleep=sleep, chance=lambda: 1.0)
