@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from operator import attrgetter
@@ -25,6 +26,7 @@ _VACANT = (b"null", b"{}", b"[]", b"false", b'""')
 """What APIs write in the place of records where there are none."""
 _SHORTEST_HELD = 64
 _SMALL = 64 * 1024
+_DEEPEST = 3
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 
 _STRICT = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError)
@@ -269,13 +271,25 @@ def _field(top: dict[str, msgspec.Raw], path: str) -> Any:
     first, *rest = parts(path)
     if first not in top:
         return msgspec.UNSET
-    return _further(_decoded(top[first]), rest)
+    raw = top[first]
+    # Step by step, since what lies alongside may be a record that nobody can read.
+    while (
+        rest
+        and not isinstance(rest[0], Chosen)
+        and bytes(memoryview(raw)[:_SHORTEST_HELD]).lstrip()[:1] == b"{"
+    ):
+        held = _object.decode(raw)
+        step, *rest = rest
+        if step not in held:
+            return msgspec.UNSET
+        raw = held[step]
+    return _further(_decoded(raw), rest)
 
 
-def _decoded(raw: msgspec.Raw) -> Any:
+def _decoded(raw: msgspec.Raw | bytes) -> Any:
     try:
         return _any.decode(raw)
-    except (msgspec.ValidationError, ValueError):
+    except (*_STRICT, ValueError):
         # Such as a number that no machine holds: it is what is written there.
         return bytes(raw).decode("utf-8", "replace")
 
@@ -292,11 +306,30 @@ def array_at(body: bytes, path: str) -> list[bytes] | None:
 
 def outline(body: bytes) -> dict[str, Any]:
     """Return what a body has alongside its records: its small members, decoded; empty where it is no object."""
+    found = _outlined(body.removeprefix(b"\xef\xbb\xbf"), 0)
+    return found if isinstance(found, dict) else {}
+
+
+def _outlined(raw: bytes, depth: int) -> Any:
+    """Return a value, of one that cannot be read as a whole what can: a record that is odd hides nothing else."""
+    if depth and len(raw) <= _SMALL:
+        with suppress(msgspec.MsgspecError, ValueError, RecursionError):
+            return _any.decode(raw)
+    if raw.lstrip()[:1] != b"{" or depth > _DEEPEST:
+        return _decoded(raw) if len(raw) <= _SMALL else None
     try:
-        top = _object.decode(body.removeprefix(b"\xef\xbb\xbf"))
+        held = {name: bytes(inner) for name, inner in _object.decode(raw).items()}
     except _STRICT:
-        return {}
-    return {name: _decoded(raw) for name, raw in top.items() if len(memoryview(raw)) <= _SMALL}
+        try:
+            cut = splitting.members(raw)
+        except Unbalanced:
+            return {}
+        held = {name.decode("utf-8", "replace"): raw[start:stop] for name, (start, stop) in cut.items()}
+    return {
+        name: _outlined(inner, depth + 1)
+        for name, inner in held.items()
+        if len(inner) <= _SMALL or inner.lstrip()[:1] == b"{"
+    }
 
 
 def _strict(raw: Any, steps: Sequence[str], lone: bool) -> list[bytes]:

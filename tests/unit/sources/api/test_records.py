@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from headworks.errors import PageUnreadable
 from headworks.sources.api.paths import find, parts, placed
-from headworks.sources.api.records import Envelope, FieldReader, split
+from headworks.sources.api.records import Envelope, FieldReader, outline, split
 
 ITEMS = Envelope("data.items", ("meta.total", '"@next.link"'), ("error", "errors"))
 
@@ -151,3 +152,42 @@ def test_any_name_can_be_written_in_a_path(names: list[str]) -> None:
 def test_what_is_no_path_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match=r"path|dot"):
         parts(path)
+
+
+ODD = {
+    "a byte that is no UTF-8": b'{"id": 2, "a": "caf\xe9"}',
+    "NaN": b'{"id": 2, "a": NaN}',
+    "a bad escape": b'{"id": 2, "a": "\\x"}',
+    "a lone surrogate": b'{"id": 2, "a": "\\ud800"}',
+    "a great number": b'{"id": 2, "a": ' + b"9" * 400 + b"}",
+    "a thousand levels": b'{"id": 2, "a": ' + b"[" * 1_000 + b"]" * 1_000 + b"}",
+    "a trailing comma": b'{"id": 2, "a": 1,}',
+}
+"""Records that are odd, or that nobody can read."""
+AROUND = {
+    "rows": (b'{"rows": [%b], "next": "t", "more": true}', "next", "more"),
+    "data.rows": (
+        b'{"data": {"rows": [%b], "page": {"next": "t", "more": true}}}',
+        "data.page.next",
+        "data.page.more",
+    ),
+    "data.edges[].node": (
+        b'{"data": {"edges": [{"node": %b}], "info": {"next": "t", "more": true}}}',
+        "data.info.next",
+        "data.info.more",
+    ),
+    "a.b.c": (b'{"a": {"b": {"c": [%b], "d": {"next": "t", "more": true}}}}', "a.b.d.next", "a.b.d.more"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("path", AROUND)
+def test_a_record_that_is_odd_hides_no_field_alongside_it(path: str, odd: str) -> None:
+    body, following, more = AROUND[path]
+    found = split(body % ODD[odd], Envelope(path, (following, more)))
+    assert found.fields == {following: "t", more: True}
+    assert len(found.records) == 1
+    seen: Any = outline(body % ODD[odd])
+    for step in following.split("."):
+        seen = seen[step]
+    assert seen == "t"
