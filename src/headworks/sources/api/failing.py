@@ -58,6 +58,13 @@ _FAILED = re.compile(
     r"expired|throttled|unavailable|timed? ?out|ko|nok|not ok|bad request|over .*limit)\b",
     re.IGNORECASE,
 )
+_LIMITED = re.compile(
+    r"\b(?:too many requests|(?:rate|request|call|api|quota|usage)[ _-]?limits? (?:was |is |has been |have been )?"
+    r"(?:exceeded|reached|hit|is \d+)|quota (?:was |is |has been )?(?:exceeded|reached|exhausted)|rate[ -]?limited|"
+    r"throttl(?:ed|ing)|slow down|(?:exceeded|reached|hit) (?:the |your |our )?[\w ]{0,24}(?:limit|quota))\b",
+    re.IGNORECASE,
+)
+"""What says in any field that there were too many requests: an answer without records is then none."""
 _FINE = {"", "0", "none", "null", "false", "no", "ok", "success", "no error", "noerror", "200"}
 _FEW = 6
 _LEAST_STATUS, _MOST_STATUS = 400, 600
@@ -79,6 +86,11 @@ def failure_of(envelope: Mapping[str, Any], *, lone: bool = False) -> HeadworksE
         return None
     for name, value, around in _said(envelope):
         plain = name.lower().replace("_", "").replace("-", "")
+        if isinstance(value, str) and (limited := _LIMITED.search(value)) is not None:
+            said = excerpt(f"its {name} is {value!r}")
+            return _error(
+                limited[0] + " limit", f"The API answered with a status that is fine and no records: {said}."
+            )
         why = _failure(plain, value)
         if why:
             message = next((str(around[one]) for one in _MESSAGE if around.get(one)), "")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headworks.sources.api.memory import Key
 from headworks.sources.api.records import FieldReader, value_of
 from headworks.sources.api.resource import DELETED_FIELD, Resource, Tombstone
+
+_APART = re.compile(r"\d{1,3}(?:[,_' \u00a0\u202f]\d{3})+")
+_RANGE = re.compile(r"[\w-]+\s+(?:\d+-\d+|\*)/(?:\d+|\*)")
+_DIGITS = 18
 
 
 class RecordFields:
@@ -80,6 +85,17 @@ class RecordFields:
         found: Any = headers.get(announced.total_header.lower()) if announced.total_header else None
         if found is None and announced.total_field:
             found = fields.get(announced.total_field)
-        if isinstance(found, str) and found.strip().isdigit():
-            return int(found)
-        return found if isinstance(found, int) and found >= 0 else None
+        return _number(found)
+
+
+def _number(announced: Any) -> int | None:
+    """Return an announced number, also of a text with thousands set apart, or of a Content-Range; None of all else."""
+    if isinstance(announced, str):
+        text = (
+            announced.strip().rpartition("/")[2] if _RANGE.fullmatch(announced.strip()) else announced.strip()
+        )
+        plain = re.sub(r"[,_' \u00a0\u202f]", "", text) if _APART.fullmatch(text) else text
+        return int(plain) if plain.isascii() and plain.isdigit() and len(plain) <= _DIGITS else None
+    if isinstance(announced, float) and announced.is_integer() and announced < 10**_DIGITS:
+        announced = int(announced)
+    return announced if type(announced) is int and announced >= 0 else None

@@ -18,9 +18,10 @@ from headworks.sources.api.paginate.shifting import Shifting, tally
 from headworks.sources.api.paginate.tokens import _Onward, is_end
 from headworks.sources.api.paths import FieldPath
 
-_LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:\"(?:[^\"\\]|\\.)*\"|[^\s;,]*))?)*)")
+_LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:\"(?:[^\"\\]|\\.)*\"|'[^',;]*'|[^\s;,]*))?)*)")
 _LINK_HEADER = "the header Link"
-_RELATION = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,]+))", re.IGNORECASE)
+_RELATION = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s;,]+))", re.IGNORECASE)
+_NEXT_LINK = re.compile(r";\s*rel\s*=\s*[\"']?(?:[^\"';,]*\s)?next\b", re.IGNORECASE)
 _NO_RESULTS = re.compile(r";\s*results\s*=\s*\"?false\b", re.IGNORECASE)
 
 
@@ -32,9 +33,9 @@ def next_link(header: str) -> str | None:
     for address, attributes in _LINK.findall(header):
         if _NO_RESULTS.search(attributes):
             continue
-        for quoted, plain in _RELATION.findall(attributes):
-            if "next" in (quoted or plain).lower().split():
-                return str(address)
+        for written in _RELATION.findall(attributes):
+            if "next" in "".join(written).lower().split():
+                return str(address).strip()
     return None
 
 
@@ -118,7 +119,13 @@ class LinkHeader(_Followed):
 
     def after(self, state: State, page: Page) -> Step:
         """Continue to the address, or end."""
-        url = next_link(page.headers.get("link", ""))
+        header = page.headers.get("link", "")
+        url = next_link(header)
+        if not url and _NEXT_LINK.search(header) and not _NO_RESULTS.search(header):
+            raise ReadIncomplete(
+                f"The Link header names a next page in a way that cannot be read: {header[:200]}",
+                do="ask the API's owner; as next_header such an address can be followed.",
+            )
         seen = (_LINK_HEADER,) if "link" in page.headers else ()
         if not url:
             return self._end(state, page, seen, _LINK_HEADER)
