@@ -186,7 +186,8 @@ def _resource(name: str, key: str, *, deleted: bool = False) -> Resource:
     return Resource(
         path=f"/v1/{name}",
         records="results",
-        pagination=Cursor(cursor_parameter="after", cursor_field="paging.next", size=500),
+        # Its cursor is a place in the list as it was when the scan began.
+        pagination=Cursor(cursor_parameter="after", cursor_field="paging.next", size=500, stable=True),
         incremental=Incremental(parameter="updated_since", field="updated_at", lookback_s=3600),
         key=(key,),
         tombstone=Tombstone(field="deleted") if deleted else None,

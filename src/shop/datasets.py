@@ -152,7 +152,8 @@ RESOURCES: tuple[tuple[Dataset, Resource], ...] = (
         Resource(
             path="/v1/rates",
             records="rates",
-            pagination=Cursor(),
+            # Its token is the last day and currency of a page.
+            pagination=Cursor(stable=True),
             incremental=Incremental(parameter="since", field="day", format="date"),
             key=("day", "currency"),
         ),

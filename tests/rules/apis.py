@@ -95,7 +95,7 @@ RULES = (
     rule(
         "a link with a page's number proves no end",
         f"{_API}/paginate/shifting.py",
-        '        if not (state.get("numbered") or by_number or shifted):\n',
+        '        if not (state.get("numbered") or by_number or opaque):\n',
         "        if True:\n",
         f"{_WHOLE}::test_links_and_tokens_that_hide_a_pages_number_prove_no_end_while_rows_are_deleted",
     ),

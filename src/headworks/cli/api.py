@@ -39,6 +39,11 @@ prints the block and the resource; `--json` gives the resource alone, for `--res
 vendors' documentation of the month in the last column, and are each read in the tests from a server of that shape. No
 vendor's server was asked: check a description against your account, which `headworks probe` does.
 
+*Stable* are the resources whose pages are led on by what the documentation calls a cursor or a key, which the
+description says with `stable: true`. Of other tokens and links each run sees for itself whether they hold a key. Where
+nothing shows it, a reading of several pages is repeated until two agree, or is not shown to be complete, as
+[Reading APIs](api.md#what-is-promised-and-what-is-not) says.
+
 This page is written by `headworks api recipes --markdown`.
 """
 _LIMITS = {"requests_per_s", "in_flight", "timeout_s", "attempts", "longest_wait_s"}
@@ -104,7 +109,12 @@ def _looked_up(recipe: Recipe) -> str:
     if found is None:
         return ""
     pages = ", ".join(f"[{number}]({page})" for number, page in enumerate(found.source, 1))
-    return f"; looked up {found.month}: {found.what}" + (f" ({pages})" if pages else "")
+    cursor = (
+        "".join(f"; [cursor]({page}): {recipe.cursor.what}" for page in recipe.cursor.source[:1])
+        if recipe.cursor
+        else ""
+    )
+    return f"; looked up {found.month}: {found.what}" + (f" ({pages})" if pages else "") + cursor
 
 
 def markdown(recipes: Sequence[Recipe]) -> str:
@@ -138,7 +148,8 @@ def _in_short(recipe: Recipe, name: str) -> str:
     resource = recipe.resource(name)
     mark = f", `{resource.incremental.parameter}`" if resource.incremental else ""
     gone = ", tombstones" if resource.tombstone else ""
-    return f"{name} ({resource.pagination.kind}{mark}{gone})"
+    stable = ", stable" if recipe.is_stable(name) else ""
+    return f"{name} ({resource.pagination.kind}{stable}{mark}{gone})"
 
 
 def check_places(found: Recipe, filled: Mapping[str, str]) -> None:
@@ -182,7 +193,8 @@ def _print(found: Recipe, options: argparse.Namespace, filled: Mapping[str, str]
     for page in found.source:
         print(f"  {page}")
     print(f"Rate limit: {found.rate_limit}\nDeletions: {found.deletions}\nWhat a reading cannot know:")
-    for one in found.unknown:
+    unshown = found.unshown([options.resource] if options.resource else list(found.resources))
+    for one in (*found.unknown, *unshown):
         print(f"  - {one}")
     places = {name: what for name, what in found.fill.items() if name not in filled}
     if places:

@@ -106,7 +106,7 @@ class Asking:
             body = self._body(reply, text)
             if body.vacant:
                 self._accept_vacant(body, text, vacant, once=request.once)
-            looked = outline(text) if first and self._looks_around(body) else {}
+            looked = outline(text) if not body.records or (first and self._looks_around(body)) else {}
             return Fetched(body, headers, outline=looked)
 
         try:

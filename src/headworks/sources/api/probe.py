@@ -22,6 +22,7 @@ from headworks.sources.api.client import ApiClient
 from headworks.sources.api.fields import RecordFields
 from headworks.sources.api.judging import Reply, Rules
 from headworks.sources.api.paginate import Ask
+from headworks.sources.api.paginate.places import keys_seen
 from headworks.sources.api.paginate.shifting import FULL
 from headworks.sources.api.paths import parts, placed
 from headworks.sources.api.progress import Progress, begin
@@ -309,11 +310,28 @@ class _Probe:
             f"tried: {len(tried.pages)} pages were read like this, with {counts} {many}records, each of them new"
         )
         self._keyed(found, tried)
+        self._placed(found, tried)
         resource = self._past_end(found, resource, tried)
         if not tried.ended:
             found.not_known(f"how it ends: {_MOST} pages were read, and more follow")
             return
         self._ended(found, resource, tried)
+
+    def _placed(self, found: Proposal, tried: _Tried) -> None:
+        """Say whether what leads on was seen to be a place after a key."""
+        before = tried.pages[-2 if tried.ended else -1 :][0].progress
+        state = (before.state if isinstance(before, Progress) else None) or {}
+        keys = keys_seen(state)
+        if keys:
+            found.because(
+                f"stable: what leads on holds {', '.join(keys[:_FEW])} of a record each time, so it is a place after a "
+                "key, which each run sees for itself"
+            )
+        elif keys is not None and not tried.ended and not state.get("numbers"):
+            found.not_known(
+                "whether what leads on is a place after a key, which deletions do not shift: nothing in it shows that. "
+                "Set pagination.stable to true if the API documents it as a cursor or a key"
+            )
 
     def _past_end(self, found: Proposal, resource: Resource, tried: _Tried) -> Resource:
         """Ask counted pages for one past the last, and describe its refusal: a scan may end on a full page."""

@@ -11,6 +11,7 @@ from typing import Any
 from headworks.names import Window
 from headworks.sources.api.memory import Held, digest
 from headworks.sources.api.paginate import Paginator, State
+from headworks.sources.api.paginate.shifting import Shifting
 from headworks.sources.api.resource import Resource
 from headworks.sources.api.values import SECOND, Value, Values, kept, moment_us, restored
 from headworks.sources.base import Position
@@ -53,7 +54,8 @@ class Progress:
     what is asked for and for how pages follow each other, and ``warning`` says that these have changed. ``token`` is
     that of an earlier pass with which this one asks for what has changed since, ``following`` that for the next one;
     ``lapsed``: the API no longer knew the token, and this pass reads all. ``doubted``: a scan of this pass was not
-    shown to be complete; ``stays``: nor may the next pass begin later than this one.
+    shown to be complete; ``stays``: nor may the next pass begin later than this one. ``missed``: an earlier pass was
+    not shown to be complete, and this one began later, so that what was missed does not come.
 
     ``extent`` is that of the scan in hand (``watermark.py``). ``most`` has the largest numbers of records and
     of pages that a query has given so far, and ``reach`` how far into its span one has reached, forwards and backwards:
@@ -82,6 +84,7 @@ class Progress:
     lapsed: bool = False
     doubted: bool = False
     stays: bool = False
+    missed: bool = False
     job: str | None = None
     held: Held | None = None
     extent: tuple[int, int, int] | None = None
@@ -106,7 +109,7 @@ class Progress:
             position["held"], met = self.held.settled()
             if not self.done:
                 position["met"] = sorted(met)
-        for name in ("lapsed", "doubted", "stays"):
+        for name in ("lapsed", "doubted", "stays", "missed"):
             if getattr(self, name):
                 position[name] = True
         for name in ("most", "reach"):
@@ -139,6 +142,7 @@ class Progress:
             held=self.held,
             most=self.most,
             reach=self.reach,
+            missed=mark is not None and (self.missed or (self.doubted and not self.stays)),
         )
 
     def at_next_span(self) -> Progress:
@@ -190,9 +194,9 @@ def begin(
     mark = restored(position["mark"])
     expected, validators = tuple(position.get("expected", ())), position.get("validators", {})
     token = position.get("token") if resource.delta is not None else None
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = {"missed": bool(position.get("missed")) and window is None}
     if paged == described[1]:
-        given = {name: tuple(position.get(name, (0, 0))) for name in ("most", "reach")}
+        given |= {name: tuple(position.get(name, (0, 0))) for name in ("most", "reach")}
     if position["done"]:
         span = _span(resource, mark, now, window, until)
         return replace(
@@ -266,8 +270,9 @@ def comes_again(resource: Resource) -> bool:
     """Return whether a run that resumes another one's pass may be given again what that has landed."""
     paging = resource.pagination
     incremental = resource.incremental
-    # Pages that are counted are scanned twice, and a span with an end is divided where its parts have more than it.
-    again = incremental is not None and (paging.guessable or incremental.until_parameter is not None)
+    # Pages that may shift are scanned twice, and a span with an end is divided where its parts have more than it.
+    may_shift = paging.guessable or (isinstance(paging, Shifting) and not paging.stable)
+    again = incremental is not None and (may_shift or incremental.until_parameter is not None)
     return all_comes_again(resource) or (bool(resource.key) and (paging.stateful or again))
 
 

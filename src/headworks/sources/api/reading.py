@@ -31,10 +31,10 @@ from headworks.sources.api.fields import RecordFields
 from headworks.sources.api.judging import Reply
 from headworks.sources.api.memory import LoopGuard, Memory, Recognised
 from headworks.sources.api.noticing import probably
-from headworks.sources.api.paginate import Ask, Page, Single, Step
+from headworks.sources.api.paginate import Ask, Page, PageNumbers, Single, Step
 from headworks.sources.api.paginate.base import SAYS_MORE, as_text, together
 from headworks.sources.api.paginate.links import Files
-from headworks.sources.api.paginate.shifting import FULL
+from headworks.sources.api.paginate.shifting import FULL, more_of_nothing
 from headworks.sources.api.paginate.tokens import is_end
 from headworks.sources.api.paths import find
 from headworks.sources.api.progress import Progress, Span, all_comes_again
@@ -50,6 +50,22 @@ _MOST_RESTARTS = 3
 _NOT_COMPARED = (
     "The API gave {count} records of one query, and nothing shows that this is not the most that it gives: "
     "this reading is not shown to be complete."
+)
+_MISSED = (
+    "An earlier reading was not shown to be complete, and this one began after it: what that one may have missed does "
+    "not come. Run it once with mode full; with a key, such a reading is repeated instead."
+)
+_MORE_OF_NOTHING = (
+    "The scan ended with an empty page whose {flag} says that more follows, and the description does not name that "
+    "field: this reading is not shown to be complete. Name it as pagination.more_field."
+)
+_PRECEDED = (
+    "The API has a page before the first one that was asked for, with other records: this reading is not shown to be "
+    "complete. Set pagination.first to 0."
+)
+_TWICE = (
+    "The same record came more than once, and without a key nobody can say whether it takes the place of another one: "
+    "this reading is not shown to be complete. Give the resource a key."
 )
 _ERRORS = 400
 _MOST_LOOKS = 2
@@ -231,6 +247,9 @@ class Reading(Asking):
                     raise WindowTooLarge(f"The API gave {progress.count} records, and more follow.")
                 if step.state is None:
                     doubt = self._uncompared = await self._compared(turn, progress)
+                    flag = more_of_nothing(page.body.records, page.outline, self._paginator.fields)
+                    doubt = doubt or (_MORE_OF_NOTHING.format(flag=flag) if flag else "")
+                    doubt = doubt or await self._preceded(turn, progress)
                     step = replace(step, doubt=step.doubt or doubt)
                     progress = replace(progress, most=self._cap.most, reach=self._cap.reach)
                 landed = self._landed(turn, page, known, step, progress)
@@ -399,6 +418,30 @@ class Reading(Asking):
             self._warning = f"{said} The description says otherwise: correct {where} of the resource."
         raise WindowTooLarge(said)
 
+    async def _preceded(self, turn: _Turn, progress: Progress) -> str:
+        """Say that there is a page before the first one, where nothing announces the number of records."""
+        paging, total = self._resource.pagination, self._verdict.total
+        if not isinstance(paging, PageNumbers) or paging.first != 1 or "first" in paging.model_fields_set:
+            return ""
+        if total is not None or self._progress.mark is not None or not progress.count:
+            return ""
+        if progress.pages > 1 and not (self._resource.incremental and self._resource.key):
+            # Nothing shows it to be complete anyway.
+            return ""
+        pages = []
+        for number in (0, 1):
+            ask = replace(paging.ask({**paging.begin(), "page": number}), may_be_missing=True)
+            try:
+                fetched = await self._fetch(
+                    self._compose.compose(self._with_bounds(ask, turn.state, turn.span)), first=False
+                )
+            except HeadworksError:
+                return ""
+            records = fetched.body.records
+            pages.append(set(self._fields.keys(records) or records))
+        before, first = pages
+        return _PRECEDED if before and first and not before & first else ""
+
     def _put_back(self) -> None:
         """Forget what of the page in hand would have landed and does not, since its scan begins again or in parts."""
         if self._in_hand is None:
@@ -541,6 +584,7 @@ class Reading(Asking):
             outline=fetched.outline,
             edges=(records[0], records[-1]) if records else (),
             logged=self._resource.delta is not None,
+            frozen=self._resource.export is not None,
         )
 
     def _announced(self, fetched: Fetched) -> int | None:
@@ -652,6 +696,8 @@ class Reading(Asking):
                     do="what came is landed. Check the resource's parameters and what the credentials may read; if the "
                     "announced number is only an estimate, set completeness.about.",
                 )
+            if not end.again and shown and progress.missed:
+                warning, shown = " ".join(filter(None, (warning, _MISSED))), False
             if not end.again:
                 # One span that is not shown to be complete is enough: the last one does not speak for all.
                 progress = replace(
@@ -677,6 +723,8 @@ class Reading(Asking):
 
     def _end(self, turn: _Turn, step: Step, progress: Progress) -> End:
         resource, total = self._resource, self._verdict.total
+        if step.evidence == "consistent" and self._verdict.twice and not resource.key:
+            return End(shown=False, warning=_TWICE)
         if step.doubt and (total is None or progress.count >= total):
             stays = bool(resource.key) and bool(step.absent)
             return End(shown=False, warning=step.doubt, stays=stays or step.doubt == self._uncompared)

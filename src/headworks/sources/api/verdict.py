@@ -9,28 +9,39 @@ from headworks.errors import ReadIncomplete
 from headworks.sources.api.paginate import Evidence
 
 _MOST_SCANS = 3
+_MOST_HASHES = 200_000
 _NEARLY_ALL = 0.9
 """A share of what was announced below which a reading is no success: not a few rows are lacking, but a part."""
 
 
 @dataclass
 class Verdict:
-    """What the scans of one span have given so far."""
+    """What the scans of one span have given so far; ``twice``: the same record more than once, of the latest ones."""
 
     total: int | None = None
     scans: int = 1
     checksum: int = 0
     earlier: list[tuple[int, int, int | None]] = field(default_factory=list)
+    twice: bool = False
+    _came: set[int] = field(default_factory=set, repr=False)
 
     def see(self, records: Sequence[bytes], fresh: int, total: int | None, warning: str) -> None:
         """Look at a page."""
         self.total = total if total is not None else self.total
-        self.checksum = (self.checksum + sum(map(hash, records))) & 0xFFFF_FFFF_FFFF_FFFF
+        came = list(map(hash, records))
+        self.checksum = (self.checksum + sum(came)) & 0xFFFF_FFFF_FFFF_FFFF
+        if not self.twice:
+            before = len(self._came)
+            self._came.update(came)
+            self.twice = len(self._came) < before + len(came)
+            if len(self._came) > _MOST_HASHES:
+                self._came.clear()
 
     def scan_again(self, outcome: tuple[int, int, int | None]) -> None:
         """Begin another scan, and remember what this one came to."""
         self.earlier.append(outcome)
-        self.scans, self.checksum = self.scans + 1, 0
+        self.scans, self.checksum, self.twice = self.scans + 1, 0, False
+        self._came.clear()
 
 
 @dataclass(frozen=True)
@@ -101,7 +112,7 @@ def _without_doubt(verdict: Verdict, evidence: Evidence, count: int, *, agree: b
     return End(
         shown=False,
         stays=agree,
-        warning="Rows may shift while pages are counted, and nothing announces their number, so this scan is not "
+        warning="Rows may shift from page to page, and nothing announces their number, so this scan is not "
         + (
             "shown to be complete: something else came in each scan, and the next reading begins where this one began."
             if agree

@@ -59,7 +59,8 @@ class Page:
     lower-case names. ``total`` is the number of records that the API announced, ``last`` holds fields of its last
     record. ``missing``: the API says that there is no such page. ``outline`` has what the body of a first page holds
     alongside its records. ``edges`` are its first and its last record as they came.
-    ``logged``: it is of a log of changes, whose tokens are kept from run to run and so are places in it.
+    ``logged``: it is of a log of changes, whose tokens are kept from run to run and so are places in it. ``frozen``: it
+    is of a result that no longer changes.
     """
 
     records: int
@@ -74,6 +75,7 @@ class Page:
     outline: Mapping[str, Any] = field(default_factory=dict)
     edges: tuple[bytes, ...] = ()
     logged: bool = False
+    frozen: bool = False
 
 
 @dataclass(frozen=True)

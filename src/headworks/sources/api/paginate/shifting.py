@@ -2,7 +2,8 @@
 
 A link or a token is an end that is proven only if it represents a place in an order: after a key, say. Many are the
 number of a page or an offset, written into an address or wrapped in Base64; rows that are deleted meanwhile then push
-others out of sight, as where pages are counted, and the same rules hold.
+others out of sight, as where pages are counted, and the same rules hold. So they do for what shows nothing: a token is
+a place after a key where the description says so, or where it is seen (`places`).
 
 A token that is nothing but a number may be either. It is a key where it is a value of the last record and no count; it
 is a count where it agrees with the number of rows or pages so far. Where it agrees with both, as the ids of a table
@@ -13,13 +14,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sized
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import Field
 
 from headworks.sources.api.paginate.base import Page, Sparse, State, Step, lengths
+from headworks.sources.api.paginate.places import look, shows_place
 from headworks.sources.api.records import value_of
 
 _COUNTS = frozenset(
@@ -73,7 +75,15 @@ FULL = frozenset({10, 20, 25, 30, 40, 50, 100, 200, 250, 300, 400, 500, 1000, 20
 _NEXT = re.compile(
     r"(?i)^(?:@odata\.)?(?:next.*|has_?(?:more|next).*|more.*|.*next_?(?:page|link|url|cursor|token).*)$"
 )
+_MORE = re.compile(r"(?i)^(?:has_?(?:more|next)\w*|more(?:_?\w+)?|is_?truncated)$")
 _TOTAL = re.compile(r"(?i)^(?:@odata\.)?(?:.*total.*|count|num_?found|record_?count|result_?count|hits)$")
+_RANGE = re.compile(r"(\d{1,18})\s*/\s*(\d{1,18})\s*$")
+_TOTAL_HEADER = re.compile(
+    r"(?:x-)?(?:wp-|pagination-)?total(?:-(?:count|objects|records|results|items))?$|x-count$"
+)
+_NEXT_HEADER = re.compile(
+    r"(?:x-)?(?:pagination-)?next(?:-(?:page|cursor|token|url|link|offset))?$|x-has-(?:more|next)$"
+)
 _NEXT_LINK = re.compile(r"rel\s*=\s*[\"']?[^\"',;]*\bnext\b", re.IGNORECASE)
 
 
@@ -83,13 +93,18 @@ class Shifting(Sparse):
     stable: bool | None = Field(
         default=None,
         description="Whether rows that are deleted meanwhile leave the following pages as they are: true for a place "
-        "after a key, false for a page's number in disguise; none: by what the way on looks like.",
+        "after a key, as the API documents it; false for a page's number in disguise; none: by what is seen.",
     )
 
     @property
     def _is_declared(self) -> bool:
         """Whether the way on is declared to be a place after a key, or the API keeps the place itself."""
         return bool(self.stable) or bool(getattr(self, "server_side", False))
+
+    @property
+    def _parameter(self) -> str:
+        """What a token is sent as."""
+        return str(getattr(self, "cursor_parameter", "") or "")
 
     def _numbered(self, state: State, page: Page, following: Any) -> State:
         """Return what is known of the way on: whether it is a number in disguise."""
@@ -98,11 +113,12 @@ class Shifting(Sparse):
         numbers: State = {}
         if not (page.logged or getattr(self, "server_side", False)):
             numbers = _after(state, page, _number_in(following, page.url), getattr(self, "size", 0))
+            if "places" in state or "rows" not in state:
+                numbers["places"] = look(state, page, following, self._parameter)
         looked = state.get("looked", 0)
         if state.get("numbered") or looked >= _LOOKS:
             return {**{name: state[name] for name in ("numbered", "looked") if name in state}, **numbers}
-        parameter = str(getattr(self, "cursor_parameter", "") or "")
-        if is_numbered(following, parameter):
+        if is_numbered(following, self._parameter):
             return {"numbered": True, **numbers}
         return {"looked": looked + 1, **numbers}
 
@@ -110,15 +126,16 @@ class Shifting(Sparse):
         self, state: State, page: Page, *, seen: tuple[str, ...] = (), absent: tuple[str, ...] = ()
     ) -> Step:
         """Return the end of a scan which the API itself has ended, with what shows that it was whole."""
-        by_number = self.stable is None and not _is_place(state.get("numbers"), page)
-        gap = ("" if page.logged else self._gap(state)) or _leap(state.get("numbers"), page)
+        numbers = state.get("numbers")
+        by_number = self.stable is None and not _is_place(numbers, page)
+        gap = ("" if page.logged else self._gap(state)) or _leap(numbers, page)
         counted = tally(state, page)
-        # Rows were deleted meanwhile: only what is seen or declared to be a place after a key is not shifted by that.
-        shifted = counted["shrank"] and not (page.logged or self._is_declared or _is_key(state))
-        # What one page could hold is the number of a page's own records, whose last page has fewer.
-        shifted = shifted and counted["begun"] > counted["largest"]
-        if not (state.get("numbered") or by_number or shifted):
+        # A scan of one page was led on by nothing.
+        opaque = not numbers and "rows" in state and not (page.logged or self._is_declared or page.frozen)
+        opaque = opaque and not shows_place(state, page, self._parameter)
+        if not (state.get("numbered") or by_number or opaque):
             return Step(None, "proven", seen=seen, absent=absent, gap=gap)
+        remedy = _OPAQUE if opaque and not state.get("numbered") else _STABLE
         whole = counted["total"] is not None and not counted["shrank"] and counted["rows"] >= counted["begun"]
         # What several pages came to, and one could hold, is the number of a page's own records.
         whole = whole and not (counted["rows"] > counted["total"] and counted["begun"] <= counted["largest"])
@@ -128,18 +145,18 @@ class Shifting(Sparse):
             seen=seen,
             absent=absent,
             gap=gap,
-            remedy=_STABLE if self.stable is None else "",
+            remedy=remedy if self.stable is None else "",
         )
-
-
-def _is_key(state: State) -> bool:
-    """Return whether what led on was seen to be a key."""
-    return bool((state.get("numbers") or {}).get("is") == "key")
 
 
 _STABLE = (
     "What leads to the next page looks like the number of a page or of rows: name the total that the API announces, or "
     "set pagination.stable to true if it is a key, so that deletions do not shift what follows."
+)
+_OPAQUE = (
+    "Nothing that leads to the next page shows whether it is a place after a key, or the number of a page, which "
+    "deletions shift: set pagination.stable to true if the API documents it as a cursor or a key, or name the total "
+    "that the API announces."
 )
 _MOST_PLACES = 8
 """Fields of a record that are looked at for a key: those that agree with a token, of which there are few."""
@@ -205,9 +222,6 @@ def _after(state: State, page: Page, number: int | None, size: int) -> State:
         after["is"] = "key"
     elif pages == 1 or number == pages * before["first"]:
         after["is"] = before["is"] or "odd"
-    elif before["is"] == "odd" and not _is_round(number, sizes):
-        # Neither a multiple of the first one, or of a page, nor anything that is counted: the API's own.
-        after["is"] = "key"
     after["at"] = number
     return {"numbers": after}
 
@@ -322,6 +336,13 @@ def more_than_one(page: Page) -> str:
     """Say what speaks against a page being all there is; empty where nothing does."""
     if _NEXT_LINK.search(page.headers.get("link", "")):
         return "its Link header has the address of a next page"
+    for name, text in page.headers.items():
+        if name == "content-range" and (span := _RANGE.search(text)) and int(span[2]) > int(span[1]) + 1:
+            return f"its Content-Range is {text[:80]}"
+        if _TOTAL_HEADER.match(name) and text.strip().isdecimal() and int(text) > page.records:
+            return f"its header {name} is {text.strip()[:20]} where the page has {page.records} records"
+        if _NEXT_HEADER.match(name) and text.strip().lower() not in ("", "0", "false", "null", "none"):
+            return f"its header {name} is {text[:80]!r}"
     for name, value in members(page.outline):
         plain = name.rpartition(".")[2]
         if _TOTAL.match(plain) and type(value) is int and value > page.records:
@@ -331,6 +352,16 @@ def more_than_one(page: Page) -> str:
     if page.records in FULL:
         return f"{page.records} records may be a full page of {page.records}"
     return ""
+
+
+def more_of_nothing(records: Sized, outline: Mapping[str, Any], named: Collection[str]) -> str:
+    """Return the flag by which an empty page says that more follows, empty where none that is not described does."""
+    if len(records):
+        return ""
+    flags = (
+        path for path, value in members(outline) if _MORE.match(path.rpartition(".")[2]) and value is True
+    )
+    return next((path for path in flags if path not in named), "")
 
 
 def members(value: Mapping[str, Any], before: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:

@@ -312,21 +312,27 @@ class Composite(_Onward):
         return together(*(cursor.ask(part) for cursor, part in pairs if part is not None))
 
     def after(self, state: State, page: Page) -> Step:
-        """Continue with the next tokens, or end when none has one."""
-        pairs = zip(self.cursors, state["cursors"], strict=True)
-        steps = [cursor.after(part or cursor.begin(), page) for cursor, part in pairs]
-        seen = tuple(name for step in steps for name in step.seen)
-        if all(step.state is None for step in steps):
-            weakest = min((step.evidence for step in steps), key=_STRENGTH.index)
-            return Step(
-                None,
-                weakest,
-                seen=seen,
-                absent=tuple(name for step in steps for name in step.absent),
-                gap=next((step.gap for step in steps if step.gap), ""),
-                remedy=next((step.remedy for step in steps if step.remedy), ""),
-            )
-        return Step({"cursors": [step.state for step in steps]}, seen=seen)
+        """Continue with the next tokens, or end when none has one; what one has ended with counts at the end of all."""
+        ended: dict[str, Any] = dict(state.get("ended", {}))
+        steps, seen, absent = [], list[str](), list[str]()
+        for at, (cursor, part) in enumerate(zip(self.cursors, state["cursors"], strict=True)):
+            step = cursor.after(part or cursor.begin(), page)
+            seen += step.seen
+            absent += step.absent
+            steps.append(step.state)
+            if part is not None and step.state is None:
+                ended[str(at)] = [step.evidence, step.gap, step.remedy]
+        if any(step is not None for step in steps):
+            return Step({"cursors": steps, "ended": ended}, seen=tuple(seen))
+        weakest = min((evidence for evidence, _, _ in ended.values()), key=_STRENGTH.index)
+        return Step(
+            None,
+            weakest,
+            seen=tuple(seen),
+            absent=tuple(absent),
+            gap=next((gap for _, gap, _ in ended.values() if gap), ""),
+            remedy=next((remedy for _, _, remedy in ended.values() if remedy), ""),
+        )
 
 
 class Single(_Onward):

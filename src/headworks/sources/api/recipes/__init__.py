@@ -7,7 +7,7 @@ filled, and ``fill`` says with what.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -33,6 +33,13 @@ class Verified(Settings):
     source: tuple[str, ...] = Field(default=(), description="Pages on which they were looked up.")
 
 
+class Documented(Settings):
+    """What a vendor's documentation says, and where."""
+
+    what: str = Field(description="What it says, in a few words.")
+    source: tuple[str, ...] = Field(min_length=1, description="Pages that say it.")
+
+
 class Recipe(Settings):
     """One API as its vendor documents it: how it is reached, its usual resources, and what cannot be known."""
 
@@ -47,6 +54,10 @@ class Recipe(Settings):
     verified: Verified | None = Field(
         default=None,
         description="What was looked up again; none: written from knowledge of the documentation.",
+    )
+    cursor: Documented | None = Field(
+        default=None,
+        description="What the documentation calls a cursor or a key, which resources declare as stable; none: nothing.",
     )
     settings: dict[str, Any] = Field(description="How the API is reached, as `ApiSettings`.")
     fill: dict[str, str] = Field(description="What the places in <> are filled with.")
@@ -69,6 +80,10 @@ class Recipe(Settings):
         ApiSettings.model_validate(self.settings)
         for name in self.resources:
             self._check_size(name)
+        if (self.cursor is not None) is not any(map(self.is_stable, self.resources)):
+            raise ValueError(
+                "what is declared as stable, and what cursor says of the documentation, go together"
+            )
         used = set(_PLACE.findall("\n".join(_texts([self.settings, self.every, self.resources]))))
         if used != set(self.fill):
             raise ValueError(f"the places {sorted(used)} are not those of fill, {sorted(self.fill)}")
@@ -86,6 +101,25 @@ class Recipe(Settings):
         size = getattr(paging, "size", 0)
         if most is not None and sized and size > most:
             raise ValueError(f"{name} asks for pages of {size} records, and the vendor gives {most}")
+
+    def is_stable(self, name: str) -> bool:
+        """Return whether a resource declares that what leads to its next page is a place after a key."""
+        return bool(getattr(self.resource(name).pagination, "stable", None))
+
+    def unshown(self, names: Iterable[str]) -> list[str]:
+        """Say of which resources the documentation does not call what leads to the next page a cursor."""
+        found = [name for name in names if self._follows(name) and not self.is_stable(name)]
+        if not found:
+            return []
+        return [
+            f"Whether what leads to the next page of {', '.join(found)} is a place after a key is not documented: a "
+            "reading of several pages is shown to be complete where it is seen to hold a key, or the total came."
+        ]
+
+    def _follows(self, name: str) -> bool:
+        resource = self.resource(name)
+        follows = resource.pagination.kind in ("cursor", "next_url", "link_header", "next_header")
+        return follows and resource.delta is None and resource.export is None
 
     def about(self, resource: str) -> str:
         """Return what a resource holds, in a few words."""
