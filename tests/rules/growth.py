@@ -7,6 +7,8 @@ from tests.rules.base import rule
 _NEAR = "tests/unit/storage/test_near.py::test_rows_with_one_of_some_keys_are_those_of_a_join"
 
 _NOTED = "tests/integration/test_noted.py"
+_WAITING = "src/headworks/silver/waiting.py"
+_WAITS = "tests/integration/test_waiting.py"
 
 RULES = (
     rule(
@@ -45,5 +47,40 @@ RULES = (
         "pl.col(name).is_in(listed.implode())",
         "pl.col(name).is_in(listed.head(1).implode())",
         _NEAR,
+    ),
+    rule(
+        "a row that waits is looked at when its parent's table changed",
+        _WAITING,
+        "        if reference.parent in changed and known.asleep.height:",
+        "        if False:",
+        f"{_WAITS}::test_only_what_a_parent_came_for_is_judged_again",
+    ),
+    rule(
+        "of several rows of a key that wait the newest counts",
+        "src/headworks/silver/judged.py",
+        "    siblings = index.with_siblings(good, dataset)",
+        "    siblings = index",
+        f"{_WAITS}::test_a_row_of_a_key_that_waits_is_judged_with_what_waited",
+    ),
+    rule(
+        "a row whose key silver got otherwise is looked at",
+        _WAITING,
+        "    if changed is not None and found.asleep.height:",
+        "    if False:",
+        f"{_WAITS}::test_a_row_whose_key_silver_gets_otherwise_waits_no_longer",
+    ),
+    rule(
+        "what rows wait for holds for one declaration, and for what was decided then",
+        _WAITING,
+        "    return before.model_copy(update=same) == now.model_copy(update=same)",
+        "    return before.writer == now.writer",
+        f"{_WAITS}::test_where_anything_is_another_all_waiting_rows_are_judged_again",
+    ),
+    rule(
+        "which rows wait is kept for the commit that it was seen with",
+        _WAITING,
+        "(silver.id, silver.transaction(WRITER), silver.transaction(TRY)) != (mark.silver, *after)",
+        "silver.id != mark.silver",
+        f"{_WAITS}::test_what_another_run_commits_meanwhile_is_not_in_the_index",
     ),
 )

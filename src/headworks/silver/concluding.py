@@ -47,6 +47,7 @@ from headworks.silver.rejects import count_known, note_discarded_again
 from headworks.silver.replaced import note_replaced
 from headworks.silver.screening import Range, screen_silver
 from headworks.silver.vanishing import check_vanished
+from headworks.silver.waiting import Waiting, put_waiting
 from headworks.silver.work import Refinement, RefineOutcome, added_up, silver_reference
 from headworks.storage.delta import Table
 from headworks.storage.rehearsal import keep_changes, note_unknown
@@ -58,7 +59,8 @@ class Came:
 
     ``alive`` are the candidates that are no tombstones, None where there are none; ``merge`` is what silver gets
     of them, where that is in memory, and ``changes`` are its rows wherever they are. ``commit`` merges them into
-    silver; ``settled`` are the rows of the quarantine that then wait no longer.
+    silver; ``settled`` are the rows of the quarantine that then wait no longer, and ``index`` is which wait on, where
+    that is known.
     """
 
     taken: Range
@@ -69,6 +71,7 @@ class Came:
     changes: Callable[[], pl.DataFrame | pl.LazyFrame]
     commit: Callable[[Try, Holds], None]
     settled: pl.DataFrame
+    index: Waiting | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,8 @@ def conclude(
     if state is not None and delivery.held is None:
         note_accepted(work.lake, state)
     changed = None if listed is not None or delivery.held is not None else _changed(dataset, came, attempt)
-    note_settled(work, dataset, bronze, came.settled, changed)
+    index = None if changed is None else came.index
+    note_settled(work, dataset, bronze, came.settled, changed, index, came.quarantined)
     if delivery.held is not None:
         let_go(work, dataset, delivery.held)
     # Only now: a profile whose candidate was never committed is nothing to compare with.
@@ -236,8 +240,13 @@ def note_settled(
     bronze: Table,
     settled: pl.DataFrame,
     changed: Changed | None = None,
+    index: Waiting | None = None,
+    rejected: Callable[[], pl.DataFrame | pl.LazyFrame] | None = None,
 ) -> None:
-    """Note which rejected rows wait no longer; where another run notes at the same moment, the next refinement does."""
+    """Note which rejected rows wait no longer; where another run notes at the same moment, the next refinement does.
+
+    Then ``index`` is kept: which rows wait on, with those that were ``rejected`` now.
+    """
     with suppress(CandidateStale):
         if not settled.is_empty():
             resolver = Resolver(
@@ -248,6 +257,7 @@ def note_settled(
         note_discarded_again(work, dataset)
         if mark is not None:
             put_noted(work.lake, dataset, mark)
+        put_waiting(work, dataset, index, changed, rejected)
 
 
 def table_checks(work: Refinement, dataset: Dataset, silver: Table, merge: Comparison) -> list[CheckReport]:

@@ -56,7 +56,8 @@ def judged_by(work: Refinement, dataset: Dataset) -> str:
     return _judged_by(dataset, judgements(work.lake, f"silver.{dataset.name}"))
 
 
-def _judged_by(dataset: Dataset, said: Sequence[Judgement]) -> str:
+def declaration(dataset: Dataset) -> str:
+    """Return a text that changes with how a dataset's rows are read and judged."""
     rules = [f"{name}: {rule}" for name, rule in dataset.schema._validation_rules(with_cast=False).items()]
     declared = [
         *rules,
@@ -72,7 +73,11 @@ def _judged_by(dataset: Dataset, said: Sequence[Judgement]) -> str:
             if file is not None and file.exists()
         ),
     ]
-    return "/".join((_hash(*declared), _hash(repr(dataset.anomalies)), accepted_numbers(said)))
+    return _hash(*declared)
+
+
+def _judged_by(dataset: Dataset, said: Sequence[Judgement]) -> str:
+    return "/".join((declaration(dataset), _hash(repr(dataset.anomalies)), accepted_numbers(said)))
 
 
 def _hash(*texts: str) -> str:

@@ -24,19 +24,16 @@ from headworks.silver.parse import (
 )
 from headworks.silver.quarantine import SCHEMA, WAITS
 from headworks.silver.references import parents_elsewhere, split_orphans
-from headworks.silver.rejects import open_rejects
 from headworks.silver.replaced import FOLLOWED, REPLACED, accepted_versions, places, with_fate, without
 from headworks.silver.table import Pending, read_range, rows_of_origin
 from headworks.silver.versions import compare_with, in_silver_types, latest_versions
+from headworks.silver.waiting import NOTED, Waiting, waiting_rows
 from headworks.silver.work import Refinement
 from headworks.sources.base import PLACE, REFUSED
 from headworks.storage.delta import Table
 
 DISCARDED = "row|discarded"
 """Why a row is rejected that somebody has discarded, where silver is made again."""
-
-_NOTED = (*ORIGIN, "key", "reasons")
-"""What is noted of a row that waits no longer."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class Judged:
     ``followed`` those of a history, which are. ``places`` says of each rejected row with a key where it belongs among
     the key's versions. ``waits`` are the keys that still wait for a parent, and ``settled`` the rows of the quarantine
     that no longer do. ``versions`` are the accepted rows of keys that came more than once or were deleted, where the
-    range is one of several parts.
+    range is one of several parts. ``index`` is which rows waited before, and of which more is known now.
     """
 
     rows: pl.DataFrame
@@ -65,6 +62,7 @@ class Judged:
     followed: int
     places: pl.DataFrame
     versions: pl.DataFrame
+    index: Waiting | None = None
 
     @property
     def waiting(self) -> int:
@@ -131,6 +129,7 @@ def judge_range(
         followed=stays.filter(FOLLOWED).height,
         places=stays,
         versions=_several(good, dataset) if in_parts else good.clear(),
+        index=again.index,
     )
 
 
@@ -166,6 +165,7 @@ class _Again:
     released: pl.DataFrame
     waiting: pl.DataFrame
     settled: pl.DataFrame
+    index: Waiting | None = None
 
 
 def _judged_again(
@@ -177,27 +177,34 @@ def _judged_again(
     """
     none = judged.clear()
     nothing = _Again(
-        none, none.select(dataset.key), pl.DataFrame(schema={name: SCHEMA[name] for name in _NOTED})
+        none, none.select(dataset.key), pl.DataFrame(schema={name: SCHEMA[name] for name in NOTED})
     )
     if not dataset.references or bronze is None:
         return nothing
-    is_waiting = all_among("reasons", dataset.waiting_reasons)
-    kept = open_rejects(work.lake, dataset.name, silver).filter(is_waiting)
-    waiting = kept.select(_NOTED).collect()
-    if waiting.is_empty():
-        return nothing
-    rows = rows_of_origin(bronze, waiting).collect()
-    verdict = judge(parse(rows, dataset), dataset.schema, UNREADABLE, dataset.warnings)
-    newest = latest_versions(in_silver_types(verdict.good.drop(UNREADABLE), silver), dataset)
+    index = waiting_rows(work, dataset, silver)
+    if index.rows.is_empty():
+        return replace(nothing, waiting=_with_sleeping(nothing.waiting, index, dataset), index=index)
+    good = _judged_once_more(dataset, bronze, index.rows)
+    siblings = index.with_siblings(good, dataset)
+    if siblings is not index:
+        index, good = siblings, _judged_once_more(dataset, bronze, siblings.rows)
+    newest = latest_versions(in_silver_types(good.drop(UNREADABLE), silver), dataset)
     fresh = compare_with(silver, newest, dataset).fresh.select(ORIGIN)
-    linked = split_orphans(work.lake, dataset, verdict.good.join(fresh, on=list(ORIGIN), how="semi"))
+    linked = split_orphans(work.lake, dataset, good.join(fresh, on=list(ORIGIN), how="semi"))
     known = newest.select(ORIGIN).join(fresh, on=list(ORIGIN), how="anti")
-    settled = pl.concat([known, linked.good.select(ORIGIN)])
-    return _Again(
-        linked.good,
-        linked.rejected.select(dataset.key),
-        waiting.join(settled, on=list(ORIGIN), how="semi"),
-    )
+    settled = index.rows.join(pl.concat([known, linked.good.select(ORIGIN)]), on=list(ORIGIN), how="semi")
+    waiting = _with_sleeping(linked.rejected.select(dataset.key), index, dataset)
+    return _Again(linked.good, waiting, settled, index.after(settled, linked.rejected, dataset))
+
+
+def _judged_once_more(dataset: Dataset, bronze: Table, waiting: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of bronze that wait, as far as they still pass the rules."""
+    rows = rows_of_origin(bronze, waiting).collect()
+    return judge(parse(rows, dataset), dataset.schema, UNREADABLE, dataset.warnings).good
+
+
+def _with_sleeping(waiting: pl.DataFrame, index: Waiting, dataset: Dataset) -> pl.DataFrame:
+    return pl.concat([waiting, index.known().select(dataset.key)]) if index.asleep.height else waiting
 
 
 def quarantined(work: Refinement, dataset: Dataset, judged: Judged) -> pl.DataFrame:

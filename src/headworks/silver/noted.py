@@ -24,7 +24,7 @@ from headworks.silver.quarantine import TRY, WRITER, Try
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
 
-_EXACT = {pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64(), pl.String(), pl.Date(), pl.Boolean()}
+EXACT = {pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64(), pl.String(), pl.Date(), pl.Boolean()}
 """Types whose values have one text, in silver's type and in the declared one."""
 
 
@@ -64,7 +64,7 @@ def is_noted(lake: Lake, dataset: Dataset, silver: Table) -> bool:
 
 def is_noted_before(lake: Lake, dataset: Dataset, silver: Table, changed: Changed) -> bool:
     """Return whether all is noted up to the commit before the one that made these changes, the newest of silver."""
-    if dataset.keeps != "newest" or any(silver.schema[name] not in _EXACT for name in dataset.key):
+    if dataset.keeps != "newest" or any(silver.schema[name] not in EXACT for name in dataset.key):
         return False
     mine = noted(lake, dataset, silver)
     attempt = changed.attempt

@@ -114,6 +114,14 @@ def _of_children(parents: pl.LazyFrame, reference: Reference, rows: pl.DataFrame
     return among(parents, keys, list(named.values()))
 
 
+def of_live_parents(lake: Lake, dataset: Dataset, reference: Reference, rows: pl.DataFrame) -> pl.Series:
+    """Return which of some rows refer to a parent that is there, whatever its values."""
+    parents = _in_types_of(rows, _live_parents(lake, dataset, reference, rows), reference)
+    columns = list(reference.columns)
+    found = rows.select(columns).with_row_index("\0place").join(parents, on=columns, how="semi")
+    return pl.int_range(rows.height, eager=True).is_in(found.get_column("\0place").implode())
+
+
 def _live_parents(lake: Lake, dataset: Dataset, reference: Reference, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the keys of a reference's parents as the row names them, with the columns that rows are held against."""
     compared = dataset.compared_columns(reference.parent)

@@ -322,7 +322,7 @@ def _refine_at_once(
     judged = judge_range(work, dataset, bronze, silver, todo)
     if todo.is_empty() and not judged.released and not follows_parents(work, dataset, silver):
         if not dry_run:
-            note_settled(work, dataset, bronze, judged.settled)
+            note_settled(work, dataset, bronze, judged.settled, index=judged.index)
         return RefineOutcome(
             report=_report(work, dataset, silver).model_copy(update={"waiting": judged.waiting}),
             gate=screen_idle(work.lake, dataset, silver, work.run_id, work.clock()),
@@ -360,6 +360,7 @@ def _refine_at_once(
         changes=lambda: merge.changes,
         commit=commit,
         settled=judged.settled,
+        index=judged.index,
     )
     return conclude(work, dataset, bronze, silver, came, delivery, dry_run=dry_run)
 

@@ -17,7 +17,7 @@ from headworks.quality.gate import decide
 from headworks.quality.limits import AnomalyLimits
 from headworks.quality.profiles import OF_DAYS, Profile, profile_columns, profile_rows, with_extremes
 from headworks.reports import CheckReport, GateReport, RefineReport
-from headworks.silver.dataset import Dataset
+from headworks.silver.dataset import CURSOR, Dataset
 from headworks.silver.table import Pending, StreamRange
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
@@ -122,7 +122,7 @@ def screen_silver(
         # What is released, or waits, says nothing about a source that has been silent for long.
         idle = screen_idle(lake, dataset, silver, run_id, moment)
         return Screened(checks=() if idle is None else idle.checks)
-    watermark = _newest(silver.scan(), dataset)
+    watermark = _watermark(silver, dataset)
     readings = _readings(taken, first=watermark is None and not silver.row_count())
     checks: list[CheckReport] = []
     without = {one.id for one in holds(lake, silver)} - {taken.delivery}
@@ -312,12 +312,29 @@ def _windows_s(taken: Range) -> float:
     )
 
 
+def _watermark(silver: Table, dataset: Dataset) -> datetime | None:
+    """Return the newest moment that silver has: by its files' statistics where they say it, else by its rows.
+
+    Of a deletion it is the moment that the source gave for it.
+    """
+    if _has_moments(dataset):
+        newest = silver.largest(CURSOR)
+        kind = dataset.schema.columns()[str(dataset.cursor)].dtype
+        if newest is not None:
+            moment = pl.Series([newest]).cast(pl.Date() if kind == pl.Date() else pl.Datetime("us", "UTC"))
+            return _utc(moment.item())
+    return _newest(silver.scan(), dataset)
+
+
+def _has_moments(dataset: Dataset) -> bool:
+    moments = pl.Datetime | pl.Date
+    return dataset.cursor is not None and isinstance(dataset.schema.columns()[dataset.cursor].dtype, moments)
+
+
 def _newest(rows: pl.LazyFrame, dataset: Dataset) -> datetime | None:
-    if dataset.cursor is None or not isinstance(
-        dataset.schema.columns()[dataset.cursor].dtype, pl.Datetime | pl.Date
-    ):
+    if not _has_moments(dataset):
         return None
-    return _utc(rows.select(pl.col(dataset.cursor).max()).collect().item())
+    return _utc(rows.select(pl.col(str(dataset.cursor)).max()).collect().item())
 
 
 def _utc(value: object) -> datetime | None:

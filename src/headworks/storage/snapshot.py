@@ -154,6 +154,21 @@ class Snapshot:
         """Return the number of rows of this version."""
         return int(collected(self.scan().select(pl.len()), self.name).item())
 
+    def largest(self, column: str) -> int | None:
+        """Return the largest value of a column of whole numbers by the files' statistics, without reading any file.
+
+        None where they do not say it for certain: a file has none, or the column has nulls.
+        """
+        if self.is_seen_otherwise:
+            return None
+        files = pl.DataFrame(self._delta.get_add_actions(flatten=True))
+        most, nulls = f"max.{column}", f"null_count.{column}"
+        if files.is_empty() or not {most, nulls} <= {*files.columns}:
+            return None
+        of_rows = files.filter(pl.col("num_records").fill_null(1) > 0)
+        known = of_rows.get_column(most).null_count() == 0 and of_rows.get_column(nulls).eq_missing(0).all()
+        return int(of_rows.get_column(most).max()) if known and of_rows.height else None  # type: ignore[arg-type]
+
     def files(self) -> tuple[str, ...]:
         """Return where the data files of this version lie."""
         return tuple(str(uri) for uri in self._delta.file_uris())
