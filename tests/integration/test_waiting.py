@@ -16,7 +16,7 @@ from headworks.quality.deliveries import open_holds
 from headworks.settings import LakeSettings, RejectLimits
 from headworks.silver import concluding, judged, waiting
 from headworks.silver.refinement import Refinement, refine
-from headworks.silver.rejects import open_rejects
+from headworks.silver.rejects import note_discarded_again, open_rejects
 from headworks.storage.store import Lake
 from tests.support.faults import Crash
 from tests.support.item_sales import SALE, SALES, Sale, land_sales
@@ -194,7 +194,7 @@ def test_what_another_run_commits_meanwhile_is_not_in_the_index(
     shop: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the notes of a run and its index another one takes the key of a row that waits."""
-    real = concluding.note_discarded_again
+    real = note_discarded_again
     done: list[bool] = []
 
     def meanwhile(*arguments: Any) -> None:
