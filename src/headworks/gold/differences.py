@@ -59,8 +59,8 @@ def differences(
         if left.equals(right):
             continue
         lost, made = _apart(left, right, key)
-        gone.append(lost)
-        came.append(made)
+        gone.append(_alone(lost))
+        came.append(_alone(made))
         if sum(frame.height for frame in (*gone, *came)) > MOST:
             raise NotKnown("most rows differ")
     return Differences(pl.concat(gone), pl.concat(came), new.rows)
@@ -119,13 +119,26 @@ def _first(here: pl.DataFrame | None, there: pl.DataFrame | None, key: Sequence[
 def _apart(left: pl.DataFrame, right: pl.DataFrame, key: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the keys that ``right`` has not, or with other values, and the rows of ``right`` that ``left`` has not."""
     values = [name for name in right.columns if name not in key]
-    both = right.join(left, on=list(key), how="inner", suffix=_THERE, maintain_order="left")
     equal = [pl.col(name).eq_missing(pl.col(f"{name}{_THERE}")) for name in values]
+    if equal and left.select(key).equals(right.select(key)):
+        # Mostly no row came or went between two batches: then each is alongside what it was.
+        before = left.select(pl.col(name).alias(f"{name}{_THERE}") for name in values)
+        differ = right.hstack(before).select(~pl.all_horizontal(equal)).to_series()
+        return right.select(key).filter(differ), right.filter(differ)
+    both = right.join(left, on=list(key), how="inner", suffix=_THERE, maintain_order="left")
     same = both.filter(pl.all_horizontal(equal) if equal else pl.lit(value=True)).select(key)
     return (
         left.select(key).join(same, on=list(key), how="anti", maintain_order="left"),
         right.join(same, on=list(key), how="anti", maintain_order="left"),
     )
+
+
+def _alone(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return a few rows of a batch in memory of their own: texts and lists else keep all that the batch has."""
+    if not any(dtype.is_nested() or dtype in {pl.String(), pl.Binary()} for dtype in rows.dtypes):
+        return rows
+    copied = pl.DataFrame(rows.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    return copied if copied.schema == rows.schema else rows
 
 
 _THERE = "\0there"

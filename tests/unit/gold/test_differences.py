@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from headworks.gold.differences import NotKnown, differences
@@ -111,3 +112,20 @@ def test_most_rows_are_not_counted_one_by_one(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("headworks.gold.differences.MOST", 2)
     with pytest.raises(NotKnown, match="most rows differ"):
         differences([ROWS], [ROWS.with_columns(v=pl.lit(9))], ROWS.schema, ["k"])
+
+
+def test_rows_that_differ_keep_no_batch_in_memory() -> None:
+    """Of a batch one row differs, and its texts lie in the memory of all the others'."""
+
+    def batches(word: str) -> Iterator[pl.DataFrame]:
+        for start in range(0, 20_000, 1_000):
+            texts = [f"{number} is a text that is long enough" * 4 for number in range(start, start + 1_000)]
+            texts[7] += word
+            numbers = pa.array(range(start, start + 1_000))
+            yield pl.DataFrame(pa.table({"id": numbers, "text": pa.array(texts, pa.string_view())}))
+
+    schema = pl.Schema({"id": pl.Int64(), "text": pl.String()})
+    before = pa.total_allocated_bytes()
+    found = differences(batches("a"), batches("b"), schema, ("id",))
+    assert found.came.height == 20
+    assert pa.total_allocated_bytes() - before < 500_000
