@@ -167,23 +167,23 @@ def stage(
     table = lake.open("gold", gold.name)
     changes = any(has_changes(lake, name) for name in gold.inputs)
     current = table is not None and not changes and is_current(table, inputs, code)
-    there = _rows(table) if table is not None and current and not (whole and gold.by) else None
-    if table is not None and there is not None:
+    rows = _row_count(table) if table is not None and current and not (whole and gold.by) else None
+    if table is not None and rows is not None:
         return Staged(
             dataset=gold.name,
             staging_id=staging_id(pins, gold.inputs, code, table.version),
             base_version=table.version,
             inputs=inputs,
             code=code,
-            rows=there.height,
+            rows=rows,
         )
     frames = pinned_inputs(lake, pins, gold.inputs, receipts=gold.receipts)
-    there = None if table is None else _rows(table)
+    # A table without parts is compared once its candidate is made: both and what makes it need not be in memory.
+    there = _rows(table) if table is not None and gold.by else None
     candidate, parts = _candidate(lake, gold, pins, table, there, frames, whole=whole, moment=clock())
     totals = _totals(gold, frames)
     if table is None:
         table = lake.ensure("gold", gold.name, candidate.schema)
-        there = _rows(table)
     candidate_id = staging_id(pins, gold.inputs, code, table.version)
     write_staged(lake, gold.name, candidate_id, candidate)
     return Staged(
@@ -196,7 +196,7 @@ def stage(
         fresh=True,
         writers={name: pins.writers[name] for name in gold.inputs if name in pins.writers},
         versions={name: pins.version_of(name).version for name in gold.inputs} if gold.by else {},
-        changed=not _holds(there, candidate, gold.key),
+        changed=not _holds(table, there, candidate, gold.key),
         totals=totals.values,
         rounded=totals.rounded,
         parts=parts,
@@ -445,14 +445,31 @@ def _rows(table: Table) -> pl.DataFrame | None:
         return None
 
 
-def _holds(there: pl.DataFrame | None, candidate: pl.DataFrame, key: tuple[str, ...]) -> bool:
-    return there is not None and there.schema == candidate.schema and there.sort(key).equals(candidate)
+def _row_count(table: Table) -> int | None:
+    """Return how many rows a gold table has; None where its files are lost."""
+    try:
+        with reading(table.name):
+            return table.row_count()
+    except LakeUnusable:
+        return None
+
+
+def _holds(table: Table, there: pl.DataFrame | None, candidate: pl.DataFrame, key: tuple[str, ...]) -> bool:
+    """Return whether a table has the rows of a candidate, which is sorted by the key; it is read where it may."""
+    if table.schema != candidate.schema or _row_count(table) != candidate.height:
+        return False
+    rows = _rows(table) if there is None else there
+    if rows is None:
+        return False
+    if not rows.select(key).equals(candidate.select(key)):
+        rows = rows.sort(key)
+    return rows.equals(candidate)
 
 
 def _check_key(scope: str, candidate: pl.DataFrame, key: tuple[str, ...]) -> CheckReport:
     """Check that every row has a key, and one of its own."""
-    duplicates = candidate.filter(pl.struct(key).is_duplicated()) if candidate.height else candidate
     surplus = candidate.height - candidate.select(key).n_unique() if candidate.height else 0
+    duplicates = candidate.filter(pl.struct(key).is_duplicated()) if surplus else candidate.clear()
     nulls = candidate.filter(pl.any_horizontal(pl.col(name).is_null() for name in key))
     pieces = [
         f"{count} {what}, such as {key_shown(rows, key)}" if count else ""
