@@ -83,4 +83,25 @@ RULES = (
         "silver.id != mark.silver",
         f"{_WAITS}::test_what_another_run_commits_meanwhile_is_not_in_the_index",
     ),
+    rule(
+        "a key that comes twice is left to a merge, which refuses it",
+        "src/headworks/storage/delta.py",
+        " or keys.is_duplicated().any():",
+        ":",
+        "tests/unit/storage/test_merging.py::test_a_key_that_comes_twice_is_refused_as_ever",
+    ),
+    rule(
+        "keys that go are named with those that come",
+        "src/headworks/storage/delta.py",
+        "    keys = pl.concat([mine, goes])",
+        "    keys = mine",
+        "tests/unit/storage/test_merging.py::test_a_merge_by_values_is_a_merge_by_a_join",
+    ),
+    rule(
+        "rows that differ are in memory of their own",
+        "src/headworks/gold/differences.py",
+        "        came.append(_alone(made))",
+        "        came.append(made)",
+        "tests/unit/gold/test_differences.py::test_rows_that_differ_keep_no_batch_in_memory",
+    ),
 )

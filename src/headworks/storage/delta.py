@@ -71,6 +71,8 @@ MERGED_FILE_MB = 8
 
 _WRITTEN_AS_IT_IS = "nothing was written. Give the column the table's type where the rows are made."
 
+_MOST_NAMED, _MANY_ROWS = 5_000, 1_000_000
+"""So many keys a merge gives by their values, where their files have so many rows: the log keeps the condition."""
 _GOES = "_goes"
 """Marks the rows of a merge that say nothing but that their key has to go."""
 
@@ -229,6 +231,12 @@ class Table(Snapshot):
         """
         columns = list(frame.collect_schema())
         frame = self._in_own_types(frame)
+        if isinstance(frame, pl.DataFrame) and {*columns} == {*self.columns}:
+            named = _named(frame, key, removed)
+            if named is not None and self._rows_near(key[0], named) >= _MANY_ROWS:
+                # Two thirds of the processor time of a join with all these rows, and a third of its memory.
+                self.overwrite(frame, transactions, predicate=_has_one(key[0], named))
+                return
         if removed is not None and removed.height:
             kept = frame.lazy().collect().with_columns(pl.lit(value=False).alias(_GOES))
             goes = removed.with_columns(pl.lit(value=True).alias(_GOES))
@@ -258,6 +266,16 @@ class Table(Snapshot):
             ).when_not_matched_insert(values).execute()
 
         self._once(transactions, act)
+
+    def _rows_near(self, column: str, values: pl.Series) -> int:
+        """Return how many rows the files have that can have one of some values, given in order."""
+        files = pl.DataFrame(self._delta.get_add_actions(flatten=True))
+        least, most = f"min.{column}", f"max.{column}"
+        if not {least, most} <= {*files.columns}:
+            return int(files.get_column("num_records").sum() or 0)
+        before = values.search_sorted(files.get_column(least).fill_null(values[0]), side="left")
+        upto = values.search_sorted(files.get_column(most).fill_null(values[-1]), side="right")
+        return int(files.filter(upto > before).get_column("num_records").sum() or 0)
 
     def _writer(self, columns: Collection[str]) -> WriterProperties:
         """Return how files of the table are written: with bounds of the columns alone that it keeps bounds of."""
@@ -439,6 +457,29 @@ def _without_bounds(row: Mapping[str, Any], kept: Collection[str]) -> AddAction:
 
 def _logged(value: Any) -> Any:
     return f"{value:%Y-%m-%dT%H:%M:%S.%f}Z" if isinstance(value, datetime) else value
+
+
+def _named(frame: pl.DataFrame, key: tuple[str, ...], removed: pl.DataFrame | None) -> pl.Series | None:
+    """Return the keys of a merge in order, where they are few whole numbers; None for others.
+
+    A key that comes twice is left to a merge, which refuses it.
+    """
+    if len(key) != 1 or not frame.schema[key[0]].is_integer() or '"' in key[0]:
+        return None
+    name, mine = key[0], frame.get_column(key[0])
+    goes = (
+        mine.clear() if removed is None or removed.is_empty() else removed.get_column(name).cast(mine.dtype)
+    )
+    keys = pl.concat([mine, goes])
+    if not 0 < len(keys) <= _MOST_NAMED or keys.null_count() or keys.is_duplicated().any():
+        return None
+    return keys.sort()
+
+
+def _has_one(name: str, keys: pl.Series) -> str:
+    """Return the condition that a row has one of some keys, as delta-rs reads it."""
+    listed = keys.cast(pl.String).to_list()
+    return f'"{name}" >= {listed[0]} AND "{name}" <= {listed[-1]} AND "{name}" IN ({", ".join(listed)})'
 
 
 def commit_parts(delta: DeltaTable, added: Sequence[AddAction], properties: CommitProperties) -> None:
