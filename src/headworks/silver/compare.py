@@ -26,6 +26,11 @@ PAST = "_past"
 A struct of that version's cursor and arrival, and whether a deletion of the same range came before it.
 """
 
+RECEIVED = "_ingested_at"
+
+FLIPPED = "_flipped"
+"""Of a candidate of a history: whether its range has other values of it too, so that they are not just read again."""
+
 STATE = "_state"
 INSERT, UPDATE, CLOSING, SAME, OLDER, RAISED = range(6)
 """What a candidate means for silver: new, changed, the same read later, the same, older than what is there, older and
@@ -97,6 +102,31 @@ def newest_rows(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
         return found
     ended = found.drop(VOID).join(voids, on=list(key), how="left", maintain_order="left")
     return ended.with_columns(pl.col(DELETED) | _ended(ARRIVAL, VOID)).select(marked.columns)
+
+
+def with_first_receipts(found: pl.DataFrame, rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
+    """Return the newest rows of their keys, each received when the same values came first since other ones did.
+
+    So it says what a merge of ``rows`` one by one would, which keeps the receipt of what is read again.
+    """
+    several = rows.filter(pl.len().over(key) > 1)
+    if several.is_empty():
+        return found.with_columns(pl.lit(False).alias(FLIPPED))
+    values = [name for name in rows.columns if name not in {*key, *PROVENANCE, VOID}]
+    ordered = several.sort(list(PROVENANCE), nulls_last=False, maintain_order=True)
+    changed = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)).over(key) for name in values)
+    first_one = pl.int_range(pl.len()).over(key) == 0
+    runs = ordered.select(
+        *key, RECEIVED, (changed & ~first_one).cast(pl.Int64).cum_sum().over(key).alias(_RANK)
+    )
+    newest_run = runs.filter(pl.col(_RANK) == pl.col(_RANK).max().over(key))
+    since = newest_run.group_by(list(key)).agg(
+        pl.col(RECEIVED).min().alias(f"{RECEIVED}{_KEPT}"), (pl.col(_RANK).max() > 0).alias(FLIPPED)
+    )
+    joined = found.join(since, on=list(key), how="left", maintain_order="left")
+    return joined.with_columns(
+        pl.coalesce(f"{RECEIVED}{_KEPT}", RECEIVED).alias(RECEIVED), pl.col(FLIPPED).fill_null(value=False)
+    ).select(*found.columns, FLIPPED)
 
 
 def first(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
@@ -202,7 +232,9 @@ def compare(
     candidates = with_voids(candidates)
     if PAST not in candidates.columns:
         candidates = candidates.with_columns(pl.lit(None, dtype=_past_type(candidates)).alias(PAST))
-    order = [name for name in candidates.columns if name != PAST]
+    if FLIPPED not in candidates.columns:
+        candidates = candidates.with_columns(pl.lit(False).alias(FLIPPED))
+    order = [name for name in candidates.columns if name not in {PAST, FLIPPED}]
     values = [name for name in order if name not in PROVENANCE]
     if VOID not in silver.collect_schema():
         silver = silver.with_columns(pl.lit(None, dtype=pl.Int64).alias(VOID))
@@ -210,10 +242,15 @@ def compare(
     joined = candidates.join(there, on=list(key), how="left", suffix=_THERE, maintain_order="left")
     compared = [name for name in values if name not in {*key, DELETED, VOID}]
     rules = _first_wins() if keep_first else _newest_wins(as_versions=as_versions)
+    equal = pl.all_horizontal(pl.col(name).eq_missing(_there(name)) for name in [*compared, DELETED])
+    sooner = (pl.col(RECEIVED) < _there(RECEIVED)).fill_null(value=False)
+    earlier = equal & sooner & ~pl.col(FLIPPED) & pl.lit(as_versions)
     judged = joined.with_columns(rules.known.alias("_known"), rules.wins.alias("_wins")).with_columns(
-        (pl.col("_known") & ~pl.col("_wins") & _further()).alias("_raises"),
+        (pl.col("_known") & ~pl.col("_wins") & (_further() | earlier)).alias("_raises"),
+        pl.col(RECEIVED).alias("_received"),
     )
     # Where the candidate loses, but brings a deletion that silver does not know of, silver's row continues with that.
+    # So it does where a history had the same version received earlier, as of a delivery that was held.
     stays = pl.col("_raises")
     void = pl.max_horizontal(VOID, _there(VOID))
     killed = stays & ~_there(DELETED) & _ended(_THERE_ARRIVAL, void)
@@ -236,7 +273,15 @@ def compare(
         .alias(DELETED),
         killed.alias("_killed"),
     )
-    equal = pl.all_horizontal(pl.col(name).eq_missing(_there(name)) for name in [*compared, DELETED])
+    if as_versions:
+        # What is read again was known since its first reading.
+        first_receipt = pl.min_horizontal("_received", _there(RECEIVED))
+        made = made.with_columns(
+            pl.when(pl.col("_known") & equal & ~pl.col(FLIPPED))
+            .then(first_receipt)
+            .otherwise(RECEIVED)
+            .alias(RECEIVED)
+        )
     provenance = pl.all_horizontal(pl.col(name).eq_missing(_there(name)) for name in (*PROVENANCE, VOID))
     known, wins = pl.col("_known"), pl.col("_wins")
     state = (

@@ -2,7 +2,9 @@
 
 A key's versions are distinguished by the moment from which they are valid. The history is a function of the set of
 versions alone: each ends where the next one begins, so there is neither gap nor overlap, and a version that comes late
-takes its place between the others. Neighbours with equal values are not joined: a late one may come between them.
+takes its place between the others. Neighbours with equal values are not joined: a late one may come between them. A
+version that is read again was received when it came first (``_ingested_at``), so a full read does not move what was
+known when; its arrival is that of the last reading.
 
 A deletion that comes without a cursor ends the last version that arrived before it, whenever that says it began: at the
 moment of the deletion, or just after that version where the source's clock is ahead. If the source shows that very
@@ -19,7 +21,15 @@ from typing import Any
 
 import polars as pl
 
-from headworks.silver.compare import Comparison, compare, floating, newest_rows, with_voids
+from headworks.silver.compare import (
+    FLIPPED,
+    Comparison,
+    compare,
+    floating,
+    newest_rows,
+    with_first_receipts,
+    with_voids,
+)
 from headworks.silver.dataset import ARRIVAL, CURRENT, DELETED, VALID_FROM, VALID_TO, Dataset
 
 Row = dict[str, Any]
@@ -41,15 +51,15 @@ def versions(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
     marked = with_voids(rows).with_columns(*emptied, pl.col(str(dataset.cursor)).alias(VALID_FROM))
     without_cursor = marked.filter(floating())
     if without_cursor.is_empty():
-        return newest_rows(marked, dataset.row_key)
+        return with_first_receipts(newest_rows(marked, dataset.row_key), marked, dataset.row_key)
     placed = marked.filter(~floating())
     shown = _shown_again(without_cursor, placed, placed, dataset.key)
     kept = without_cursor.filter(~pl.Series(shown, dtype=pl.Boolean)).with_columns(
         pl.lit(None, dtype=marked.schema[VALID_FROM]).alias(VALID_FROM)
     )
-    return pl.concat(
-        [newest_rows(placed, dataset.row_key), kept.unique([*dataset.key, ARRIVAL], maintain_order=True)]
-    )
+    found = with_first_receipts(newest_rows(placed, dataset.row_key), placed, dataset.row_key)
+    ends = kept.unique([*dataset.key, ARRIVAL], maintain_order=True)
+    return pl.concat([found, ends.with_columns(pl.lit(False).alias(FLIPPED))])
 
 
 def intervals(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from headworks.quality.deliveries import (
     open_holds,
 )
 from headworks.silver.arrays import find_ended, with_known_arrays
-from headworks.silver.compare import PAST, Comparison
+from headworks.silver.compare import FLIPPED, PAST, Comparison
 from headworks.silver.dataset import (
     CURRENT,
     DELETED,
@@ -222,7 +222,8 @@ def with_vanished(
     if vanished.rows.is_empty():
         return comparison
     if dataset.keeps == "history":
-        ends = pl.concat([vanished.deletes, vanished.kept_out]).select(candidates.columns)
+        ended = pl.concat([vanished.deletes, vanished.kept_out])
+        ends = ended.with_columns(pl.lit(False).alias(FLIPPED)).select(candidates.columns)
         return compare_history(
             pl.concat([candidates, ends]),
             rows_of(silver, dataset),
@@ -278,4 +279,4 @@ def live_rows(candidates: pl.DataFrame) -> pl.DataFrame:
 
 def living(candidates: pl.DataFrame) -> pl.DataFrame:
     """Return candidates that are no tombstones."""
-    return candidates.filter(~pl.col(DELETED)).drop(PAST, strict=False)
+    return candidates.filter(~pl.col(DELETED)).drop(PAST, FLIPPED, strict=False)
