@@ -15,6 +15,7 @@ import pytest
 import flows.sales
 from headworks.bronze import landing
 from headworks.errors import LakeUnusable
+from headworks.gold.products import read_product, release, roll_back
 from headworks.names import Window
 from headworks.ops.leases import Leasing
 from headworks.prefect import running, stopping
@@ -91,6 +92,30 @@ def test_a_zombie_that_wakes_after_another_run_took_over(
     report = place.run()
     assert returned == ["published"], "the run that took over did not win"
     assert report.status in ends
+    assert_exact(place)
+
+
+def test_a_run_under_way_does_not_publish_over_a_rollback_that_was_released_meanwhile(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What people took back is not brought back by what was made from it; the next run publishes."""
+    first = place.run().run_id
+    place.live(WORLD)
+    place.run()
+
+    def taken_back() -> None:
+        roll_back(place.lake, gold.PRODUCT, first, "wrong rates")
+        release(place.lake, gold.PRODUCT)
+
+    place.live(WORLD)
+    interrupt(place, monkeypatch, TASKS, "name_product", 1, taken_back)
+    report = place.run()
+    assert report.status == "refused"
+    assert "rolled back while this run was under way" in report.message
+    published = read_product(place.lake, gold.PRODUCT)
+    assert published is not None
+    assert published.run_id == first
+    assert place.run().status == "published"
     assert_exact(place)
 
 

@@ -15,6 +15,7 @@ from headworks.gold.products import (
     read_product,
     release,
     roll_back,
+    rollbacks,
 )
 from headworks.gold.table import gold_reference
 from headworks.reports import TableRef
@@ -117,3 +118,43 @@ def test_a_run_that_slept_while_another_published_newer_versions_is_refused(
     with pytest.raises(ConcurrentRun, match="by run fast"):
         publish_product(three_runs, "sales", [slow], "slow", clock)
     assert shown(three_runs) == 5
+
+
+def test_a_run_under_way_does_not_publish_over_a_rollback_that_was_released_meanwhile(
+    three_runs: Lake, clock: Ticking
+) -> None:
+    """What it was made from was taken back; the next run begins with what is published then."""
+    began = rollbacks(three_runs)["sales"]
+    newer = gold(three_runs, 4)
+    roll_back(three_runs, "sales", "one", "wrong rates", clock)
+    with pytest.raises(GateClosed, match="wrong rates"):
+        publish_product(three_runs, "sales", [newer], "four", clock, began)
+    release(three_runs, "sales", clock)
+    with pytest.raises(ConcurrentRun, match="rolled back while this run was under way") as caught:
+        publish_product(three_runs, "sales", [newer], "four", clock, began)
+    assert "run again" in caught.value.do
+    assert shown(three_runs) == 1
+    began = rollbacks(three_runs)["sales"]
+    assert publish_product(three_runs, "sales", [newer], "five", clock, began).changed
+    assert shown(three_runs) == 4
+
+
+def test_what_other_runs_publish_and_a_release_alone_hold_no_run(three_runs: Lake, clock: Ticking) -> None:
+    """Runs of other windows publish at the same time, and a run may begin while the product is held."""
+    began = rollbacks(three_runs)["sales"]
+    publish_product(three_runs, "sales", [gold(three_runs, 4)], "four", clock, began)
+    publish_product(three_runs, "sales", [gold(three_runs, 5)], "five", clock, began)
+    assert shown(three_runs) == 5
+    roll_back(three_runs, "sales", "one", "wrong rates", clock)
+    began = rollbacks(three_runs)["sales"]
+    release(three_runs, "sales", clock)
+    publish_product(three_runs, "sales", [gold(three_runs, 6)], "six", clock, began)
+    assert shown(three_runs) == 6
+
+
+def test_rollbacks_of_one_product_hold_no_run_of_another(three_runs: Lake, clock: Ticking) -> None:
+    began = rollbacks(three_runs)
+    roll_back(three_runs, "sales", "one", "wrong rates", clock)
+    other = publish_product(three_runs, "other", [gold(three_runs, 4)], "four", clock, began.get("other", 0))
+    assert other.changed
+    assert rollbacks(three_runs) == {"sales": began["sales"] + 1, "other": 0}

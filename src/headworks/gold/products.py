@@ -143,11 +143,14 @@ def publish_product(
     tables: Sequence[TableRef],
     run_id: str,
     clock: Clock = system_clock,
+    rolled_back: int | None = None,
 ) -> ProductVersion:
     """Name the versions of a product's tables in one row, unless the named ones hold the same rows already.
 
-    Raises `CandidateStale` where another run published in between, `ConcurrentRun` where newer versions are
-    published already, and `GateClosed` where the product is held at an earlier publication.
+    ``rolled_back`` is how often the product had been rolled back when the run began (`rollbacks`). Raises
+    `CandidateStale` where another run published in between, `ConcurrentRun` where newer versions are published already
+    or the product was rolled back since the run began, also where it was released again, and `GateClosed` where it is
+    held at an earlier publication.
     """
     table = lake.ensure_products(SCHEMA)
     current = _current(table, check_dataset(product))
@@ -160,6 +163,8 @@ def publish_product(
             )
         if _same(current.tables, tables):
             return current
+        if rolled_back is not None:
+            _refuse_rolled_back(current, table.transaction(_rollbacks_id(product)) - rolled_back)
         _refuse_older(lake, current, tables)
     version = ProductVersion(
         product=product,
@@ -196,7 +201,9 @@ def roll_back(
     for reference in target.tables:
         with reading(reference.table):
             _named(lake, target, reference).scan().collect(engine="streaming")
-    return _put_again(lake, lake.ensure_products(SCHEMA), target, reason, clock)
+    table = lake.ensure_products(SCHEMA)
+    count = table.transaction(_rollbacks_id(product)) + 1
+    return _put_again(lake, table, target, reason, clock, {_rollbacks_id(product): count})
 
 
 def release(lake: Lake, product: str, clock: Clock = system_clock) -> ProductVersion:
@@ -212,15 +219,41 @@ def release(lake: Lake, product: str, clock: Clock = system_clock) -> ProductVer
 
 
 def _put_again(
-    lake: Lake, table: Table, version: ProductVersion, held: str | None, clock: Clock
+    lake: Lake,
+    table: Table,
+    version: ProductVersion,
+    held: str | None,
+    clock: Clock,
+    counted: dict[str, int] | None = None,
 ) -> ProductVersion:
     """Publish a known version as the next publication of its product, held or not."""
     following = table.transaction(_sequence_id(version.product)) + 1
     again = version.model_copy(
         update={"sequence": following, "published_at": clock(), "held": held, "changed": True}
     )
-    _put(lake, table, again)
+    _put(lake, table, again, counted)
     return again
+
+
+def rollbacks(lake: Lake) -> dict[str, int]:
+    """Return how often each product was rolled back: a run that finds more at its end was made from what is gone."""
+    table = lake.open_products()
+    if table is None:
+        return {}
+    with reading(table.name):
+        names = table.scan().select("product").collect().get_column("product").to_list()
+    return {name: table.transaction(_rollbacks_id(name)) for name in names}
+
+
+def _refuse_rolled_back(current: ProductVersion, times: int) -> None:
+    """Refuse what was made from a publication that a person took back while it was made: it would bring that back."""
+    if times > 0:
+        raise ConcurrentRun(
+            "The product was rolled back while this run was under way, so what it made from the publication of before "
+            "is not published.",
+            where=f"product {current.product}, publication {current.sequence}",
+            do="run again: it begins with what is published now.",
+        )
 
 
 def _refuse_older(lake: Lake, current: ProductVersion, tables: Sequence[TableRef]) -> None:
@@ -249,7 +282,7 @@ def _newest(lake: Lake, name: str) -> int:
     return table.version if table else -1
 
 
-def _put(lake: Lake, table: Table, version: ProductVersion) -> None:
+def _put(lake: Lake, table: Table, version: ProductVersion, counted: dict[str, int] | None = None) -> None:
     replaced = _current(table, version.product)
     with reading(table.name), refused_when_stale(table.name):
         if replaced is not None:
@@ -261,6 +294,7 @@ def _put(lake: Lake, table: Table, version: ProductVersion) -> None:
             {
                 _sequence_id(version.product): version.sequence,
                 _KEPT_SINCE: table.transaction(_KEPT_SINCE) or table.version + 1,
+                **(counted or {}),
             },
             predicate=f"product = '{version.product}'",
         )
@@ -279,6 +313,10 @@ def _current(table: Table, product: str) -> ProductVersion | None:
 
 def _sequence_id(product: str) -> str:
     return f"{product}#product"
+
+
+def _rollbacks_id(product: str) -> str:
+    return f"{product}#rollbacks"
 
 
 def _same(left: Sequence[TableRef], right: Sequence[TableRef]) -> bool:

@@ -27,6 +27,7 @@ from headworks.errors import (
     LakeUnusable,
     RunStopped,
 )
+from headworks.gold.products import rollbacks
 from headworks.names import Window
 from headworks.ops.leases import PATIENCE_S, Leasing, heartbeat
 from headworks.ops.recorder import Recorder
@@ -121,7 +122,9 @@ def _run_steps(
     steps: Callable[[RunContext], None],
 ) -> RunReport | State[RunReport]:
     for wait_s in (*_WAITS_S, None):
-        context = RunContext(run, _recorder(flow, run, window), window)
+        # Read again in each round, since each makes all that it publishes again.
+        began = run.model_copy(update={"rolled_back": rollbacks(run.open_lake())})
+        context = RunContext(began, _recorder(flow, run, window), window)
         try:
             steps(context)
         except (ConcurrentRun, CandidateStale) as problem:

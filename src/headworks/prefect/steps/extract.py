@@ -27,6 +27,8 @@ class Run(Report):
     lake: str
     mode: Mode = "incremental"
     dry_run: bool = False
+    rolled_back: dict[str, int] | None = None
+    """How often each product had been rolled back when the run began; None: it is not compared."""
 
     def open_lake(self) -> Lake:
         """Open the lake that the run's block describes; a dry run reads it, and writes to a folder of its own."""

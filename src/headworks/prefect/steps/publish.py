@@ -52,7 +52,9 @@ def check_publication(
 
 def name_product(run: Run, product: str, tables: tuple[TableRef, ...]) -> ProductVersion:
     """Name the versions of a product's tables in one row, which is what readers open."""
-    version = publish_product(run.open_lake(), product, tables, run.run_id)
+    # What a person took back while the run was at work is not brought back by it.
+    rolled_back = None if run.rolled_back is None else run.rolled_back.get(product, 0)
+    version = publish_product(run.open_lake(), product, tables, run.run_id, rolled_back=rolled_back)
     get_run_logger().info(
         "%s: publication %d, %s",
         product,
