@@ -16,7 +16,7 @@ DEPLOY ?=
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-churn down dashboard dashboard-churn test check format lock test-docker test-browser test-orchestrators test-chaos test-rules chaos faults test-operations hostile corruption test-tables chaos-databases bench-databases bench-growth bench-quality deploy clean
+.PHONY: help demo demo-churn year-churn down dashboard dashboard-churn test check format lock test-docker test-browser test-orchestrators test-chaos test-rules chaos faults test-operations hostile corruption test-tables chaos-databases bench-databases bench-growth bench-quality deploy clean
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ dashboard: $(READY) ## Show the sales dashboard of the demo
 
 demo-churn: $(READY) ## Learn who is likely to cancel from a CRM in time-lapse, and publish it
 	@$(BIN)/python -m deployments.demo_churn
+
+year-churn: $(READY) ## Live a year of the churn model's weeks in memory; the world changes in week 30 (two minutes)
+	@$(BIN)/python -m crm.year
 
 dashboard-churn: $(READY) ## Show the page of the churn demo
 	@test -d $(STACK)/churn/lake || { echo "There is no such lake. Make it with: make demo-churn"; exit 1; }

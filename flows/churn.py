@@ -10,10 +10,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from crm.project import CHURN, CRM
-from headworks.models.learning import Accepted
 from headworks.prefect.console import run_as_program
 from headworks.prefect.running import THREADS, OnConflict, RunContext, begin, run_flow
-from headworks.prefect.stages import Question, curate, land, learn, publish, refine, require_promoted
+from headworks.prefect.stages import curate, land, learn, publish, question_of, refine, require_promoted
 from headworks.reports import RunReport
 from tasks import TASKS
 
@@ -43,7 +42,7 @@ def churn(
     Args:
         mode: incremental takes what is new; full reads everything again and finds deletions.
         horizon_days: Within how many days; another number than the declared one only as a dry run.
-        cut: Score as of the newest cut up to this moment; none: the newest one.
+        cut: Score as of the newest cut up to this moment, only as a dry run; none: the newest one.
         seed: Of all that is drawn: the same data, code and seed give the same model.
         accept: Names of checks of the model's gate that are let through in this run, as the report shows them.
         note: Why they are.
@@ -54,9 +53,7 @@ def churn(
         analytics_database: Block of the database that the scores are published to.
     """
     needs = CRM.needs(CHURN.name)
-    question = Question(
-        cut, horizon_days, seed, Accepted(names=accept, by="a parameter of the run", note=note)
-    )
+    question = question_of(CHURN, accept=accept, note=note, seed=seed, horizon_days=horizon_days, cut=cut)
 
     def steps(context: RunContext) -> None:
         land(context, needs, TASKS, {"crm-api": crm_api})

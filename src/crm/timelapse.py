@@ -19,7 +19,7 @@ from crm.serve import Crm
 from headworks.bronze.ingest import IngestRequest, ingest
 from headworks.bronze.readers import ResourceIngest
 from headworks.gold.curation import audit, curate, stage
-from headworks.gold.products import ProductVersion, publish_product
+from headworks.gold.products import ProductVersion, publish_product, rollbacks
 from headworks.gold.table import commit_gold, pin
 from headworks.models.learning import (
     Accepted,
@@ -137,6 +137,7 @@ def learn_week(
 ) -> Learned:
     """Make features, train, judge, score and name the product, as the flow does it without Prefect."""
     (model,), (table,) = of.models, of.tables
+    rolled_back = rollbacks(lake).get(of.name, 0)
     pins = pin(lake, list(of.inputs))
     staged = stage(lake, table, pins)
     gate = audit(lake, table, staged, run_id, clock)
@@ -160,5 +161,5 @@ def learn_week(
         references.append(commit_gold(lake, scored.champions))
     elif verdict.champions.table is not None:
         references.append(verdict.champions.table)
-    product = publish_product(lake, of.name, references, run_id, clock)
+    product = publish_product(lake, of.name, references, run_id, clock, rolled_back)
     return Learned((verdict.gate, scored.gate), verdict, scored, product)

@@ -16,6 +16,7 @@
     │   ├── SchemaChanged          the columns do not fit what is there already
     │   ├── ValueRefused           a value came that its column's type cannot hold
     │   ├── TransformFailed        a transform of gold raised, or did not give what its declaration says
+    │   ├── EstimatorFailed        the estimator of a model raised, or gave what are no chances
     │   ├── PublicationRefused     the consumer's side cannot take the publication as it is
     │   ├── AddressRefused         a link or redirect leads to where our credentials must not go
     │   ├── ResponseTooLarge       an answer is larger than is allowed
@@ -163,6 +164,10 @@ class ValueRefused(StopError):
 
 class TransformFailed(StopError):
     """A transform of gold raised, or did not give what its declaration says."""
+
+
+class EstimatorFailed(StopError):
+    """The estimator of a model raised, or gave what are no chances of both outcomes."""
 
 
 class PublicationRefused(StopError):

@@ -147,9 +147,13 @@ def test_the_weekly_model_runs_as_shipped_and_ad_hoc_with_another_horizon_cut_an
         assert newest is not None
         assert (newest.sequence, newest.trained.seed) == (2, 2)
         cut = place.scores.get_column("cut")[0] - timedelta(days=8)
-        ended(seed=3, cut=cut.isoformat())
+        second = place.product.run_id
+        assert ended(seed=3, cut=cut.isoformat(), dry_run=True) == second
+        _, state = _run(deployed, OF_THE_CRM, {**CRM_BLOCKS, "cut": cut.isoformat()})
+        assert state.type.value == "FAILED", "an old week is no publication"
+        assert "dry_run" in (state.message or "")
         place.assert_whole()
-        assert place.scores.get_column("cut")[0] <= cut
+        assert place.product.run_id == second
 
 
 def _run(client: SyncPrefectClient, name: str, by_hand: dict[str, Any]) -> tuple[str, State[Any]]:

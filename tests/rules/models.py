@@ -11,7 +11,141 @@ FILES = "src/headworks/models/files.py"
 _F, _G = "tests/unit/models/test_features.py", "tests/unit/models/test_gate.py"
 _M, _R = "tests/integration/test_models.py", "tests/integration/test_registry.py"
 
+_L, _W = "tests/integration/test_champions_that_cannot_predict.py", "tests/unit/silver/test_receipts.py"
+CURRENT, COMPARE = "src/headworks/models/current.py", "src/headworks/silver/compare.py"
+PRODUCTS, GOLD_TABLE = "src/headworks/gold/products.py", "src/headworks/gold/table.py"
+
 RULES: tuple[Rule, ...] = (
+    rule(
+        "a champion's lost file is made again from what it learned from",
+        CURRENT,
+        "    if isinstance(lost, ObjectLost) and restored(lake, model, champion):\n",
+        "    if False:\n",
+        f"{_L}::test_a_champion_s_file_is_made_again_from_what_it_learned_from",
+    ),
+    rule(
+        "a file that is made again counts only where it is the same to the byte",
+        TRAINING,
+        "    if not is_named(data, trained.file):\n        return False\n",
+        "",
+        f"{_L}::test_a_rollback_knows_which_champions_have_no_file",
+        f"{_L}::test_one_that_cannot_be_made_again_closes_the_gate_and_what_the_reason_names_gets_on",
+    ),
+    rule(
+        "a trained model's file that is damaged is put again",
+        TRAINING,
+        "    if data is not None and is_named(data, there.file):\n",
+        "    if data is not None:\n",
+        f"{_L}::test_a_challenger_s_damaged_file_is_put_again_by_the_next_run",
+    ),
+    rule(
+        "where the champion cannot predict, the challenger is held against what it was measured by",
+        JUDGING,
+        "        (difference >= -worse_by) if known and kept.metric == mine.metric else None,\n",
+        "        True,\n",
+        f"{_L}::test_what_is_accepted_of_a_lost_champion_lets_no_worse_challenger_in",
+    ),
+    rule(
+        "a check of the scores that a person lets through is let through to the end",
+        LEARNING,
+        "    checks += _let(prediction_checks(",
+        "    checks += (lambda made, _: made)(prediction_checks(",
+        f"{_L}::test_scores_that_are_let_through_are_let_through_to_the_end",
+    ),
+    rule(
+        "an old cut is no publication",
+        LEARNING,
+        "    if not dry_run and cut is not None:\n",
+        "    if False:\n",
+        f"{_L}::test_an_old_cut_is_a_question_and_no_publication_and_a_moment_needs_its_zone",
+    ),
+    rule(
+        "a run under way does not publish over a rollback that was released meanwhile",
+        PRODUCTS,
+        "            _refuse_rolled_back(current, table.transaction(_rollbacks_id(product)) - rolled_back)\n",
+        "            pass\n",
+        "tests/integration/test_rollback.py::"
+        "test_a_run_under_way_does_not_publish_over_a_rollback_that_was_released_meanwhile",
+        f"{_L}::test_a_run_under_way_does_not_bring_back_a_champion_that_was_rolled_back_and_released",
+    ),
+    rule(
+        "what maintenance commits to a gold table holds no candidate",
+        GOLD_TABLE,
+        "    return newest if kept and newest.restored_since(staged.base_version) is None else table\n",
+        "    return table\n",
+        f"{_L}::test_the_first_maintenance_between_staging_and_committing_holds_no_run",
+    ),
+    rule(
+        "in a history what is read again was received when it came first",
+        COMPARE,
+        "            .then(first_receipt)\n",
+        "            .then(RECEIVED)\n",
+        f"{_W}::test_a_full_read_of_what_is_there_moves_no_receipt",
+        f"{_W}::test_other_values_of_the_same_moment_were_received_when_they_came",
+    ),
+    rule(
+        "of readings of one range the first one counts as the receipt",
+        COMPARE,
+        '        pl.col(RECEIVED).min().alias(f"{RECEIVED}{_KEPT}"), ',
+        '        pl.col(RECEIVED).max().alias(f"{RECEIVED}{_KEPT}"), ',
+        f"{_W}::test_however_readings_are_divided_each_version_was_received_when_it_came_first",
+    ),
+    rule(
+        "values that came back within a range are not just read again",
+        COMPARE,
+        "(pl.col(_RANK).max() > 0).alias(FLIPPED)",
+        "pl.lit(False).alias(FLIPPED)",
+        f"{_W}::test_however_readings_are_divided_each_version_was_received_when_it_came_first",
+    ),
+    rule(
+        "a source of several that stopped closes the gate",
+        JUDGING,
+        "        if now - moment > bounds.age\n",
+        "        if False\n",
+        f"{_G}::test_a_bad_week_is_refused_for_its_reason",
+    ),
+    rule(
+        "of outcomes nothing is known since one source stopped",
+        FEATURES,
+        "    oldest = min(steady(frames, every, quiet).values(), default=newest)\n",
+        "    oldest = newest\n",
+        "tests/unit/models/test_received.py::test_what_was_known_until_is_until_the_one_that_stopped",
+    ),
+    rule(
+        "a newest cut without rows closes the gate",
+        JUDGING,
+        "        missing = received.newest > scored\n",
+        "        missing = False\n",
+        f"{_G}::test_a_bad_week_is_refused_for_its_reason",
+    ),
+    rule(
+        "values other than a common one have a distribution of their own",
+        JUDGING,
+        '    if (rest := then.get("rest")) is not None:\n',
+        "    if (rest := None) is not None:\n",
+        "tests/unit/models/test_drift.py::test_another_unit_or_a_sentinel_is_seen_in_each_form_of_a_feature",
+    ),
+    rule(
+        "values far outside of the champion's close the gate",
+        JUDGING,
+        "    _check_range(checks, name, values, then)\n",
+        "",
+        f"{_G}::test_a_bad_week_is_refused_for_its_reason",
+    ),
+    rule(
+        "what fills the lowest bin has another one below it",
+        TRAINING,
+        "    return [float(np.nextafter(lowest, -np.inf)), *cuts] if cuts and cuts[0] <= lowest else cuts\n",
+        "    return cuts\n",
+        "tests/unit/models/test_drift.py::test_another_unit_or_a_sentinel_is_seen_in_each_form_of_a_feature",
+    ),
+    rule(
+        "many values that were never there close the gate though each has few rows",
+        JUDGING,
+        '    said += _unseen(now["counts"], before)\n',
+        "",
+        "tests/unit/models/test_drift.py::test_values_of_a_large_category_that_were_renamed_are_seen",
+    ),
     rule(
         "an infinite feature closes the gate",
         "src/headworks/models/judging.py",
@@ -67,8 +201,8 @@ RULES: tuple[Rule, ...] = (
     rule(
         "a model's file is what its name says",
         TRAINING,
-        "    if hashlib.sha256(data).hexdigest() != file:\n",
-        "    if False:\n",
+        "    if not is_named(data, file):\n        raise ObjectLost(",
+        "    if False:\n        raise ObjectLost(",
         f"{_M}::test_scores_by_parts_are_the_same_and_a_file_that_was_changed_or_holds_strange_types_is_not_loaded",
     ),
     rule(

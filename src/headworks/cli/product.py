@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from headworks.cli.shared import ByHand, Commands, add_lake, look_at_lake, open_lake, print_table, show_json
+from headworks.errors import SettingsError
 
 if TYPE_CHECKING:
+    from headworks.gold.products import ProductVersion
     from headworks.reports import PublishReport, RunStatus
+    from headworks.storage.store import Lake
 
 _SHOWN = 20
 
@@ -22,6 +26,15 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     add_lake(show)
     show.add_argument("--json", action="store_true", help="as JSON")
     show.set_defaults(command=_show)
+    weeks = actions.add_parser(
+        "weeks", help="make the weeks of a product's models again in memory: what each run would have come to"
+    )
+    weeks.add_argument("product")
+    add_lake(weeks)
+    weeks.add_argument("--last", type=int, metavar="N", help="the last N cuts alone (default: all)")
+    weeks.add_argument("--seed", type=int, default=1, help="of all that is drawn (default: 1)")
+    weeks.add_argument("--json", action="store_true", help="as JSON")
+    weeks.set_defaults(command=_weeks)
     release = actions.add_parser("release", help="let a product that was rolled back continue")
     _changing(release)
     release.set_defaults(command=_release)
@@ -73,6 +86,52 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
+def _weeks(options: argparse.Namespace) -> int:
+    from headworks.gold.products import read_product
+    from headworks.models.timelapse import weeks_again
+    from headworks.project import this_project
+    from headworks.storage.translating import reading
+
+    declared, lake = this_project().product(options.product), look_at_lake(options)
+    if not declared.models:
+        raise SettingsError(
+            f"The product {declared.name} has no model, so there are no weeks to learn again.",
+            where=f"product {declared.name}",
+            do="name a product with models.",
+        )
+    version = read_product(lake, declared.name)
+    for model in declared.models:
+        name = model.features.name
+        named = None if version is None else version.table(name).version
+        table = lake.must_open("gold", name, named)
+        with reading(table.name):
+            frame = table.scan().collect()
+        found = list(weeks_again(model, frame, seed=options.seed, last=options.last))
+        if options.json:
+            show_json([asdict(week) | {"cut": week.cut.isoformat(), "model": model.name} for week in found])
+            continue
+        print_table(
+            ("cut", "rows", "champion", "challenger", model.name),
+            [
+                (
+                    f"{week.cut:%Y-%m-%d}",
+                    str(week.rows),
+                    "" if week.champion is None else f"{week.champion:.3f}",
+                    "" if week.challenger is None else f"{week.challenger:.3f}",
+                    "promoted" if week.promoted else f"refused: {week.reasons[0]}",
+                )
+                for week in found
+            ],
+        )
+        noticed = [f"{week.cut:%Y-%m-%d} {said}" for week in found for said in week.warnings]
+        print("\n".join(["", *noticed]) if noticed else "")
+        promoted = sum(week.promoted for week in found)
+        print(
+            f"{len(found)} weeks: {promoted} promoted, {len(found) - promoted} refused. Nothing was written."
+        )
+    return 0
+
+
 def _rollback(options: argparse.Namespace) -> int:
     from headworks.gold.products import roll_back
 
@@ -83,9 +142,27 @@ def _rollback(options: argparse.Namespace) -> int:
         f"{version.product} shows again what run {version.run_id} published, as publication {version.sequence}."
     )
     decision = f"rolled back to what run {version.run_id} published, and held there"
+    for lost in _without_file(lake, version):
+        print(
+            f"The file of {lost} is lost, so it scores nothing new: the next run after the release says how to get on."
+        )
+        decision += f"; the file of {lost} is lost"
     _show_published(options, by_hand, version.product, decision, options.reason)
     print(f"It is held there. When its cause is fixed: headworks product release {version.product}")
     return 0
+
+
+def _without_file(lake: Lake, version: ProductVersion) -> list[str]:
+    from headworks.models.current import without_file
+    from headworks.project import project
+
+    here = project()
+    models = (
+        []
+        if here is None
+        else [model for each in here.products if each.name == version.product for model in each.models]
+    )
+    return without_file(lake, version, models) if models else []
 
 
 def _release(options: argparse.Namespace) -> int:

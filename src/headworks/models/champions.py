@@ -17,7 +17,8 @@ import polars as pl
 from pydantic import Field
 
 from headworks.bronze.consumed import id_number
-from headworks.gold.products import ProductVersion, read_product
+from headworks.errors import LakeRefused, LakeUnusable
+from headworks.gold.products import ProductVersion, read_product, rollbacks
 from headworks.gold.table import Staged, staged_uri, write_staged
 from headworks.models.card import card
 from headworks.models.features import CUT
@@ -84,6 +85,9 @@ class Champions(Report):
     table: TableRef | None = Field(default=None, description="The version that the product names.")
     base_version: int = Field(default=-1, description="The table's newest version when this was read.")
     last_sequence: int = 0
+    rolled_back: int = Field(
+        default=0, description="How often the product had been rolled back when this was read."
+    )
 
     @property
     def newest(self) -> Champion | None:
@@ -96,15 +100,19 @@ class Champions(Report):
         return tuple(one.measured.value for one in self.known)
 
 
-def read_champions(lake: Lake, product: str, model: Model) -> Champions:
-    """Return the champions that the product names; none where none was published yet."""
-    version = read_product(lake, product)
+def read_champions(
+    lake: Lake, product: str, model: Model, version: ProductVersion | None = None
+) -> Champions:
+    """Return the champions that the product names, or named in a publication; none where none was published yet."""
+    version = read_product(lake, product) if version is None else version
     table = lake.open("gold", model.champions)
     if table is None:
         return Champions()
     with reading(table.name):
         last = table.scan().select(pl.col("sequence").max()).collect().item()
-    base = Champions(base_version=table.version, last_sequence=last or 0)
+    base = Champions(
+        base_version=table.version, last_sequence=last or 0, rolled_back=rollbacks(lake).get(product, 0)
+    )
     reference = None if version is None else _named(version, model.champions)
     if reference is None:
         return base
@@ -223,7 +231,14 @@ def forget_parts(lake: Lake, model: Model) -> None:
 def _kept(lake: Lake, path: str) -> pl.DataFrame | None:
     if not any(one.path == path for one in lake.list_objects(path.rpartition("/")[0])):
         return None
-    return lake.get_rows(path).collect()
+    try:
+        with reading(path):
+            return lake.get_rows(path).collect()
+    except LakeRefused:
+        raise
+    except LakeUnusable:
+        # A part that is damaged is made again, as one that is lost.
+        return None
 
 
 def _made_from(champion: Champion, features: TableRef, piece: pl.DataFrame) -> str:
@@ -236,7 +251,7 @@ def _scored(
 ) -> pl.DataFrame:
     trained = champion.trained
     values = matrix(trained.columns, trained.vocabulary, piece)
-    chances = predict_matrix(estimator, values)
+    chances = predict_matrix(estimator, values, trained.model)
     kept = [json.dumps(row, default=str) for row in piece.select(trained.columns).iter_rows(named=True)]
     return piece.select(*model.key, CUT).with_columns(
         pl.Series("score", chances, dtype=pl.Float64),
@@ -262,7 +277,7 @@ def _reasons(
     for place, usual in enumerate(typical):
         changed = values.copy()
         changed[:, place] = usual[0]
-        effects.append(odds - _log_odds(predict_matrix(estimator, changed)))
+        effects.append(odds - _log_odds(predict_matrix(estimator, changed, trained.model)))
     shown = piece.select(trained.columns).rows()
     for row, of_row in enumerate(np.asarray(effects).T if len(chances) else []):
         best = [place for place in np.argsort(-of_row, kind="stable")[:_REASONS] if of_row[place] > 0]

@@ -29,6 +29,7 @@ OBSERVED_UNTIL = "observed_until"
 """Until when outcomes were received: of a later moment nothing is known, not even that nothing happened."""
 
 _RECEIVED, _GONE = "_ingested_at", "_deleted"
+_STEADY_STEPS, _STEADY_AT_LEAST, _STEADY_ROWS = 8, 4, 3
 _MONDAY = datetime(2001, 1, 1, tzinfo=UTC)
 _MOMENT = pl.Datetime("us", "UTC")
 
@@ -102,12 +103,14 @@ class PointInTime:
     cuts_at_most: int
     only: tuple[datetime, ...] = ()
     """These cuts alone, whatever was received."""
+    quiet: tuple[str, ...] = ()
+    """Datasets of which nothing new need come: what they said last still holds."""
 
     def __call__(self, inputs: Inputs) -> pl.LazyFrame:
         """Make the rows of every cut, the newest first decided by what was received last."""
         frames = {known.name: inputs[known.name].collect() for known in self.of}
         by_name = {known.name: known for known in self.of}
-        until = _last_received(frames)
+        until = observed_until(frames, self.every, self.quiet)
         cuts = list(self.only) or self.cuts(frames)
         made = [self._at(AsOf(cut, by_name, frames)) for cut in cuts or [_MONDAY]]
         rows = pl.concat([frame.lazy() for frame in made]).collect()
@@ -153,9 +156,62 @@ class PointInTime:
         return kept.drop_nulls().sort(TARGET_AT)
 
 
-def _last_received(frames: Mapping[str, pl.DataFrame]) -> datetime:
-    moments = [frame.get_column(_RECEIVED).max() for frame in frames.values()]
-    return max((moment for moment in moments if isinstance(moment, datetime)), default=_MONDAY)
+def last_received(frames: Mapping[str, pl.DataFrame]) -> dict[str, datetime]:
+    """Return when each dataset was received last; one that never was is not among them."""
+    moments = {name: frame.get_column(_RECEIVED).max() for name, frame in frames.items()}
+    return {name: moment for name, moment in moments.items() if isinstance(moment, datetime)}
+
+
+def steady(
+    frames: Mapping[str, pl.DataFrame], every: timedelta, quiet: Sequence[str] = ()
+) -> dict[str, datetime]:
+    """Return when each dataset of which rows used to come in every step was received last.
+
+    One of which little comes now and then, as a list of countries, is not missed. Of one that has stopped its own last
+    steps count, so that it is missed for ever, or until it is said to be ``quiet``.
+    """
+    return {
+        name: moment
+        for name, moment in last_received(frames).items()
+        if name not in quiet and _comes_steadily(frames[name], moment, every)
+    }
+
+
+def _comes_steadily(frame: pl.DataFrame, last: datetime, every: timedelta) -> bool:
+    """Return whether rows came in all of a dataset's last steps but one: more than chance leaves out of few rows."""
+    received = frame.get_column(_RECEIVED).drop_nulls().value_counts().iter_rows()
+    rows: dict[int, int] = {}
+    for moment, count in received:
+        step = (moment - _MONDAY) // every
+        rows[step] = rows.get(step, 0) + count
+    newest = (last - _MONDAY) // every
+    steps = range(max(min(rows), newest - _STEADY_STEPS + 1), newest + 1)
+    full = sum(rows.get(step, 0) >= _STEADY_ROWS for step in steps)
+    return len(steps) >= _STEADY_AT_LEAST and full >= len(steps) - (len(steps) == _STEADY_STEPS)
+
+
+def observed_until(
+    frames: Mapping[str, pl.DataFrame], every: timedelta, quiet: Sequence[str] = ()
+) -> datetime:
+    """Return until when all datasets are known: of a later moment an outcome may just not have been delivered.
+
+    Within a step they come at different hours, so it is the end of the newest step that has all that come steadily.
+    """
+    last = last_received(frames)
+    if not last:
+        return _MONDAY
+    newest = max(last.values())
+    oldest = min(steady(frames, every, quiet).values(), default=newest)
+    step = (oldest - _MONDAY) // every
+    if step == (newest - _MONDAY) // every:
+        return newest
+    # The last moment of that step in which anything was received.
+    end = _MONDAY + (step + 1) * every
+    moments = [
+        frame.get_column(_RECEIVED).filter(frame.get_column(_RECEIVED) < end).max()
+        for frame in frames.values()
+    ]
+    return max(moment for moment in moments if isinstance(moment, datetime))
 
 
 def feature_table(
@@ -168,6 +224,7 @@ def feature_table(
     contract: Path,
     every: timedelta = timedelta(weeks=1),
     cuts_at_most: int = 104,
+    quiet: Sequence[Dataset] = (),
     **more: Any,
 ) -> GoldTable:
     """Declare a table of features: a gold table with a row for each entity and cut.
@@ -176,6 +233,9 @@ def feature_table(
     features. ``outcomes`` returns the key of the entity and ``at``, the moment in which what is to be predicted
     happened, from what is known now. ``every`` is the step between cuts, ``cuts_at_most`` how many of them are kept;
     ``more`` are further fields of the gold table.
+
+    A dataset of which rows came in every step is missed when it stops: nothing is known then of outcomes since, and the
+    gate closes when its last delivery is older than ``Bounds.age``. ``quiet`` names those that may stop.
 
     The table gets the columns ``cut``, ``target_at`` and ``observed_until`` in addition.
 
@@ -206,9 +266,27 @@ def feature_table(
             "Cuts follow each other in time.", where=name, do="give a step and a number above 0."
         )
     known = tuple(Known.of(dataset) for dataset in of)
-    transform = PointInTime(known, features, outcomes, key, every, cuts_at_most)
+    transform = PointInTime(
+        known, features, outcomes, key, every, cuts_at_most, quiet=tuple(one.name for one in quiet)
+    )
     names = tuple(one.name for one in known)
     return GoldTable(name, names, transform, (*key, CUT), contract, receipts=True, **more)
+
+
+@dataclass(frozen=True)
+class Received:
+    """What was received for features: the newest moment of all, and the last one of each steady dataset."""
+
+    newest: datetime
+    steady: Mapping[str, datetime]
+
+
+def received_of(gold: GoldTable, frames: Mapping[str, pl.DataFrame]) -> Received | None:
+    """Return what was received for a table of features; None where it is made in another way, or nothing was."""
+    transform, last = gold.transform, last_received(frames)
+    if not isinstance(transform, PointInTime) or not last:
+        return None
+    return Received(max(last.values()), steady(frames, transform.every, transform.quiet))
 
 
 @dataclass(frozen=True)

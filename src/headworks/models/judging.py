@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import polars as pl
 from pydantic import Field
 
-from headworks.models.features import CUT, OBSERVED_UNTIL, LeakCheck
+from headworks.models.features import CUT, OBSERVED_UNTIL, LeakCheck, Received
 from headworks.models.measures import (
     Indices,
     Numbers,
@@ -45,7 +45,13 @@ from headworks.reports import CheckReport, Report
 
 _FEW_CATEGORIES = 0.02
 """A value with a smaller share may come and go."""
+_MOST_UNSEEN, _UNSEEN_FACTOR, _NEARLY_UNIQUE = 0.1, 3.0, 0.3
+"""The share of rows with values that were not there before, against what chance brings; ids say nothing."""
+_FEW_OUTSIDE, _FEW_OUTSIDE_SHARE = 3, 0.005
+"""So many values may lie far outside."""
 _FEW_POSITIVES = 10
+_CLOCKS = timedelta(hours=1)
+"""So far clocks of machines may be apart."""
 _SHARED_SIGMAS, _SHARED_SPREAD = 6.0, 0.05
 _PROMISES = 12
 
@@ -138,8 +144,11 @@ def data_checks(
     profile: Mapping[str, Any] | None,
     leak: LeakCheck | None,
     now: datetime,
+    received: Received | None = None,
 ) -> tuple[CheckReport, ...]:
     """Check the features of the cut that is scored against those that the champion was made with.
+
+    ``received`` says when each dataset was received last, where that is known.
 
     ``profile`` is the champion's. Without one, where there is no champion yet, nothing can have moved: these checks are
     left out, and one says so.
@@ -150,7 +159,17 @@ def data_checks(
         checks.add("features: there is a cut", False, "the table of features has no rows", kind="data")
         return tuple(checks.made)
     rows = frame.filter(pl.col(CUT) == scored)
-    _check_age(checks, frame, scored, now)
+    _check_age(checks, frame, scored, now, received)
+    if received is not None and asked.cut is None:
+        missing = received.newest > scored
+        checks.add(
+            "features: rows of the newest cut",
+            not missing,
+            f"0 rows at cut {received.newest:%Y-%m-%d %H:%M}; the newest cut with rows is {scored:%Y-%m-%d %H:%M}"
+            if missing
+            else f"{rows.height} rows at cut {scored:%Y-%m-%d %H:%M}",
+            kind="data",
+        )
     duplicates = frame.height - frame.select(*model.key, CUT).n_unique()
     checks.add(
         "features: key is unique",
@@ -185,10 +204,17 @@ def data_checks(
         [name for name in model.categories if name not in profile["categories"]],
     )
     for name, then in {**profile["numbers"], **new["numbers"]}.items():
-        _check_number(checks, name, rows, then)
+        if not _dropped(model, rows, name):
+            _check_number(checks, name, rows, then)
     for name, then in {**profile["categories"], **new["categories"]}.items():
-        _check_category(checks, name, rows, then)
+        if not _dropped(model, rows, name):
+            _check_category(checks, name, rows, then)
     return tuple(checks.made)
+
+
+def _dropped(model: Model, rows: pl.DataFrame, name: str) -> bool:
+    """Return whether neither the model nor the features have a column any more: what the champion lacks says so."""
+    return name not in model.columns and name not in rows.columns
 
 
 def _check_finite(checks: Checks, frame: pl.DataFrame) -> None:
@@ -210,15 +236,29 @@ def _check_finite(checks: Checks, frame: pl.DataFrame) -> None:
     )
 
 
-def _check_age(checks: Checks, frame: pl.DataFrame, scored: datetime, now: datetime) -> None:
+def _check_age(
+    checks: Checks, frame: pl.DataFrame, scored: datetime, now: datetime, received: Received | None
+) -> None:
+    """Check that each dataset that comes steadily has come lately, and that nothing was received in the future."""
     bounds = checks.model.bounds
     until = frame.get_column(OBSERVED_UNTIL).max()
-    newest = until if isinstance(until, datetime) else scored
+    last = until if isinstance(until, datetime) else scored
+    newest = last if received is None else received.newest
+    stopped = [
+        f"of {name} the last delivery was received at {moment:%Y-%m-%d %H:%M}"
+        for name, moment in sorted(({} if received is None else received.steady).items())
+        if now - moment > bounds.age
+    ]
+    ahead = newest > now + _CLOCKS
+    detail = (
+        (f"{'; '.join(stopped)}; " if stopped else "")
+        + f"the last delivery of all was received at {newest:%Y-%m-%d %H:%M}{', in the future' if ahead else ''}, the "
+    )
+    detail += f"cut is {scored:%Y-%m-%d %H:%M}, now it is {now:%Y-%m-%d %H:%M}; {bounds.age} is allowed"
     checks.add(
         "features: deliveries are new",
-        now - newest <= bounds.age and scored <= newest,
-        f"the last delivery was received at {newest:%Y-%m-%d %H:%M}, the cut is {scored:%Y-%m-%d %H:%M}, now it is "
-        f"{now:%Y-%m-%d %H:%M}; {bounds.age} is allowed",
+        not stopped and not ahead and now - newest <= bounds.age and scored <= newest,
+        detail,
         kind="data",
     )
 
@@ -248,18 +288,31 @@ def _check_number(checks: Checks, name: str, rows: pl.DataFrame, then: Mapping[s
     if name not in rows.columns:
         checks.add(f"feature {name}: drift", None, "the column is gone", kind="drift")
         return
-    now = number_profile(rows.get_column(name), then["edges"])
+    values = rows.get_column(name).cast(pl.Float64)
+    now = number_profile(values, then["edges"])
     _check_nulls(checks, name, now["nulls"], then["nulls"])
     if not sum(now["counts"]) and not sum(then["counts"]):
         return
+    _check_range(checks, name, values, then)
     if then.get("medians"):
-        _check_shared(checks, name, now["median"], then["medians"])
+        _check_shared(checks, name, now["median"], then["medians"], then)
         return
     moved, limit = _psi(now["counts"], then["counts"], bounds.feature_drift)
+    said = _moved_most(now["counts"], then["counts"], then["edges"])
+    # One value in much of the rows hides what becomes of the others.
+    if (rest := then.get("rest")) is not None:
+        others = number_profile(values.filter(values != rest["without"]), rest["edges"])["counts"]
+        apart, allowed = _psi(others, rest["counts"], bounds.feature_drift)
+        if apart / allowed > moved / limit:
+            moved, limit = apart, allowed
+            said = (
+                f"of the values other than {_shown(rest['without'])} "
+                f"{_moved_most(others, rest['counts'], rest['edges'])}"
+            )
     checks.add(
         f"feature {name}: drift",
         moved <= limit,
-        f"PSI {moved:.2f} of {limit:.2f} allowed; its median is {_shown(now['median'])} and was "
+        f"PSI {moved:.2f} of {limit:.2f} allowed; {said}; its median is {_shown(now['median'])} and was "
         f"{_shown(then['median'])}",
         value=moved,
         expected=limit,
@@ -267,10 +320,57 @@ def _check_number(checks: Checks, name: str, rows: pl.DataFrame, then: Mapping[s
     )
 
 
-def _check_shared(checks: Checks, name: str, now: float | None, then: Sequence[float]) -> None:
-    """Check a feature that many rows share by its median alone, against those of the cuts before."""
+def _check_range(checks: Checks, name: str, values: pl.Series, then: Mapping[str, Any]) -> None:
+    """Check that values lie about where the champion's did: the outermost bins have no end, and hide another unit."""
+    low, high = then.get("low"), then.get("high")
+    if low is None or high is None or high <= low:
+        # Of a constant feature, and of a champion from before this was kept, it is not known.
+        return
+    # Of what many rows share there are few values at a cut, and the next ones may lie further.
+    margin = (high - low) * checks.model.bounds.feature_beyond * (2 if then.get("medians") else 1)
+    outside = values.filter((values < low - margin) | (values > high + margin))
+    few = max(_FEW_OUTSIDE, _FEW_OUTSIDE_SHARE * len(values))
+    farthest = "" if outside.is_empty() else f", such as {_shown(_farthest(outside, low, high))}"
+    checks.add(
+        f"feature {name}: range",
+        len(outside) < few,
+        f"{len(outside)} of {len(values)} values lie far outside of {_shown(low)} to {_shown(high)}{farthest}",
+        value=len(outside),
+        expected=few,
+        kind="drift",
+    )
+
+
+def _farthest(outside: pl.Series, low: float, high: float) -> float:
+    return max((float(value) for value in outside), key=lambda value: max(low - value, value - high))
+
+
+def _moved_most(now: Sequence[int], then: Sequence[int], edges: Sequence[float]) -> str:
+    """Return in words of which range the share of rows has changed most."""
+    here, there = sum(now) or 1, sum(then) or 1
+    changes = [one / here - other / there for one, other in zip(now, then, strict=True)]
+    place = int(np.argmax(np.abs(changes)))
+    below = f"above {_shown(edges[place - 1])}" if place else ""
+    above = f"up to {_shown(edges[place])}" if place < len(edges) else ""
+    where = " ".join(each for each in (below, above) if each) or "everywhere"
+    return f"{where} are {now[place] / here:.0%} of the rows, and were {then[place] / there:.0%}"
+
+
+def _check_shared(
+    checks: Checks,
+    name: str,
+    now: float | None,
+    then: Sequence[float],
+    profile: Mapping[str, Any] | None = None,
+) -> None:
+    """Check a feature that many rows share by its median alone, against those of the cuts before.
+
+    Medians of few values may happen to be alike, so it may move as far as its values have been apart.
+    """
     usual = float(np.median(then))
-    spread = max(float(np.std(then)), _SHARED_SPREAD * abs(usual))
+    low, high = (profile or {}).get("low"), (profile or {}).get("high")
+    apart = 0.0 if low is None or high is None else float(high - low) / _SHARED_SIGMAS
+    spread = max(float(np.std(then)), _SHARED_SPREAD * abs(usual), apart)
     moved = (
         float("inf")
         if now is None
@@ -308,6 +408,7 @@ def _check_category(checks: Checks, name: str, rows: pl.DataFrame, then: Mapping
         if value not in before and count > _FEW_CATEGORIES * there
     ]
     said = [f"{', '.join(gone)} is gone"] * bool(gone) + [f"{', '.join(new)} is new"] * bool(new)
+    said += _unseen(now["counts"], before)
     checks.add(f"feature {name}: values", not said, "; ".join(said), kind="segment")
     values = sorted({*before, *now["counts"]})
     moved, limit = _psi(
@@ -323,6 +424,21 @@ def _check_category(checks: Checks, name: str, rows: pl.DataFrame, then: Mapping
         expected=limit,
         kind="drift",
     )
+
+
+def _unseen(now: Mapping[str, int], before: Mapping[str, int]) -> list[str]:
+    """Say that many rows have values that were never there, though each value has few: thousands that were renamed.
+
+    Of what is drawn from the same values, about as many are new as were there just once.
+    """
+    there, total = sum(now.values()), sum(before.values())
+    if not there or not total:
+        return []
+    usual = sum(count for count in before.values() if count == 1) / total
+    share = sum(count for value, count in now.items() if value not in before) / there
+    if usual >= _NEARLY_UNIQUE or share <= max(_MOST_UNSEEN, _UNSEEN_FACTOR * usual):
+        return []
+    return [f"{share:.0%} of the rows have values that were not there before; about {usual:.0%} is usual"]
 
 
 def _check_nulls(checks: Checks, name: str, now: float, then: float) -> None:
@@ -449,10 +565,12 @@ def quality_checks(
     champion: Numbers | None,
     promises: Sequence[float],
     seed: int,
+    kept: Measured | None = None,
 ) -> Quality:
     """Check a challenger on the newest rows with a known outcome, and against the champion on the very same rows.
 
-    ``promises`` are the metrics with which earlier champions were promoted, the newest last.
+    ``promises`` are the metrics with which earlier champions were promoted, the newest last. ``kept`` is what a
+    champion that cannot predict any more was measured by when it was promoted: the challenger is held against that.
     """
     checks, bounds = Checks(model), model.bounds
     entities: Indices = entities_of(holdout, model.key)
@@ -497,7 +615,9 @@ def quality_checks(
         expected=limit,
     )
     theirs = None
-    if champion is None:
+    if champion is None and kept is not None:
+        _check_against_kept(checks, mine, kept, known=known)
+    elif champion is None:
         checks.add_without_comparison("quality: against the champion", "there is no champion yet")
     else:
         theirs = measured(model, holdout, champion, weights)
@@ -529,6 +649,20 @@ def _check_against(
         f"{difference:+.3f} ({low:+.3f} to {high:+.3f}) on the same rows; it may be worse by {bounds.worse_by}",
         value=difference,
         expected=-bounds.worse_by,
+    )
+
+
+def _check_against_kept(checks: Checks, mine: Measured, kept: Measured, *, known: bool) -> None:
+    """Check a challenger against what the champion was measured by, on the rows of then."""
+    worse_by = checks.model.bounds.worse_by
+    difference = mine.value - kept.value
+    checks.add(
+        "quality: against the champion",
+        (difference >= -worse_by) if known and kept.metric == mine.metric else None,
+        f"{difference:+.3f} against the {kept.value:.3f} that the champion was promoted with, since it cannot predict "
+        f"these rows; it may be worse by {worse_by}",
+        value=difference,
+        expected=-worse_by,
     )
 
 
@@ -610,9 +744,13 @@ def prediction_checks(model: Model, before: Numbers, now: Numbers) -> tuple[Chec
     if not len(now) or not len(before):
         checks.add("scores: drift", None, "there are no scores to compare", kind="drift")
         return tuple(checks.made)
-    usable = bool(np.isfinite(now).all() and ((now >= 0) & (now <= 1)).all())
+    strange = {
+        "of the newest cut": int((~((now >= 0) & (now <= 1))).sum()),
+        "of the rows that it was judged by": int((~((before >= 0) & (before <= 1))).sum()),
+    }
+    said = ", ".join(f"{count} {which}" for which, count in strange.items() if count)
     checks.add(
-        "scores: are chances", usable, "" if usable else "some are no numbers from 0 to 1", kind="data"
+        "scores: are chances", not said, f"no numbers from 0 to 1: {said}" if said else "", kind="data"
     )
     then = number_profile(pl.Series("score", before))
     counts = number_profile(pl.Series("score", now), then["edges"])["counts"]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,8 @@ from headworks.models.champions import (
     stage_rows,
     staged_place,
 )
-from headworks.models.features import CUT, LeakCheck, leaks
+from headworks.models.current import usable
+from headworks.models.features import CUT, LeakCheck, leaks, received_of
 from headworks.models.judging import (
     Quality,
     data_checks,
@@ -85,7 +87,10 @@ class Lesson:
 
 
 class Verdict(Report):
-    """What the gate decided about a challenger, and the model that scores now: the challenger, or the champion."""
+    """What the gate decided about a challenger, and the model that scores now: the challenger, or the champion.
+
+    There is none where the challenger was refused, and there is no champion or it cannot predict.
+    """
 
     gate: GateReport
     promoted: bool
@@ -106,6 +111,20 @@ def asked_of(
 ) -> Asked:
     """Return what a run asks; raises `SettingsError` where it would publish an answer to another question."""
     horizon = model.horizon if horizon_days is None else timedelta(days=horizon_days)
+    if horizon <= timedelta(0):
+        raise SettingsError("A horizon lies after its cut.", where=model.scope, do="ask for days above 0.")
+    if cut is not None and cut.tzinfo is None:
+        raise SettingsError(
+            f"The cut {cut} has no time zone, so it is not known which moment it is.",
+            where=model.scope,
+            do=f"give one, such as {cut.isoformat()}Z.",
+        )
+    if not dry_run and cut is not None:
+        raise SettingsError(
+            f"Scores as of {cut:%Y-%m-%d %H:%M} were asked for: readers would take them for those of now.",
+            where=model.scope,
+            do="ask with dry_run; to show again what was published then, use headworks rollback.",
+        )
     if not dry_run and horizon != model.horizon:
         raise SettingsError(
             f"The model is declared with a horizon of {model.horizon.days} days, and {horizon_days:g} were asked for: "
@@ -133,7 +152,9 @@ def prepare(lake: Lake, lesson: Lesson, clock: Clock = system_clock) -> GateRepo
     cuts = _looked_at(frame, asked)
     found = leaks(model.features, inputs, model.columns, cuts) if cuts else LeakCheck()
     profile = None if champion is None else champion.trained.profile
-    return _decided(model, data_checks(model, frame, asked, profile, found, clock()), lesson.accepted)
+    received = received_of(model.features, {name: rows.collect() for name, rows in inputs.items()})
+    checks = data_checks(model, frame, asked, profile, found, clock(), received)
+    return _decided(model, checks, lesson.accepted)
 
 
 def _looked_at(frame: pl.DataFrame, asked: Asked) -> list[datetime]:
@@ -144,13 +165,17 @@ def _looked_at(frame: pl.DataFrame, asked: Asked) -> list[datetime]:
 
 
 def _decided(model: Model, checks: Sequence[CheckReport], accepted: Accepted) -> GateReport:
-    let = [
+    return decide(model.scope, _let(checks, accepted), contract_required=False)
+
+
+def _let(checks: Sequence[CheckReport], accepted: Accepted) -> list[CheckReport]:
+    """Return checks, those that a person lets through as accepted."""
+    return [
         let_through(check, accepted.by, accepted.note)
         if check.name in accepted.names and check.outcome in {"failed", "not evaluated"}
         else check
         for check in checks
     ]
-    return decide(model.scope, let, contract_required=False)
 
 
 def train_model(lake: Lake, lesson: Lesson) -> Trained:
@@ -173,19 +198,26 @@ def judge(
     parts = split(model, frame, asked)
     checks = list(training_checks(model, trained, parts, current.trained if current else None))
     challenger = load(lake, model, trained.file)
-    scores = predict(challenger, trained.columns, trained.vocabulary, parts.holdout)
-    theirs = None
-    if current is not None and current.trained.horizon_days == trained.horizon_days:
-        theirs = _predicted(lake, model, current.trained, parts.holdout)
-    quality: Quality = quality_checks(model, parts.holdout, scores, theirs, champions.promises, asked.seed)
+    scores = _predicted(challenger, trained, parts.holdout)
+    theirs, kept, able = None, None, True
+    if current is not None:
+        found = usable(lake, lesson.product, model, current, frame.columns)
+        checks.append(found.check)
+        able = found.estimator is not None
+        if current.trained.horizon_days == trained.horizon_days:
+            theirs = _predicted(found.estimator, current.trained, parts.holdout) if able else None
+            kept = None if able else current.measured
+    quality: Quality = quality_checks(
+        model, parts.holdout, scores, theirs, champions.promises, asked.seed, kept
+    )
     checks += quality.checks
     newest = frame.filter(pl.col(CUT) == newest_cut(frame, asked))
-    checks += prediction_checks(
-        model, scores, predict(challenger, trained.columns, trained.vocabulary, newest)
-    )
+    checks += prediction_checks(model, scores, _predicted(challenger, trained, newest))
     gate = _decided(model, [*data.checks, *checks], lesson.accepted)
     if not gate.open:
-        return Verdict(gate=gate, promoted=False, champion=current, champions=champions)
+        # A champion that cannot predict cannot score either: what is published stays.
+        stays = current if able else None
+        return Verdict(gate=gate, promoted=False, champion=stays, champions=champions)
     if (
         current is not None
         and current.trained.file == trained.file
@@ -204,7 +236,7 @@ def judge(
         run_id=run_id,
         checks=gate.checks,
         importance=importance(
-            model, lambda rows: predict_matrix(challenger, rows), values, labels, asked.seed
+            model, lambda rows: predict_matrix(challenger, rows, model.name), values, labels, asked.seed
         ),
     )
     return Verdict(gate=gate, promoted=True, champion=promoted, champions=champions)
@@ -218,7 +250,7 @@ def score_newest(lake: Lake, lesson: Lesson, verdict: Verdict) -> Scored:
     model, asked, features, champion = lesson.model, lesson.asked, lesson.features, verdict.champion
     if champion is None:
         raise GateClosed(
-            f"The first model was refused, so nothing can be scored: {'; '.join(verdict.gate.reasons)}.",
+            f"The challenger was refused, and there is no champion that can score: {'; '.join(verdict.gate.reasons)}.",
             where=model.scope,
             do="correct what the reasons name, and run again; nothing was published.",
         )
@@ -231,8 +263,9 @@ def score_newest(lake: Lake, lesson: Lesson, verdict: Verdict) -> Scored:
     scope = f"gold.{model.scores}"
     checks = run_contract(model.contract, Path(candidate) if lake.drafts.settings.is_local else scores, scope)
     parts = split(model, frame, asked)
-    before = _predicted(lake, model, champion.trained, parts.holdout)
-    checks += prediction_checks(model, before, scores.get_column("score").to_numpy())
+    before = _predicted(load(lake, model, champion.trained.file), champion.trained, parts.holdout)
+    # What a person lets through of the challenger's scores is let through of the very same scores here.
+    checks += _let(prediction_checks(model, before, scores.get_column("score").to_numpy()), lesson.accepted)
     checks.append(_one_model(scope, scores, champion.sequence, rows.height))
     gate = decide(scope, checks, contract_required=True)
     table = None
@@ -250,8 +283,8 @@ def score_newest(lake: Lake, lesson: Lesson, verdict: Verdict) -> Scored:
     return Scored(gate=gate, scores=staged, champions=table)
 
 
-def _predicted(lake: Lake, model: Model, trained: Trained, rows: pl.DataFrame) -> Matrix:
-    return predict(load(lake, model, trained.file), trained.columns, trained.vocabulary, rows)
+def _predicted(estimator: Any, trained: Trained, rows: pl.DataFrame) -> Matrix:
+    return predict(estimator, trained.columns, trained.vocabulary, rows, trained.model)
 
 
 def _one_model(scope: str, scores: pl.DataFrame, sequence: int, rows: int) -> CheckReport:

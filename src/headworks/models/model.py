@@ -34,9 +34,11 @@ class Bounds:
     """The limits of a model's gate.
 
     Data: the rows of the newest cut may be fewer or more than those that the champion learned from by ``rows_change``,
-    a feature may have more nulls by ``nulls`` and may have moved by ``feature_drift`` (PSI), and the newest cut may be
-    ``age`` old. Training: at least ``rows`` rows, ``positives`` of each class, a share of the target within
-    ``class_share`` that differs from the champion's by ``class_change`` at most (a factor), in ``train_s`` seconds.
+    a feature may have more nulls by ``nulls`` and may have moved by ``feature_drift`` (PSI), few of its values may lie
+    further outside the champion's than ``feature_beyond`` times the distance from its lowest to its highest, and the
+    newest cut may be ``age`` old. Training: at least ``rows`` rows, ``positives`` of each class, a share of the target
+    within ``class_share`` that differs from the champion's by ``class_change`` at most (a factor), in ``train_s``
+    seconds.
 
     Quality, on the newest ``holdout_cuts`` cuts whose outcome is known: the metric is at least ``least`` and at most
     ``most`` (what is too good knows the target); the challenger is worse than the champion by at most ``worse_by``
@@ -61,6 +63,7 @@ class Bounds:
     segment_rows: int = 200
     segment_worse_by: float = 0.15
     feature_drift: float = 0.25
+    feature_beyond: float = 0.5
     prediction_drift: float = 0.3
     rows_change: float = 0.3
     nulls: float = 0.1

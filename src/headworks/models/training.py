@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
+import logging
+import sys
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import metadata
@@ -21,7 +25,14 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from headworks.errors import GateClosed, LakeUnusable, ObjectLost, SettingsError
+from headworks.errors import (
+    EstimatorFailed,
+    GateClosed,
+    HeadworksError,
+    LakeUnusable,
+    ObjectLost,
+    SettingsError,
+)
 from headworks.models.features import CUT, OBSERVED_UNTIL, TARGET_AT
 from headworks.models.model import Model
 from headworks.reports import Report
@@ -31,8 +42,9 @@ LABEL = "label"
 MODELS_FOLDER = "_headworks/models"
 """Where files of models, records of trainings and parts of scores are."""
 
-_BINS = 10
-_FEW_VALUES = 30
+_BINS, _OUTCOMES = 10, 2
+_FEW_VALUES, _FEW_CUTS, _MOSTLY_EXCHANGED = 30, 3, 0.3
+_HEAVY, _ROWS_OF_A_BIN = 0.3, 20
 _HARMLESS = ("numpy.dtype",)
 """Types that nothing can be done with, and that estimators of scikit-learn hold."""
 
@@ -147,25 +159,65 @@ def matrix(columns: Sequence[str], words: Mapping[str, Sequence[str]], rows: pl.
 def fit(model: Model, parts: Split, asked: Asked) -> tuple[Any, dict[str, tuple[str, ...]]]:
     """Fit a new estimator; returns it with the values of the categories."""
     words = vocabulary(model, parts.train)
-    estimator = model.estimator(asked.seed)
-    estimator.fit(
-        matrix(model.columns, words, parts.train), parts.train.get_column(LABEL).cast(pl.Int8).to_numpy()
-    )
+    values = matrix(model.columns, words, parts.train)
+    labels = parts.train.get_column(LABEL).cast(pl.Int8).to_numpy()
+    with _estimating(model.name):
+        estimator = model.estimator(asked.seed)
+        _quiet_libraries()
+        estimator.fit(values, labels)
     return estimator, words
 
 
+def _quiet_libraries() -> None:
+    """Let LightGBM log what it says of each split at the level that it has: nobody can act on it."""
+    lightgbm = sys.modules.get("lightgbm")
+    if lightgbm is not None:
+        lightgbm.register_logger(logging.getLogger("headworks.lightgbm"), "debug", "debug")
+
+
+@contextmanager
+def _estimating(model: str) -> Iterator[None]:
+    """Name the model whose estimator raises: what a library says alone does not."""
+    try:
+        yield
+    except HeadworksError:
+        raise
+    except Exception as problem:
+        raise EstimatorFailed(
+            f"The estimator of the model {model or 'without a name'} raised {type(problem).__name__}: {problem}",
+            where=f"model.{model}",
+            do="correct the estimator, or the features that it gets, and run again; nothing was published.",
+        ) from problem
+
+
 def predict(
-    estimator: Any, columns: Sequence[str], words: Mapping[str, Sequence[str]], rows: pl.DataFrame
+    estimator: Any,
+    columns: Sequence[str],
+    words: Mapping[str, Sequence[str]],
+    rows: pl.DataFrame,
+    model: str = "",
 ) -> Matrix:
     """Return the chance of the target for each row."""
-    return predict_matrix(estimator, matrix(columns, words, rows))
+    return predict_matrix(estimator, matrix(columns, words, rows), model)
 
 
-def predict_matrix(estimator: Any, values: Matrix) -> Matrix:
-    """Return the chance of the target for each row of a matrix."""
+def predict_matrix(estimator: Any, values: Matrix, model: str = "") -> Matrix:
+    """Return the chance of the target for each row of a matrix.
+
+    Raises `EstimatorFailed`, which names the model, where the estimator raises or gives another shape.
+    """
     if not len(values):
         return np.zeros(0)
-    return np.asarray(estimator.predict_proba(values)[:, 1], dtype=np.float64)
+    with _estimating(model):
+        chances = np.asarray(estimator.predict_proba(values), dtype=np.float64)
+    if chances.shape != (len(values), 2):
+        raise EstimatorFailed(
+            f"The estimator of the model {model or 'without a name'} gave an array of {chances.shape} for "
+            f"{len(values)} rows, where a chance of each of the two outcomes is wanted: {(len(values), 2)}.",
+            where=f"model.{model}",
+            do="let predict_proba give both, also where one outcome alone was learned from; nothing was published.",
+        )
+    return chances[:, 1]
 
 
 def train(lake: Lake, model: Model, frame: pl.DataFrame, asked: Asked, made_from: str) -> Trained:
@@ -178,14 +230,16 @@ def train(lake: Lake, model: Model, frame: pl.DataFrame, asked: Asked, made_from
     try:
         there = Trained.model_validate(lake.get_object(path))
         data = lake.get_bytes(file_path(model, there.file))
-    except ObjectLost:
-        pass
-    else:
+    except (ObjectLost, ValueError):
+        # A record that is damaged is made again, as one that is lost.
+        data = None
+    # Nor is a file believed that is not what its name says: it is made again under its name.
+    if data is not None and is_named(data, there.file):
         # Young again: a file that nothing names may be collected when it is older than any run.
         lake.put_bytes(file_path(model, there.file), data)
         return there
     parts = split(model, frame, asked)
-    if parts.train.get_column(LABEL).n_unique() < 2:
+    if parts.train.get_column(LABEL).n_unique() < _OUTCOMES:
         raise GateClosed(
             f"Of {parts.train.height} rows to learn from the outcome is known, and not both outcomes are among them.",
             where=model.scope,
@@ -284,8 +338,8 @@ def loaded(data: bytes, file: str, trusted: Sequence[str]) -> Any:
     """Return the estimator of a file's content, if it is the content that the name says and of trusted types alone."""
     from skops import io as skops_io
 
-    if hashlib.sha256(data).hexdigest() != file:
-        raise LakeUnusable(
+    if not is_named(data, file):
+        raise ObjectLost(
             "The content of a model's file is not what its name says.",
             where=file,
             do="restore the file, or train again; nothing was loaded.",
@@ -298,7 +352,35 @@ def loaded(data: bytes, file: str, trusted: Sequence[str]) -> Any:
             where=file,
             do="name them in the model's trusted, if they are what the estimator consists of; nothing was loaded.",
         )
-    return skops_io.loads(data, trusted=allowed)
+    try:
+        return skops_io.loads(data, trusted=allowed)
+    except Exception as problem:
+        raise LakeUnusable(
+            f"A model's file cannot be read by the libraries that are installed: {type(problem).__name__}: {problem}",
+            where=file,
+            do="install the versions that its card names, or train again; nothing was loaded.",
+        ) from problem
+
+
+def is_named(data: bytes, file: str) -> bool:
+    """Return whether the content of a file is what its name says."""
+    return hashlib.sha256(data).hexdigest() == file
+
+
+def made_again(lake: Lake, model: Model, trained: Trained, frame: pl.DataFrame) -> bool:
+    """Put the file of a model again, from the features that it learned from, if that gives the very same bytes."""
+    if trained.code != model.code() or trained.libraries != _library_versions():
+        return False
+    asked = Asked(horizon=timedelta(days=trained.horizon_days), seed=trained.seed)
+    parts = split(model, frame, asked)
+    if parts.train.get_column(LABEL).n_unique() < _OUTCOMES:
+        return False
+    estimator, _ = fit(model, parts, asked)
+    data = dumped(estimator)
+    if not is_named(data, trained.file):
+        return False
+    lake.put_bytes(file_path(model, trained.file), data)
+    return True
 
 
 def profile(model: Model, frame: pl.DataFrame, asked: Asked, parts: Split) -> dict[str, Any]:
@@ -340,26 +422,81 @@ def _shared(rows: pl.DataFrame, name: str) -> list[float] | None:
         pl.col(name).n_unique().alias("different"), pl.col(name).cast(pl.Float64).median().alias("median")
     )
     at_a_cut = max(by_cut.get_column("different").to_list(), default=0)
-    if by_cut.height < 3 or at_a_cut > _FEW_VALUES or rows.get_column(name).n_unique() < 3 * at_a_cut:
+    if by_cut.height < _FEW_CUTS or at_a_cut > _FEW_VALUES:
+        return None
+    if rows.get_column(name).n_unique() < 3 * at_a_cut and _exchanged(rows, name) < _MOSTLY_EXCHANGED:
         return None
     return [float(value) for value in by_cut.sort(CUT).get_column("median").drop_nulls()]
 
 
+def _exchanged(rows: pl.DataFrame, name: str) -> float:
+    """Return which share of the rows has another value at the next cut, as usual: one of what belongs to rows has few.
+
+    It is the total variation between the distributions of cuts that follow each other.
+    """
+    shares = (
+        rows.group_by(CUT, pl.col(name).cast(pl.Float64).alias("value"))
+        .len()
+        .with_columns(pl.col("len") / pl.col("len").sum().over(CUT))
+    )
+    by_cut = {
+        cut[0]: dict(part.select("value", "len").iter_rows())
+        for cut, part in shares.partition_by(CUT, as_dict=True).items()
+    }
+    ordered = [by_cut[cut] for cut in sorted(by_cut)]
+    changed = [
+        sum(abs(one.get(value, 0.0) - other.get(value, 0.0)) for value in {*one, *other}) / 2
+        for one, other in itertools.pairwise(ordered)
+    ]
+    return float(np.median(changed))
+
+
 def number_profile(values: pl.Series, edges: Sequence[float] | None = None) -> dict[str, Any]:
-    """Return how numbers are distributed over bins, made of their own quantiles where none are given."""
+    """Return how numbers are distributed over bins, made of their own quantiles where none are given.
+
+    Where none are given, also what the outer bins do not show: the lowest and the highest value, and where one value is
+    in much of the rows, such as zero, how the rest is distributed.
+    """
     numbers = values.cast(pl.Float64).fill_nan(None)
     there = numbers.drop_nulls().to_numpy()
-    if edges is None:
-        cuts = np.quantile(there, np.linspace(0, 1, _BINS + 1)[1:-1]) if len(there) else np.zeros(0)
-        edges = [float(cut) for cut in np.unique(cuts)]
-    places = np.searchsorted(np.asarray(edges), there, side="left")
-    counts = np.bincount(places, minlength=len(edges) + 1) if len(there) else np.zeros(len(edges) + 1)
+    own = {} if edges is not None else _outer(there)
+    edges = _edges(there) if edges is None else edges
     return {
         "edges": list(edges),
-        "counts": [int(count) for count in counts],
+        "counts": _counted(there, edges),
         "nulls": numbers.null_count() / max(1, numbers.len()),
         "rows": numbers.len(),
         "median": float(np.median(there)) if len(there) else None,
+        **own,
+    }
+
+
+def _edges(there: Matrix, bins: int = _BINS) -> list[float]:
+    """Return the ends of bins with as many rows each; where the lowest value fills one, another lies below it."""
+    if not len(there):
+        return []
+    cuts = [float(cut) for cut in np.unique(np.quantile(there, np.linspace(0, 1, bins + 1)[1:-1]))]
+    lowest = float(there.min())
+    return [float(np.nextafter(lowest, -np.inf)), *cuts] if cuts and cuts[0] <= lowest else cuts
+
+
+def _counted(there: Matrix, edges: Sequence[float]) -> list[int]:
+    places = np.searchsorted(np.asarray(edges, dtype=np.float64), there, side="left")
+    return [int(count) for count in np.bincount(places, minlength=len(edges) + 1)]
+
+
+def _outer(there: Matrix) -> dict[str, Any]:
+    if not len(there):
+        return {"low": None, "high": None, "rest": None}
+    values, counts = np.unique(there, return_counts=True)
+    heaviest = float(values[np.argmax(counts)])
+    rest = there[there != heaviest]
+    heavy = counts.max() >= _HEAVY * len(there) and len(rest)
+    edges = _edges(rest, min(_BINS, max(2, len(rest) // _ROWS_OF_A_BIN))) if heavy else []
+    return {
+        "low": float(values[0]),
+        "high": float(values[-1]),
+        "rest": {"without": heaviest, "edges": edges, "counts": _counted(rest, edges)} if heavy else None,
     }
 
 

@@ -144,6 +144,32 @@ class Question:
     accepted: Accepted = field(default_factory=Accepted)
 
 
+def question_of(
+    product: Product,
+    *,
+    accept: tuple[str, ...] = (),
+    note: str = "",
+    seed: int = 1,
+    horizon_days: float | None = None,
+    cut: datetime | None = None,
+) -> Question:
+    """Return what parameters of a run ask of a product's models; raises `SettingsError` where it has none to ask."""
+    asked = Question(cut, horizon_days, seed, Accepted(names=accept, by="a parameter of the run", note=note))
+    if not product.models and asked != Question(accepted=asked.accepted.model_copy(update={"names": ()})):
+        raise SettingsError(
+            f"The product {product.name} has no model, which accept, seed, horizon_days and cut are about.",
+            where=f"product {product.name}",
+            do="leave them out; what else holds a product is let through by headworks delivery and headworks gold.",
+        )
+    if accept and not note.strip():
+        raise SettingsError(
+            "Checks are let through without a word on why.",
+            where=f"product {product.name}",
+            do="say why with note; it is kept with the checks.",
+        )
+    return asked
+
+
 @dataclass(frozen=True)
 class Learned:
     """What came of a product's models: their tables, and the gates of challengers that were refused."""

@@ -17,7 +17,7 @@ from crm.timelapse import RUNS_AT
 from crm.truth import Frames, feature_rows, received
 from crm.world import WEEK, World
 from headworks.gold.curation import GoldTable
-from headworks.models.features import AsOf, LeakCheck, feature_table, leaks
+from headworks.models.features import AsOf, LeakCheck, feature_table, leaks, received_of
 from headworks.models.judging import (
     data_checks,
     prediction_checks,
@@ -110,7 +110,10 @@ def judge(case: Case, current: Fitted, promises: tuple[float, ...] = (), seed: i
     )
     now = rows.get_column("observed_until").max()
     assert isinstance(now, datetime)
-    checks = list(data_checks(model, rows, asked, current.trained.profile, found, now))
+    received = received_of(case.table, case.frames)
+    if received is not None:
+        now = max(now, received.newest)
+    checks = list(data_checks(model, rows, asked, current.trained.profile, found, now, received))
     if not decide(model.scope, checks, contract_required=False).open:
         return decide(model.scope, checks, contract_required=False)
     made = replace(model, estimator=case.estimator) if case.estimator is not None else model
@@ -269,6 +272,36 @@ def cancellations_not_delivered(frames: Frames, _: np.random.Generator) -> Case:
     return Case(_with(frames, SUBSCRIPTIONS.name, frames[SUBSCRIPTIONS.name].filter(~late)))
 
 
+def subscriptions_that_stopped(frames: Frames, _: np.random.Generator) -> Case:
+    """One source of four gives nothing any more, and nobody is known to have cancelled since."""
+    return Case(_with(frames, SUBSCRIPTIONS.name, frames[SUBSCRIPTIONS.name].filter(~_lately(frames, 2))))
+
+
+def tickets_that_stopped(frames: Frames, _: np.random.Generator) -> Case:
+    return Case(_with(frames, TICKETS.name, frames[TICKETS.name].filter(~_lately(frames, 2))))
+
+
+def nobody_at_the_newest_cut(frames: Frames, _: np.random.Generator) -> Case:
+    """Then the cut before is the newest one with rows, and would be scored as if it were now."""
+    return Case(frames, spoil=lambda rows: rows.filter(~_is_newest(rows)))
+
+
+def rises_in_percent(frames: Frames, _: np.random.Generator) -> Case:
+    """Most have no rise of their price, so in all rows together little has changed."""
+    return Case(frames, spoil=lambda rows: _at_newest(rows, raised_8w=pl.col("raised_8w") * 100))
+
+
+def another_value_for_none(frames: Frames, _: np.random.Generator) -> Case:
+    none = pl.when(pl.col("severe_8w") == 0).then(-9999).otherwise(pl.col("severe_8w"))
+    return Case(frames, spoil=lambda rows: _at_newest(rows, severe_8w=none))
+
+
+def some_in_another_unit(frames: Frames, _: np.random.Generator) -> Case:
+    """A twelfth of the customers comes from another system."""
+    few = pl.when(pl.col("contact_id") % 12 == 0).then(pl.col("minutes_4w") * 1000)
+    return Case(frames, spoil=lambda rows: _at_newest(rows, minutes_4w=few.otherwise(pl.col("minutes_4w"))))
+
+
 def everybody_leaves(frames: Frames, _: np.random.Generator) -> Case:
     """A status that means something else now: all outcomes are there, and far too many."""
     return Case(frames, spoil=lambda rows: rows.with_columns(target_at=pl.col("cut") + timedelta(days=2)))
@@ -366,6 +399,12 @@ BAD: dict[Kind, tuple[str, ...]] = {
     a_new_feature_that_is_known_later_alone: ("feature surveyed: nulls",),
     a_constant_feature: ("feature tenure_weeks: drift",),
     cancellations_not_delivered: ("training: class balance of the newest weeks", "features: rows"),
+    subscriptions_that_stopped: ("features: deliveries are new",),
+    tickets_that_stopped: ("features: deliveries are new",),
+    nobody_at_the_newest_cut: ("features: rows of the newest cut",),
+    rises_in_percent: ("feature raised_8w: drift", "feature raised_8w: range"),
+    another_value_for_none: ("feature severe_8w: drift",),
+    some_in_another_unit: ("feature minutes_4w: range",),
     everybody_leaves: ("training: class balance", "training: rows of each outcome"),
     labels_reversed: ("quality: better than chance", "quality: good enough"),
     trained_on_few: ("training: rows", "training: rows of each outcome"),

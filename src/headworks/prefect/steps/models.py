@@ -9,6 +9,8 @@ from __future__ import annotations
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
+from headworks.errors import ConcurrentRun
+from headworks.gold.products import rollbacks
 from headworks.gold.table import Staged, commit_gold
 from headworks.models import learning
 from headworks.models.champions import champion_rows, forget_parts
@@ -61,6 +63,13 @@ def score_model(run: Run, lesson: Lesson, verdict: Verdict) -> Scored:
 def commit_model(run: Run, lesson: Lesson, scored: Scored, verdict: Verdict) -> tuple[CurateReport, ...]:
     """Replace the tables of scores and champions, each in one commit; readers see them when the product names them."""
     lake = run.open_lake()
+    if rollbacks(lake).get(lesson.product, 0) != verdict.champions.rolled_back:
+        # A flow that is taken up again reads what is published now, and has the verdict of before.
+        raise ConcurrentRun(
+            "The product was rolled back since the challenger was judged against its champion.",
+            where=f"product {lesson.product}",
+            do="run again: it begins with what is published now.",
+        )
     reports = [_committed(run, scored.scores)]
     if scored.champions is not None:
         reports.append(_committed(run, scored.champions))

@@ -1,0 +1,132 @@
+"""Changes of unit, sentinels and renamed values are seen in features of every form; what chance brings is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from crm.churn import MODEL
+from headworks.models.judging import Checks, _check_category, _check_number
+from headworks.models.training import category_profile, feature_profiles, number_profile
+
+Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
+Form = Callable[[np.random.Generator, int], Numbers]
+NOW, BEFORE = 400, 3200
+
+
+def _mostly(value: float, share: float, rest: Form) -> Form:
+    """Return a feature that is one value in a share of the rows, and something else in the others."""
+    return lambda chance, rows: np.where(chance.random(rows) < share, value, rest(chance, rows))
+
+
+FORMS: dict[str, Form] = {
+    "nine of ten are zero": _mostly(0, 0.9, lambda chance, rows: chance.uniform(0.05, 0.2, rows)),
+    "counts, most of them zero": lambda chance, rows: chance.poisson(0.15, rows).astype(np.float64),
+    "a third is zero": _mostly(0, 0.35, lambda chance, rows: chance.lognormal(2, 0.5, rows)),
+    "a constant": lambda _, rows: np.full(rows, 1.0),
+    "two values": lambda chance, rows: (chance.random(rows) < 0.4).astype(np.float64),
+    "a bell": lambda chance, rows: chance.normal(50, 5, rows),
+    "a long tail": lambda chance, rows: chance.lognormal(3, 1, rows),
+    "most at the top": _mostly(104, 0.7, lambda chance, rows: chance.uniform(1, 104, rows)),
+}
+SPOILED: dict[str, Callable[[Numbers], Numbers]] = {
+    "x 100": lambda values: values * 100,
+    "/ 100": lambda values: values / 100,
+    "the commonest as -9999": lambda values: np.where(values == _commonest(values), -9999, values),
+}
+
+
+def _commonest(values: Numbers) -> float:
+    found, counts = np.unique(values, return_counts=True)
+    return float(found[np.argmax(counts)])
+
+
+def _closed(then: Numbers, now: Numbers) -> list[str]:
+    checks = Checks(MODEL)
+    profile = {**number_profile(pl.Series("f", then)), "medians": None}
+    _check_number(checks, "f", pl.DataFrame({"f": now}), profile)
+    return [f"{check.name}: {check.detail}" for check in checks.made if check.outcome != "passed"]
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+@pytest.mark.parametrize("form", FORMS)
+def test_another_unit_or_a_sentinel_is_seen_in_each_form_of_a_feature(form: str, spoiled: str) -> None:
+    for seed in range(5):
+        chance = np.random.default_rng(seed)
+        then, now = FORMS[form](chance, BEFORE), FORMS[form](chance, NOW)
+        changed = SPOILED[spoiled](now)
+        if np.mean(changed != now) < 0.02:
+            # Where no value is common, a single row has another one.
+            continue
+        assert _closed(then, changed), (seed, form, spoiled)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_chance_brings_is_no_drift(form: str) -> None:
+    refused = 0
+    for seed in range(100):
+        chance = np.random.default_rng(1000 + seed)
+        refused += bool(_closed(FORMS[form](chance, BEFORE), FORMS[form](chance, NOW)))
+    assert refused == 0
+
+
+def _names(chance: np.random.Generator, rows: int, values: int, start: str = "c") -> pl.Series:
+    return pl.Series("city", [f"{start}{number}" for number in chance.integers(0, values, rows)])
+
+
+@pytest.mark.parametrize("values", [40, 200, 500, 1000])
+def test_values_of_a_large_category_that_were_renamed_are_seen(values: int) -> None:
+    for seed in range(5):
+        chance = np.random.default_rng(seed)
+        profile = category_profile(_names(chance, BEFORE, values))
+        for start, wanted in (("c", False), ("C", True)):
+            checks = Checks(MODEL)
+            _check_category(checks, "city", pl.DataFrame([_names(chance, NOW, values, start)]), profile)
+            closed = [check.name for check in checks.made if check.outcome != "passed"]
+            assert ("feature city: values" in closed) == wanted, (seed, values, start, closed)
+            assert wanted or not closed
+
+
+def test_ids_are_no_category_whose_values_are_missed() -> None:
+    checks = Checks(MODEL)
+    profile = category_profile(pl.Series("city", [f"id {number}" for number in range(BEFORE)]))
+    now = pl.DataFrame({"city": [f"new {number}" for number in range(NOW)]})
+    _check_category(checks, "city", now, profile)
+    assert next(check.outcome for check in checks.made if check.name == "feature city: values") == "passed"
+
+
+def test_what_three_warehouses_share_is_judged_by_its_median_and_not_by_its_distribution() -> None:
+    """At each cut three values of nine, others at the next: a clean week is none that has drifted, another unit is."""
+    start, week = datetime(2026, 1, 5, tzinfo=UTC), timedelta(weeks=1)
+    refused = seen = 0
+    for seed in range(40):
+        chance = np.random.default_rng(seed)
+        rows = [
+            (start + cut * week, float(staff))
+            for cut in range(9)
+            for staff in chance.integers(4, 13, 3)
+            for _ in range(100)
+        ]
+        frame = pl.DataFrame(rows, schema=["cut", "staff"], orient="row")
+        cuts = frame.get_column("cut").unique().sort().to_list()
+        profile = feature_profiles(frame, cuts[:-1], ["staff"], [])["numbers"]["staff"]
+        newest = frame.filter(pl.col("cut") == cuts[-1])
+        for spoiled, rows_now in ((False, newest), (True, newest.with_columns(pl.col("staff") * 100))):
+            checks = Checks(MODEL)
+            _check_number(checks, "staff", rows_now, profile)
+            closed = any(check.outcome != "passed" for check in checks.made)
+            refused += closed and not spoiled
+            seen += closed and spoiled
+    assert (refused, seen) == (0, 40)
+
+
+def test_a_reason_says_where_the_rows_are_that_moved() -> None:
+    """A median that stayed the same would contradict it."""
+    then, now = np.tile([1.0, 8.0, 9.0], 1000), np.tile([8.0, 8.0, 9.0], 130)
+    (said,) = _closed(then, now)
+    assert "its median is 8 and was 8" in said
+    assert "up to 1 are 0% of the rows, and were 33%" in said
