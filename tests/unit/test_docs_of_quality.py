@@ -60,3 +60,11 @@ def test_a_page_for_users_takes_no_dataset_of_the_shop_for_the_library_s_own(nam
     assert not re.findall(
         r"\b(?:shop|sales)\.(?:orders|customers|order_lines|lines|products|rates|daily)\b", page
     )
+
+
+def test_the_page_about_deploying_speaks_of_the_shop_only_where_it_says_so() -> None:
+    page = (CHECKOUT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    general, _, own = page.partition("## This repository's own project")
+    assert own
+    found = re.findall(r".*(?:\bshop\b|SHOP|\bsales\b|receipts|make de\w+|churn).*", general)
+    assert found == []

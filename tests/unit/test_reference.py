@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from headworks.cli.main import the_parser
 from headworks.cli.reference import page
+from headworks.cli.running import OWN
 from tests.support.pools import CHECKOUT
 
 PAGE = CHECKOUT / "docs" / "reference.md"
@@ -85,3 +87,78 @@ def test_each_command_that_a_page_names_exists(file: Path) -> None:
         if len(alternatives) == 1 and known[alternatives[0]] and re.fullmatch(r"[a-z|]+", second):
             for each in second.split("|"):
                 assert each in known[alternatives[0]], f"headworks {' '.join(command)}"
+
+
+FREE = {"--account", "--param", "--help", "--lake", "--json", "--project", "--product"}
+"""What ``headworks run`` takes in addition to the parameters of a flow."""
+
+
+def _leaf(parser: argparse.ArgumentParser, words: tuple[str, ...]) -> argparse.ArgumentParser:
+    """Return the parser that reads a command's options."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction) and words and words[0] in action.choices:
+            return _leaf(action.choices[words[0]], words[1:])
+    return parser
+
+
+@pytest.fixture(scope="module")
+def of_flows(made: str) -> set[str]:
+    """The options of all flows, as the reference lists them."""
+    return {
+        *re.findall(
+            r"^\| `(--[\w-]+)", made.partition("## Flows")[2].partition("## Settings")[0], re.MULTILINE
+        )
+    }
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_each_option_of_a_command_that_a_page_names_exists(file: Path, of_flows: set[str], made: str) -> None:
+    wrong = []
+    for command in _named(file.read_text(encoding="utf-8")):
+        own = itertools.takewhile(lambda word: word not in {"|", "||", "&&", ";", "#"}, command)
+        options = [
+            re.sub(r"[=,.\]]+.*$", "", word.lstrip("[("))
+            for word in own
+            if word.lstrip("[(").startswith("--")
+        ]
+        if command[0] in {"run", *OWN}:
+            known = of_flows | FREE
+        elif command[0] == "deploy":
+            known = {
+                *re.findall(r"`(--[\w-]+)", made.partition("### headworks deploy")[2].partition("### ")[0]),
+                "--help",
+            }
+        else:
+            leaf = _leaf(the_parser(), tuple(command))
+            known = {text for action in leaf._actions for text in action.option_strings}
+        wrong += [
+            f"headworks {' '.join(command)}: {one}" for one in options if one not in known and one != "--"
+        ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_each_make_target_and_module_that_a_page_names_exists(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    targets = {
+        *re.findall(r"^([a-z][\w-]*):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE),
+        *re.findall(
+            r"^([a-z][\w-]*):", (CHECKOUT / "src/headworks/template/Makefile.tmpl").read_text(), re.MULTILINE
+        ),
+    }
+    code = [
+        *re.findall(r"`([^`\n]+)`", text),
+        *re.findall(r"^(?: {4,}|\| )?(.*\bmake [a-z].*)$", text, re.MULTILINE),
+    ]
+    named = {word for one in code for word in re.findall(r"(?:^|&& |`)make ([a-z][a-z-]+)", one)}
+    assert named <= targets, named - targets
+    ours = r"python -m ((?:headworks|tests|deployments|benchmarks|tools)[\w.]*)"
+    modules = {word for one in code for word in re.findall(ours, one)}
+    missing = {word for word in modules if not _is_there(word)}
+    assert not missing
+
+
+def _is_there(module: str) -> bool:
+    path = module.replace(".", "/")
+    places = [root / path for root in (CHECKOUT, CHECKOUT / "src")]
+    return any(place.is_dir() or place.with_suffix(".py").exists() for place in places)
