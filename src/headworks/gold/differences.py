@@ -104,6 +104,11 @@ class _Reading:
         if rows is None:
             return schema.to_frame()
         bound = {f"_{place}": upto.get_column(name) for place, name in enumerate(self._key)}
+        # Rows are in order: where the last one is not after the key, none is.
+        last = rows.tail(1).lazy().join(pl.LazyFrame(bound), how="cross").select(_not_after(self._key))
+        if last.collect().item():
+            self._waits = None
+            return rows
         within = rows.lazy().join(pl.LazyFrame(bound), how="cross").select(_not_after(self._key))
         count = int(within.collect().to_series().sum())
         self._waits = rows.slice(count) if count < rows.height else None
