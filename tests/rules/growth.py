@@ -63,13 +63,6 @@ RULES = (
         f"{_WAITS}::test_a_row_of_a_key_that_waits_is_judged_with_what_waited",
     ),
     rule(
-        "a row whose key silver got otherwise is looked at",
-        _WAITING,
-        "    if changed is not None and found.asleep.height:",
-        "    if False:",
-        f"{_WAITS}::test_a_row_whose_key_silver_gets_otherwise_waits_no_longer",
-    ),
-    rule(
         "what rows wait for holds for one declaration, and for what was decided then",
         _WAITING,
         "    return before.model_copy(update=same) == now.model_copy(update=same)",
@@ -79,8 +72,9 @@ RULES = (
     rule(
         "which rows wait is kept for the commit that it was seen with",
         _WAITING,
-        "(silver.id, silver.transaction(WRITER), silver.transaction(TRY)) != (mark.silver, *after)",
-        "silver.id != mark.silver",
+        "    after = before if changed is None else (changed.attempt.writer, changed.attempt.token)",
+        '    there = work.lake.must_open("silver", dataset.name)\n'
+        "    after = (there.transaction(WRITER), there.transaction(TRY))",
         f"{_WAITS}::test_what_another_run_commits_meanwhile_is_not_in_the_index",
     ),
     rule(

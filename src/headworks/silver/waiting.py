@@ -146,7 +146,8 @@ def put_waiting(
     """Keep which rows wait, once everything of a refinement is noted.
 
     ``changed`` is what its commit changed, and ``rejected`` are the rows that it rejected; neither where it committed
-    nothing. Where they are not known although it did, what was kept before counts no more.
+    nothing. Where they are not known although it did, what was kept before counts no more; nor does this, where another
+    run committed silver since.
     """
     mark = None if found is None else found.mark
     if found is None or mark is None or (found.kept and changed is None):
@@ -156,9 +157,6 @@ def put_waiting(
     if changed is not None and (changed.attempt.writer - 1, changed.attempt.last_token) != before:
         return
     lake, name = work.lake, dataset.name
-    silver = lake.must_open("silver", name)
-    if (silver.id, silver.transaction(WRITER), silver.transaction(TRY)) != (mark.silver, *after):
-        return
     if changed is not None and found.asleep.height:
         texts = key_text(changed.keys, dataset.key).unique().implode()
         found = found._woken(found.asleep.get_column("key").is_in(texts))
