@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from random import Random
-from threading import Timer
 from typing import Final
 
 import polars as pl
@@ -29,7 +28,7 @@ import polars as pl
 from headworks.bronze.ingest import Mode
 from headworks.prefect.local.processes import answers
 from tests.chaos.comparing import Compared, compared
-from tests.chaos.killer import ROOT, PassFailed
+from tests.chaos.killer import ROOT, PassFailed, kill_group, within_a_deadline
 from tests.chaos.outcome import FlowKill, Outcome
 from tests.chaos.plan import STILL
 from tests.chaos.rounds import TOKEN, Stage
@@ -78,15 +77,9 @@ class FlowRuns:
             text=True,
             start_new_session=True,
         )
-        deadline = Timer(LONGEST_RUN_S, _kill, [process])
-        deadline.start()
-        try:
+        with within_a_deadline(process, LONGEST_RUN_S):
             reached, said = _follow(process, aim, share)
             code = process.wait()
-        finally:
-            deadline.cancel()
-            _kill(process)
-            process.wait()
         if code == 0:
             self.played.witness.pass_done()
             self.finished.append(json.loads(account.read_text())["run_id"])
@@ -183,7 +176,7 @@ def prefect_server(folder: Path) -> Iterator[str]:
         _wait_for(url, process)
         yield url
     finally:
-        _kill(process)
+        kill_group(process)
         process.wait()
 
 
@@ -211,7 +204,7 @@ def _follow(process: subprocess.Popen[str], aim: str | None, share: float) -> tu
             if aim == _ORDER[stage] and not dealt:
                 # Not a wait for anything: the moment within the stage is what the seed decides.
                 time.sleep(share * _USUAL_S[aim])
-                _kill(process)
+                kill_group(process)
                 dealt = True
     return _ORDER[stage], said
 

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -41,6 +42,25 @@ class Attempt:
     def where(self) -> Place | None:
         """The innermost place of the kill; None before the first step or after the last."""
         return self.stack[-1] if self.stack else None
+
+
+def kill_group(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    """Kill a process with its whole group, as the kernel does when memory runs out: nothing in it can react."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def within_a_deadline(process: subprocess.Popen[str], longest_s: float) -> Iterator[Timer]:
+    """Kill a process that takes too long, and leave nothing of it behind; the timer says whether it did."""
+    deadline = Timer(longest_s, kill_group, [process])
+    deadline.start()
+    try:
+        yield deadline
+    finally:
+        deadline.cancel()
+        kill_group(process)
+        process.wait()
 
 
 class Typical:
@@ -83,17 +103,15 @@ class Worker:
 
         Raises `PassFailed` where it ends by itself and not well, or takes longer than any pass should.
         """
-        deadline = Timer(LONGEST_PASS_S, self.kill)
-        deadline.start()
         try:
-            _pipe(self._process.stdin).write(f"{mode}\n")
-            _pipe(self._process.stdin).flush()
-            markers = _Follower(typical)
-            dealt = self._follow(markers, aim, kill_at)
-            code = self._process.wait()
+            with within_a_deadline(self._process, LONGEST_PASS_S) as deadline:
+                _pipe(self._process.stdin).write(f"{mode}\n")
+                _pipe(self._process.stdin).flush()
+                markers = _Follower(typical)
+                dealt = self._follow(markers, aim, kill_at)
+                code = self._process.wait()
+                late = not deadline.is_alive()
         finally:
-            late = not deadline.is_alive()
-            deadline.cancel()
             self.close()
         if late or (code != 0 and not (dealt and code == -signal.SIGKILL)):
             raise PassFailed(
@@ -103,9 +121,8 @@ class Worker:
         return Attempt(code != 0, tuple(markers.stack), markers.acknowledged)
 
     def kill(self) -> None:
-        """Kill the whole group, as the kernel does when memory runs out: nothing in it can react."""
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+        """Kill the whole group."""
+        kill_group(self._process)
 
     def close(self) -> None:
         """Make sure that nothing is left of the process."""

@@ -20,7 +20,6 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 from statistics import median
-from threading import Timer
 
 import polars as pl
 import psycopg
@@ -31,7 +30,7 @@ from headworks.models.champions import read_champions
 from headworks.models.training import load
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
-from tests.chaos.killer import ROOT, PassFailed
+from tests.chaos.killer import ROOT, PassFailed, kill_group, within_a_deadline
 from tests.chaos.living import postgres_server
 from tests.chaos.model_steps import CHAMPIONS, SCHEMA, STEPS, TABLE, begins, ends
 from tests.support.shipments import LATE, MODEL, START, WEEK, receive, shipments
@@ -123,9 +122,7 @@ class Played:
                 text=True,
                 start_new_session=True,
             )
-        deadline = Timer(LONGEST_PASS_S, _kill, [process])
-        deadline.start()
-        try:
+        with within_a_deadline(process, LONGEST_PASS_S):
             asked = {
                 "run_id": f"{self.seed}-{self.passes}",
                 "seed": self.passes + 1,
@@ -136,10 +133,6 @@ class Played:
             process.stdin.close()
             self._follow(process, aim, nth, share, kill_at)
             code = process.wait()
-        finally:
-            deadline.cancel()
-            _kill(process)
-            process.wait()
         if code == 0:
             return False
         if code != -signal.SIGKILL or (aim is None and kill_at is None):
@@ -155,7 +148,7 @@ class Played:
             for line in lines:
                 said = line.strip()
                 if said == kill_at:
-                    _kill(process)
+                    kill_group(process)
                 if said.startswith(">"):
                     since = time.monotonic()
                 for step in STEPS:
@@ -166,7 +159,7 @@ class Played:
                     if met == nth:
                         # Not a wait for anything: the moment within the step is what the seed decides.
                         time.sleep(share * median(self.seconds[aim] or [_FIRST_GUESS_S]))
-                        _kill(process)
+                        kill_group(process)
 
     def look(self) -> list[str]:
         """Return what readers of the lake and of Postgres could see that is no whole publication."""
@@ -288,11 +281,6 @@ def finish(played: Played, outcome: Outcome) -> None:
 def _sequence(played: Played) -> int:
     version = read_product(played.lake, LATE.name)
     return 0 if version is None else version.sequence
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def main() -> int:

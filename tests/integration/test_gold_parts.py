@@ -15,6 +15,7 @@ import pytest
 from deltalake import DeltaTable
 
 from headworks.errors import SettingsError, TransformFailed
+from headworks.gold import plans
 from headworks.gold.curation import GoldTable, Inputs, audit, curate, stage
 from headworks.gold.following import Following
 from headworks.gold.parts import Made, made_again
@@ -210,6 +211,18 @@ def test_versions_that_are_not_what_the_table_was_made_from_are_not_compared_wit
         made_again(lake, how, lambda name: moved.get(name, gold.transaction(name)), pins)
     with pytest.raises(NotFollowed, match="not known"):
         made_again(lake, how, lambda name: 0, pins)
+
+
+def test_a_transform_is_asked_for_its_plan_once_each_time_its_table_is_made(
+    lake: Lake, table: GoldTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    real = plans._said
+    monkeypatch.setattr(plans, "_said", lambda *given: asked.append(given) or real(*given))
+    made(lake, table, fill(lake, items(1, 9)))
+    assert len(asked) == 1
+    report = made(lake, table, fill(lake, items(1, 11)))
+    assert (len(asked), parts_of(report).whole) == (2, "")
 
 
 @pytest.mark.parametrize("by", ["third", ("third", "third"), ["third"]])

@@ -15,7 +15,7 @@ RULES = (
     rule(
         "a transform that says something else than the last time is made whole",
         "src/headworks/gold/parts.py",
-        "    if plan_number(made.transform, schemas) != transactions(PLAN):\n",
+        "    if plan.number != transactions(PLAN):\n",
         "    if False:\n",
         "tests/integration/test_gold_parts.py::test_a_transform_with_todays_date_is_made_whole_each_day",
     ),

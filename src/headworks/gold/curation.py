@@ -15,7 +15,7 @@ from headworks.errors import GateClosed, HeadworksError, LakeUnusable, SettingsE
 from headworks.gold.code import fingerprint
 from headworks.gold.holding import forget_hold, hold_gold, with_hold
 from headworks.gold.parts import Made, differing, made_again, with_parts
-from headworks.gold.plans import NotFollowed, plan_number
+from headworks.gold.plans import NotFollowed, Plan, ask, schemas_of
 from headworks.gold.sql import Sql
 from headworks.gold.table import (
     CODE,
@@ -180,7 +180,8 @@ def stage(
     frames = pinned_inputs(lake, pins, gold.inputs, receipts=gold.receipts)
     # A table without parts is compared once its candidate is made: both and what makes it need not be in memory.
     there = _rows(table) if table is not None and gold.by else None
-    candidate, parts = _candidate(lake, gold, pins, table, there, frames, whole=whole, moment=clock())
+    plan = _plan(gold, frames)
+    candidate, parts = _candidate(lake, gold, pins, table, there, frames, plan, whole=whole, moment=clock())
     totals = _totals(gold, frames)
     if table is None:
         table = lake.ensure("gold", gold.name, candidate.schema)
@@ -200,16 +201,16 @@ def stage(
         totals=totals.values,
         rounded=totals.rounded,
         parts=parts,
-        plan=_plan(gold, frames),
+        plan=plan.number,
         whole_at=int(clock().timestamp()) if parts is not None and (parts.whole or parts.compared) else 0,
     )
 
 
-def _plan(gold: GoldTable, frames: Inputs) -> int:
-    """Return the number of what the transform of a table that has parts says."""
+def _plan(gold: GoldTable, frames: Inputs) -> Plan:
+    """Return what the transform of a table that has parts says."""
     if not gold.by or isinstance(gold.transform, Sql):
-        return 0
-    return plan_number(gold.transform, {name: frame.collect_schema() for name, frame in frames.items()})
+        return Plan(why="the plan of a query in SQL is not followed")
+    return ask(gold.transform, schemas_of(frames))
 
 
 def _candidate(
@@ -219,6 +220,7 @@ def _candidate(
     table: Table | None,
     there: pl.DataFrame | None,
     frames: Inputs,
+    plan: Plan,
     *,
     whole: bool,
     moment: datetime,
@@ -227,7 +229,7 @@ def _candidate(
     if not gold.by:
         return _made(gold, frames), None
     try:
-        candidate, parts = _by_parts(lake, gold, pins, table, there)
+        candidate, parts = _by_parts(lake, gold, pins, table, there, plan)
     except NotFollowed as problem:
         made = _made(gold, frames)
         _check_by(gold, made)
@@ -246,7 +248,7 @@ def _candidate(
 
 
 def _by_parts(
-    lake: Lake, gold: GoldTable, pins: Pins, table: Table | None, there: pl.DataFrame | None
+    lake: Lake, gold: GoldTable, pins: Pins, table: Table | None, there: pl.DataFrame | None, plan: Plan
 ) -> tuple[pl.DataFrame, Parts]:
     """Make the touched parts of a table again, and return all of its rows with them; raises `NotFollowed`."""
     if table is None or not table.transaction(CODE) or there is None:
@@ -260,8 +262,8 @@ def _by_parts(
     if any(has_changes(lake, name) for name in gold.inputs):
         raise NotFollowed("a dry run makes it from rows that are not in silver")
     if isinstance(gold.transform, Sql):
-        raise NotFollowed("the plan of a query in SQL is not followed")
-    made = Made(gold.transform, gold.inputs, gold.by, gold.receipts)
+        raise NotFollowed(plan.why)
+    made = Made(gold.transform, gold.inputs, gold.by, gold.receipts, plan)
     again = made_again(lake, made, table.transaction, pins)
     shaped = replace(again, rows=_shaped(gold, again.rows))
     candidate = with_parts(there, shaped, gold.by).sort(gold.key)

@@ -15,7 +15,7 @@ import polars as pl
 
 from headworks.errors import LakeUnusable
 from headworks.gold.following import Changes, Following, without_equal
-from headworks.gold.plans import NotFollowed, plan_number, plan_of
+from headworks.gold.plans import NotFollowed, Plan, ask, schemas_of
 from headworks.gold.table import PLAN, Pins, as_inputs, input_id, pin_versions, pinned_inputs, version_id
 from headworks.storage.between import NotComparable, rows_of_changed_files
 from headworks.storage.store import Lake
@@ -44,6 +44,8 @@ class Made:
     inputs: tuple[str, ...]
     by: tuple[str, ...]
     receipts: bool = False
+    plan: Plan | None = None
+    """What the transform says, where it was asked already."""
 
 
 def made_again(lake: Lake, made: Made, transactions: Callable[[str], int], pins: Pins) -> Again:
@@ -54,15 +56,15 @@ def made_again(lake: Lake, made: Made, transactions: Callable[[str], int], pins:
     before = _pins_before(lake, made.inputs, transactions)
     frames = pinned_inputs(lake, pins, made.inputs, receipts=made.receipts)
     earlier = pinned_inputs(lake, before, made.inputs, receipts=made.receipts)
-    schemas = {name: frame.collect_schema() for name, frame in frames.items()}
-    plan = plan_of(made.transform, schemas)
-    if plan_number(made.transform, schemas) != transactions(PLAN):
+    plan = made.plan or ask(made.transform, schemas_of(frames))
+    root = plan.followed()
+    if plan.number != transactions(PLAN):
         raise NotFollowed(
             "its transform says something else than the last time, as one does that has today's date in it"
         )
     try:
         changed = {name: _changed(lake, before, pins, name, receipts=made.receipts) for name in made.inputs}
-        following = Following(plan, earlier, frames, changed)
+        following = Following(root, earlier, frames, changed)
         following.check()
         values = following.touched(made.by)
         return Again(values, following.rows(made.by, values).collect())

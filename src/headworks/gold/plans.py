@@ -79,22 +79,46 @@ class _Source:
 Transform = Callable[[Mapping[str, pl.LazyFrame]], Any]
 
 
-def plan_number(transform: Transform, schemas: Mapping[str, pl.Schema]) -> int:
-    """Return a number of 62 bits, at least 1, for what a transform says; 0 where it says nothing that can be compared.
+@dataclass(frozen=True)
+class Plan:
+    """What a transform says that it does, asked once: a number for it, and the plan or why it is not followed.
 
-    A transform that has today's date in it says something else tomorrow, of parts that nothing touched too.
+    The number has 62 bits and is at least 1, or 0 where nothing was said that can be compared. A transform that has
+    today's date in it says something else tomorrow, of parts that nothing touched too.
     """
+
+    number: int = 0
+    root: Node | None = None
+    why: str = ""
+
+    def followed(self) -> Node:
+        """Return the plan; raises `NotFollowed`."""
+        if self.root is None:
+            raise NotFollowed(self.why)
+        return self.root
+
+
+def ask(transform: Transform, schemas: Mapping[str, pl.Schema]) -> Plan:
+    """Ask a transform for its plan over frames with these columns."""
+    frames = _frames(schemas)
     try:
-        text = json.dumps(_bare(_said(transform, _frames(schemas))), sort_keys=True)
-    except NotFollowed:
-        return 0
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 2 or 1
+        said = _said(transform, frames)
+    except NotFollowed as problem:
+        return Plan(why=str(problem))
+    text = json.dumps(_bare(said), sort_keys=True)
+    number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 2 or 1
+    try:
+        return Plan(number, _followed(said, schemas, frames))
+    except NotFollowed as problem:
+        return Plan(number, why=str(problem))
 
 
 def plan_of(transform: Transform, schemas: Mapping[str, pl.Schema]) -> Node:
     """Return the plan of a transform of frames with these columns; raises `NotFollowed`."""
-    frames = _frames(schemas)
-    said = _said(transform, frames)
+    return ask(transform, schemas).followed()
+
+
+def _followed(said: Json, schemas: Mapping[str, pl.Schema], frames: Mapping[str, pl.LazyFrame]) -> Node:
     try:
         root = _read(said, schemas)
         again = _json(_again(root, frames))
@@ -103,6 +127,11 @@ def plan_of(transform: Transform, schemas: Mapping[str, pl.Schema]) -> Node:
     if _bare(again) != _bare(said):
         raise NotFollowed(_UNKNOWN)
     return root
+
+
+def schemas_of(frames: Mapping[str, pl.LazyFrame]) -> dict[str, pl.Schema]:
+    """Return the columns of frames."""
+    return {name: frame.collect_schema() for name, frame in frames.items()}
 
 
 def _frames(schemas: Mapping[str, pl.Schema]) -> dict[str, pl.LazyFrame]:

@@ -128,14 +128,17 @@ def ended_but_shown(
 
 def compared_keys(rows: pl.DataFrame, dataset: Dataset) -> pl.Series:
     """Return keys as texts that may be compared with those of other types."""
-    return key_text(rows, dataset.key).to_frame("key").select(same_key(pl.col("key"))).to_series()
+    return _comparable(key_text(rows, dataset.key))
+
+
+def _comparable(keys: pl.Series) -> pl.Series:
+    return keys.to_frame("key").select(same_key(pl.col("key"))).to_series()
 
 
 def keys_of_rejected(work: Refinement, dataset: Dataset, silver: Table, now: pl.Series) -> pl.Series:
     """Return the keys, as texts to be compared, of the rows rejected now and before."""
     kept = rejected_rows(work.lake, dataset.name, silver)
-    keys = now if kept is None else pl.concat([now, kept.select("key").collect().to_series()])
-    return keys.to_frame("key").select(same_key(pl.col("key"))).to_series()
+    return _comparable(now if kept is None else pl.concat([now, kept.select("key").collect().to_series()]))
 
 
 def without_ended(
