@@ -40,7 +40,7 @@ def test_budgets_of_requests_are_apart_as_well(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("label", ["Staging", "a-b", "9", "x" * 17])
 def test_a_name_that_would_not_read_well_is_refused(label: str) -> None:
-    with pytest.raises(SettingsError, match="no name of a profile"):
+    with pytest.raises(SettingsError, match="not a valid name of a profile"):
         Profile(label)
 
 

@@ -473,7 +473,7 @@ def test_names_that_postgres_would_cut_or_keeps_for_itself_are_refused(place: Pl
     with pytest.raises(PublicationRefused, match="longer: s"):
         place.publishes(FRAME)
     for name in ("x" * 64, "", "a\0"):
-        with pytest.raises(SettingsError, match="no name of a table"):
+        with pytest.raises(SettingsError, match="not a valid name of a table"):
             replace(TABLE, name=name)
 
 

@@ -26,7 +26,9 @@ WORDS = {
     r"nothing (is )?doubled|(or|nor|and) doubled": "duplicate",
     r"unplaced": "rows with a null cursor",
     r"remarks?": "warning",
-    r"intakes?": "ingestion",
+    r"intakes?|taking[ -]in|takes in|taken in(?! (?:part|parts|this)\b)": "ingest, ingestion",
+    r"is no name of": "is not a valid name of",
+    r"cannot be read by\.": "cannot be the cursor",
     r"afflict\w*|struck": "fault, injected",
     r"manners": "behaviour",
     r"what belongs here": "nothing: one sentence says what a module is",
@@ -63,7 +65,9 @@ def texts_of_the_checkout() -> Iterator[tuple[str, str]]:
 def texts() -> list[tuple[str, str]]:
     allowed = re.compile("|".join(ALLOWED))
     return [
-        (place, allowed.sub("", text)) for place, text in texts_of_the_checkout() if "moved.py" not in place
+        (place, " ".join(allowed.sub("", text).split()))
+        for place, text in texts_of_the_checkout()
+        if "moved.py" not in place
     ]
 
 

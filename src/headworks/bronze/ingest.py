@@ -54,7 +54,7 @@ class Ingest(Protocol):
 
 @dataclass(frozen=True)
 class IngestRequest:
-    """One taking-in: where to, for which run, and how."""
+    """One ingestion: where to, for which run, and how."""
 
     lake: Lake
     dataset: str

@@ -51,7 +51,7 @@ class PublishedTable:
         check_dataset(self.dataset)
         if not self.name or "\0" in self.name or len(self.name.encode()) > _NAME_BYTES:
             raise SettingsError(
-                f"{self.name!r} is no name of a table in Postgres.",
+                f"{self.name!r} is not a valid name of a table in Postgres.",
                 where=self.dataset,
                 do=f"give one of 1 to {_NAME_BYTES} bytes: Postgres would cut a longer one.",
             )

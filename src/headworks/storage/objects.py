@@ -1,7 +1,6 @@
 """Whole objects in the store that delta-rs reaches with the same options, a local disk included.
 
-Not by pyarrow's streams: pyarrow hands over a buffer where delta-rs' stream takes bytes alone, and raises. What belongs
-here: reading and writing one object. What does not: paths, and what the objects are.
+Not by pyarrow's streams: pyarrow hands over a buffer where delta-rs' stream takes bytes alone, and raises.
 """
 
 from __future__ import annotations

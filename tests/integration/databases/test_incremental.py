@@ -261,7 +261,7 @@ def test_a_query_is_read_like_a_table(
 
 
 def test_a_cursor_that_cannot_be_read_by_is_refused(database: DatabaseSettings) -> None:
-    with pytest.raises(SettingsError, match="type text cannot be read by"):
+    with pytest.raises(SettingsError, match="type text cannot be the cursor"):
         _ = source(database, cursor="v").schema
     with pytest.raises(SourceMissing, match=r"no column 'changed'.*choose among id, at, v"):
         _ = source(database, cursor="changed").schema

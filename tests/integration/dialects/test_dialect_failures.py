@@ -35,7 +35,7 @@ from tests.support.mariadb import MariaDb
         ({"table": "secrets"}, HeadworksError, "secrets"),
         ({"table": "nothing"}, CredentialsRefused, "nothing"),
         ({"cursor": "when"}, SourceMissing, "when"),
-        ({"cursor": "v"}, SettingsError, "cannot be read by"),
+        ({"cursor": "v"}, SettingsError, "cannot be the cursor"),
         ({"driver": "mysql+nonsense"}, SettingsError, "nonsense"),
     ],
 )

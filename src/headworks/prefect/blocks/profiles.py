@@ -34,7 +34,7 @@ class Profile:
         """Refuse what would not read well in a name or a variable."""
         if self.label and not _GRAMMAR.fullmatch(self.label):
             raise SettingsError(
-                f"{self.label!r} is no name of a profile.",
+                f"{self.label!r} is not a valid name of a profile.",
                 where=VARIABLE,
                 do="use up to sixteen small letters and digits, such as staging.",
             )

@@ -429,7 +429,7 @@ def _check_cursor(found: Reflected, source: DialectTable) -> None:
     where = f"{source.table.cursor} of {source.where}"
     if not isinstance(kind, _CURSORS) or (isinstance(kind, pl.Decimal) and kind.scale):
         raise SettingsError(
-            f"A column of type {kind} cannot be read by.",
+            f"A column of type {kind} cannot be the cursor.",
             where=where,
             do="choose a column of timestamps, dates or whole numbers.",
         )

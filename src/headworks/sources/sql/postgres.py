@@ -346,7 +346,7 @@ def _check_cursor(column: Column, source: PostgresTable) -> None:
     kind = column.database_type
     if kind not in CURSORS:
         raise SettingsError(
-            f"A column of type {column.sql_type} cannot be read by.",
+            f"A column of type {column.sql_type} cannot be the cursor.",
             where=f"{column.name} of {source.where}",
             do="choose a column of timestamps, dates or whole numbers.",
         )

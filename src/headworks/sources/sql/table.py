@@ -1,7 +1,7 @@
 """What to read of a database: one table or SELECT, its key, its cursor, and the policies for what may go wrong.
 
-The model is a deployment parameter and a form in the UI, so each field is described here and nowhere else. What belongs
-here: the declaration. What does not: any reading; each kind of database has a reader of its own alongside this module.
+The model is a deployment parameter and a form in the UI, so each field is described here and nowhere else. Each kind of
+database has a reader of its own alongside this module.
 """
 
 from __future__ import annotations
