@@ -44,4 +44,32 @@ RULES = (
         "        pass\n",
         f"{_DECIDED}::test_a_decision_leaves_its_account_in_the_ledger_and_its_file",
     ),
+    rule(
+        "a command whose output nobody reads carries out what it decided",
+        "src/headworks/ops/pipes.py",
+        "        except BrokenPipeError:\n",
+        "        except ZeroDivisionError:\n",
+        "tests/unit/ops/test_pipes.py::test_a_decision_is_carried_out_though_nobody_reads_of_it",
+    ),
+    rule(
+        "a landing is one line of the log",
+        "src/headworks/prefect/progress.py",
+        "    get_run_logger().debug(\n",
+        "    get_run_logger().info(\n",
+        "tests/flows/test_ingest_database.py::test_each_landing_is_one_line_of_the_log",
+    ),
+    rule(
+        "what speaks against a key is written next to it",
+        "src/headworks/adding.py",
+        "    if not against:\n",
+        "    if True:\n",
+        "tests/unit/test_adding.py::test_what_is_written_of_a_key_is_what_the_rows_show",
+    ),
+    rule(
+        "an error without advice of its own has that of its class",
+        "src/headworks/errors.py",
+        "        self.do = do or self.advice\n",
+        "        self.do = do\n",
+        "tests/unit/test_errors.py::test_what_a_class_advises_gives_way_to_what_is_known_where_it_is_raised",
+    ),
 )
