@@ -218,7 +218,12 @@ def test_a_transform_is_asked_for_its_plan_once_each_time_its_table_is_made(
 ) -> None:
     asked: list[object] = []
     real = plans._said
-    monkeypatch.setattr(plans, "_said", lambda *given: asked.append(given) or real(*given))
+
+    def said(*given: Any) -> Any:
+        asked.append(given)
+        return real(*given)
+
+    monkeypatch.setattr(plans, "_said", said)
     made(lake, table, fill(lake, items(1, 9)))
     assert len(asked) == 1
     report = made(lake, table, fill(lake, items(1, 11)))
