@@ -93,7 +93,7 @@ def test_each_landing_is_one_line_of_the_log(
     """However many batches it has, in an incremental run, a full one with its catch-up, and one of keys."""
     table = {"name": "orders", "cursor": "at", "batch_rows": 3}
     basis: dict[str, Any] = {"database": "shop-database", "dataset": "raw.orders", "table": table}
-    changes: tuple[dict[str, Any], ...] = ({}, {"mode": "full"}, {"keys": True}, {"dry_run": True})
+    changes: tuple[dict[str, Any], ...] = ({}, {"mode": "full"}, {"compare_keys": True}, {"dry_run": True})
     for asked in changes:
         caplog.clear()
         with caplog.at_level(logging.INFO):
