@@ -251,6 +251,14 @@ def test_scores_that_are_let_through_are_let_through_to_the_end(
     assert accepted.product.run_id == "fourth"
 
 
+def test_a_name_that_no_check_has_is_said_since_it_lets_nothing_through(root: Path) -> None:
+    made = _learn(root, "third", accept=("scores drift",), seed=4)
+    assert made.product is not None, made.reasons
+    (said,) = [check for gate in made.gates for check in gate.checks if check.name == "accept: names checks"]
+    assert said.outcome == "warned"
+    assert "scores: drift" in said.detail
+
+
 @pytest.mark.parametrize("refused", [False, True])
 def test_a_run_under_way_does_not_bring_back_a_champion_that_was_rolled_back_and_released(
     root: Path, monkeypatch: pytest.MonkeyPatch, *, refused: bool

@@ -50,6 +50,7 @@ _MOST_UNSEEN, _UNSEEN_FACTOR, _NEARLY_UNIQUE = 0.1, 3.0, 0.3
 _FEW_OUTSIDE, _FEW_OUTSIDE_SHARE = 3, 0.005
 """So many values may lie far outside."""
 _FEW_POSITIVES = 10
+_LOWEST = 2
 _CLOCKS = timedelta(hours=1)
 """So far clocks of machines may be apart."""
 _SHARED_SIGMAS, _SHARED_SPREAD = 6.0, 0.05
@@ -288,7 +289,8 @@ def _check_number(checks: Checks, name: str, rows: pl.DataFrame, then: Mapping[s
     if name not in rows.columns:
         checks.add(f"feature {name}: drift", None, "the column is gone", kind="drift")
         return
-    values = rows.get_column(name).cast(pl.Float64)
+    # As in what the estimator gets, no number is a null.
+    values = rows.get_column(name).cast(pl.Float64).fill_nan(None)
     now = number_profile(values, then["edges"])
     _check_nulls(checks, name, now["nulls"], then["nulls"])
     if not sum(now["counts"]) and not sum(then["counts"]):
@@ -350,10 +352,14 @@ def _moved_most(now: Sequence[int], then: Sequence[int], edges: Sequence[float])
     here, there = sum(now) or 1, sum(then) or 1
     changes = [one / here - other / there for one, other in zip(now, then, strict=True)]
     place = int(np.argmax(np.abs(changes)))
+    share = f"are {now[place] / here:.0%} of the rows, and were {then[place] / there:.0%}"
+    if place < _LOWEST and len(edges) >= _LOWEST and np.nextafter(edges[1], -np.inf) == edges[0]:
+        # The lowest value fills a bin of its own.
+        return f"{('below', 'at')[place]} {_shown(edges[1])} {share}"
     below = f"above {_shown(edges[place - 1])}" if place else ""
     above = f"up to {_shown(edges[place])}" if place < len(edges) else ""
     where = " ".join(each for each in (below, above) if each) or "everywhere"
-    return f"{where} are {now[place] / here:.0%} of the rows, and were {then[place] / there:.0%}"
+    return f"{where} {share}"
 
 
 def _check_shared(

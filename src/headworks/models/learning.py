@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from headworks.bronze.consumed import id_number
-from headworks.errors import GateClosed, SettingsError
+from headworks.errors import GateClosed, SettingsError, did_you_mean
 from headworks.gold.table import Pins, Staged, pinned_inputs, read_staged
 from headworks.models.champions import (
     Champion,
@@ -26,6 +26,7 @@ from headworks.models.champions import (
 from headworks.models.current import usable
 from headworks.models.features import CUT, LeakCheck, leaks, received_of
 from headworks.models.judging import (
+    Checks,
     Quality,
     data_checks,
     importance,
@@ -178,6 +179,16 @@ def _let(checks: Sequence[CheckReport], accepted: Accepted) -> list[CheckReport]
     ]
 
 
+def _unknown(model: Model, accepted: Accepted, checks: Sequence[CheckReport]) -> tuple[CheckReport, ...]:
+    """Warn of names that are to be let through and that no check has: a slip would be without any effect."""
+    made = Checks(model)
+    names = sorted({check.name for check in checks})
+    for each in accepted.names:
+        if each not in names:
+            made.warn("accept: names checks", f"no check is called {each!r}.{did_you_mean(each, names)}")
+    return tuple(made.made)
+
+
 def train_model(lake: Lake, lesson: Lesson) -> Trained:
     """Train a challenger, or find the one that was trained from just this already."""
     return train(lake, lesson.model, lesson.frame(lake), lesson.asked, _name_of(lesson.features))
@@ -213,6 +224,7 @@ def judge(
     checks += quality.checks
     newest = frame.filter(pl.col(CUT) == newest_cut(frame, asked))
     checks += prediction_checks(model, scores, _predicted(challenger, trained, newest))
+    checks += _unknown(model, lesson.accepted, [*data.checks, *checks])
     gate = _decided(model, [*data.checks, *checks], lesson.accepted)
     if not gate.open:
         # A champion that cannot predict cannot score either: what is published stays.

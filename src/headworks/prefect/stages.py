@@ -159,7 +159,7 @@ def question_of(
         raise SettingsError(
             f"The product {product.name} has no model, which accept, seed, horizon_days and cut are about.",
             where=f"product {product.name}",
-            do="leave them out; what else holds a product is let through by headworks delivery and headworks gold.",
+            do="leave them out; what holds a delivery is let through by headworks delivery.",
         )
     if accept and not note.strip():
         raise SettingsError(

@@ -129,4 +129,11 @@ def test_a_reason_says_where_the_rows_are_that_moved() -> None:
     then, now = np.tile([1.0, 8.0, 9.0], 1000), np.tile([8.0, 8.0, 9.0], 130)
     (said,) = _closed(then, now)
     assert "its median is 8 and was 8" in said
-    assert "up to 1 are 0% of the rows, and were 33%" in said
+    assert "at 1 are 0% of the rows, and were 33%" in said
+
+
+def test_no_number_is_a_null_and_lies_nowhere() -> None:
+    chance = np.random.default_rng(3)
+    then, now = chance.normal(50, 5, BEFORE), chance.normal(50, 5, NOW)
+    assert not _closed(then, np.where(chance.random(NOW) < 0.08, np.nan, now))
+    assert _closed(then, np.where(chance.random(NOW) < 0.3, np.nan, now))[0].startswith("feature f: nulls")
