@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -15,15 +16,20 @@ import polars as pl
 import pytest
 
 from crm.timelapse import Learned, learn_week
+from headworks.bronze.generations import begin_generation, complete_generation
+from headworks.bronze.landing import Landing, land
 from headworks.errors import LakeUnusable
 from headworks.gold.products import open_product, read_product, roll_back
 from headworks.models.champions import read_champions, score
 from headworks.models.training import dumped, load, loaded
 from headworks.ops.maintenance import MaintenanceSettings, maintain
 from headworks.settings import LakeSettings
+from headworks.silver.refinement import refine
+from headworks.silver.work import Refinement
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
-from tests.support.shipments import LATE, MODEL, START, WEEK, receive, shipments
+from tests.support.shipments import LATE, MODEL, SHIPMENTS, START, WEEK, receive, shipments
+from tests.support.sources import Frames
 
 FIRST = 18
 
@@ -122,6 +128,31 @@ def test_scores_by_parts_are_the_same_and_a_file_that_was_changed_or_holds_stran
     strange = dumped(estimator(1).fit([[0.0], [1.0]] * 50, [0, 1] * 50))
     with pytest.raises(LakeUnusable, match=r"lightgbm\.sklearn\.LGBMClassifier"):
         loaded(strange, sha256(strange).hexdigest(), ())
+
+
+def test_after_a_full_read_the_same_is_learned_from(root: Path, frame: pl.DataFrame, tmp_path: Path) -> None:
+    """Every version is landed again, and none of them was received by that."""
+    shutil.copytree(root, tmp_path / "twin")
+    lake, now = _lake(root), _at(FIRST) + (_at(1) - _at(0)) / 7
+    order = ["shipment_id", "valid_from"]
+    before = lake.must_open("silver", SHIPMENTS.name).scan().sort(order).collect()
+    whole = frame.filter(pl.col("updated_at") <= _at(FIRST) + timedelta(hours=5))
+    landing = Landing(lake, SHIPMENTS.name, SHIPMENTS.name, "full", clock=lambda: now)
+    generation = begin_generation(landing, whole.schema)
+    land(replace(landing, stream=generation.stream), Frames([whole]))
+    complete_generation(landing, generation)
+    report = refine(Refinement(lake, "full", lambda: now), SHIPMENTS).report
+    assert report.unchanged == whole.height
+    after = lake.must_open("silver", SHIPMENTS.name).scan().sort(order).collect()
+    assert after.get_column("_ingested_at").equals(before.get_column("_ingested_at"))
+    files = []
+    for place in (root, tmp_path / "twin"):
+        made = _learn(place, "second")
+        assert made.product is not None, made.reasons
+        champion = read_champions(_lake(place), "late", MODEL).newest
+        assert champion is not None
+        files.append(champion.trained.file)
+    assert files[0] == files[1]
 
 
 def _files(root: Path) -> set[str]:
