@@ -26,7 +26,72 @@ _LAST = "tests/unit/silver/test_last_values.py"
 
 _K = "tests/integration/test_keeping.py"
 
+_E = "tests/integration/test_element_versions.py"
+
 RULES = (
+    rule(
+        "in a history versions that others follow end with an array, too",
+        "src/headworks/silver/merging.py",
+        "find_ended(work.lake, dataset, silver, merged, whole)",
+        "find_ended(work.lake, dataset, silver, after, whole)",
+        f"{_E}::test_a_history_has_a_gap_where_an_element_went_and_came_back",
+    ),
+    rule(
+        "in a history of two arrays of one moment the later one counts",
+        HISTORY,
+        "newest_rows(placed, dataset.row_key).select(both.columns)",
+        "placed",
+        f"{_E}::test_of_two_arrays_of_one_moment_the_later_one_counts_in_a_history",
+    ),
+    rule(
+        "in a history a new version is compared with all newer arrays",
+        "src/headworks/silver/arrays.py",
+        'if arrays.is_empty() or dataset.keeps == "history"',
+        "if arrays.is_empty()",
+        f"{_E}::test_a_version_that_comes_late_ends_with_an_array_that_had_nothing_to_end_when_it_came",
+    ),
+    rule(
+        "in a history an element ends when its parent did",
+        "src/headworks/silver/arrays.py",
+        'orphans.with_columns(pl.col(_SINCE).alias("_ingested_at"))',
+        "orphans",
+        f"{_E}::test_in_a_history_an_element_ends_when_its_parent_did",
+    ),
+    rule(
+        "a first version that went and came back in one range is there",
+        "src/headworks/silver/refinement.py",
+        "with_first_elements(bronze, silver, dataset, judged.versions, comparison, judged.arrays)",
+        "comparison",
+        f"{_E}::test_a_first_version_that_went_and_came_back_is_there_as_it_came_back",
+    ),
+    rule(
+        "first versions of elements are not taken in parts",
+        "src/headworks/silver/parts.py",
+        "or dataset.table_contract is not None or dataset.keeps_first_elements",
+        "or dataset.table_contract is not None",
+        f"{_E}::test_a_first_version_that_went_and_came_back_is_there_as_it_came_back",
+    ),
+    rule(
+        "a first version has the place of the newest array that shows it",
+        "src/headworks/silver/lives.py",
+        "    if dataset.has_parents_order:\n        comparison",
+        "    if False:\n        comparison",
+        f"{_E}::test_a_late_array_does_not_end_a_first_version_that_a_newer_one_shows",
+    ),
+    rule(
+        "a replay follows first versions through the arrays",
+        "src/headworks/silver/merging.py",
+        "with_first_elements(bronze, silver, dataset, passed, found, pl.DataFrame())",
+        "found",
+        f"{_E}::test_a_replay_and_a_parent_raise_a_first_version_that_came_back_and_not_the_one_that_ended",
+    ),
+    rule(
+        "of a first version that waits all rows are released",
+        "src/headworks/silver/judged.py",
+        "    if dataset.keeps_first_elements:\n        # Of",
+        "    if False:\n        # Of",
+        f"{_E}::test_a_replay_and_a_parent_raise_a_first_version_that_came_back_and_not_the_one_that_ended",
+    ),
     rule(
         "the first version of a key is that which arrived first, whichever run ended first",
         "src/headworks/silver/arrivals.py",
@@ -94,7 +159,7 @@ RULES = (
     rule(
         "a replay raises no element that its parent's newest array lacks",
         "src/headworks/silver/replay.py",
-        "kept = without_ended(work, dataset, bronze, silver, candidates, comparison)",
+        "kept = without_ended(work, dataset, bronze, silver, candidates, again.passed, comparison)",
         "kept = comparison",
         f"{_MOVING}::test_an_element_that_was_kept_back_is_not_raised_where_a_newer_array_lacks_it",
     ),
@@ -207,6 +272,13 @@ RULES = (
         f"{_N}::test_what_stands_in_the_place_of_an_array_is_taken_or_refused_by_name",
     ),
     rule(
+        "an array that is written as a text is read",
+        NESTED,
+        """text = _text.decode(raw) if raw.startswith(b'"') else None""",
+        "text = None",
+        f"{_N}::test_what_stands_in_the_place_of_an_array_is_taken_or_refused_by_name",
+    ),
+    rule(
         "elements have the order in which their parents were landed",
         NESTED,
         '            .sort("landed", "_ingested_at", "_stream", "_sequence", nulls_last=False)',
@@ -282,7 +354,7 @@ RULES = (
         "each newer array ends what it lacks, and not the newest alone",
         "src/headworks/silver/arrays.py",
         "    sets = typed.unique(place, maintain_order=True)",
-        '    sets = typed.sort(*_SET, nulls_last=False).unique(owner, keep="last")',
+        '    sets = typed.sort(*SET, nulls_last=False).unique(owner, keep="last")',
         f"{_A}::test_a_line_that_an_array_lacked_is_not_raised_by_one_that_is_no_better_however_both_come",
     ),
     rule(

@@ -315,12 +315,53 @@ class Oracle:
         }
 
 
+LACKS = "lacks"
+"""What an array says about a line that it has not."""
+
+Line = tuple[int, int]
+"""A line's key: its thing, and its number."""
+
+Place = tuple[bool, int, int]
+"""Where an array is in the order of its thing's arrays."""
+
+
+@dataclass
+class Life:
+    """A line whose first values are kept: since it was last gone, or ever."""
+
+    w: int | None = None
+    shown: Place | None = None
+    """The newest array that has it, None where it is gone."""
+    lacking: Place | None = None
+    """The newest array that lacks it."""
+    void: int = -1
+    """When an empty array without a cursor came."""
+
+
+@dataclass
+class Past:
+    """A line with all its versions."""
+
+    readings: list[tuple[int, int, int]] = field(default_factory=list)
+    """The cursor, the arrival and the value of each."""
+    lacking: list[tuple[int, int]] = field(default_factory=list)
+    """The cursor and the arrival of each array without it."""
+    voids: list[int] = field(default_factory=list)
+    """When empty arrays without a cursor came."""
+    orphaned: dict[int, int] = field(default_factory=dict)
+    """The versions that ended with their thing, and the newest reading of each by then."""
+
+
 @dataclass
 class Lines:
     """The lines of things: those of the newest array of each thing that is there.
 
     A line is what the newest good version of it says, and is gone where a newer array of its thing lacks it, or where
     its thing is gone. An array with a line whose key cannot be read may have any line, and ends none.
+
+    Where the first version is kept, a line has the values with which it came, or came back after an array without it;
+    the arrays count in the order in which they arrived, and one that is older than the newest that has the line ends
+    nothing. In a history each array says of each line whether it is there from then on.
     """
 
     ordered: bool
@@ -328,13 +369,27 @@ class Lines:
     things: Oracle
     referring: bool
     """Whether a line waits for its thing."""
+    keeps: str = "newest"
     records: list[Told] = field(default_factory=list)
     raised: set[tuple[int, int]] = field(default_factory=set)
     """Lines that a looser rule has let in: the arrival of their record, and their place in it."""
+    lives: dict[Line, Life] = field(default_factory=dict)
+    pasts: dict[Line, Past] = field(default_factory=dict)
+    taken: set[tuple[int, int]] = field(default_factory=set)
+    """What was taken of arrays: their arrival, and the line's number."""
 
     def take(self, records: Iterable[Told]) -> None:
         """Take all records that have arrived."""
         self.records = list(records)
+        if self.keeps == "newest":
+            return
+        skus = {int(one.sku or "") for each in self._arrays() for one in each.lines or () if one.readable}
+        for record in sorted(self._arrays(), key=lambda one: one.arrival):
+            for sku in sorted(skus):
+                self._take(record, sku)
+        if self.keeps == "history":
+            for line, past in self.pasts.items():
+                self._follow_thing(line[0], past)
 
     def raise_rejected(self) -> None:
         """Let in what is rejected for its value, of things that are there."""
@@ -345,18 +400,25 @@ class Lines:
                     for place, one in enumerate(record.lines or ())
                     if one.w is not None and one.w < 0
                 }
+        self.take(self.records)
 
     @property
     def refused(self) -> int:
         """How many records have something in the place of their array that is none."""
         return sum(record.lines is None and bool(record.form) for record in self.records)
 
-    def rows(self) -> dict[tuple[int, int], int]:
+    def rows(self) -> dict[Line, int]:
         """Return the lines that are there."""
+        if self.keeps == "first":
+            alive = {line: life.w for line, life in self.lives.items() if life.shown is not None}
+            return {line: w for line, w in alive.items() if w is not None and not self._is_gone(line[0])}
+        if self.keeps == "history":
+            ends = [(line, one) for line, past in self.pasts.items() for one in _versions(past)[-1:]]
+            return {line: one.w for line, one in ends if one.until is None and not one.ended}
         by_thing: dict[int, list[Told]] = {}
         for record in self._arrays():
             by_thing.setdefault(record.number, []).append(record)
-        found: dict[tuple[int, int], int] = {}
+        found: dict[Line, int] = {}
         for number, arrays in by_thing.items():
             if self._is_gone(number):
                 continue
@@ -364,6 +426,53 @@ class Lines:
                 if not any(self._ends(array, record, sku) for array in arrays):
                     found[number, sku] = w
         return found
+
+    def all_versions(self) -> dict[tuple[int, int, int], Version]:
+        """Return the versions of a history."""
+        return {(*line, one.cursor): one for line, past in self.pasts.items() for one in _versions(past)}
+
+    # What an array says of a line
+
+    def _take(self, record: Told, sku: int) -> None:
+        """Take what an array says of a line, once; of a line that waits for its thing when that is there."""
+        said, number = self._said(record, sku), record.number
+        if said is None or (record.arrival, sku) in self.taken:
+            return
+        if said != LACKS and self.referring and self.things.shown(number) is None:
+            return
+        self.taken.add((record.arrival, sku))
+        floats = said == LACKS and not record.lines and (not self.ordered or record.cursor is None)
+        if self.keeps == "first":
+            life = self.lives.setdefault((number, sku), Life())
+            _live(life, said, self._order(record), record.arrival, floats=floats)
+            return
+        past = self.pasts.setdefault((number, sku), Past())
+        if floats:
+            past.voids.append(record.arrival)
+        elif record.cursor is not None and isinstance(said, int):
+            past.readings.append((record.cursor, record.arrival, said))
+        elif record.cursor is not None:
+            past.lacking.append((record.cursor, record.arrival))
+
+    def _said(self, record: Told, sku: int) -> int | str | None:
+        """Return a line's value by an array, that it lacks the line, or None where it does not say."""
+        lines = record.lines or ()
+        for place, one in enumerate(lines):
+            if one.readable and int(one.sku or "") == sku:
+                good = one.w is not None and (one.w >= 0 or (record.arrival, place) in self.raised)
+                return one.w if good and not (self.keeps == "history" and record.cursor is None) else None
+        return LACKS if all(one.readable for one in lines) else None
+
+    def _follow_thing(self, number: int, past: Past) -> None:
+        """End the version that there is with its thing, or take that back."""
+        found = _versions(past)
+        if found and found[-1].until is None:
+            last = found[-1].cursor
+            newest = max(arrival for cursor, arrival, _ in past.readings if cursor == last)
+            if not self._is_gone(number):
+                past.orphaned.pop(last, None)
+            elif not found[-1].ended:
+                past.orphaned[last] = newest
 
     def _arrays(self) -> list[Told]:
         return [record for record in self.records if record.readable and record.lines is not None]
@@ -382,7 +491,7 @@ class Lines:
                     newest[int(one.sku or "")] = (record, one.w)
         return newest
 
-    def _order(self, record: Told) -> tuple[bool, int, int]:
+    def _order(self, record: Told) -> Place:
         cursor = record.cursor if self.ordered else None
         return (cursor is not None, cursor or 0, record.arrival)
 
@@ -394,6 +503,63 @@ class Lines:
         if not lines and (not self.ordered or array.cursor is None):
             return array.arrival > record.arrival
         return self._order(array) > self._order(record)
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a line: until which version, or which array without it, it holds.
+
+    ``ended`` where something without a cursor ended it: an empty array, or the end of its thing.
+    """
+
+    cursor: int
+    w: int
+    until: int | None
+    ended: bool = False
+
+
+def _live(life: Life, said: int | str, place: Place, arrival: int, *, floats: bool) -> None:
+    """Let a line that keeps its first values get what an array says of it."""
+    if isinstance(said, int):
+        if life.shown is not None:
+            life.shown = max(life.shown, place)
+        elif arrival > life.void and (life.lacking is None or place > life.lacking):
+            life.w, life.shown = said, place
+    elif floats:
+        life.void, life.shown = arrival, None
+    else:
+        life.lacking = place if life.lacking is None else max(life.lacking, place)
+        if life.shown is not None and place > life.shown:
+            life.shown = None
+
+
+def _versions(past: Past) -> list[Version]:
+    """Return the versions of a line in their order, each with its end."""
+    said: dict[int, tuple[int, int | None]] = {}
+    events = [*past.readings, *((cursor, arrival, None) for cursor, arrival in past.lacking)]
+    for cursor, arrival, w in sorted(events, key=lambda one: one[1]):
+        said[cursor] = (arrival, w)
+    cursors = sorted(said)
+    found = []
+    for cursor, until in zip(cursors, [*cursors[1:], None], strict=False):
+        w = said[cursor][1]
+        if w is not None:
+            found.append(Version(cursor, w, until, cursor in _ended(past, events)))
+    return found
+
+
+def _ended(past: Past, events: list[tuple[int, int, int | None]]) -> set[int]:
+    """Return the versions that something without a cursor has ended, and that nobody has shown again since."""
+    ends: list[tuple[int | None, int]] = [
+        (max((cursor for cursor, arrival, _ in events if arrival <= void), default=None), void)
+        for void in past.voids
+    ]
+    ends += past.orphaned.items()
+    return {
+        base
+        for base, since in ends
+        if base is not None and not any(cursor == base and arrival > since for cursor, arrival, _ in events)
+    }
 
 
 def _copy(known: Key) -> Key:

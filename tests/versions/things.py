@@ -175,6 +175,7 @@ class Shape:
     lines_refer: bool
     lines_order: bool
     """Whether the lines have their thing's cursor."""
+    lines_keep: Keeping
     contract: Path | None
     """What must hold for the table after a merge: no value below 0."""
 
@@ -243,6 +244,7 @@ def lines(shape: Shape, *, loose: bool) -> Dataset:
         columns={**{name: whole_number(name) for name in ("id", "sku", "w")}, "at": shape.shown.read},
         fields=("id", "sku", "w", "at"),
         cursor="at" if shape.lines_order else None,
+        keeps=shape.lines_keep,
         references=(Reference(("id",), NAME, ("id",), "no_thing"),) if shape.lines_refer else (),
         nested=Nested(NAME, "lines", {"id": "id", "at": "at"}),
         limits=ANY,

@@ -142,6 +142,7 @@ class World:
         keeps: Keeping = rng.choice(["newest", "newest", "first", "history"])
         self.tombstones = rng.choice(["none", "keys", "cursor", "mixed"])
         self.askew = rng.random() < 0.6
+        lines_keep: Keeping = rng.choice(["newest", "newest", "first", "history", "history"])
         self.shape = shape = Shape(
             keeps,
             kind=rng.choice([*CURSORS, *([] if keeps == "history" else [None, None])]),
@@ -149,7 +150,8 @@ class World:
             marked=self.tombstones != "none",
             carrier=rng.choice(["table", "table", "table", "lined table", "records", "records"]),
             lines_refer=rng.random() < 0.5,
-            lines_order=rng.random() < 0.7,
+            lines_order=lines_keep == "history" or rng.random() < 0.7,
+            lines_keep=lines_keep,
             contract=self._contract("silver/t_things", "v", "invalid: {valid_min: 0}")
             if keeps != "history" and rng.random() < 0.15
             else None,
@@ -159,7 +161,8 @@ class World:
         self.oracle = Oracle(keeps, shape.kind is not None, set() if shape.referring else None)
         if shape.lined:
             self.lines_dataset, self.loose_lines = lines(shape, loose=False), lines(shape, loose=True)
-            self.lines = Lines(shape.lines_order, self.oracle, referring=shape.lines_refer)
+            refers = shape.lines_refer
+            self.lines = Lines(shape.lines_order, self.oracle, referring=refers, keeps=shape.lines_keep)
         self.published = rng.random() < 0.25
         self.gold = GoldTable(
             SHOWN,
@@ -525,7 +528,11 @@ class World:
     def compare_lines(self) -> None:
         """Compare the lines, and those that came in the place of an array and are kept, with what the oracle says."""
         silver = self.lake.must_open("silver", LINES)
-        alive = silver.scan().filter(~pl.col("_deleted")).collect()
+        rows = silver.scan().collect()
+        if self.shape.lines_keep == "history":
+            self._compare_lines_history(rows)
+            rows = rows.filter("current")
+        alive = rows.filter(~pl.col("_deleted"))
         found = {(row["id"], row["sku"]): row["w"] for row in alive.iter_rows(named=True)}
         if len(found) != alive.height:
             raise Differs(f"lines are in silver twice: {alive}")
@@ -545,17 +552,48 @@ class World:
         found = {(row["id"], self._place(row["valid_from"])): row["v"] for row in alive.iter_rows(named=True)}
         if found != self.oracle.all_versions():
             raise Differs(f"the history has {found} and should have {self.oracle.all_versions()}")
-        ordered = rows.sort("id", "valid_from").with_columns(next=pl.col("valid_from").shift(-1).over("id"))
-        if ordered.filter(pl.col("valid_to").ne_missing(pl.col("next"))).height:
-            raise Differs(f"the history has a gap or an overlap: {ordered}")
-        if ordered.filter(pl.col("valid_to") <= pl.col("valid_from")).height:
-            raise Differs(f"the history has an empty interval: {ordered}")
+        _check_intervals(rows, "id")
+
+    def _compare_lines_history(self, rows: pl.DataFrame) -> None:
+        """Compare each version of the lines, from when it holds and until when."""
+        _check_intervals(rows, "id", "sku")
+        value = self.shape.shown.value
+        alive = rows.filter(~pl.col("_deleted"))
+        names = ("id", "sku", "valid_from", "valid_to", "w")
+        found = {
+            (number, sku, self._place(since)): (w, until)
+            for number, sku, since, until, w in alive.select(names).iter_rows()
+        }
+        wanted = self.lines.all_versions()
+        if {name: w for name, (w, _) in found.items()} != {name: one.w for name, one in wanted.items()}:
+            raise Differs(f"the history of the lines has {found} and should have {wanted}")
+        for name, one in wanted.items():
+            until, latest = found[name][1], None if one.until is None else value(one.until)
+            if one.ended:
+                right = (
+                    until is not None and until > value(one.cursor) and (latest is None or until <= latest)
+                )
+            else:
+                right = until == latest
+            if not right:
+                raise Differs(f"line {name} holds until {until} and should be {one}: {rows.sort(names[:3])}")
 
     def _place(self, value: Any) -> int | None:
         return None if value is None else PLACES[self.shape.shown.name][value]
 
 
+def _check_intervals(rows: pl.DataFrame, *key: str) -> None:
+    """Raise `Differs` where the versions of a key do not follow each other."""
+    following = pl.col("valid_from").shift(-1).over(key)
+    ordered = rows.sort(*key, "valid_from").with_columns(next=following)
+    if ordered.filter(pl.col("valid_to").ne_missing(pl.col("next"))).height:
+        raise Differs(f"the history has a gap or an overlap: {ordered}")
+    if ordered.filter(pl.col("valid_to") <= pl.col("valid_from")).height:
+        raise Differs(f"the history has an empty interval: {ordered}")
+
+
 WEIGHTS = {
+
     "change": 10, "incremental": 4, "full": 4, "compare_keys": 2, "window": 2, "backfill": 2, "parents": 1,
     "refine": 6, "replay": 2, "discard": 1, "maintain": 1, "replay_lines": 1, "publish": 3, "rollback": 2, "release": 2,
 }  # fmt: skip
@@ -576,7 +614,7 @@ def play(folder: str, seed: int, length: int = 14) -> str | None:
     except Differs as found:
         shape = world.shape
         lined = (
-            f"{shape.carrier} (lines refer {shape.lines_refer}, ordered {shape.lines_order})"
+            f"{shape.carrier} (lines keep {shape.lines_keep}, refer {shape.lines_refer}, ordered {shape.lines_order})"
             if shape.lined
             else "no lines"
         )

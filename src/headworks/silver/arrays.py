@@ -6,6 +6,9 @@ one's place, so that an older one which comes late raises nothing. Each newer on
 same records would come to something else in other portions. A key that an array has and that was rejected is as it was
 before it; where an element of it has a key that cannot be read, nothing is ended by it.
 
+In a history each array says of each version before it whether the element is still there: of versions that newer ones
+follow, too, since it may have gone and come back in between.
+
 Where the key does not say whose an element is, it may move to another parent: its newest version says whose it is, and
 the newest array of that parent alone can end it.
 """
@@ -26,7 +29,7 @@ from headworks.silver.dataset import (
     VOID,
     Dataset,
 )
-from headworks.silver.history import inferred
+from headworks.silver.history import current_rows, inferred, without_ends
 from headworks.silver.parse import cursor_order, parse, readable
 from headworks.silver.vanishing import Vanished
 from headworks.storage.delta import Table
@@ -35,15 +38,15 @@ from headworks.storage.near import among
 from headworks.storage.store import Lake
 from headworks.storage.translating import reading
 
-_KEYED, _EMPTY, _MOMENT = "_keyed", "_empty", "_moment"
-_OLDEST, _KNOWN = "_oldest", "_known"
-_SET = (CURSOR, ARRIVAL)
+_KEYED, EMPTY, _MOMENT = "_keyed", "_empty", "_moment"
+_OLDEST, _KNOWN, _UNTIL, _FOLLOWED, _SINCE = "_oldest", "_known", "_until", "_followed", "_since"
+SET = (CURSOR, ARRIVAL)
 """What distinguishes one array of a parent from another: the cursor, and the arrival of its first row."""
-_BY_ARRAY = -1
+BY_ARRAY = -1
 """In place of a row's number: the tombstone of what a newer array lacks."""
 _PLACES = {
-    CURSOR: "_to_cursor", ARRIVAL: "_to_arrival", _MOMENT: "_to_moment", _EMPTY: "_to_empty",
-    "_stream": "_to_stream", "_sequence": "_to_sequence",
+    CURSOR: "_to_cursor", ARRIVAL: "_to_arrival", _MOMENT: "_to_moment", EMPTY: "_to_empty",
+    "_stream": "_to_stream", "_sequence": "_to_sequence", "_ingested_at": "_to_ingested",
 }  # fmt: skip
 
 
@@ -63,7 +66,7 @@ def before_arrays(rows: pl.LazyFrame, dataset: Dataset) -> pl.LazyFrame:
         return rows
     cursor = str(dataset.cursor)
     place = cursor_order(pl.col(cursor), dataset.schema.columns()[cursor].dtype, dataset.cursor_type())
-    ended = pl.col(DELETED) & (pl.col("_row") == _BY_ARRAY) & place.is_not_null()
+    ended = pl.col(DELETED) & (pl.col("_row") == BY_ARRAY) & place.is_not_null()
     return rows.with_columns(pl.when(ended).then(place).otherwise(CURSOR).alias(CURSOR))
 
 
@@ -83,9 +86,10 @@ def arrays_of(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
             (pl.col(ARRIVAL) - pl.col(ELEMENT).clip(lower_bound=0)).alias(ARRIVAL),
             at.alias(_MOMENT),
             pl.all_horizontal(pl.col(name).is_not_null() for name in dataset.key).alias(_KEYED),
-            (pl.col(ELEMENT) == NOTHING).alias(_EMPTY),
+            (pl.col(ELEMENT) == NOTHING).alias(EMPTY),
             "_stream",
             "_sequence",
+            "_ingested_at",
         )
         .drop_nulls(owner)
     )
@@ -118,7 +122,7 @@ def with_known_arrays(
         batches = newer.select("_stream", "_sequence").unique()
         with reading(bronze.name):
             rows = bronze.scan().join(batches.lazy(), on=["_stream", "_sequence"], how="semi").collect()
-        known.append(arrays_of(rows, dataset).join(newer, on=[*owner, *_SET], how="semi", nulls_equal=True))
+        known.append(arrays_of(rows, dataset).join(newer, on=[*owner, *SET], how="semi", nulls_equal=True))
     return pl.concat(known).unique(maintain_order=True) if known else arrays
 
 
@@ -134,14 +138,17 @@ def _heads(bronze: Table, dataset: Dataset, of: pl.DataFrame, *places: int) -> p
 def _doubtful(silver: Table, dataset: Dataset, arrays: pl.DataFrame, fresh: pl.LazyFrame) -> pl.DataFrame:
     """Return the parents of rows that silver gets and that newer arrays than those in hand may lack, and since when.
 
-    Such is a row that was kept back, and one that is older than what silver knows of its parent.
+    Such is a row that was kept back, and one that is older than what silver knows of its parent. In a history it is
+    any, since silver knows of an array that lacks an element only where there was a version for it to end.
     """
     rows, owner = fresh.filter(~pl.col(DELETED)), list(dataset.owner)
     order = CURSOR if dataset.has_parents_order else ARRIVAL
     place = [*owner, pl.col(order).alias(_OLDEST)]
     batch = ["_stream", "_sequence"]
     released = (
-        rows if arrays.is_empty() else rows.join(arrays.lazy().select(batch).unique(), on=batch, how="anti")
+        rows
+        if arrays.is_empty() or dataset.keeps == "history"
+        else rows.join(arrays.lazy().select(batch).unique(), on=batch, how="anti")
     )
     found = [released.select(place)]
     if dataset.has_parents_order:
@@ -159,18 +166,28 @@ def _doubtful(silver: Table, dataset: Dataset, arrays: pl.DataFrame, fresh: pl.L
 def find_ended(
     lake: Lake, dataset: Dataset, silver: Table, after: pl.LazyFrame, arrays: pl.DataFrame
 ) -> Vanished:
-    """Return the rows that end with newer arrays or with their parents, and those whose parents are back."""
+    """Return the rows that end with newer arrays or with their parents, and those whose parents are back.
+
+    ``after`` is all that silver has after the merge, of a history all versions.
+    """
     have = after.collect_schema()
     none = pl.DataFrame(schema=have)
-    ended = _of_newer_arrays(dataset, silver, after, arrays, have)
+    older = _lacking(dataset, silver, after, arrays, have)
+    ended = none if older.is_empty() else _tombstones(older, have, dataset)
     dead, alive = _parents(lake, dataset, have)
     if dead is None or alive is None:
         return Vanished(ended, none, none)
-    rest = after.join(ended.lazy().select(dataset.key), on=list(dataset.key), how="anti")
+    rest = current_rows(after, dataset).join(
+        older.lazy().select(dataset.row_key), on=list(dataset.row_key), how="anti"
+    )
     owner = list(dataset.owner)
-    orphans = rest.filter(~pl.col(DELETED)).join(dead, on=owner, how="semi").collect()
+    orphans = rest.filter(~pl.col(DELETED)).join(dead, on=owner, how="inner").collect()
     back = rest.filter(inferred()).join(alive, on=owner, how="semi").collect()
-    without_cursor = (CURSOR, VALID_FROM) if dataset.keeps == "history" else ()
+    without_cursor: tuple[str, ...] = ()
+    if dataset.keeps == "history":
+        # It ends when its parent did, and not when it was read itself.
+        orphans = orphans.with_columns(pl.col(_SINCE).alias("_ingested_at"))
+        without_cursor = (CURSOR, VALID_FROM)
     gone = orphans.with_columns(
         pl.lit(value=True).alias(DELETED),
         pl.lit(dataset.nested.parent if dataset.nested else "").alias("_stream"),
@@ -185,38 +202,65 @@ def find_ended(
     )
 
 
-def _of_newer_arrays(
+def _lacking(
     dataset: Dataset, silver: Table, after: pl.LazyFrame, arrays: pl.DataFrame, have: pl.Schema
 ) -> pl.DataFrame:
-    """Return tombstones of the rows that the newest arrays of their parents lack."""
+    """Return the rows that newer arrays of their parents lack, each with the place of the array that counts."""
+    history = dataset.keeps == "history"
     if arrays.is_empty():
         return pl.DataFrame(schema=have)
+    owner = list(dataset.owner)
+    sets, typed = typed_arrays(arrays, dataset, have)
+    to = sets.select(*owner, *(pl.col(name).alias(new) for name, new in _PLACES.items()))
+    named = list(dict.fromkeys([*owner, *dataset.key]))
+    shown = typed.select(*named, *(pl.col(name).alias(_PLACES[name]) for name in SET))
+    near = _open_versions(after, dataset) if history else after.filter(~pl.col(DELETED) | inferred())
+    ours = near.join(to.select(owner).unique().lazy(), on=owner, how="semi").collect()
+    lacking = (
+        ours.join(to, on=owner)
+        .filter(_is_older(dataset))
+        .join(shown, on=[*named, *(_PLACES[name] for name in SET)], how="anti", nulls_equal=True)
+    )
+    # A version ends with the first array without it. Else what raises it has to be newer than the last one.
+    older = lacking.sort(*(_PLACES[name] for name in SET), descending=history, nulls_last=False).unique(
+        list(dataset.row_key), keep="last", maintain_order=True
+    )
+    rest = ours.join(older.select(dataset.row_key), on=list(dataset.row_key), how="anti")
+    late = _late(dataset, silver, rest, typed)
+    return pl.concat([older, late.select(older.columns)])
+
+
+def typed_arrays(
+    arrays: pl.DataFrame, dataset: Dataset, have: pl.Schema
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the arrays of which it is known what they lack, one row each, and the rows of all, in given types."""
     owner = list(dataset.owner)
     typed = arrays.with_columns(
         exactly(pl.col(name), arrays.schema[name], have[name]).alias(name)
         for name in dict.fromkeys([*owner, *dataset.key])
     )
-    place = [*owner, *_SET]
-    unknown = typed.filter(~pl.col(_KEYED) & ~pl.col(_EMPTY)).select(place)
-    sets = typed.unique(place, maintain_order=True).join(unknown, on=place, how="anti", nulls_equal=True)
-    to = sets.select(*owner, *(pl.col(name).alias(new) for name, new in _PLACES.items()))
-    named = list(dict.fromkeys([*owner, *dataset.key]))
-    shown = typed.select(*named, *(pl.col(name).alias(_PLACES[name]) for name in _SET))
-    near = after.filter(~pl.col(DELETED) | inferred())
-    ours = near.join(to.select(owner).unique().lazy(), on=owner, how="semi").collect()
-    lacking = (
-        ours.join(to, on=owner)
-        .filter(_is_older(dataset))
-        .join(shown, on=[*named, *(_PLACES[name] for name in _SET)], how="anti", nulls_equal=True)
+    place = [*owner, *SET]
+    unknown = typed.filter(~pl.col(_KEYED) & ~pl.col(EMPTY)).select(place)
+    sets = typed.unique(place, maintain_order=True)
+    known = sets.join(unknown, on=place, how="anti", nulls_equal=True)
+    return known, typed
+
+
+def _open_versions(rows: pl.LazyFrame, dataset: Dataset) -> pl.LazyFrame:
+    """Return the versions of a history that are no deletions, each with the cursor of the one that follows it.
+
+    Alongside it is when the first of those arrived that lie after it.
+    As if nothing without a cursor had ended them: that may be taken back, and what an array said has to be known then.
+    """
+    key = list(dataset.key)
+    following = {
+        _UNTIL: pl.col(CURSOR).shift(-1),
+        _FOLLOWED: pl.col(ARRIVAL).cum_min(reverse=True).shift(-1),
+    }
+    placed = without_ends(rows).sort(*key, CURSOR)
+    return placed.with_columns(one.over(key).alias(name) for name, one in following.items()).filter(
+        ~pl.col(DELETED)
     )
-    # A history ends with the first array without it. Else what raises it has to be newer than the last one.
-    first = dataset.keeps == "history"
-    older = lacking.sort(*(_PLACES[name] for name in _SET), descending=first, nulls_last=False).unique(
-        list(dataset.key), keep="last", maintain_order=True
-    )
-    rest = ours.join(older.select(dataset.key), on=list(dataset.key), how="anti")
-    late = _late(dataset, silver, rest, typed)
-    return _tombstones(pl.concat([older, late.select(older.columns)]), have, dataset)
 
 
 def _late(dataset: Dataset, silver: Table, ours: pl.DataFrame, arrays: pl.DataFrame) -> pl.DataFrame:
@@ -226,24 +270,34 @@ def _late(dataset: Dataset, silver: Table, ours: pl.DataFrame, arrays: pl.DataFr
     if not dataset.has_parents_order or ours.is_empty():
         return ours.clear().join(arrays.clear().select(*owner, *to), on=owner)
     known = silver.scan().join(ours.lazy().select(owner).unique(), on=owner, how="semi").collect()
-    best = known.sort(*_SET, nulls_last=False).unique(owner, keep="last", maintain_order=True)
+    best = known.sort(*SET, nulls_last=False).unique(owner, keep="last", maintain_order=True)
     gone = best.join(arrays.select(*owner, CURSOR), on=[*owner, CURSOR], how="anti", nulls_equal=True)
     place = gone.with_columns(
-        pl.col(str(dataset.cursor)).alias(_MOMENT), pl.lit(value=False).alias(_EMPTY)
+        pl.col(str(dataset.cursor)).alias(_MOMENT), pl.lit(value=False).alias(EMPTY)
     ).select(*owner, *to)
     new = ours.join(known.select(ORIGIN), on=list(ORIGIN), how="anti")
-    return new.join(place, on=owner, how="inner").filter(pl.col(CURSOR) < pl.col("_to_cursor"))
+    late = new.join(place, on=owner, how="inner").filter(pl.col(CURSOR) < pl.col("_to_cursor"))
+    return late.filter(_is_open(dataset))
 
 
 def _is_older(dataset: Dataset) -> pl.Expr:
     """Return which rows come before an array; an empty one without a cursor comes after all that arrived before it."""
     arrived = pl.col(ARRIVAL) < pl.col("_to_arrival")
     if not dataset.has_parents_order:
-        return arrived
+        return arrived & _is_open(dataset)
     here, there = pl.col(CURSOR), pl.col("_to_cursor")
     before = (here < there).fill_null(value=False) | (here.is_null() & there.is_not_null())
     floats = there.is_null() & pl.col("_to_empty")
-    return before | ((here.eq_missing(there) | floats) & arrived)
+    return (before | ((here.eq_missing(there) | floats) & arrived)) & _is_open(dataset)
+
+
+def _is_open(dataset: Dataset) -> pl.Expr:
+    """Return which versions are not followed by another one before an array, by cursor or else by arrival."""
+    if dataset.keeps != "history":
+        return pl.lit(value=True)
+    later = pl.col("_to_cursor") >= pl.col(_UNTIL)
+    floats = pl.col("_to_cursor").is_null() & (pl.col(_FOLLOWED) <= pl.col("_to_arrival"))
+    return ~(later.fill_null(value=False) | floats.fill_null(value=False))
 
 
 def _tombstones(rows: pl.DataFrame, schema: pl.Schema, dataset: Dataset) -> pl.DataFrame:
@@ -256,9 +310,10 @@ def _tombstones(rows: pl.DataFrame, schema: pl.Schema, dataset: Dataset) -> pl.D
         pl.when(placed).then(pl.col(VOID)).otherwise(pl.max_horizontal(VOID, "_to_arrival")).alias(VOID),
         pl.col("_to_stream").alias("_stream"),
         pl.col("_to_sequence").alias("_sequence"),
-        pl.lit(_BY_ARRAY, dtype=pl.Int64).alias("_row"),
+        pl.lit(BY_ARRAY, dtype=pl.Int64).alias("_row"),
     )
     if dataset.keeps == "history":
+        made = made.with_columns(pl.col("_to_ingested").alias("_ingested_at"))
         moment = pl.when(placed).then(pl.col("_to_moment"))
         valued = [name for name in dataset.columns if name not in {*dataset.key, dataset.cursor}]
         made = made.with_columns(
@@ -266,13 +321,18 @@ def _tombstones(rows: pl.DataFrame, schema: pl.Schema, dataset: Dataset) -> pl.D
             moment.alias(str(dataset.cursor)),
             *(pl.lit(None, dtype=schema[name]).alias(name) for name in valued),
         )
+        # An empty array without a cursor is said of each version before it, and ends the last one.
+        return made.select(list(schema)).unique([*dataset.row_key, ARRIVAL], maintain_order=True)
     return made.select(list(schema))
 
 
 def _parents(
     lake: Lake, dataset: Dataset, have: pl.Schema
 ) -> tuple[pl.LazyFrame | None, pl.LazyFrame | None]:
-    """Return the deleted and the living parents by the columns that name them here; None where that is not known."""
+    """Return the deleted and the living parents by the columns that name them here; None where that is not known.
+
+    Those that are deleted with when that was noticed.
+    """
     owner = dataset.owner
     table = lake.open("silver", dataset.nested.parent) if dataset.nested is not None and owner else None
     if table is None or dataset.nested is None:
@@ -295,6 +355,10 @@ def _parents(
     living = pl.col(CURRENT) if CURRENT in types else ~pl.col(DELETED)
     of = table.scan()
     return (
-        of.filter(dead).select(keys).drop_nulls().unique(),
+        of.filter(dead)
+        .select(*keys, pl.col("_ingested_at").alias(_SINCE))
+        .drop_nulls(owner)
+        .group_by(owner)
+        .agg(pl.col(_SINCE).max()),
         of.filter(living).select(keys).drop_nulls().unique(),
     )

@@ -328,6 +328,11 @@ class Dataset:
         return not {*self.owner} <= {*self.key}
 
     @property
+    def keeps_first_elements(self) -> bool:
+        """Whether rows are elements of arrays and keep the values that they came with."""
+        return self.nested is not None and self.keeps == "first"
+
+    @property
     def has_parents_order(self) -> bool:
         """Whether nested rows have the cursor of their parent, by which its versions are ordered."""
         return self.nested is not None and self.cursor is not None and self._is_given(self.cursor)

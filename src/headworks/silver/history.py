@@ -70,6 +70,25 @@ def intervals(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
     )
 
 
+def current_rows(rows: pl.LazyFrame, dataset: Dataset) -> pl.LazyFrame:
+    """Return what is current of a history, and its deletions; of others all rows."""
+    if dataset.keeps != "history":
+        return rows
+    return rows.filter(pl.col(CURRENT) | (pl.col(DELETED) & pl.col(VALID_TO).is_null()))
+
+
+def without_ends(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the rows of a history without deletions that came without a cursor."""
+    return rows.filter(~_is_end())
+
+
+def with_deletions(candidates: pl.DataFrame, deletions: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+    """Return versions with deletions that were found in addition; of a moment's the one that arrived last counts."""
+    both = pl.concat([candidates, deletions.select(candidates.columns)])
+    placed = both.filter(~_is_end())
+    return pl.concat([newest_rows(placed, dataset.row_key).select(both.columns), both.filter(_is_end())])
+
+
 def compare_history(
     candidates: pl.DataFrame,
     silver: pl.LazyFrame,

@@ -44,7 +44,8 @@ class Judged:
     ``followed`` those of a history, which are. ``places`` says of each rejected row with a key where it belongs among
     the key's versions. ``waits`` are the keys that still wait for a parent, and ``settled`` the rows of the quarantine
     that no longer do. ``versions`` are the accepted rows of keys that came more than once or were deleted, where the
-    range is one of several parts. ``index`` is which rows waited before, and of which more is known now.
+    range is one of several parts, and all of elements that keep their first version. ``index`` is which rows waited
+    before, and of which more is known now.
     """
 
     rows: pl.DataFrame
@@ -128,9 +129,16 @@ def judge_range(
         replaced=replaced.height,
         followed=stays.filter(FOLLOWED).height,
         places=stays,
-        versions=_several(good, dataset) if in_parts else good.clear(),
+        versions=_all_or_several(good, dataset, in_parts=in_parts),
         index=again.index,
     )
+
+
+def _all_or_several(good: pl.DataFrame, dataset: Dataset, *, in_parts: bool) -> pl.DataFrame:
+    """Return the accepted rows that are asked for again after a comparison with silver."""
+    if dataset.keeps_first_elements:
+        return good
+    return _several(good, dataset) if in_parts else good.clear()
 
 
 def _several(good: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
@@ -190,6 +198,10 @@ def _judged_again(
         index, good = siblings, _judged_once_more(dataset, bronze, siblings.rows)
     newest = latest_versions(in_silver_types(good.drop(UNREADABLE), silver), dataset)
     fresh = compare_with(silver, newest, dataset).fresh.select(ORIGIN)
+    if dataset.keeps_first_elements:
+        # Of an element that went and came back meanwhile a later row counts.
+        keys = newest.join(fresh, on=list(ORIGIN), how="semi").select(dataset.key)
+        fresh = good.join(keys, on=list(dataset.key), how="semi").select(ORIGIN)
     linked = split_orphans(work.lake, dataset, good.join(fresh, on=list(ORIGIN), how="semi"))
     known = newest.select(ORIGIN).join(fresh, on=list(ORIGIN), how="anti")
     settled = index.rows.join(pl.concat([known, linked.good.select(ORIGIN)]), on=list(ORIGIN), how="semi")

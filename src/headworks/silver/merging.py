@@ -13,14 +13,13 @@ from headworks.quality.deliveries import (
 from headworks.silver.arrays import find_ended, with_known_arrays
 from headworks.silver.compare import FLIPPED, PAST, Comparison
 from headworks.silver.dataset import (
-    CURRENT,
     DELETED,
     PROVENANCE,
-    VALID_TO,
     VOID,
     Dataset,
 )
-from headworks.silver.history import compare_history
+from headworks.silver.history import compare_history, current_rows, with_deletions
+from headworks.silver.lives import with_lives
 from headworks.silver.parse import key_text, same_key
 from headworks.silver.quarantine import Try, rejected_rows
 from headworks.silver.table import (
@@ -76,11 +75,12 @@ def find_gone(
     arrays: pl.DataFrame,
 ) -> Gone:
     """Find the keys that a complete full read, if one is to be consumed, no longer has."""
-    after = after_merge(silver, changes, dataset)
+    merged = _merged(silver, changes, dataset)
+    after = current_rows(merged, dataset)
     if dataset.nested is not None:
         fresh = changes.fresh.lazy() if isinstance(changes, Comparison) else changes
         whole = with_known_arrays(bronze, silver, dataset, arrays, fresh)
-        return Gone(after, None, find_ended(work.lake, dataset, silver, after, whole))
+        return Gone(after, None, find_ended(work.lake, dataset, silver, merged, whole))
     generation = newest_complete(work.lake, bronze, dataset.name) if todo.generation else None
     found = find_vanished(work.lake, dataset, bronze, silver, after, generation, rejected)
     return Gone(after, generation, found)
@@ -90,7 +90,7 @@ def follows_parents(work: Refinement, dataset: Dataset, silver: Table) -> bool:
     """Return whether elements of arrays have to end or come back with their parents, though nothing new came."""
     if dataset.nested is None:
         return False
-    there = _current(rows_of(silver, dataset), dataset)
+    there = rows_of(silver, dataset)
     return not find_ended(work.lake, dataset, silver, there, pl.DataFrame()).rows.is_empty()
 
 
@@ -141,19 +141,36 @@ def keys_of_rejected(work: Refinement, dataset: Dataset, silver: Table, now: pl.
     return _comparable(now if kept is None else pl.concat([now, kept.select("key").collect().to_series()]))
 
 
+def with_first_elements(
+    bronze: Table,
+    silver: Table,
+    dataset: Dataset,
+    shown: pl.DataFrame,
+    found: Comparison,
+    arrays: pl.DataFrame,
+) -> Comparison:
+    """Return the changes with elements that keep their first version as the arrays have them, one after another."""
+    if not dataset.keeps_first_elements or shown.is_empty():
+        return found
+    known = with_known_arrays(bronze, silver, dataset, arrays, shown.lazy())
+    return with_lives(silver, dataset, shown, found, known)
+
+
 def without_ended(
     work: Refinement,
     dataset: Dataset,
     bronze: Table,
     silver: Table,
     candidates: pl.DataFrame,
+    passed: pl.DataFrame,
     found: Comparison,
 ) -> Comparison:
     """Return the changes of rows that were kept back without elements that are not in their parents' newest arrays."""
     if dataset.nested is None:
         return found
+    found = with_first_elements(bronze, silver, dataset, passed, found, pl.DataFrame())
     known = with_known_arrays(bronze, silver, dataset, pl.DataFrame(), found.fresh.lazy())
-    ended = find_ended(work.lake, dataset, silver, after_merge(silver, found, dataset), known)
+    ended = find_ended(work.lake, dataset, silver, _merged(silver, found, dataset), known)
     return with_vanished(silver, candidates, found, ended, dataset)
 
 
@@ -228,7 +245,7 @@ def with_vanished(
         ended = pl.concat([vanished.deletes, vanished.kept_out])
         ends = ended.with_columns(pl.lit(False).alias(FLIPPED)).select(candidates.columns)
         return compare_history(
-            pl.concat([candidates, ends]),
+            with_deletions(candidates, ends, dataset),
             rows_of(silver, dataset),
             dataset,
             vanished.back.select(dataset.key),
@@ -260,19 +277,16 @@ def not_there(after: pl.LazyFrame, rows: pl.DataFrame, dataset: Dataset) -> pl.D
 
 def after_merge(silver: Table, changes: Comparison | pl.LazyFrame, dataset: Dataset) -> pl.LazyFrame:
     """Return silver after the merge of the changes; of a history what is current then, and deletions."""
+    return current_rows(_merged(silver, changes, dataset), dataset)
+
+
+def _merged(silver: Table, changes: Comparison | pl.LazyFrame, dataset: Dataset) -> pl.LazyFrame:
+    """Return all rows of silver after the merge of the changes."""
     merged = changes.changes.lazy() if isinstance(changes, Comparison) else changes
     kept = rows_of(silver, dataset).join(merged, on=list(dataset.row_key), how="anti")
     if isinstance(changes, Comparison) and changes.removed.height:
         kept = kept.join(changes.removed.lazy(), on=list(dataset.row_key), how="anti")
-    after = pl.concat([kept, merged], how="diagonal").select(list(dataset.silver_schema()))
-    return _current(after, dataset)
-
-
-def _current(rows: pl.LazyFrame, dataset: Dataset) -> pl.LazyFrame:
-    """Return what is current of a history, and its deletions; of others all rows."""
-    if dataset.keeps != "history":
-        return rows
-    return rows.filter(pl.col(CURRENT) | (pl.col(DELETED) & pl.col(VALID_TO).is_null()))
+    return pl.concat([kept, merged], how="diagonal").select(list(dataset.silver_schema()))
 
 
 def live_rows(candidates: pl.DataFrame) -> pl.DataFrame:

@@ -33,9 +33,10 @@ _DUCKDB = {"memory_limit": "300MB", "preserve_insertion_order": "false", "thread
 def can_be_taken_in_parts(dataset: Dataset) -> bool:
     """Return whether parts of a range come to the same as the range at once.
 
-    Rules about several rows, histories, and contracts about the table after the merge need all rows.
+    Rules about several rows, histories, contracts about the table after the merge, and elements of arrays that keep
+    their first version need all rows.
     """
-    whole = dataset.keeps == "history" or dataset.table_contract is not None
+    whole = dataset.keeps == "history" or dataset.table_contract is not None or dataset.keeps_first_elements
     return not whole and judged_row_by_row(dataset.schema)
 
 

@@ -54,6 +54,7 @@ from headworks.silver.merging import (
     living,
     not_there,
     touching_rejected,
+    with_first_elements,
     with_vanished,
 )
 from headworks.silver.parts import can_be_taken_in_parts, spilled
@@ -330,6 +331,7 @@ def _refine_at_once(
     comparison = compare_with(silver, judged.candidates, dataset)
     all_read_again = comparison.closings
     comparison = touching_rejected(work, dataset, silver, judged.rejected, comparison)
+    comparison = with_first_elements(bronze, silver, dataset, judged.versions, comparison, judged.arrays)
     gone = find_gone(work, dataset, bronze, silver, comparison, judged.rejected, todo, judged.arrays)
     shown_again = ended_but_shown(dataset, all_read_again, comparison.closings, gone.vanished)
     if not shown_again.is_empty():

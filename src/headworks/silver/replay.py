@@ -110,7 +110,7 @@ def _replay(
     )
     if not again.passed.height:
         return ReplayOutcome(report=report)
-    kept = without_ended(work, dataset, bronze, silver, candidates, comparison)
+    kept = without_ended(work, dataset, bronze, silver, candidates, again.passed, comparison)
     if dataset.nested is not None and dataset.keeps != "history":
         report = _without(report, comparison, kept, dataset)
     comparison = kept
