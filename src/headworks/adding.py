@@ -28,6 +28,8 @@ from headworks.sources.base import Source
 
 SAMPLE = 5_000
 """So many rows are looked at."""
+UNDECLARED = ""
+"""The type of a column that has none which a declaration in YAML could give it: bytes, lists, objects, times of day."""
 
 _FEW_VALUES, _ROWS_A_VALUE, _LONGEST = 12, 20, 40
 _INT = re.compile(r"-?(0|[1-9][0-9]{0,17})")
@@ -52,6 +54,8 @@ class Column:
     highest: str = ""
     values: tuple[str, ...] = ()
     negative: bool = False
+    given: str = ""
+    """The type that the source gives it."""
 
     @property
     def low_and_high(self) -> str:
@@ -76,6 +80,11 @@ class Proposal:
     evidence: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def typed(self) -> bool:
+        """Whether the source's columns have types of its own, of which text is one."""
+        return self.kind == "database" or (self.kind == "files" and self.source.get("format") == "parquet")
 
 
 def look(source: Source, rows: int = SAMPLE) -> pl.DataFrame:
@@ -214,12 +223,16 @@ def _cursor_of_api(found: ProposedApi, columns: tuple[Column, ...], notes: list[
     return guessed
 
 
-def columns_of(rows: pl.DataFrame) -> tuple[Column, ...]:
-    """Return the columns of rows as they were seen: of JSON records their fields, else the columns of the source."""
+def columns_of(rows: pl.DataFrame, *, typed: bool = False) -> tuple[Column, ...]:
+    """Return the columns of rows as they were seen: of JSON records their fields, else the columns of the source.
+
+    Of a source with types of its own a text is more than a text only where it is a day or a moment.
+    """
     if "record" in rows.columns and rows.schema["record"] in (pl.Binary(), pl.String()):
         return tuple(_records(rows.get_column("record").to_list()))
     names = [name for name in rows.columns if not name.startswith("_")]
-    return tuple(_column(name, rows.get_column(name)) for name in names)
+    only = ("Date", "Datetime") if typed else None
+    return tuple(_column(name, rows.get_column(name), only) for name in names)
 
 
 def _records(records: Iterable[bytes | str | None]) -> Iterator[Column]:
@@ -312,7 +325,10 @@ def _of_frame(dtype: pl.DataType) -> str:
         return "Int64"
     if dtype.is_float():
         return "Float64"
-    return {pl.Boolean: "Boolean", pl.Date: "Date"}.get(dtype.base_type(), "String")
+    texts = (pl.String, pl.Categorical, pl.Enum, pl.Null)
+    return {pl.Boolean: "Boolean", pl.Date: "Date"}.get(
+        dtype.base_type(), "String" if dtype.base_type() in texts else UNDECLARED
+    )
 
 
 def _described(name: str, values: pl.Series, kind: str) -> Column:
@@ -330,7 +346,9 @@ def _described(name: str, values: pl.Series, kind: str) -> Column:
     high = _shown(comparable.max()) if shown and not there.dtype.is_nested() else ""
     negative = bool(comparable.dtype.is_numeric() and comparable.len() and (comparable < 0).any())
     few = () if _SECRET.search(name) else few
-    return Column(_snake(name), name, kind, values.null_count(), distinct, low, high, few, negative)
+    return Column(
+        _snake(name), name, kind, values.null_count(), distinct, low, high, few, negative, str(there.dtype)
+    )
 
 
 def _shown(value: object) -> str:
@@ -383,6 +401,11 @@ def as_yaml(found: Proposal) -> str:
         lines.append(f"cursor: {_name(found.cursor)}  # by its name: the larger value is the newer version")
     lines.append("columns:")
     for column in found.columns:
+        if column.type == UNDECLARED:
+            lines.append(
+                f"  # {column.name}, a {column.given}, is in bronze; YAML has no type for it, a dataset in Python has"
+            )
+            continue
         lines += [
             f"  # {_evidence(column, found.rows)}",
             f"  {_name(column.name)}: {_flow(_declared(column, found))}",
@@ -401,6 +424,8 @@ _FIELD = {"api": "resource", "database": "table", "files": "files"}
 
 def _declared(column: Column, found: Proposal) -> dict[str, Any]:
     declared: dict[str, Any] = {"type": column.type}
+    if found.typed and column.given == "String" and column.type != "String":
+        declared["text"] = True
     if column.field != column.name:
         declared["field"] = column.field
     if column.nulls == 0 and (column.name in found.key or column.name == found.cursor or found.rows >= 100):
@@ -430,7 +455,7 @@ def contract_of(found: Proposal) -> str:
     must = [
         each.name
         for each in found.columns
-        if _declared(each, found).get("required") or each.name in found.key
+        if each.type != UNDECLARED and (_declared(each, found).get("required") or each.name in found.key)
     ]
     lines = [
         f"# What must hold of each batch of {found.name} that is to become silver.",

@@ -27,7 +27,7 @@ from headworks.publish.tables import PublishedTable
 from headworks.quality.limits import AnomalyLimits
 from headworks.settings import Settings
 from headworks.silver.dataset import Dataset, Keeping, Reference
-from headworks.silver.expressions import decimal, iso_date, utc_moment, whole_number
+from headworks.silver.expressions import decimal, iso_date, number, utc_moment, whole_number
 from headworks.sources.api.resource import Resource
 from headworks.sources.files.selection import Files
 from headworks.sources.sql.table import Table
@@ -46,6 +46,10 @@ class ColumnOf(Settings):
     )
     field: str | None = Field(
         default=None, description="The column or field of the source, where it has another name."
+    )
+    text: bool = Field(
+        default=False,
+        description="A database or Parquet has the column as text: it is read strictly, as one of a CSV file is.",
     )
     required: bool = Field(default=False, description="Null is rejected.")
     minimum: int | float | date | datetime | None = Field(
@@ -185,7 +189,8 @@ class DatasetOf(Settings):
             key=self.key,
             schema=type("Declared", (dy.Schema,), members),
             columns={
-                name: _read(name, column, typed=gives == "typed") for name, column in self.columns.items()
+                name: _read(name, column, typed=gives == "typed" and not column.text)
+                for name, column in self.columns.items()
             },
             fields=tuple(dict.fromkeys(fields)) if gives == "records" else (),
             cursor=self.cursor,
@@ -402,8 +407,8 @@ def _read(name: str, column: ColumnOf, *, typed: bool) -> pl.Expr:
     """Return the expression that makes a column out of bronze's; what does not read becomes null and is rejected."""
     source = column.field or name
     if typed and column.type == "Datetime":
-        # A database's timestamp without a zone counts as UTC.
-        return pl.col(source).cast(pl.Datetime("us", "UTC"))
+        # A database's timestamp without a zone counts as UTC. A cast would take numbers for microseconds, too.
+        return pl.col(source).dt.convert_time_zone("UTC")
     if typed:
         return pl.col(source)
     if found := _DECIMAL.fullmatch(column.type):
@@ -413,7 +418,7 @@ def _read(name: str, column: ColumnOf, *, typed: bool) -> pl.Expr:
         return pl.col(source).str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
     readers: dict[str, Callable[[str], pl.Expr]] = {
         "Int64": whole_number,
-        "Float64": lambda column: pl.col(column).cast(pl.Float64, strict=False),
+        "Float64": number,
         "Date": iso_date,
         "Datetime": utc_moment,
     }

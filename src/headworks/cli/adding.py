@@ -322,7 +322,7 @@ def _files(options: argparse.Namespace) -> int:
         declared["csv"] = {"delimiter": options.delimiter}
     source = FileSource(Location(settings), Files.model_validate({**declared, "settle_s": 0}), _Nowhere())
     rows = look(source, options.rows)
-    columns = columns_of(rows)
+    columns = columns_of(rows, typed=True)
     words = [word for word in re.split(r"\W+", Path(options.pattern).stem) if word]
     key = named(columns, options.key) or key_of(columns, rows.height)
     return _write(

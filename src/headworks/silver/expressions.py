@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from headworks.storage.exact import same_numbers
+
 _YEAR = r"([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
 _DAY = rf"^{_YEAR}-[0-9]{{2}}-[0-9]{{2}}$"
 # A leap second would be the first one of the next minute.
@@ -42,6 +44,22 @@ def whole_number(column: str) -> pl.Expr:
     """Return a text column as 64-bit whole numbers, null where it is none."""
     # As text first: a column of numbers would be cut to whole ones.
     return pl.col(column).cast(pl.String).cast(pl.Int64, strict=False)
+
+
+def number(column: str) -> pl.Expr:
+    """Return a text column as 64-bit floats, null where it is none, or a number that the float next to it is not.
+
+    0.1 is read, since that float is written so; 9007199254740993 and 1e-400 are not.
+    """
+    return (
+        pl.col(column).cast(pl.String).map_batches(_floats, return_dtype=pl.Float64)
+    )  # read in one pass, with its text alongside
+
+
+def _floats(texts: pl.Series) -> pl.Series:
+    read = texts.cast(pl.Float64, strict=False)
+    same = same_numbers(texts, read)
+    return pl.select(pl.when(same).then(read)).to_series().alias(texts.name)
 
 
 def decimal(column: str, precision: int, scale: int) -> pl.Expr:

@@ -17,7 +17,7 @@ from headworks.silver.dataset import ARRIVAL, BATCH, CURSOR, DELETED, PROVENANCE
 from headworks.sources.base import RAW, REFUSED
 from headworks.sources.repeated import REPEATED, conflicts
 from headworks.storage.drift import stored
-from headworks.storage.exact import exactly, fits, in_calendar, same_kind
+from headworks.storage.exact import exactly, fits, in_calendar, same_kind, within_calendar
 
 UNREADABLE = "_unreadable"
 RECORD_UNREADABLE = "record|unreadable"
@@ -201,8 +201,22 @@ def _exact(raw: pl.DataFrame, dataset: Dataset) -> dict[str, pl.Expr]:
             do="see whether the source renamed them, and change the declaration's expressions. Bronze has "
             f"{', '.join(name for name in raw.columns if not name.startswith('_'))}.",
         )
-    given = raw.lazy().select(made.alias(name) for name, made in dataset.columns.items()).collect_schema()
-    return {name: _declared(dataset, name, given[name]) for name in dataset.columns}
+    return {name: _declared(dataset, name, _given(raw, dataset, name)) for name in dataset.columns}
+
+
+def _given(raw: pl.DataFrame, dataset: Dataset, name: str) -> pl.DataType:
+    """Return the type that a column's expression gives; raises `SettingsError` where it cannot be made of bronze's."""
+    made = dataset.columns[name]
+    try:
+        return raw.lazy().select(made.alias(name)).collect_schema()[name]
+    except pl.exceptions.PolarsError as problem:
+        of = ", ".join(f"{root}, a {raw.schema[root]}" for root in made.meta.root_names())
+        wanted = dataset.schema.columns()[name].dtype
+        raise SettingsError(
+            f"Column {name} is declared as {wanted}, and cannot be made of {of}: {problem}.",
+            where=dataset.name,
+            do="declare the type that the source has, or give the column an expression that reads it.",
+        ) from problem
 
 
 def _declared(dataset: Dataset, name: str, given: pl.DataType) -> pl.Expr:
@@ -216,7 +230,11 @@ def _declared(dataset: Dataset, name: str, given: pl.DataType) -> pl.Expr:
             do="change one of them: a type is never cast to another unless its values stay what they are.",
         )
     exact = exactly(made, given, dtype)
-    return exact if kept == dtype else pl.when(fits(exact, dtype, kept)).then(exact)
+    held = [fits(exact, dtype, kept)] if kept != dtype else []
+    # A day of the year 0 would pass silver, and stop each publication of the product from then on.
+    if (dated := within_calendar(exact, dtype)) is not None:
+        held.append(dated)
+    return pl.when(pl.all_horizontal(held)).then(exact) if held else exact
 
 
 def _cursor(dataset: Dataset) -> pl.Expr:

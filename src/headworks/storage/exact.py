@@ -6,13 +6,24 @@ moment. Here each value of the other type is turned back and compared, unless th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import polars as pl
 
 from headworks.errors import SchemaChanged, ValueRefused
 from headworks.storage.drift import as_instance, wider
+
+_CERTAIN_DIGITS = 15
+"""Up to so many digits a decimal number and the float next to it name each other, if there is no exponent."""
+_MOST_DIGITS = 767
+"""The most significant digits that any float has when it is written in full."""
+_EPOCH = date(1970, 1, 1)
+_FIRST_OF_CALENDAR, _LAST_OF_CALENDAR = (date(1, 1, 1) - _EPOCH).days, (date(9999, 12, 31) - _EPOCH).days
+_A_DAY = {unit: 86_400 * size for unit, size in (("ms", 10**3), ("us", 10**6), ("ns", 10**9))}
 
 
 def same_kind(before: pl.DataType, after: pl.DataType) -> bool:
@@ -134,6 +145,59 @@ def lazily_in_types(frame: pl.LazyFrame, types: Mapping[str, pl.DataType], where
     return frame.with_columns(exactly(pl.col(name), *both).alias(name) for name, both in others.items())
 
 
+def within_calendar(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
+    """For each value, say whether its days and moments lie in the years 1 to 9999; None where its type has none.
+
+    Nothing that reads Delta through Python has other years, and neither has what is published to Postgres.
+    """
+    if isinstance(dtype, pl.Date):
+        return value.is_null() | value.to_physical().is_between(_FIRST_OF_CALENDAR, _LAST_OF_CALENDAR)
+    if isinstance(dtype, pl.Datetime):
+        if dtype.time_unit == "ns":
+            return None  # 64 bits of nanoseconds reach from 1677 to 2262
+        a_day = _A_DAY[dtype.time_unit]
+        lowest, beyond = _FIRST_OF_CALENDAR * a_day, (_LAST_OF_CALENDAR + 1) * a_day
+        return value.is_null() | value.to_physical().is_between(lowest, beyond - 1)
+    if isinstance(dtype, pl.List | pl.Array):
+        inner = within_calendar(pl.element(), as_instance(dtype.inner))
+        if inner is None:
+            return None
+        values = value.arr.to_list() if isinstance(dtype, pl.Array) else value
+        return value.is_null() | values.list.eval(inner).list.all()
+    if isinstance(dtype, pl.Struct):
+        inside = [
+            within
+            for name, kind in fields_of(dtype).items()
+            if (within := within_calendar(value.struct.field(name), kind)) is not None
+        ]
+        return value.is_null() | pl.all_horizontal(*inside) if inside else None
+    return None
+
+
+def same_numbers(texts: pl.Series, read: pl.Series) -> pl.Series:
+    """Return which floats, written with as many digits as their texts have, are the same numbers as these."""
+    certain = (texts.str.len_bytes() <= _CERTAIN_DIGITS) & ~texts.str.contains("[eE]")
+    same = certain | (read.cast(pl.String) == texts)
+    doubtful = (~same & read.is_not_null()).fill_null(value=False)
+    if not doubtful.any():
+        return same
+    pairs = zip(texts.filter(doubtful), read.filter(doubtful), strict=True)
+    return same.scatter(doubtful.arg_true(), [_is_same_number(*pair) for pair in pairs])
+
+
+def _is_same_number(text: str, found: float) -> bool:
+    if not any(character.isdigit() for character in text):
+        return True
+    try:
+        exact = Decimal(text)
+    except InvalidOperation:
+        return False
+    digits = len("".join(map(str, exact.as_tuple().digits)).strip("0")) or 1
+    if not math.isfinite(found) or digits > _MOST_DIGITS:
+        return False
+    return Decimal(f"{found:.{digits - 1}e}") == exact
+
+
 def fields_of(dtype: pl.Struct) -> dict[str, pl.DataType]:
     """Return the fields of a struct and their types."""
     return {each.name: as_instance(each.dtype) for each in dtype.fields}
@@ -142,30 +206,34 @@ def fields_of(dtype: pl.Struct) -> dict[str, pl.DataType]:
 def in_calendar(rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows as Python can hold them: days and moments outside of the years 1 to 9999 make their column text.
 
-    A nested value that has such a one becomes JSON.
+    A nested value that has such a one becomes JSON. Of a year that Polars cannot write either (before -262143 or after
+    262142) the number is shown that stands for it, of days or of the type's unit since 1970.
     """
-    flat = {name: rows.get_column(name) for name, dtype in rows.schema.items() if dtype.is_temporal()}
-    dated = {name: of.dt.year() for name, of in flat.items() if isinstance(of.dtype, pl.Date | pl.Datetime)}
-    beyond = [name for name, years in dated.items() if not years.drop_nulls().is_between(1, 9999).all()]
-    nested = [
-        name for name, dtype in rows.schema.items() if dtype.is_nested() and not _fits_python(rows, name)
-    ]
+    dated = {
+        name: within
+        for name, dtype in rows.schema.items()
+        if (within := within_calendar(pl.col(name), dtype)) is not None
+    }
+    beyond = [name for name, within in dated.items() if not rows.select(within.all()).item()]
+    nested = [name for name in beyond if rows.schema[name].is_nested()]
     return rows.with_columns(
-        *(pl.col(name).cast(pl.String) for name in beyond),
+        *(_written(name) for name in beyond if name not in nested),
         *(pl.Series(name, _as_json(rows, name), dtype=pl.String()) for name in nested),
     )
 
 
-def _fits_python(rows: pl.DataFrame, name: str) -> bool:
-    try:
-        rows.get_column(name).to_list()
-    except (ValueError, OverflowError):
-        return False
-    return True
+def _written(name: str) -> pl.Expr:
+    known = pl.col(name).dt.year().is_not_null()
+    text = pl.when(known).then(pl.col(name)).cast(pl.String)
+    return pl.when(known).then(text).otherwise(pl.col(name).to_physical().cast(pl.String)).alias(name)
 
 
 def _as_json(rows: pl.DataFrame, name: str) -> list[str]:
-    lines = rows.select(v=name).write_ndjson().splitlines()
+    values = rows.select(v=name)
+    try:
+        lines = values.write_ndjson().splitlines()
+    except pl.exceptions.PanicException:
+        lines = values.select(pl.col("v").to_physical()).write_ndjson().splitlines()
     return [line.removeprefix('{"v":').removesuffix("}") for line in lines]
 
 

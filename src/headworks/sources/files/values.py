@@ -8,22 +8,18 @@ the number is alone between other characters, and the case of names does not mat
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 
 import polars as pl
+
+from headworks.storage.exact import same_numbers
 
 _TRUTHS = {
     **dict.fromkeys(("true", "t", "1", "yes", "y"), True),
     **dict.fromkeys(("false", "f", "0", "no", "n"), False),
 }
-_CERTAIN_DIGITS = 15
-"""Up to so many digits a decimal number and the float next to it name each other, if there is no exponent."""
-_MOST_DIGITS = 767
-"""The most significant digits that any float has when it is written in full."""
 _FIRST_YEAR, _LAST_YEAR = 1, 9999
 """Python's calendar, which all that follows keeps to, has no others."""
 _ISO = (
@@ -64,7 +60,7 @@ def read_texts(texts: pl.Series, dtype: pl.DataType, forms: Forms) -> pl.Series:
         exact = texts.str.contains(rf"^[+-]?[0-9]*(?:\.[0-9]{{0,{dtype.scale}}}0*)?$")
         return _only(texts, exact).cast(dtype, strict=False)
     read = texts.cast(dtype, strict=False)
-    return _only(read, _are_same_numbers(texts, read)) if dtype == pl.Float64() else read
+    return _only(read, same_numbers(texts, read)) if dtype == pl.Float64() else read
 
 
 def checked_form(form: str, *, of_dates: bool) -> str:
@@ -88,30 +84,6 @@ def checked_form(form: str, *, of_dates: bool) -> str:
 def _only(values: pl.Series, which: pl.Series) -> pl.Series:
     """Return values with null for those that are not among some."""
     return values.to_frame("value").select(pl.when(which).then("value")).to_series()
-
-
-def _are_same_numbers(texts: pl.Series, read: pl.Series) -> pl.Series:
-    """Return which floats, written with as many digits as their texts have, are the same numbers as these."""
-    certain = (texts.str.len_bytes() <= _CERTAIN_DIGITS) & ~texts.str.contains("[eE]")
-    same = certain | (read.cast(pl.String) == texts)
-    doubtful = (~same & read.is_not_null()).fill_null(value=False)
-    if not doubtful.any():
-        return same
-    pairs = zip(texts.filter(doubtful), read.filter(doubtful), strict=True)
-    return same.scatter(doubtful.arg_true(), [_is_same_number(*pair) for pair in pairs])
-
-
-def _is_same_number(text: str, found: float) -> bool:
-    if not any(character.isdigit() for character in text):
-        return True
-    try:
-        exact = Decimal(text)
-    except InvalidOperation:
-        return False
-    digits = len("".join(map(str, exact.as_tuple().digits)).strip("0")) or 1
-    if not math.isfinite(found) or digits > _MOST_DIGITS:
-        return False
-    return Decimal(f"{found:.{digits - 1}e}") == exact
 
 
 def _days(texts: pl.Series, form: str) -> pl.Series:
