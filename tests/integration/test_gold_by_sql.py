@@ -110,6 +110,14 @@ WRONG = {
     "the clock": (f"SELECT now() FROM {NAME}", "uses now"),
     "today": (f"SELECT * FROM {NAME} WHERE v > epoch(current_date)", "uses current_date"),
     "chance": (f"SELECT * FROM {NAME} ORDER BY random() LIMIT 1", "uses random"),
+    "the clock by another name": (
+        f"SELECT current_localtimestamp() AS now FROM {NAME}",
+        "uses current_localtimestamp",
+    ),
+    "until today": (f"SELECT id, age(v::TIMESTAMP) AS age FROM {NAME}", "uses age of one moment"),
+    "a number of the run": (f"SELECT txid_current() AS run FROM {NAME}", "uses txid_current"),
+    "some rows": (f"SELECT id FROM {NAME} USING SAMPLE 2", "uses a sample"),
+    "some rows of a table": (f"SELECT id FROM {NAME} TABLESAMPLE 10%", "uses a sample"),
     "in a part": (f"WITH a AS (SELECT uuid() AS id FROM {NAME}) SELECT * FROM a", "uses uuid"),
     "a file": (f"SELECT * FROM {NAME} JOIN read_csv('a.csv') ON true", r"reads read_csv\("),
 }
@@ -124,6 +132,12 @@ def test_a_query_that_is_none_or_moves_by_itself_is_refused_when_it_is_declared(
     with pytest.raises(SettingsError, match=said) as caught:
         declared(folder)
     assert "sums.sql" in caught.value.where
+
+
+@pytest.mark.parametrize("name", ["uuid", "now", "today", "age", "random"])
+def test_a_column_may_have_the_name_of_a_function(folder: Path, name: str) -> None:
+    (folder / "sums.sql").write_text(f"SELECT {name} FROM {NAME}")
+    assert declared(folder).inputs == (NAME,)
 
 
 def test_a_file_that_is_not_there_is_refused_when_it_is_declared(folder: Path) -> None:

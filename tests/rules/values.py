@@ -32,7 +32,55 @@ _NULLS = (
 )
 _HELD = "tests/integration/dialects/test_held_values.py"
 
+_DECLARED = "tests/integration/test_declared_types.py"
+_EACH_TYPE = (
+    f"{_DECLARED}::test_each_value_is_as_the_source_has_it_or_its_row_is_rejected_or_the_run_names_the_column"
+)
+
 RULES = (
+    rule(
+        "a day that no calendar has is no value of silver",
+        PARSE,
+        "    if (dated := within_calendar(exact, dtype)) is not None:\n        held.append(dated)\n",
+        "",
+        f"{_DECLARED}::test_a_day_that_no_calendar_has_is_rejected_and_the_others_are_published",
+    ),
+    rule(
+        "a text is a float only where that float is the same number",
+        "src/headworks/silver/expressions.py",
+        "    same = same_numbers(texts, read)\n",
+        "    same = read.is_not_null()\n",
+        f"{_EACH_TYPE}[Float64]",
+    ),
+    rule(
+        "a number is no moment",
+        "src/headworks/declared.py",
+        'return pl.col(source).dt.convert_time_zone("UTC")',
+        'return pl.col(source).cast(pl.Datetime("us", "UTC"))',
+        f"{_EACH_TYPE}[Datetime]",
+    ),
+    rule(
+        "a moment is compared in UTC, whatever the zone of the machine",
+        "src/headworks/quality/profiles.py",
+        "in_utc > latest.astimezone(UTC)",
+        "in_utc > latest.astimezone()",
+        "tests/integration/test_machine_zones.py::test_silver_and_gold_are_the_same_and_open_their_gates_in_every_zone",
+    ),
+    rule(
+        "a contract's SQL sees moments in UTC",
+        "src/headworks/quality/contracts.py",
+        "        connection.execute(\"SET TimeZone = 'UTC'\")\n",
+        "",
+        "tests/integration/test_machine_zones.py::test_silver_and_gold_are_the_same_and_open_their_gates_in_every_zone",
+    ),
+    rule(
+        "a gold query of some rows by chance is refused",
+        "src/headworks/gold/sql.py",
+        'return "a sample" if node.get("sample") else ""',
+        'return ""',
+        "tests/integration/test_gold_by_sql.py"
+        "::test_a_query_that_is_none_or_moves_by_itself_is_refused_when_it_is_declared[some rows]",
+    ),
     rule(
         "what is read again after a failed commit is counted once",
         LANDING,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +21,11 @@ if TYPE_CHECKING:
     import duckdb
 
 _SILVER = "silver"
-_MOVING = frozenset(
-    {
-        *("now", "today", "current_date", "current_time", "current_timestamp", "get_current_time"),
-        *("get_current_timestamp", "transaction_timestamp", "localtime", "localtimestamp"),
-        *("random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "setseed", "nextval", "currval"),
-    }
-)
-"""Functions whose value is not one of their arguments."""
+_CLOCKS = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
+"""Moments that SQL writes without parentheses, as columns are."""
+
+_HARMLESS = frozenset({"error"})
+"""Functions that DuckDB counts among those that change, and that give nothing at all."""
 
 _MAKERS = frozenset({"unnest", "range", "generate_series", "generate_subscripts", "json_each", "json_tree"})
 """Table functions that read nothing."""
@@ -188,21 +185,44 @@ def _dataset(path: tuple[str, ...]) -> str:
     return ".".join(path).lower().removeprefix(f"{_SILVER}.")
 
 
+@cache
+def _moving() -> frozenset[str]:
+    """Return the functions whose value is not one of their arguments alone, as DuckDB itself knows them."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            "SELECT lower(function_name) FROM duckdb_functions() WHERE stability IS NOT NULL "
+            "GROUP BY 1 HAVING bool_and(stability <> 'CONSISTENT')"
+        ).fetchall()
+    return frozenset({name for (name,) in found} | _CLOCKS) - _HARMLESS
+
+
+def _moves(node: Mapping[str, Any]) -> str:
+    """Return what of a part of a query gives something else from the same silver; nothing where nothing does."""
+    called = str(node.get("function_name") or "").lower()
+    if called in _moving():
+        return called
+    if called == "age" and len(node.get("arguments") or node.get("children") or ()) == 1:
+        return "age of one moment, which is that until today"
+    column = node.get("column_names")
+    if node.get("class") == "COLUMN_REF" and isinstance(column, list) and len(column) == 1:
+        name = str(column[0]).lower()
+        return name if name in _CLOCKS else ""
+    return "a sample" if node.get("sample") else ""
+
+
 def _refuse_moving(node: Any, where: str) -> None:
     if isinstance(node, list):
         for each in node:
             _refuse_moving(each, where)
     if not isinstance(node, Mapping):
         return
-    called = str(node.get("function_name") or "").lower()
-    column = node.get("column_names")
-    if node.get("class") == "COLUMN_REF" and isinstance(column, list) and len(column) == 1:
-        called = str(column[0]).lower()
-    if called in _MOVING:
+    if called := _moves(node):
         raise SettingsError(
             f"The query uses {called}, which gives something else from the same silver.",
             where=where,
-            do="use a moment that is in the data, such as the newest day.",
+            do="use a moment that is in the data, such as the newest day, or rows that a condition names.",
         )
     if node.get("type") == "TABLE_FUNCTION":
         function = node.get("function")

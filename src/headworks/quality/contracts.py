@@ -131,6 +131,8 @@ def _view(candidate: Candidate, schema: str, table: str) -> Iterator[duckdb.Duck
 
     connection = duckdb.connect()
     try:
+        # Else which day a moment is of would be decided by the machine's zone.
+        connection.execute("SET TimeZone = 'UTC'")
         show(connection, candidate, schema, table)
         files = ", ".join("'{}'".format(file.replace("'", "''")) for file in files_of(candidate))
         for setting in (f"allowed_paths = [{files}]", "enable_external_access = false"):

@@ -7,7 +7,7 @@ Values of text columns are kept only where there are few different ones: names a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import log
 from typing import Literal, TypeVar
 
@@ -380,9 +380,9 @@ def _moments(rows: pl.DataFrame, name: str, latest: datetime, cursor: str | None
     values = rows.get_column(name)
     found: dict[str, object] = {}
     if isinstance(values.dtype, pl.Datetime):
-        zone = values.dtype.time_zone
-        limit = latest.astimezone() if zone else latest.replace(tzinfo=None)
-        found["damage"] = {"future": int((values > limit).sum())}
+        # In UTC, whatever the machine's zone and the column's are: Polars compares moments of one zone alone.
+        in_utc = values.dt.convert_time_zone("UTC")
+        found["damage"] = {"future": int((in_utc > latest.astimezone(UTC)).sum())}
         counted = dict(values.drop_nulls().dt.hour().value_counts().iter_rows())
         found["hours"] = tuple(int(counted.get(hour, 0)) for hour in range(24))
     else:
