@@ -90,8 +90,8 @@ RULES = (
     rule(
         "a value goes into its declared type exactly, or is rejected",
         PARSE,
-        "    return exact if kept == dtype else",
-        "    exact = made.cast(dtype, strict=False)\n    return exact if kept == dtype else",
+        "    exact = exactly(made, given, dtype)\n",
+        "    exact = made.cast(dtype, strict=False)\n",
         f"{_F}::test_a_value_that_its_declared_type_does_not_hold_is_rejected_and_its_neighbours_land",
     ),
     rule(

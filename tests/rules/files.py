@@ -60,7 +60,7 @@ RULES = (
     rule(
         "a float is the number of its text",
         f"{_F}/values.py",
-        "return _only(read, _are_same_numbers(texts, read)) if dtype == pl.Float64() else read",
+        "return _only(read, same_numbers(texts, read)) if dtype == pl.Float64() else read",
         "return read",
         _VALUES,
     ),

@@ -50,14 +50,14 @@ RULES = (
         "src/headworks/silver/expressions.py",
         "    same = same_numbers(texts, read)\n",
         "    same = read.is_not_null()\n",
-        f"{_EACH_TYPE}[Float64]",
+        f"{_EACH_TYPE}",
     ),
     rule(
         "a number is no moment",
         "src/headworks/declared.py",
         'return pl.col(source).dt.convert_time_zone("UTC")',
         'return pl.col(source).cast(pl.Datetime("us", "UTC"))',
-        f"{_EACH_TYPE}[Datetime]",
+        f"{_EACH_TYPE}",
     ),
     rule(
         "a moment is compared in UTC, whatever the zone of the machine",
@@ -79,7 +79,7 @@ RULES = (
         'return "a sample" if node.get("sample") else ""',
         'return ""',
         "tests/integration/test_gold_by_sql.py"
-        "::test_a_query_that_is_none_or_moves_by_itself_is_refused_when_it_is_declared[some rows]",
+        "::test_a_query_that_is_none_or_moves_by_itself_is_refused_when_it_is_declared",
     ),
     rule(
         "what is read again after a failed commit is counted once",
