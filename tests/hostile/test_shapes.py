@@ -164,6 +164,34 @@ def test_a_kill_after_any_batch_loses_nothing_and_brings_nothing_twice(name: str
                 assert not more or len(came.records) > before
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_kill_before_any_batch_is_committed_loses_nothing_and_brings_nothing_twice(name: str) -> None:
+    # The only place to be killed at for what is one page, as a sheet is.
+    shape, killed = SHAPES[name], 0
+    for batches in range(1, 6):
+        for more in (0, 1):
+            api, came = Things(), nothing()
+            with served(api.answer) as upstream:
+                reading = source(upstream.url, shape.described, pages=2)
+                if more:
+                    read(reading, came)
+                    for number in range(201, 212):
+                        api.put(number)
+                for number, batch in enumerate(reading.read(came.position, None), start=1):
+                    if number == batches:
+                        # It was read, and nothing of it is kept.
+                        killed += 1
+                        break
+                    came.take(batch)
+                if shape.new or not (came.position or {}).get("done"):
+                    came = read(reading, came)
+                if not more or shape.new:
+                    held(shape, api, came)
+                    counted = Counter(json.dumps(record, sort_keys=True) for record in came.records)
+                    assert max(counted.values()) == 1, counted.most_common(1)
+    assert killed
+
+
 @pytest.mark.parametrize(
     ("name", "right", "turned"),
     [
