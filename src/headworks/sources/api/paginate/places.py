@@ -144,12 +144,12 @@ def _worth(form: str, leaves: list[Leaf], counts: set[int]) -> int:
         if text == form:
             sure = named or (len(form) >= _SHORT and not is_count)
             found = max(found, SURE if sure else 0 if is_count else 1)
-        elif len(form) >= _SHORT and form in text and (not is_number or _stands_alone(form, text)):
+        elif len(form) >= _SHORT and form in text and (not is_number or _is_alone(form, text)):
             found = max(found, 0 if is_count else SURE if is_number or len(form) >= _LONG else 1)
     return found
 
 
-def _stands_alone(digits: str, text: str) -> bool:
+def _is_alone(digits: str, text: str) -> bool:
     around = r"[0-9]" if len(digits) >= _LONG else r"[0-9A-Za-z]"
     return re.search(rf"(?<!{around}){digits}(?!{around})", text) is not None
 
