@@ -16,7 +16,7 @@ DEPLOY ?=
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-churn year-churn down dashboard dashboard-churn test check format lock test-docker test-browser test-orchestrators test-chaos test-rules chaos faults test-operations hostile corruption test-tables chaos-databases bench-databases bench-growth bench-quality deploy clean
+.PHONY: help demo demo-churn year-churn down dashboard dashboard-churn test test-full check format lock test-docker test-browser test-orchestrators test-chaos test-rules chaos faults test-operations hostile corruption test-tables chaos-databases bench-databases bench-growth bench-quality deploy clean
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ dashboard-churn: $(READY) ## Show the page of the churn demo
 
 test: $(READY) ## Test all that needs neither Docker nor a browser, in as many processes as there are cores, four at most
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST)
+
+# The same, with every case of the matrices of which `make test` plays a sample (@pytest.mark.sampled).
+test-full: $(READY) ## Test all cases, the sampled ones too; HEADWORKS_SAMPLE=7 make test plays another sample
+	@HEADWORKS_SAMPLE=all $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
 check: $(READY) ## Lint, format, types, import rules, and whether the lock is up to date
 	@$(BIN)/ruff check .

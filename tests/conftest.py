@@ -32,6 +32,8 @@ __all__ = [
     "pytest_runtest_makereport",
 ]
 
+pytest_plugins = ("tests.support.costs", "tests.support.sampled", "tests.support.distribution")
+
 # No test depends on time, and on a busy machine every example is slow. The same examples each time; others with
 # --hypothesis-profile=explore.
 hypothesis.settings.register_profile(

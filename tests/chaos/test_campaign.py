@@ -27,7 +27,7 @@ POSTGRES = Place("postgres", "commit", gold.PRODUCT)
 
 def test_no_row_is_missing_or_doubled_after_kills_in_every_step_and_of_the_flow(tmp_path: Path) -> None:
     """SIGKILL at seeded moments in every kind of step, and every table still has exactly its rows."""
-    campaign, outcome = Campaign(kills=20, flow_kills=2, seed=7), Outcome()
+    campaign, outcome = Campaign(kills=14, flow_kills=2, seed=7), Outcome()
 
     run(campaign, tmp_path, outcome)
 

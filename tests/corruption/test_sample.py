@@ -11,6 +11,7 @@ from headworks.quality import anomalies
 from tests.corruption.campaign import History, Results, history, output, run
 from tests.corruption.kinds import KINDS
 from tests.corruption.playing import copied
+from tests.support.sampled import some
 
 SAMPLE = (
     "null customer", "rows lost", "yesterday again", "price × 100", "columns shifted", "names as mojibake",
@@ -25,15 +26,16 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> History:
     return history(tmp_path_factory.mktemp("history"), SEED, CLEAN, WARM_UP)
 
 
-def sampled(folder: Path, past: History, clean: int, names: tuple[str, ...] = SAMPLE) -> Results:
+def sampled(folder: Path, past: History, clean: int, names: tuple[str, ...]) -> Results:
     own = replace(past, lake=copied(past.lake, folder / "lake"))
     kinds = [kind for kind in KINDS if kind.name in names]
     return run(folder, own, SEED, clean, kinds, strengths=1)
 
 
 def test_the_sample_is_caught_before_gold_and_clean_days_are_quiet(tmp_path: Path, past: History) -> None:
-    results = sampled(tmp_path, past, CLEAN)
-    assert len(results.verdicts) == len(SAMPLE)
+    names = some(SAMPLE, 4)
+    results = sampled(tmp_path, past, CLEAN, names)
+    assert len(results.verdicts) == len(names)
     assert results.succeeded(), output(results)
 
 

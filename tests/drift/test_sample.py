@@ -31,6 +31,7 @@ def database(postgres: PostgresServer) -> DatabaseSettings:
     return DatabaseSettings(url=SecretStr(postgres.new_database()))
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("pair", [*CHOSEN, *sample(7, 5)], ids=lambda pair: f"{pair[0]} then {pair[1]}")
 def test_every_value_is_the_same_in_each_layer_or_its_column_is_refused(
     tmp_path: Path, database: DatabaseSettings, pair: tuple[pl.DataType, pl.DataType]

@@ -117,6 +117,7 @@ def _file(root: Path) -> Path:
     return path
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("place", UNREACHABLE)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_lake_that_is_not_there_is_an_error_that_names_the_place(
@@ -158,6 +159,7 @@ def test_an_object_store_that_does_not_answer_is_an_error_that_names_it(
     assert "never-shown" not in said.err
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("is_made", [True, False], ids=["an empty folder", "no folder yet"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_lake_that_was_never_written_is_no_error_to_look_at_and_none_is_made(
@@ -178,6 +180,7 @@ def test_a_lake_that_was_never_written_is_no_error_to_look_at_and_none_is_made(
         assert "Nothing was written" in one_message(said)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_without_a_block_and_a_variable_the_error_lists_every_place(
     run: Callable[..., Said], command: str
@@ -209,6 +212,7 @@ def test_without_any_server_variables_are_enough_and_no_server_is_started(
     assert not root.exists()
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_on_a_lake_with_data_looking_shows_and_what_is_not_there_is_refused_by_name(
     run: Callable[..., Said], published_place: Place, tmp_path: Path, command: str
@@ -225,6 +229,7 @@ def test_on_a_lake_with_data_looking_shows_and_what_is_not_there_is_refused_by_n
         one_message(said)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("command", LOOKING)
 def test_of_a_block_and_a_variable_that_differ_the_block_wins_and_that_is_reported(
     run: Callable[..., Said],
@@ -270,6 +275,7 @@ WRONG_ACCEPTS = {
 }
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("wrong", WRONG_ACCEPTS)
 @pytest.mark.parametrize("by", ["ada", "", "  "])
 def test_an_anomaly_that_cannot_be_is_not_accepted_and_the_known_names_are_told(

@@ -110,6 +110,7 @@ def test_every_flow_with_the_parameter_is_tried() -> None:
     assert found - {"deliveries", "churn"} == {flow.name for flow, _ in WAYS.values()}
 
 
+@pytest.mark.sampled(2)
 def test_no_dry_run_writes_a_byte_to_the_lake(lake_of: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in lake_of.variables().items():
         monkeypatch.setenv(variable, value)

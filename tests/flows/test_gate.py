@@ -110,6 +110,7 @@ def assert_next_run_publishes(place: Place) -> None:
     place.assert_true()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("scope", "how"),
     # At silver one of them: the unit tests of contracts show many more, and it is the same scan.
@@ -127,6 +128,7 @@ def test_a_broken_contract_keeps_the_last_good_version(
     assert_kept(place, scope, said)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("scope", [SILVER, GOLD])
 def test_a_missing_contract_keeps_the_last_good_version_and_once_it_is_there_the_next_run_publishes(
     place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scope: str
@@ -140,6 +142,7 @@ def test_a_missing_contract_keeps_the_last_good_version_and_once_it_is_there_the
     assert_next_run_publishes(place)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("scope", [SILVER, GOLD])
 def test_a_scan_that_raises_keeps_the_last_good_version_and_the_next_run_publishes(
     place: Place, monkeypatch: pytest.MonkeyPatch, scope: str

@@ -77,6 +77,7 @@ def assert_exact(place: Place) -> None:
             assert silver.n_unique() == silver.height, f"duplicate keys in silver.{dataset.name}"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("point", POINTS)
 def test_a_zombie_that_wakes_after_another_run_took_over(
     place: Place, monkeypatch: pytest.MonkeyPatch, point: str

@@ -94,6 +94,7 @@ def _bomb(twice: bool) -> bytes:
     return b"".join([*map(packing.compress, _parts()), packing.flush()])
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("form", ["json", "csv", "ndjson", "xml"])
 @pytest.mark.parametrize("way", ["announced", "chunked", "packed", "packed-twice"])
 def test_an_answer_of_200_megabytes_is_refused_within_300_megabytes_of_memory(way: str, form: str) -> None:

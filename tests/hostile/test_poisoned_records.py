@@ -111,6 +111,7 @@ def refused_again(played: Played) -> list[bytes]:
     return [] if kept is None else [row["raw"] for row in kept.collect().to_dicts()]
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(("kind", "style"), CASES)
 def test_a_record_that_nobody_can_read_is_refused_alone_and_kept_and_comes_once_it_is_fixed(
     kind: str, style: str, tmp_path: Path
@@ -141,6 +142,7 @@ def test_a_record_that_nobody_can_read_is_refused_alone_and_kept_and_comes_once_
         assert played.silver() == {**wanted, fixed.key: fixed.amount}
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("kind", "style"), ODD)
 def test_a_record_that_is_odd_and_still_json_lands_as_it_is_and_breaks_nothing(
     kind: str, style: str, tmp_path: Path

@@ -28,6 +28,7 @@ def turn(row: Played) -> str:
     return row.styles[SAMPLED.index(row) % len(row.styles)]
 
 
+@pytest.mark.sampled(18)
 @pytest.mark.parametrize("row", SAMPLED, ids=lambda row: row.name)
 def test_the_promise_of_each_affliction_is_kept(row: Played, tmp_path: Path) -> None:
     found = row.play(turn(row), 1, tmp_path / "lake")

@@ -139,6 +139,7 @@ def test_each_shape_is_read_exactly_whatever_its_number_of_records(name: str, co
         held(shape, api, read(reading, came))
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_kill_after_any_batch_loses_nothing_and_brings_nothing_twice(name: str) -> None:
     shape = SHAPES[name]

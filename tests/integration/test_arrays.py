@@ -39,6 +39,7 @@ def shown(lake: Lake) -> list[tuple[int, int, str]]:
     return [row[:3] for row in lines(lake)]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("part_rows", [1_000, 1])
 @pytest.mark.parametrize("keeps", ["newest", "first"])
 def test_elements_that_a_newer_array_lacks_are_deleted(lake: Lake, keeps: Keeping, part_rows: int) -> None:
@@ -58,6 +59,7 @@ def test_elements_that_a_newer_array_lacks_are_deleted(lake: Lake, keeps: Keepin
         assert [row[:2] for row in shown(lake)] == [*of_first, (2, 0)]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("runs", [1, 3])
 @pytest.mark.parametrize("places", list(itertools.permutations(range(3))))
 def test_the_order_in_which_versions_come_does_not_matter(
@@ -93,6 +95,7 @@ def test_a_late_array_raises_nothing_where_the_newest_one_was_empty(lake: Lake) 
     assert shown(lake) == []
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("part_rows", [1_000, 1])
 @pytest.mark.parametrize("seed", range(6))
 def test_random_arrays_over_random_runs_are_what_an_oracle_says(
@@ -279,6 +282,7 @@ class _Keys:
 ROWS = pl.Schema({"order_id": pl.Int64(), "version": pl.Int64(), "lines": pl.String()})
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("key", [("order_id", "place"), ("sku",)])
 @pytest.mark.parametrize("seed", range(2))
 def test_a_comparison_of_the_parents_keys_ends_and_brings_back_the_lines_of_just_these_parents(

@@ -47,6 +47,7 @@ def test_a_dead_run_holds_nobody_up_for_longer_than_a_lease(lake: Lake, hours: i
     assert clock.waited_s <= 47
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("first", HOURS)
 @pytest.mark.parametrize("second", HOURS)
 def test_a_new_failure_is_told_and_an_old_one_is_over_once(lake: Lake, first: int, second: int) -> None:

@@ -71,6 +71,7 @@ def cared_for(lake: Lake) -> set[str]:
     return {care.table for care in maintain(lake, settings, clock=lambda: later)}
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_dataset_of_any_name_lives_a_full_life(lake: Lake, name: str) -> None:
     records = [*items(1, 4), *BAD]
@@ -96,6 +97,7 @@ def test_a_dataset_of_any_name_lives_a_full_life(lake: Lake, name: str) -> None:
     assert refined(lake, name) == 1
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("outer", "inner"),
     [("shop.orders", "shop.orders.lines"), ("t", "t.x"), ("a", "a.a"), ("a.generations", "a")],

@@ -134,6 +134,7 @@ def clean(made: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, obj
     return {name: played(made, folder / str(at), name, 0, after=False)[0] for at, name in enumerate(ACTIONS)}
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(("name", "write", "after"), CHOSEN)
 def test_a_decision_that_is_killed_and_repeated_is_the_same_as_one_that_was_not(
     made: Path, tmp_path: Path, clean: dict[str, object], name: str, write: int, after: bool

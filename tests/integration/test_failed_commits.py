@@ -177,6 +177,7 @@ FAULTS: dict[str, Callable[[int], Fault]] = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", list(FAULTS))
 def test_whatever_becomes_of_a_commit_the_lake_and_the_account_are_the_same(
     made: Path, tmp_path: Path, name: str

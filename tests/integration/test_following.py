@@ -96,6 +96,7 @@ def money(*values: str, dtype: pl.DataType = FINER) -> pl.Series:
     return pl.Series([Decimal(value) for value in values], dtype=dtype)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("part_rows", [1, PART_ROWS])
 @pytest.mark.parametrize("keeps", ["newest", "first", "history"])
 def test_a_wider_type_keeps_every_value_over_later_runs(feed: Feed, keeps: str, part_rows: int) -> None:
@@ -247,6 +248,7 @@ def faults() -> list[Callable[[], Any]]:
     ]
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("fault", faults())
 @pytest.mark.parametrize("keeps", ["newest", "history"])
 def test_a_run_that_ends_anywhere_in_a_widening_leaves_silver_exact(

@@ -28,6 +28,7 @@ from headworks.silver.refinement import Refinement, refine
 from headworks.storage.store import Lake
 from tests.support.faults import happened_but_failed, not_happened, writes
 from tests.support.items import BEGINNING, ITEM, NAME, Ticking, bronze, head, silver
+from tests.support.sampled import examples
 from tests.support.sources import ITEMS, Numbered, Record, bad_items, items
 
 
@@ -323,7 +324,7 @@ class Machine:
         land(landing, Numbered([(str(key), str(10 * key), 1) for key in sorted(keys)]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     known=KEYS,
     shown=KEYS,

@@ -262,6 +262,7 @@ def test_an_incident_stays_open_while_anything_is_held_and_is_sent_again_at_its_
     assert held_incident(NAME) in seen(lake, report_of(day.refine(), "unchanged")).over
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("policy", ["wait", "merge"])
 @pytest.mark.parametrize("bad", [days for days in product((False, True), repeat=3) if any(days)])
 def test_the_account_balances_whatever_is_held_and_whatever_waits_behind_it(

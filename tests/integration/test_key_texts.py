@@ -44,6 +44,7 @@ def declared(dtype: pl.DataType, *, loose: bool = False) -> Dataset:
     )
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("part_rows", [250_000, 2], ids=["at once", "in parts"])
 @pytest.mark.parametrize(
     ("before", "after"),

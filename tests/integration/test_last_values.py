@@ -78,6 +78,7 @@ def divided(rng: random.Random, count: int) -> list[int]:
     return sizes
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("keeps", ["newest", "first"])
 @pytest.mark.parametrize("seed", range(2))
 def test_events_in_any_portions_and_parts_leave_the_same_rows_and_deleted_rows(

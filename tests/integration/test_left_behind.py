@@ -115,6 +115,7 @@ def test_a_gate_that_stays_closed_keeps_each_rejected_row_once(lake: Lake, grows
     assert (rejected(lake), quarantine_rows(lake)) == (wanted, len(wanted))
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("at", range(1, 7))
 @pytest.mark.parametrize("fault", [crash_before, crash_after, happened_but_failed])
 def test_a_closed_gate_that_is_cut_short_loses_no_rejected_row(

@@ -55,6 +55,7 @@ def found(lake: Lake) -> dict[str, int]:
     return {sku: number for number, _, sku, _ in lines(lake)}
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("part_rows", [1_000, 2])
 @pytest.mark.parametrize("cursor", ["version", None])
 @pytest.mark.parametrize("seed", range(4))
@@ -90,6 +91,7 @@ def wanted(arrays: list[tuple[int, int, list[str]]]) -> dict[str, int]:
     return {sku: one[2] for sku, one in last.items() if newest[one[2]] == one[:2]}
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("key", [("order_id", "place"), ("sku",)])
 @pytest.mark.parametrize("cursor", ["version", None])
 @pytest.mark.parametrize("way", ["waited", "rejected"])
@@ -177,6 +179,7 @@ LOTS = Dataset(
 )
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("part_rows", [1_000, 2])
 @pytest.mark.parametrize("seed", range(4))
 def test_elements_of_elements_are_those_of_the_newest_record(lake: Lake, seed: int, part_rows: int) -> None:

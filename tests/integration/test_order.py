@@ -14,6 +14,7 @@ import headworks.silver.compare as compare_module
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from tests.support.items import NAME, land_items, refine_items, silver
+from tests.support.sampled import examples
 from tests.support.sources import Record
 
 Versions = dict[tuple[int, int], int]
@@ -46,7 +47,7 @@ def truth(known: Versions) -> dict[int, tuple[int, int]]:
     return newest
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(arrivals())
 def test_any_order_of_arrival_gives_the_newest_version_of_each_key(
     arrival: tuple[Versions, list[list[tuple[int, Record]]]],

@@ -21,6 +21,7 @@ from headworks.silver.refinement import Refinement, RefineOutcome, refine
 from headworks.silver.table import pending, split
 from headworks.storage.store import Lake
 from tests.support.items import BEGINNING, ITEM, NAME, Ticking, land_items, refine_items, silver
+from tests.support.sampled import examples
 from tests.support.sources import ITEMS, Numbered, Record, items
 
 CONTRACT = """
@@ -68,7 +69,7 @@ def landed(lake: Lake, streams: dict[str, list[Record]], clock: Ticking) -> None
         land(Landing(lake, NAME, stream, "run", clock=clock), Numbered(records))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     first=STREAMS,
     second=STREAMS,

@@ -40,6 +40,7 @@ def lived_in(lake: Lake, contracts: Path) -> None:
     assert golden.rows(lake) == [1, 2, 3, 4]
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", READ)
 def test_a_lake_below_a_folder_of_an_odd_name(tmp_path: Path, name: str) -> None:
     lake = Lake(LakeSettings(root=str(tmp_path / name / "lake")))

@@ -112,6 +112,7 @@ def test_a_contract_that_cannot_be_evaluated_publishes_nothing(
     assert connection.execute("SELECT to_regclass('analytics._headworks_products')").fetchone() == (None,)
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("case", ["holds", "fails", *CANNOT_BE_EVALUATED])
 @pytest.mark.parametrize("shown_before", [False, True], ids=["first", "again"])
 def test_what_is_asked_before_the_lake_moves_is_what_the_publication_says(

@@ -74,6 +74,7 @@ WAYS: dict[str, tuple[float, tuple[Decision, ...], tuple[bool, bool]]] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("way", WAYS)
 def test_what_became_of_a_delivery_decides_whether_it_is_a_measure(lake: Lake, way: str) -> None:
     factor, decisions, wanted = WAYS[way]

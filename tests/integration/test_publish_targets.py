@@ -385,6 +385,7 @@ def _nested(value: pl.Series, around: tuple[str, ...]) -> pl.Series:
     return value.alias("v")
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("around", _NESTED)
 @pytest.mark.parametrize("poison", _POISONS)
 def test_a_value_that_cannot_be_shown_is_named_however_deep_it_lies(
@@ -445,6 +446,7 @@ LONGEST = "ü" * 31 + "x"
 NAMES = ["50%", "%s", "a b", 'quo"ted', "semi;colon", "Ünïcode", "order", "1", "a.b", "{x}", LONGEST]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", NAMES)
 def test_odd_names_are_names_like_any_other_run_after_run(place: Place, name: str) -> None:
     place.schema, place.table = name, replace(TABLE, name=name, key=(name,))

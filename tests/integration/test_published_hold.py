@@ -129,6 +129,7 @@ WAYS: dict[str, tuple[Callable[[Published], list[Record]], bool, set[int]]] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("way", WAYS)
 def test_it_goes_by_a_decision_or_when_what_was_found_is_gone(
     day: Published, connection: psycopg.Connection, way: str

@@ -146,6 +146,7 @@ def full_read(lake: Lake, records: list[dict[str, Any]], clock: Ticking) -> None
     complete_generation(landing, generation)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("part_rows", [250_000, 4], ids=["at once", "in parts"])
 @pytest.mark.parametrize("keeps", ["newest", "first", "history"])
 def test_a_rebuild_is_what_a_fresh_lake_makes_of_the_same_bronze_and_further_runs_go_on(
@@ -181,6 +182,7 @@ def test_a_rebuild_is_what_a_fresh_lake_makes_of_the_same_bronze_and_further_run
     assert gone >= {5, 6, 10}, "what a full read has deleted stays deleted"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("commit", [1, 2, 3])
 def test_killed_around_any_commit_a_rebuild_has_changed_nothing_or_all_and_can_be_repeated(

@@ -142,6 +142,7 @@ def _run(lake: Lake, way: Api | Lines, records: list[bytes]) -> RefineReport:
 
 
 # Each place in one of the ways, so that every way meets several places.
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("poison", "way"), [(each, list(WAYS)[place % len(WAYS)]) for place, each in enumerate(POISONS)]
 )

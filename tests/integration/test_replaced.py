@@ -40,6 +40,7 @@ def open_keys(lake: Lake, name: str = NAME) -> list[str]:
     return sorted(str(key) for key in rows.to_series())
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("part_rows", [250_000, 7], ids=["at once", "in parts"])
 @pytest.mark.parametrize("keeps", ["newest", "first", "history"])
 def test_what_the_source_corrects_before_it_is_judged_is_no_reason_to_stop(
@@ -189,6 +190,7 @@ WAYS = [
 ]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("keeps", "ordered", "part_rows", "seed"), WAYS)
 def test_over_many_days_open_are_the_rejected_versions_that_no_accepted_one_replaces(
     tmp_path: Any, keeps: Keeping, ordered: bool, part_rows: int, seed: int

@@ -31,6 +31,7 @@ from tests.support.items import (
     rejected,
     silver,
 )
+from tests.support.sampled import examples
 from tests.support.sources import Record, bad_items, items
 
 
@@ -185,7 +186,7 @@ RECORDS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(RECORDS, min_size=1, max_size=3))
 def test_after_a_replay_silver_is_what_a_clean_first_run_makes(
     tmp_path_factory: pytest.TempPathFactory, loads: list[list[Record]]

@@ -43,6 +43,7 @@ def rows(lake: Lake) -> list[tuple[Any, ...]]:
     return lake.must_open("silver", NAME).scan().sort("id").collect().rows()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("commit", range(1, COMMITS + 1))
 def test_killed_around_any_commit_and_replayed_twice_silver_is_that_of_a_clean_first_run(

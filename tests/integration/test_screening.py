@@ -243,6 +243,7 @@ def checked(outcome: RefineOutcome, name: str) -> CheckReport:
     return found
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("days", [1, 5])
 @pytest.mark.parametrize(("rows", "outcome"), [(60, "passed"), (5, "failed")])
 def test_a_windows_rows_a_day_are_counted_over_the_whole_window_whatever_short_time_its_rows_are_of(

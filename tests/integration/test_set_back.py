@@ -134,6 +134,7 @@ def _go_on(lake: Lake, contracts: Path) -> str | None:
     return None
 
 
+@pytest.mark.sampled(10, always="RESTORE")
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 @pytest.mark.parametrize("table", TABLES)
 def test_a_table_that_was_set_back_is_refused_or_the_lake_is_exact_again(

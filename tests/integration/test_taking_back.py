@@ -99,6 +99,7 @@ def in_order(lake: Lake) -> list[str]:
     return [one.id for one in deliveries(lake, NAME)]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("full_reads", [False, True], ids=["live", "with full reads"])
 @pytest.mark.parametrize("keeps", ["newest", "first", "history"])
 @pytest.mark.parametrize("seed", range(SEEDS))

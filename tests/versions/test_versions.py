@@ -17,6 +17,7 @@ from tests.versions.world import play
 SEEDS = range(int(os.environ.get("HEADWORKS_VERSIONS_SEEDS", "14")))
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_silver_holds_what_the_oracle_says(seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:

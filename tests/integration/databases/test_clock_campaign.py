@@ -182,6 +182,7 @@ def test_postgres(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, see
         play(campaign, put, settings(dsn), present)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     ("kind", "seed"),
     # Of MariaDB a third of the seeds is enough here: its server is slower.

@@ -84,6 +84,7 @@ def as_text(connection: psycopg.Connection, number: int) -> dict[int, Any]:
     return dict(rows)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("pair", [*PAIRS[5::47], *FLOATS], ids=lambda pair: f"{pair[0]} then {pair[1]}")
 def test_each_type_of_postgres_and_each_later_one_over_three_further_runs(
     lake: Lake, database: DatabaseSettings, connection: psycopg.Connection, pair: tuple[str, str]
@@ -127,6 +128,7 @@ def _of(value: Any, dtype: pl.DataType) -> Any:
     return pl.Series([value], dtype=dtype, strict=False).to_list()[0] if dtype.is_numeric() else value
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "ways", [["ADD w int"], ["RENAME v TO w"], ["DROP v"], ["ADD w int", "DROP w", "ADD w text"]]
 )

@@ -259,6 +259,7 @@ def refused(lake: Lake, source: DialectTable, number: int) -> str | None:
     return None
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize(("engine", "before", "after"), CASES)
 def test_a_column_of_another_type_in_a_later_run_widens_or_is_refused_and_nothing_is_cast(
     engine: str, before: str, after: str, tmp_path: Path, lake: Lake, request: pytest.FixtureRequest

@@ -85,6 +85,7 @@ FILES: dict[str, tuple[str, str, Callable[[], bytes], int, int, int]] = {
 """Files by what is in them: format, name, content, rows that land, records refused, and megabytes at most."""
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("what", FILES)
 def test_no_single_input_takes_more_than_a_bounded_memory_and_time(what: str, tmp_path: Path) -> None:
     form, name, made, landed, refused, most_mb = FILES[what]

@@ -189,6 +189,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.sampled(16)
 @pytest.mark.parametrize("ending", PACKERS)
 @pytest.mark.parametrize("rows", [100, 20_000])
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ def difference(seed: int) -> tuple[float, float]:
     return measure("roc_auc", labels, scores), measure("roc_auc", labels, true)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("seed", [2, 5])
 def test_the_model_is_within_two_hundredths_of_one_that_is_given_the_true_causes(seed: int) -> None:
     ours, true = difference(seed)

@@ -113,6 +113,7 @@ DRIFTS: dict[str, tuple[Callable[[pl.DataFrame, int], pl.DataFrame], int, str]] 
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("drift", DRIFTS)
 def test_slow_change_is_noticed_early_and_stays_one_incident(drift: str) -> None:
     """Before ten points or about a fifth have moved; and from then on each day, since what warned is no measure.

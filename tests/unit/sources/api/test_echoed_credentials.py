@@ -168,6 +168,7 @@ def _of(problem: BaseException) -> Iterator[str]:
         one = one.__cause__ or one.__context__
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", kinds(""))
 def test_what_an_api_repeats_of_our_credentials_is_in_nothing_that_anybody_reads(
     kind: str, caplog: pytest.LogCaptureFixture
