@@ -6,6 +6,7 @@ tests of a minute each comes last, and every other process then waits for it.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put what takes long first, where several processes share it."""
+    """Put what takes long first, where several processes share it; of one folder, the files with most tests."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: place(item.path))
+        tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: (place(item.path), -tests[item.path]))
 
 
 def place(file: Path) -> int:

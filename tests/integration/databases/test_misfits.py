@@ -188,7 +188,6 @@ def test_a_row_with_a_value_that_no_type_holds_is_refused_alone_and_comes_once_i
     assert good_ids(lake) == {*range(1, 9)}
 
 
-@pytest.mark.sampled(3)
 @pytest.mark.parametrize("drift", ["evolve", "freeze", "ignore"])
 @pytest.mark.parametrize("engine", ["postgres", "sqlite"])
 def test_refused_rows_are_no_change_of_columns_by_any_policy_and_silver_rejects_them(
