@@ -31,7 +31,7 @@ from tests.support.sales import Place
 
 pytestmark = pytest.mark.server
 
-DAYS, KILLS = (int(part) for part in os.environ.get("HEADWORKS_BACKFILL", "4,2").split(","))
+DAYS, KILLS = (int(part) for part in os.environ.get("HEADWORKS_BACKFILL", "6,2").split(","))
 FIRST = date(2025, 1, 6)
 # More lines a day than the limits of rejected rows begin to count from: most of them wait for an order that has changed
 # later, and so lies in another window.
