@@ -55,7 +55,6 @@ def found(lake: Lake) -> dict[str, int]:
     return {sku: number for number, _, sku, _ in lines(lake)}
 
 
-@pytest.mark.sampled(4)
 @pytest.mark.parametrize("part_rows", [1_000, 2])
 @pytest.mark.parametrize("cursor", ["version", None])
 @pytest.mark.parametrize("seed", range(4))
