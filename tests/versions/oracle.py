@@ -68,6 +68,8 @@ class Key:
     versions: dict[int, Told] = field(default_factory=dict)
     end: tuple[int | None, int, bool] | None = None
     """Of a history: the version that a deletion without a cursor ended, when it arrived, and whether it is inferred."""
+    floated: bool = False
+    """Whether a deletion without a cursor ever came."""
 
 
 @dataclass
@@ -218,6 +220,7 @@ class Oracle:
     def _history(self, known: Key, row: Told) -> None:
         base = known.end[0] if known.end else None
         if self._floats(row):
+            known.floated = True
             before = [cursor for cursor, one in known.versions.items() if one.arrival <= row.arrival]
             last = max(before, default=None)
             if last is not None and any(one.arrival > row.arrival for one in (known.versions[last],)):
@@ -259,12 +262,14 @@ class Oracle:
         return known.best.arrival
 
     def _infer(self, known: Key, begun: int) -> None:
+        known.floated = True
         if self.keeps == "history":
             known.end = (max(known.versions), begun, True)
             return
         known.void, known.alive, known.inferred = max(known.void, begun), False, True
 
     def _keep_out(self, known: Key, begun: int) -> None:
+        known.floated = True
         if self.keeps == "history":
             if known.end is None or known.end[1] < begun:
                 known.end = (
@@ -304,6 +309,11 @@ class Oracle:
     def rows(self) -> dict[int, tuple[int | None, int | None]]:
         """Return all keys that are alive."""
         return {number: one for number in list(self.keys) if (one := self.shown(number)) is not None}
+
+    def until(self, number: int, cursor: int) -> tuple[int | None, bool]:
+        """Return which version follows one of a history, and whether a deletion without a cursor may lie before it."""
+        known = self.key(number)
+        return min((one for one in known.versions if one > cursor), default=None), known.floated
 
     def all_versions(self) -> dict[tuple[int, int], int | None]:
         """Return the versions of a history that are no tombstones."""

@@ -14,7 +14,12 @@ import pytest
 
 from tests.versions.world import play
 
-SEEDS = range(int(os.environ.get("HEADWORKS_VERSIONS_SEEDS", "14")))
+CHOSEN = (0, 4, 5, 6, 9, 10, 11, 14, 16, 17, 22, 26, 95, 451)
+"""Each way of keeping things and lines is among them, and 95 and 451 find a tombstone with nothing but its key."""
+
+SEEDS = (
+    range(int(os.environ["HEADWORKS_VERSIONS_SEEDS"])) if "HEADWORKS_VERSIONS_SEEDS" in os.environ else CHOSEN
+)
 
 
 @pytest.mark.sampled(4)

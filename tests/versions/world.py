@@ -553,6 +553,13 @@ class World:
         if found != self.oracle.all_versions():
             raise Differs(f"the history has {found} and should have {self.oracle.all_versions()}")
         _check_intervals(rows, "id")
+        value = self.shape.shown.value
+        for row in alive.iter_rows(named=True):
+            following, floated = self.oracle.until(row["id"], self._place(row["valid_from"]) or 0)
+            latest, until = None if following is None else value(following), row["valid_to"]
+            before = until is not None and (latest is None or until < latest)
+            if until != latest and not (floated and before):
+                raise Differs(f"version {row} holds until {until} and should hold until {latest}")
 
     def _compare_lines_history(self, rows: pl.DataFrame) -> None:
         """Compare each version of the lines, from when it holds and until when."""
@@ -609,7 +616,9 @@ def play(folder: str, seed: int, length: int = 14) -> str | None:
                 continue
             world.steps.append(step)
             getattr(world, f"step_{step}")()
-        world.steps.append("refine")
+        # All that the source has said by then is looked at.
+        world.steps += ["incremental", "refine"]
+        world.step_incremental()
         world.step_refine()
     except Differs as found:
         shape = world.shape
