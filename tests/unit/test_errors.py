@@ -39,7 +39,7 @@ KINDS = [getattr(errors, name) for name, _ in tree()]
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_error_has_a_decision_in_one_sentence_and_survives_pickling(kind: type[HeadworksError]) -> None:
-    assert (kind.__doc__ or "").strip().endswith((".", "did."))
+    assert (kind.__doc__ or "").strip().partition("\n\n")[0].endswith(".")
     sent = pickle.loads(pickle.dumps(kind("It broke.", where="bronze.x", do="fix it.")))
     assert (type(sent), str(sent)) == (kind, "It broke. [bronze.x] What to do: fix it.")
 
