@@ -154,7 +154,7 @@ def test_of_two_arrays_of_one_moment_the_later_one_counts_in_a_history(lake: Lak
 def test_a_version_that_comes_late_ends_with_an_array_that_had_nothing_to_end_when_it_came(
     lake: Lake,
 ) -> None:
-    records = [order(1, 1, line("a", 1)), order(1, 5), order(1, 9, line("b", 1)), order(1, 7, line("a", 1))]
+    records = [order(1, 1, line("a", 1)), order(1, 5), order(1, 9, line("b", -1)), order(1, 7, line("a", 1))]
     over_runs(lake, replace(BY_SKU, keeps="history"), records, (1, 1, 1, 1), 1_000)
     assert times_of(lake, "a") == [(1, 5), (7, 9)]
 
