@@ -207,7 +207,7 @@ def in_calendar(rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows as Python can hold them: days and moments outside of the years 1 to 9999 make their column text.
 
     A nested value that has such a one becomes JSON. Of a year that Polars cannot write either (before -262143 or after
-    262142) the number is shown that stands for it, of days or of the type's unit since 1970.
+    262142) the number is shown that represents it, of days or of the type's unit since 1970.
     """
     dated = {
         name: within
