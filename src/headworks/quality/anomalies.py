@@ -366,10 +366,12 @@ def gap_findings(compared: Compared) -> Iterator[Finding]:
 def delete_findings(compared: Compared) -> Iterator[Finding]:
     """Compare the keys that a full read deletes with all that silver had: a read cut short looks like this."""
     here, limits = compared.profile, compared.limits
-    before = here.counts.get("before", 0)
-    if here.kind != "full" or before < limits.rows:
+    before, deleted = here.counts.get("before", 0), here.counts.get("deleted", 0)
+    # A share of few rows says nothing; that a read showed none and none is left does, as after an empty answer.
+    emptied = 0 < before <= deleted and not here.counts.get("landed", 0)
+    if here.kind != "full" or (before < limits.rows and not emptied):
         return
-    share = here.counts.get("deleted", 0) / before
+    share = deleted / before
     yield Finding(
         "deleted by a full read", share, 0.0, share, limits.at("deleted"), limits.at("deleted_stop"),
         f"a full read does not show {share:.1%} of the {before:,} rows in silver",

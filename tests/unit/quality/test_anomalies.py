@@ -185,6 +185,23 @@ def test_a_full_read_that_deletes_much_needs_no_history_to_be_stopped() -> None:
     assert alarms(reports) == {"deleted by a full read": "failed"}
 
 
+@pytest.mark.parametrize(
+    ("counts", "stopped"),
+    [
+        ({"landed": 0, "before": 5, "deleted": 5}, True),
+        ({"landed": 0, "before": 1, "deleted": 1}, True),
+        ({"landed": 1, "before": 5, "deleted": 5}, False),
+        ({"landed": 4, "before": 5, "deleted": 1}, False),
+        ({"landed": 0, "before": 0, "deleted": 0}, False),
+    ],
+)
+def test_a_full_read_that_shows_nothing_and_empties_a_table_is_stopped_however_small_the_table_is(
+    counts: dict[str, int], stopped: bool
+) -> None:
+    reports = found(profile(28, day_rows(28, counts["landed"]), kind="full", counts=counts), ())
+    assert ("deleted by a full read" in alarms(reports)) is stopped
+
+
 def test_a_day_without_rows_inside_a_range_needs_no_history_to_be_stopped() -> None:
     by_day = {"2026-03-02": 400, "2026-03-03": 0, "2026-03-04": 410, "2026-03-05": 390}
     assert alarms(found(profile(28, day_rows(28), by_day=by_day), ())) == {"rows of 2026-03-03": "failed"}
