@@ -6,6 +6,8 @@ from tests.rules.base import rule
 
 _API = "src/headworks/sources/api"
 _EARLY = "tests/hostile/test_early_ends.py"
+_PLACES = "tests/unit/sources/api/test_places.py"
+_BESIDE = f"{_PLACES}::test_what_a_counter_holds_in_addition_makes_it_no_key"
 _HABITS = (
     "tests/hostile/test_real_habits.py::test_a_habit_of_real_apis_makes_no_reading_that_is_short_complete"
 )
@@ -31,6 +33,62 @@ RULES = (
         "        if path not in now:\n            continue\n",
         "        if path not in now:\n            found[path] = [begun, reached]\n            continue\n",
         f"{_EARLY}::test_no_scan_that_ends_early_is_called_complete",
+    ),
+    rule(
+        "a value that an earlier page has is no key",
+        f"{_API}/paginate/places.py",
+        'if worth < 0 or _digest((path, value)) in seen["known"]:',
+        "if worth < 0:",
+        f"{_PLACES}::test_a_value_that_an_earlier_page_has_is_no_key",
+    ),
+    rule(
+        "a value that another record of its page has is no key",
+        f"{_API}/paginate/places.py",
+        "        if sum(record.get(path) == value for record in records) == 1:\n",
+        "        if records:\n",
+        f"{_PLACES}::test_a_value_that_another_record_of_the_page_has_is_no_key",
+    ),
+    rule(
+        "a value that a later page has again is no key",
+        f"{_API}/paginate/places.py",
+        'for path, worth in before["last"].items() if not _comes_again(path, records, before)',
+        'for path, worth in before["last"].items()',
+        f"{_PLACES}::test_a_value_that_a_later_page_has_again_is_no_key",
+    ),
+    rule(
+        "a day is no key but under the name of one",
+        f"{_API}/paginate/places.py",
+        "(_is_day(value) and not (of_key and is_number))",
+        "False",
+        f"{_BESIDE}[cursor-a day-6-all records]",
+    ),
+    rule(
+        "a word is no key but under the name of one",
+        f"{_API}/paginate/places.py",
+        "not any(letter.isdigit() for letter in form)",
+        "False",
+        f"{_BESIDE}[cursor-an order-6-all records]",
+    ),
+    rule(
+        "what names an order is no name of a key",
+        f"{_API}/paginate/places.py",
+        " and _ORDER_NAME.search(own) is None",
+        "",
+        f"{_BESIDE}[cursor-an order in JSON-6-all records]",
+    ),
+    rule(
+        "the largest value there is, on a second page of one record, is no key",
+        f"{_API}/paginate/places.py",
+        '        if before["ways"] == 1 and page.records == 1:\n',
+        "        if False:\n",
+        f"{_BESIDE}[cursor-the largest id-6-all records]",
+    ),
+    rule(
+        "numbers of rows that are no key leave no row out of sight",
+        f"{_API}/paginate/places.py",
+        "        if _is_key(path, key) and not isinstance(value, float)",
+        "        if not isinstance(value, float)",
+        f"{_PLACES}::test_keys_without_a_gap_leave_nothing_out_and_numbers_of_rows_show_nothing",
     ),
     rule(
         "what a token holds is not in the position",

@@ -583,6 +583,8 @@ class Reading(Asking):
             known=self._described.known,
             outline=fetched.outline,
             edges=(records[0], records[-1]) if records else (),
+            every=records,
+            key=self._resource.key,
             logged=self._resource.delta is not None,
             frozen=self._resource.export is not None,
         )

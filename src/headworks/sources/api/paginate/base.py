@@ -7,7 +7,7 @@ continues from it. A new kind of pagination is one class with these methods.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self
 
@@ -58,7 +58,8 @@ class Page:
     its envelope by path, those that are there; ``known`` names those that earlier pages had. ``headers`` have
     lower-case names. ``total`` is the number of records that the API announced, ``last`` holds fields of its last
     record. ``missing``: the API says that there is no such page. ``outline`` has what the body of a first page holds
-    alongside its records. ``edges`` are its first and its last record as they came.
+    alongside its records. ``edges`` are its first and its last record as they came, ``every`` all of them where they
+    are at hand, and ``key`` the paths of the key as declared.
     ``logged``: it is of a log of changes, whose tokens are kept from run to run and so are places in it. ``frozen``: it
     is of a result that no longer changes.
     """
@@ -74,6 +75,8 @@ class Page:
     known: Collection[str] = ()
     outline: Mapping[str, Any] = field(default_factory=dict)
     edges: tuple[bytes, ...] = ()
+    every: Sequence[bytes] = ()
+    key: Collection[str] = ()
     logged: bool = False
     frozen: bool = False
 

@@ -16,12 +16,12 @@ import base64
 import re
 from collections.abc import Collection, Iterator, Mapping, Sized
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from pydantic import Field
 
 from headworks.sources.api.paginate.base import Page, Sparse, State, Step, lengths
-from headworks.sources.api.paginate.places import look, shows_place
+from headworks.sources.api.paginate.places import is_small, look, parts_of, shows_place
 from headworks.sources.api.records import value_of
 
 _COUNTS = frozenset(
@@ -271,11 +271,13 @@ def _as_number(value: Any) -> int | None:
 
 def _number_in(following: Any, current: str) -> int | None:
     """Return the number that the way on is, None where it is none, or has anything in addition to it."""
+    if not is_small(following):
+        return None
     if isinstance(following, Mapping | list):
         values = list(following.values() if isinstance(following, Mapping) else following)
         return _number_in(values[0], "") if len(values) == 1 else None
-    if isinstance(following, str) and ("://" in following or following.startswith("/")):
-        changed = _changed(following, current)
+    if isinstance(following, str) and (address := _as_address(following)) is not None:
+        changed = _changed(address, current)
         found = [_in_token(value) for value in changed]
         return None if None in found or not found else found[0]
     return _in_token(following)
@@ -293,9 +295,14 @@ def _in_token(token: Any) -> int | None:
     return None
 
 
-def _changed(following: str, current: str) -> list[str]:
+def _as_address(following: str) -> SplitResult | None:
+    """Return the parts of an address, None where it is a token."""
+    return parts_of(following) if "://" in following or following.startswith("/") else None
+
+
+def _changed(new: SplitResult, current: str) -> list[str]:
     """Return what an address has that the current one has not: values of its query, or parts of its path."""
-    new, old = urlsplit(following), urlsplit(current)
+    old = urlsplit(current)
     asked = parse_qsl(old.query, keep_blank_values=True)
     values = [value for name, value in parse_qsl(new.query) if (name, value) not in asked]
     before = old.path.split("/")
@@ -317,15 +324,17 @@ def tally(state: State, page: Page) -> State:
 
 def is_numbered(following: Any, parameter: str) -> bool:
     """Return whether the way to the next page is a page's number or an offset, plainly or in disguise."""
+    if not is_small(following):
+        return False
     if isinstance(following, Mapping):
         return any(is_numbered(value, str(name)) for name, value in following.items())
     if isinstance(following, int):
         return _is_count(parameter, str(following))
     if not isinstance(following, str):
         return False
-    if "://" not in following and not following.startswith("/"):
+    parts = _as_address(following)
+    if parts is None:
         return _is_count(parameter, following) or _holds_count(following)
-    parts = urlsplit(following)
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if _is_count(name, value) or _holds_count(value):
             return True
