@@ -236,19 +236,44 @@ def test_a_rollback_knows_which_champions_have_no_file(root: Path) -> None:
     assert without_file(lake, first, OTHER.models) == []
 
 
-def test_scores_that_are_let_through_are_let_through_to_the_end(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drifted = replace(LATE, models=(replace(MODEL, bounds=replace(MODEL.bounds, prediction_drift=-9.0)),))
+@pytest.fixture
+def drifted(monkeypatch: pytest.MonkeyPatch) -> Model:
+    """The model, whose scores drift in each run."""
     kept = judging._psi
     monkeypatch.setattr(
         judging, "_psi", lambda now, then, limit: (9.0, limit) if limit < 0 else kept(now, then, limit)
     )
-    closed = _learn(root, "third", drifted)
+    return replace(MODEL, bounds=replace(MODEL.bounds, prediction_drift=-9.0))
+
+
+def test_scores_that_are_let_through_are_let_through_to_the_end(root: Path, drifted: Model) -> None:
+    """Also by a run that finds its challenger to be the champion already, and so promotes none."""
+    of = replace(LATE, models=(drifted,))
+    closed = _learn(root, "third", of)
     assert any(one.startswith("scores: drift") for one in closed.reasons)
-    accepted = _learn(root, "fourth", drifted, accept=("scores: drift",))
+    for run, promoted in (("fourth", True), ("fifth", False)):
+        accepted = _learn(root, run, of, accept=("scores: drift",))
+        assert accepted.product is not None, accepted.reasons
+        assert accepted.product.run_id == "fourth"
+        assert accepted.verdict is not None
+        assert accepted.verdict.promoted == promoted
+
+
+def test_what_is_accepted_of_a_refused_challenger_s_scores_lets_no_scores_of_the_champion_through(
+    root: Path, drifted: Model
+) -> None:
+    """They are others, which nobody has looked at; what lets them through is their own name."""
+    of = replace(LATE, models=(replace(drifted, bounds=replace(drifted.bounds, least=0.999)),))
+    before = read_product(_lake(root), "late")
+    closed = _learn(root, "third", of, accept=("scores: drift",))
+    assert closed.product is None
+    assert any(one.startswith("champion: scores: drift") for one in closed.reasons)
+    assert read_product(_lake(root), "late") == before
+    accepted = _learn(root, "fourth", of, accept=("champion: scores: drift",))
     assert accepted.product is not None, accepted.reasons
-    assert accepted.product.run_id == "fourth"
+    checks = _checks(accepted)
+    assert checks["champion: scores: drift"] == "accepted"
+    assert "accept: names checks" not in checks, "it names a check"
 
 
 def test_a_name_that_no_check_has_is_said_since_it_lets_nothing_through(root: Path) -> None:

@@ -9,6 +9,7 @@ JUDGING, LEARNING = "src/headworks/models/judging.py", "src/headworks/models/lea
 FILES = "src/headworks/models/files.py"
 
 _F, _G = "tests/unit/models/test_features.py", "tests/unit/models/test_gate.py"
+_D = "tests/unit/models/test_drift.py"
 _M, _R = "tests/integration/test_models.py", "tests/integration/test_registry.py"
 
 _L, _W = "tests/integration/test_champions_that_cannot_predict.py", "tests/unit/silver/test_receipts.py"
@@ -48,9 +49,31 @@ RULES: tuple[Rule, ...] = (
     rule(
         "a check of the scores that a person lets through is let through to the end",
         LEARNING,
-        "    checks += _let(prediction_checks(",
-        "    checks += (lambda made, _: made)(prediction_checks(",
+        "    checks += _let(of_scores if verdict.gate.open else _as_champions(of_scores), lesson.accepted)",
+        "    checks += of_scores if verdict.gate.open else _as_champions(of_scores)",
         f"{_L}::test_scores_that_are_let_through_are_let_through_to_the_end",
+    ),
+    rule(
+        "what is let through of a refused challenger's scores lets none of the champion's through",
+        LEARNING,
+        "of_scores if verdict.gate.open else _as_champions(of_scores)",
+        "of_scores",
+        f"{_L}::test_what_is_accepted_of_a_refused_challenger_s_scores_lets_no_scores_of_the_champion_through",
+    ),
+    rule(
+        "a feature's NaN is a null and no value that comes and goes",
+        TRAINING,
+        "    rows = rows.select(CUT, pl.col(name).cast(pl.Float64).fill_nan(None))\n",
+        "    rows = rows.select(CUT, pl.col(name).cast(pl.Float64))\n",
+        f"{_D}::test_a_feature_of_few_values_that_is_often_no_number_is_compared_by_its_distribution",
+        f"{_D}::test_no_number_gives_the_profile_that_a_null_gives",
+    ),
+    rule(
+        "medians of a champion that are no numbers are not compared with",
+        JUDGING,
+        "if one is not None and np.isfinite(one)]",
+        "]",
+        f"{_D}::test_medians_of_a_champion_that_are_no_numbers_are_not_compared_with",
     ),
     rule(
         "an old cut is no publication",

@@ -296,8 +296,10 @@ def _check_number(checks: Checks, name: str, rows: pl.DataFrame, then: Mapping[s
     if not sum(now["counts"]) and not sum(then["counts"]):
         return
     _check_range(checks, name, values, then)
-    if then.get("medians"):
-        _check_shared(checks, name, now["median"], then["medians"], then)
+    # A champion from before NaN was a null may have kept medians that are no numbers.
+    medians = [one for one in then.get("medians") or () if one is not None and np.isfinite(one)]
+    if medians:
+        _check_shared(checks, name, now["median"], medians, then)
         return
     moved, limit = _psi(now["counts"], then["counts"], bounds.feature_drift)
     said = _moved_most(now["counts"], then["counts"], then["edges"])

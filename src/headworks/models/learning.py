@@ -179,6 +179,11 @@ def _let(checks: Sequence[CheckReport], accepted: Accepted) -> list[CheckReport]
     ]
 
 
+def _as_champions(checks: Sequence[CheckReport]) -> tuple[CheckReport, ...]:
+    """Return checks of scores by the names that they have where the champion scores since its challenger was refused."""
+    return tuple(check.model_copy(update={"name": f"champion: {check.name}"}) for check in checks)
+
+
 def _unknown(model: Model, accepted: Accepted, checks: Sequence[CheckReport]) -> tuple[CheckReport, ...]:
     """Warn of names that are to be let through and that no check has: a slip would be without any effect."""
     made = Checks(model)
@@ -223,8 +228,10 @@ def judge(
     )
     checks += quality.checks
     newest = frame.filter(pl.col(CUT) == newest_cut(frame, asked))
-    checks += prediction_checks(model, scores, _predicted(challenger, trained, newest))
-    checks += _unknown(model, lesson.accepted, [*data.checks, *checks])
+    of_scores = prediction_checks(model, scores, _predicted(challenger, trained, newest))
+    checks += of_scores
+    later = () if current is None else _as_champions(of_scores)
+    checks += _unknown(model, lesson.accepted, [*data.checks, *checks, *later])
     gate = _decided(model, [*data.checks, *checks], lesson.accepted)
     if not gate.open:
         # A champion that cannot predict cannot score either: what is published stays.
@@ -276,8 +283,10 @@ def score_newest(lake: Lake, lesson: Lesson, verdict: Verdict) -> Scored:
     checks = run_contract(model.contract, Path(candidate) if lake.drafts.settings.is_local else scores, scope)
     parts = split(model, frame, asked)
     before = _predicted(load(lake, model, champion.trained.file), champion.trained, parts.holdout)
-    # What a person lets through of the challenger's scores is let through of the very same scores here.
-    checks += _let(prediction_checks(model, before, scores.get_column("score").to_numpy()), lesson.accepted)
+    of_scores = prediction_checks(model, before, scores.get_column("score").to_numpy())
+    # What a person lets through of the challenger's scores is let through of the very same scores here: where the gate
+    # is open, the champion is the challenger. Those of a champion that stays are others, under names of their own.
+    checks += _let(of_scores if verdict.gate.open else _as_champions(of_scores), lesson.accepted)
     checks.append(_one_model(scope, scores, champion.sequence, rows.height))
     gate = decide(scope, checks, contract_required=True)
     table = None

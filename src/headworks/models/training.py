@@ -418,8 +418,10 @@ def _shared(rows: pl.DataFrame, name: str) -> list[float] | None:
 
     At one cut it has few values, and at the next one others, so that its distribution over rows says nothing.
     """
+    # As in what the estimator gets, no number is a null: NaN is unlike itself and would be another value at each cut.
+    rows = rows.select(CUT, pl.col(name).cast(pl.Float64).fill_nan(None))
     by_cut = rows.group_by(CUT).agg(
-        pl.col(name).n_unique().alias("different"), pl.col(name).cast(pl.Float64).median().alias("median")
+        pl.col(name).n_unique().alias("different"), pl.col(name).median().alias("median")
     )
     at_a_cut = max(by_cut.get_column("different").to_list(), default=0)
     if by_cut.height < _FEW_CUTS or at_a_cut > _FEW_VALUES:
@@ -435,7 +437,7 @@ def _exchanged(rows: pl.DataFrame, name: str) -> float:
     It is the total variation between the distributions of cuts that follow each other.
     """
     shares = (
-        rows.group_by(CUT, pl.col(name).cast(pl.Float64).alias("value"))
+        rows.group_by(CUT, pl.col(name).alias("value"))
         .len()
         .with_columns(pl.col("len") / pl.col("len").sum().over(CUT))
     )

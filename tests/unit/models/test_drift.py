@@ -137,3 +137,57 @@ def test_no_number_is_a_null_and_lies_nowhere() -> None:
     then, now = chance.normal(50, 5, BEFORE), chance.normal(50, 5, NOW)
     assert not _closed(then, np.where(chance.random(NOW) < 0.08, np.nan, now))
     assert _closed(then, np.where(chance.random(NOW) < 0.3, np.nan, now))[0].startswith("feature f: nulls")
+
+
+def _weeks(values: Numbers, cuts: int = 9) -> tuple[pl.DataFrame, list[datetime]]:
+    """Return values of a feature as rows of cuts that follow each other."""
+    moments = [datetime(2026, 1, 5, tzinfo=UTC) + cut * timedelta(weeks=1) for cut in range(cuts)]
+    each = len(values) // cuts
+    of_rows = [moment for moment in moments for _ in range(each)]
+    return pl.DataFrame({"cut": of_rows, "f": values}), moments
+
+
+@pytest.mark.parametrize("share", [0.3, 0.4, 0.55, 0.9])
+def test_a_feature_of_few_values_that_is_often_no_number_is_compared_by_its_distribution(share: float) -> None:
+    """Nothing changed is no drift, and all values at one is: no number is no value that comes and goes."""
+    for seed in range(5):
+        chance = np.random.default_rng(seed)
+        values = chance.integers(0, 3, 9 * NOW).astype(np.float64)
+        frame, cuts = _weeks(np.where(chance.random(len(values)) < share, np.nan, values))
+        profile = feature_profiles(frame, cuts[:-1], ["f"], [])["numbers"]["f"]
+        assert profile["medians"] is None
+        newest = frame.filter(pl.col("cut") == cuts[-1])
+        moved = newest.with_columns(pl.when(pl.col("f").is_nan()).then(pl.col("f")).otherwise(2.0).alias("f"))
+        for rows, outcome in ((newest, "passed"), (moved, "failed")):
+            checks = Checks(MODEL)
+            _check_number(checks, "f", rows, profile)
+            outcomes = {check.name: check.outcome for check in checks.made}
+            assert outcomes["feature f: drift"] == outcome, (seed, checks.made)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.55, 1.0])
+@pytest.mark.parametrize("shared", [False, True])
+def test_no_number_gives_the_profile_that_a_null_gives(shared: bool, share: float) -> None:
+    """Also of what many rows share, whose medians are those of the numbers."""
+    chance = np.random.default_rng(7)
+    if shared:
+        values = np.concatenate([np.repeat(chance.integers(4, 13, 3), 100) for _ in range(9)]).astype(np.float64)
+    else:
+        values = chance.integers(0, 3, 9 * 300).astype(np.float64)
+    frame, cuts = _weeks(np.where(chance.random(len(values)) < share, np.nan, values))
+    with_nulls = frame.with_columns(pl.col("f").fill_nan(None))
+    mine, theirs = (feature_profiles(each, cuts, ["f"], []) for each in (frame, with_nulls))
+    assert mine == theirs
+    assert np.isfinite(mine["numbers"]["f"]["medians"] or []).all()
+    if shared and share < 0.5:
+        assert len(mine["numbers"]["f"]["medians"]) == 8
+
+
+@pytest.mark.parametrize("kept", [float("nan"), None])
+def test_medians_of_a_champion_that_are_no_numbers_are_not_compared_with(kept: float | None) -> None:
+    """A champion kept them before no number was a null; its distribution says what they do not."""
+    profile = {**number_profile(pl.Series("f", [0.0, 1.0, 2.0] * 400)), "medians": [kept] * 8}
+    for now, outcome in (([0.0, 1.0, 2.0] * 100, "passed"), ([2.0] * 300, "failed")):
+        checks = Checks(MODEL)
+        _check_number(checks, "f", pl.DataFrame({"f": now}), profile)
+        assert {check.name: check.outcome for check in checks.made}["feature f: drift"] == outcome
