@@ -42,7 +42,7 @@ _MARKED = {
 
 
 _LET = Accepted(
-    names=("feature lately_h: drift", "scores: drift"),
+    names=("feature lately_h: drift", "scores: drift", "champion: scores: drift"),
     by="the campaign",
     note="kills are looked at, not drift",
 )

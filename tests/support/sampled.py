@@ -2,22 +2,24 @@
 
 A pytest plugin. ``HEADWORKS_SAMPLE`` is the seed, 1 where nothing is set, and ``all`` plays every case (``make
 test-full``); a test that is named on the command line is played whole too. The cases are chosen so that as many values
-of each axis as possible come: six of a matrix of 3 x 2 x 20 have all of the first two axes. What a rule of
-``tests/rules`` needs is always played: ``sampled(6, always="a part of the case's id")``. With the seed 1 each rule is
-still missed where it is taken out: ``HEADWORKS_SAMPLE=1 make test-rules``.
+of each axis as possible come: six of a matrix of 3 x 2 x 20 have all of the first two axes. In addition, these are
+played with every seed: each case that a rule of ``tests/rules`` names (``FILE::TEST[CASE]``), and what the marker says
+with ``sampled(6, always="a part of the case's id")``, which must be in the id of one case at least.
 """
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from random import Random
 from typing import TypeVar
 
 import pytest
 
 T = TypeVar("T")
+
+_Made = pytest.Item | pytest.Collector | list[pytest.Item | pytest.Collector] | None
 
 VARIABLE = "HEADWORKS_SAMPLE"
 ALL = "all"
@@ -35,9 +37,30 @@ def some(values: Sequence[T], count: int) -> tuple[T, ...]:
     return tuple(values[at] for at in sorted(chosen))
 
 
+def cases_of_rules() -> set[str]:
+    """Return the cases, as pytest names them, that rules of ``tests/rules`` name: without one its rule is not held."""
+    from tests.rules import all_rules
+
+    return {test for rule in all_rules() for test in rule.tests if "[" in test}
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     config.addinivalue_line("markers", f"sampled(cases): so many of its cases, by the seed {VARIABLE}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector) -> Generator[None, _Made, _Made]:
+    """Refuse a matrix of which no case is what it always plays: here it is whole, whatever is chosen of it later."""
+    made = yield
+    cases = [item for item in made if isinstance(item, pytest.Function)] if isinstance(made, list) else []
+    mark = cases[0].get_closest_marker("sampled") if cases else None
+    always = mark and mark.kwargs.get("always")
+    if always and not any(_is_always(case, always) for case in cases):
+        raise collector.CollectError(
+            f"sampled: always={always!r} is in the id of no case of {cases[0].originalname}"
+        )
+    return made
 
 
 @pytest.hookimpl(trylast=True)
@@ -60,6 +83,7 @@ def _left_out(items: Sequence[pytest.Item], seed: str) -> list[pytest.Item]:
         if isinstance(item, pytest.Function) and item.get_closest_marker("sampled"):
             matrices[item.nodeid.partition("[")[0]].append(item)
     left_out: list[pytest.Item] = []
+    needed = cases_of_rules() if matrices else set()
     for name, cases in matrices.items():
         mark = cases[0].get_closest_marker("sampled")
         assert mark is not None
@@ -69,9 +93,13 @@ def _left_out(items: Sequence[pytest.Item], seed: str) -> list[pytest.Item]:
         left_out += [
             case
             for at, case in enumerate(cases)
-            if at not in chosen and not (always and always in case.nodeid.partition("[")[2])
+            if at not in chosen and case.nodeid not in needed and not (always and _is_always(case, always))
         ]
     return left_out
+
+
+def _is_always(case: pytest.Function, always: str) -> bool:
+    return always in case.nodeid.partition("[")[2]
 
 
 def sample(cases: Sequence[dict[str, int]], count: int, *, seed: str) -> set[int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.distribution import place
-from tests.support.sampled import examples, sample, some
+from tests.support.sampled import cases_of_rules, examples, sample, some
 
 CHECKOUT = Path(__file__).parents[2]
 MATRIX = [
@@ -29,6 +29,16 @@ def test_a_matrix(one, other):
     pass
 
 def test_another():
+    pass
+"""
+NOWHERE = """
+import pytest
+
+pytest_plugins = ("tests.support.sampled",)
+
+@pytest.mark.sampled(1, always="RESTORE")
+@pytest.mark.parametrize("way", ["restore", "cut"])
+def test_a_matrix(way):
     pass
 """
 
@@ -63,10 +73,37 @@ def test_all_cases_are_played_where_it_is_asked_for_or_the_test_is_named(
     tmp_path: Path, variable: str | None, named: str, passed: int
 ) -> None:
     (tmp_path / "test_matrix.py").write_text(SUITE)
-    clean = {name: value for name, value in os.environ.items() if name != "HEADWORKS_SAMPLE"}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"test_matrix.py{named}"],
-        cwd=tmp_path,
+    done = _pytest(tmp_path, f"test_matrix.py{named}", variable=variable)
+    assert done.returncode == 0, done.stdout
+    assert f"{passed} passed" in done.stdout
+
+
+@pytest.mark.parametrize(("variable", "named"), [(None, ""), ("all", "::test_a_matrix[cut]")])
+def test_what_is_always_played_and_no_case_has_is_an_error(
+    tmp_path: Path, variable: str | None, named: str
+) -> None:
+    (tmp_path / "test_matrix.py").write_text(NOWHERE)
+    done = _pytest(tmp_path, f"test_matrix.py{named}", variable=variable)
+    assert done.returncode not in {0, 1}, done.stdout
+    assert "always='RESTORE' is in the id of no case of test_a_matrix" in done.stdout
+    (tmp_path / "test_matrix.py").write_text(NOWHERE.replace("RESTORE", "cut"))
+    assert _pytest(tmp_path, f"test_matrix.py{named}", variable=variable).returncode == 0
+
+
+@pytest.mark.parametrize("variable", [None, "7"])
+def test_each_case_that_a_rule_names_is_in_the_sample(variable: str | None) -> None:
+    files = sorted({case.partition("::")[0] for case in cases_of_rules()})
+    assert files
+    done = _pytest(CHECKOUT, "--collect-only", *files, variable=variable)
+    assert done.returncode == 0, done.stdout
+    assert cases_of_rules() <= {*done.stdout.splitlines()}
+
+
+def _pytest(folder: Path, *arguments: str, variable: str | None) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("HEADWORKS_")}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+        cwd=folder,
         env={
             **clean,
             "PYTHONPATH": str(CHECKOUT),
@@ -77,8 +114,6 @@ def test_all_cases_are_played_where_it_is_asked_for_or_the_test_is_named(
         check=False,
         timeout=300,
     )
-    assert done.returncode == 0, done.stdout
-    assert f"{passed} passed" in done.stdout
 
 
 def test_what_takes_long_is_begun_first() -> None:

@@ -180,7 +180,7 @@ def _let(checks: Sequence[CheckReport], accepted: Accepted) -> list[CheckReport]
 
 
 def _as_champions(checks: Sequence[CheckReport]) -> tuple[CheckReport, ...]:
-    """Return checks of scores by the names that they have where the champion scores since its challenger was refused."""
+    """Return checks of scores by the names that they have where the champion scores, its challenger refused."""
     return tuple(check.model_copy(update={"name": f"champion: {check.name}"}) for check in checks)
 
 

@@ -148,7 +148,9 @@ def _weeks(values: Numbers, cuts: int = 9) -> tuple[pl.DataFrame, list[datetime]
 
 
 @pytest.mark.parametrize("share", [0.3, 0.4, 0.55, 0.9])
-def test_a_feature_of_few_values_that_is_often_no_number_is_compared_by_its_distribution(share: float) -> None:
+def test_a_feature_of_few_values_that_is_often_no_number_is_compared_by_its_distribution(
+    share: float,
+) -> None:
     """Nothing changed is no drift, and all values at one is: no number is no value that comes and goes."""
     for seed in range(5):
         chance = np.random.default_rng(seed)
@@ -171,7 +173,9 @@ def test_no_number_gives_the_profile_that_a_null_gives(shared: bool, share: floa
     """Also of what many rows share, whose medians are those of the numbers."""
     chance = np.random.default_rng(7)
     if shared:
-        values = np.concatenate([np.repeat(chance.integers(4, 13, 3), 100) for _ in range(9)]).astype(np.float64)
+        values = np.concatenate([np.repeat(chance.integers(4, 13, 3), 100) for _ in range(9)]).astype(
+            np.float64
+        )
     else:
         values = chance.integers(0, 3, 9 * 300).astype(np.float64)
     frame, cuts = _weeks(np.where(chance.random(len(values)) < share, np.nan, values))
