@@ -16,7 +16,7 @@ from headworks.bronze import landing
 from headworks.bronze.landing import Head, Landing
 from headworks.gold.products import ProductVersion
 from headworks.publish import postgres
-from headworks.silver import quarantine, refinement
+from headworks.silver import concluding, merging, quarantine
 from headworks.silver import table as silver
 from headworks.storage.store import Lake
 from tests.chaos.marking import Voice
@@ -78,7 +78,8 @@ def _put_rejected_last() -> None:
 
     # The real one refuses to come after silver; the wrong one never asks.
     _replace(quarantine, _check_last=lambda *_: None)
-    _replace(refinement, put_rejected=put_later, commit_silver=commit_then_put)
+    _replace(concluding, put_rejected=put_later)
+    _replace(merging, commit_silver=commit_then_put)
 
 
 def _record_first(voice: Voice) -> None:
@@ -102,6 +103,7 @@ def _private(module: Any, name: str) -> Callable[..., Any]:
 
 def _replace(module: Any, **functions: Callable[..., Any]) -> None:
     for name, function in functions.items():
+        assert hasattr(module, name), f"{module.__name__} has no {name}: it would break nothing"
         setattr(module, name, function)
 
 
