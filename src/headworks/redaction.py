@@ -32,6 +32,7 @@ _MOST_KNOWN = 256
 _SHORT = 4
 """A secret with fewer characters is taken out only where it is a word of its own, or no text could be read any more."""
 
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s]*/?")
 _CUT = 8
 """So many characters of a secret, and half of it, are enough to count as the secret cut off."""
 
@@ -110,7 +111,10 @@ class _Secret:
     def __init__(self, text: str, *, within: bool = False) -> None:
         # ``within``: a piece of Base64; what is around it belongs to it.
         self._within = within
-        least = len(text) if within or len(text) < _CUT else max(_CUT, (len(text) + 1) // 2)
+        # Half of a short address is hardly more than its host, which is in other addresses too.
+        origin = _ORIGIN.match(text)
+        half = max(_CUT, (len(text) + 1) // 2, origin.end() + 1 if origin else 0)
+        least = len(text) if within or len(text) < _CUT else min(half, len(text))
         head = "".join(map(_written, text[:least]))
         word = len(text) < _SHORT
         flags = 0 if within else re.IGNORECASE

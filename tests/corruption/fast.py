@@ -60,6 +60,10 @@ class Kept:
         """Return how many rows are no tombstones."""
         return int(self.frame.get_column(DELETED).not_().sum())
 
+    def largest(self, _: str) -> int | None:
+        """Return nothing: there are no files whose statistics would say it."""
+        return None
+
     def transaction(self, _: str) -> int:
         """Return nothing: there are no commits here."""
         return 0

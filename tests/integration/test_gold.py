@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from deltalake import CommitProperties
+from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from headworks.errors import CandidateStale, GateClosed, LakeUnusable
@@ -99,6 +99,23 @@ def test_a_candidate_is_refused_when_another_run_committed_since_it_was_staged(
     with pytest.raises(CandidateStale):
         curate(lake, zombie, gate)
     assert rows(lake) == list(range(1, 10))
+
+
+@pytest.mark.parametrize("same_rows", [True, False])
+def test_a_candidate_is_refused_when_somebody_else_wrote_to_its_table(
+    lake: Lake, each: GoldTable, same_rows: bool
+) -> None:
+    """Another tool's commit carries no number of ours; also one that says the table is up to date would hide it."""
+    committed(lake, each, fill(lake, items(1, 3)))
+    pins = fill(lake, [*items(1, 3), *items(1, 3, cursor=2)] if same_rows else items(1, 4))
+    candidate = stage(lake, each, pins)
+    assert (candidate.fresh, candidate.changed) == (True, not same_rows)
+    gate = audit(lake, each, candidate)
+    DeltaTable(lake.uri("gold", each.name)).delete("id = 2")
+    with pytest.raises(CandidateStale):
+        curate(lake, candidate, gate)
+    committed(lake, each, pins)
+    assert rows(lake) == list(range(1, 4 if same_rows else 5))
 
 
 @pytest.mark.parametrize("through_the_audited_version", [True, False])

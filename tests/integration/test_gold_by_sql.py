@@ -114,6 +114,7 @@ WRONG = {
         f"SELECT current_localtimestamp() AS now FROM {NAME}",
         "uses current_localtimestamp",
     ),
+    "a macro of the clock": (f"SELECT ago(INTERVAL 1 DAY) AS then FROM {NAME}", "uses ago"),
     "until today": (f"SELECT id, age(v::TIMESTAMP) AS age FROM {NAME}", "uses age of one moment"),
     "a number of the run": (f"SELECT txid_current() AS run FROM {NAME}", "uses txid_current"),
     "some rows": (f"SELECT id FROM {NAME} USING SAMPLE 2", "uses a sample"),

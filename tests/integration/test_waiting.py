@@ -168,7 +168,9 @@ def test_a_row_whose_key_silver_gets_otherwise_waits_no_longer(shop: Lake) -> No
     assert sell(shop)[0] == 4
 
 
-@pytest.mark.parametrize("what", ["the index", "half of it", "a day", "a declaration", "a note"])
+@pytest.mark.parametrize(
+    "what", ["the index", "half of it", "some bytes of it", "a day", "a declaration", "a note"]
+)
 def test_where_anything_is_another_all_waiting_rows_are_judged_again(
     shop: Lake, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -179,6 +181,11 @@ def test_where_anything_is_another_all_waiting_rows_are_judged_again(
         index.unlink()
     elif what == "half of it":
         index.write_bytes(index.read_bytes()[: index.stat().st_size // 2])
+    elif what == "some bytes of it":
+        # Where a number of a key stands: it would read as a row that waits for another item.
+        data = index.read_bytes()
+        at = data.index((13).to_bytes(8, "little"))
+        index.write_bytes(data[:at] + (77).to_bytes(8, "little") + data[at + 8 :])
     elif what == "a day":
         days = 1.1
     elif what == "a declaration":

@@ -94,7 +94,7 @@ RULES: tuple[Rule, ...] = (
     rule(
         "what maintenance commits to a gold table holds no candidate",
         GOLD_TABLE,
-        "    return newest if kept and newest.restored_since(staged.base_version) is None else table\n",
+        "    return newest if newest.only_cared_for_since(staged.base_version) else table\n",
         "    return table\n",
         f"{_L}::test_the_first_maintenance_between_staging_and_committing_holds_no_run",
     ),

@@ -252,3 +252,13 @@ def _raised(said: str, link: str) -> SourceUnavailable:
             raise problem from inner
     except SourceUnavailable as caught:
         return caught
+
+
+def test_the_host_of_a_short_secret_address_is_no_secret_and_its_path_is_one_also_cut_off() -> None:
+    """A webhook on this machine must not hide which server an error is about."""
+    hook = "http://127.0.0.1:45123/hooks/s3cr3t"
+    secrets = Secrets([hook])
+    other = "The Prefect server at http://127.0.0.1:38301/api does not answer."
+    assert secrets.text(other) == other
+    assert "s3cr3t" not in secrets.text(f"POST {hook} failed")
+    assert "hooks" not in secrets.text(f"POST {hook[:30]}")

@@ -7,6 +7,7 @@ from the same silver (``now()``, ``random()``), or that reads what is not silver
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _SILVER = "silver"
 _CLOCKS = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
 """Moments that SQL writes without parentheses, as columns are."""
+
+_WORDS = re.compile(r"[a-z_0-9]+")
 
 _HARMLESS = frozenset({"error"})
 """Functions that DuckDB counts among those that change, and that give nothing at all."""
@@ -195,7 +198,12 @@ def _moving() -> frozenset[str]:
             "SELECT lower(function_name) FROM duckdb_functions() WHERE stability IS NOT NULL "
             "GROUP BY 1 HAVING bool_and(stability <> 'CONSISTENT')"
         ).fetchall()
-    return frozenset({name for (name,) in found} | _CLOCKS) - _HARMLESS
+        macros = connection.execute(
+            "SELECT lower(function_name), lower(macro_definition) FROM duckdb_functions() "
+            "WHERE macro_definition IS NOT NULL"
+        ).fetchall()
+    moving = ({name for (name,) in found} | _CLOCKS) - _HARMLESS
+    return frozenset(moving | {name for name, text in macros if moving & {*_WORDS.findall(text)}})
 
 
 def _moves(node: Mapping[str, Any]) -> str:

@@ -261,9 +261,7 @@ def _base(lake: Lake, staged: Staged) -> Table:
     newest = lake.must_open("gold", staged.dataset)
     if not staged.fresh or newest.version <= table.version or newest.id != table.id:
         return table
-    # Each commit of ours has a number of its own, and what maintenance commits carries none.
-    kept = all(newest.transaction(name) == table.transaction(name) for name in (WRITER, CHANGE, CODE))
-    return newest if kept and newest.restored_since(staged.base_version) is None else table
+    return newest if newest.only_cared_for_since(staged.base_version) else table
 
 
 def gold_reference(lake: Lake, table: Table, dataset: str) -> TableRef:

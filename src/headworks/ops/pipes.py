@@ -15,12 +15,15 @@ class _Patient(io.FileIO):
     """Writes to a file or a pipe, and takes it for written where the pipe's reader has gone."""
 
     def write(self, data: object, /) -> int:
-        """Write bytes."""
+        """Write all bytes: where nothing is kept back, nobody above asks how many were taken."""
+        left = memoryview(data).cast("B")  # type: ignore[arg-type]
+        size = left.nbytes
         try:
-            written: int = super().write(data)  # type: ignore[arg-type]
+            while left:
+                left = left[super().write(left) or 0 :]
         except BrokenPipeError:
-            return memoryview(data).nbytes  # type: ignore[arg-type]
-        return written
+            return size
+        return size
 
 
 def outlive_readers() -> None:
@@ -37,9 +40,12 @@ def _patient(stream: TextIO, *, by_line: bool = False) -> TextIO:
         # None without a terminal, or a stream of somebody else's in a test.
         return stream
     raw = _Patient(number, "w", closefd=False)
+    # What PYTHONUNBUFFERED asked for stays: a container's last lines must be there when it is killed.
+    at_once = getattr(stream, "write_through", False)
     return io.TextIOWrapper(
-        io.BufferedWriter(raw),
+        raw if at_once else io.BufferedWriter(raw),
         encoding=stream.encoding,
         errors=stream.errors,
-        line_buffering=by_line or raw.isatty(),
+        line_buffering=by_line or getattr(stream, "line_buffering", False) or raw.isatty(),
+        write_through=at_once,
     )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from io import BytesIO
 
 import polars as pl
@@ -55,6 +56,9 @@ class _Mark(Report):
     resolutions: int
     parents: dict[str, tuple[str, int, int]] = Field(description="By parent: its id and its last change.")
     all_seen: float = Field(description="When all waiting rows were looked at last, in seconds.")
+    digest: str = Field(
+        default="", description="Of the rows as they are kept: damaged ones can read as other rows."
+    )
 
 
 @dataclass(frozen=True)
@@ -204,7 +208,7 @@ def _mark(work: Refinement, dataset: Dataset, silver: Table) -> _Mark:
 
 def _holds(before: _Mark, now: _Mark) -> bool:
     """Return whether an index holds for what there is now, but for its parents."""
-    same: Mapping[str, object] = {"parents": {}, "all_seen": 0.0}
+    same: Mapping[str, object] = {"parents": {}, "all_seen": 0.0, "digest": ""}
     if not 0 <= now.all_seen - before.all_seen < _ALL_AFTER_S:
         return False
     return before.model_copy(update=same) == now.model_copy(update=same)
@@ -215,15 +219,24 @@ def _path(dataset: Dataset) -> str:
 
 
 def _put(lake: Lake, dataset: Dataset, mark: _Mark, index: pl.DataFrame) -> None:
-    data = BytesIO()
-    index.write_ipc(data)
-    lake.put_bytes(_path(dataset), mark.model_dump_json().encode() + b"\n" + data.getvalue())
+    rows = BytesIO()
+    index.write_ipc(rows)
+    data = rows.getvalue()
+    said = mark.model_copy(update={"digest": _digest(data)}).model_dump_json()
+    lake.put_bytes(_path(dataset), said.encode() + b"\n" + data)
+
+
+def _digest(data: bytes) -> str:
+    return blake2b(data, digest_size=16).hexdigest()
 
 
 def _kept(lake: Lake, dataset: Dataset) -> tuple[_Mark, pl.DataFrame] | None:
     try:
         said, _, data = lake.get_bytes(_path(dataset)).partition(b"\n")
-        mark, index = _Mark.model_validate_json(said), pl.read_ipc(BytesIO(data))
+        mark = _Mark.model_validate_json(said)
+        if mark.digest != _digest(data):
+            return None
+        index = pl.read_ipc(BytesIO(data))
     except (ObjectLost, ValidationError, pl.exceptions.PolarsError, OSError):
         return None
     return mark, index if _KNOWN in index.columns else index.with_columns(pl.lit(None).alias(_KNOWN))

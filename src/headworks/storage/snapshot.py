@@ -264,6 +264,11 @@ class Snapshot:
                 return int(said.get("operationParameters", {}).get("version") or 0)
         return None
 
+    def only_cared_for_since(self, version: int) -> bool:
+        """Return whether all commits after ``version`` cared for files, which changes no row; False if not known."""
+        said = [self._said_of(number) for number in range(version + 1, self.version + 1)]
+        return all(one is not None and one.get("operation") in _CARE for one in said)
+
     def committed_at(self, version: int) -> datetime:
         """Return when a version was committed, by its entry in the log."""
         entry = self._said_of(version)

@@ -111,3 +111,19 @@ def test_a_decision_is_carried_out_though_nobody_reads_of_it(lake: Lake, tmp_pat
     assert version is not None
     assert version.held is not None
     assert (tmp_path / ".headworks/account.json").exists()
+
+
+def test_what_was_printed_is_out_when_the_process_is_killed_where_nothing_is_to_be_kept_back() -> None:
+    """As PYTHONUNBUFFERED of a container asks for: its last lines say why it ended."""
+    text = (
+        "import os, signal; from headworks.ops.pipes import outlive_readers; outlive_readers()\n"
+        "print('the last line'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", text],
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (-9, "the last line\n")
