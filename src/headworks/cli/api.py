@@ -108,13 +108,17 @@ def _looked_up(recipe: Recipe) -> str:
     found = recipe.verified
     if found is None:
         return ""
-    pages = ", ".join(f"[{number}]({page})" for number, page in enumerate(found.source, 1))
-    cursor = (
-        "".join(f"; [cursor]({page}): {recipe.cursor.what}" for page in recipe.cursor.source[:1])
-        if recipe.cursor
-        else ""
-    )
-    return f"; looked up {found.month}: {found.what}" + (f" ({pages})" if pages else "") + cursor
+    pages = _numbered(found.source)
+    said = f"; looked up {found.month}: {found.what}" + (f" ({pages})" if pages else "")
+    if recipe.cursor is None:
+        return said
+    cursor = recipe.cursor
+    return f"{said}; cursor, looked up {cursor.month}: {cursor.what} ({_numbered(cursor.source)})"
+
+
+def _numbered(pages: Sequence[str]) -> str:
+    """Return links to pages whose texts are their numbers."""
+    return ", ".join(f"[{number}]({page})" for number, page in enumerate(pages, 1))
 
 
 def markdown(recipes: Sequence[Recipe]) -> str:
@@ -126,9 +130,7 @@ def markdown(recipes: Sequence[Recipe]) -> str:
             one.rate_limit,
             one.deletions,
             " ".join(one.unknown),
-            ", ".join(f"[{number}]({page})" for number, page in enumerate(one.source, 1))
-            + f" of {one.dated}"
-            + _looked_up(one),
+            f"{_numbered(one.source)} of {one.dated}{_looked_up(one)}",
         )
         for one in recipes
     ]

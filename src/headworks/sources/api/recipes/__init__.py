@@ -36,6 +36,7 @@ class Verified(Settings):
 class Documented(Settings):
     """What a vendor's documentation says, and where."""
 
+    month: str = Field(pattern=r"^\d{4}-\d\d$", description="Year and month in which it was looked up.")
     what: str = Field(description="What it says, in a few words.")
     source: tuple[str, ...] = Field(min_length=1, description="Pages that say it.")
 
