@@ -10,6 +10,14 @@ _ODD = "tests/unit/quality/test_odd_days.py"
 
 RULES = (
     rule(
+        "in a cold start a range too short to say its length is held against its like alone",
+        "src/headworks/quality/coldstart.py",
+        "alike = [one for one in seen if (one.days is None) == (here.days is None)]",
+        "alike = seen",
+        "tests/unit/quality/test_anomalies.py"
+        "::test_in_a_cold_start_a_run_right_after_another_is_not_held_against_runs_of_hours",
+    ),
+    rule(
         "nothing is compared with a delivery that silver does not have",
         "src/headworks/quality/baselines.py",
         ' & ~pl.col("of").is_in(list(without))',

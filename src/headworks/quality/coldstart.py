@@ -47,7 +47,9 @@ def cold_findings(compared: Compared) -> Iterator[Finding]:
 
 
 def _volume(here: Profile, seen: list[Profile]) -> Iterator[Finding]:
-    rates = [one.landed / (one.days or 1.0) for one in seen if one.landed]
+    # Of a range too short to say how long it is, rows are counted, and those are no rows of a day.
+    alike = [one for one in seen if (one.days is None) == (here.days is None)]
+    rates = [one.landed / (one.days or 1.0) for one in alike if one.landed]
     rate = here.landed / (here.days or 1.0)
     if len(rates) < 2 or not rate:
         return

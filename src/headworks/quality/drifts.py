@@ -122,7 +122,8 @@ _MOST_SHARES = 12
 
 
 def _volume(history: Sequence[Profile], least: float) -> Series:
-    rates = [(one, one.landed / (one.days or 1.0)) for one in history]
+    timed = any(one.days for one in history)
+    rates = [(one, one.landed / (one.days or 1.0)) for one in history if one.days or not timed]
     points = [(one, log(rate), 1 / max(one.landed, 1) ** 0.5) for one, rate in rates if rate > 0]
     return Series("drift of volume", "rows a day", points, least, factor=True)
 

@@ -179,6 +179,29 @@ def test_too_little_history_is_told_as_cold_start_and_is_not_a_passed_check() ->
     assert not decide("silver.t.sales", reports, contract_required=True).open
 
 
+@pytest.mark.parametrize(
+    ("days", "before", "objects"),
+    [
+        (None, 0.003, False),
+        (0.003, None, False),
+        (0.003, 0.003, False),
+        (None, None, False),
+        (1.0, 0.003, True),
+    ],
+)
+def test_in_a_cold_start_a_run_right_after_another_is_not_held_against_runs_of_hours(
+    days: float | None, before: float | None, objects: bool
+) -> None:
+    """Six rows each time: how many a day is not known of a range of seconds."""
+    counts = {"landed": 6}
+    young = [
+        profile(day, day_rows(day, 6), counts=counts).model_copy(update={"days": before})
+        for day in (25, 26, 27)
+    ]
+    here = profile(28, day_rows(28, 6), counts=counts).model_copy(update={"days": days})
+    assert any(name.startswith("cold start: volume") for name in alarms(found(here, young))) is objects
+
+
 def test_a_full_read_that_deletes_much_needs_no_history_to_be_stopped() -> None:
     counts = {"landed": 60, "before": 100, "deleted": 40}
     reports = found(profile(28, day_rows(28, 60), kind="full", counts=counts), ())
