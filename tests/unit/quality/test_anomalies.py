@@ -199,7 +199,7 @@ def test_in_a_cold_start_a_run_right_after_another_is_not_held_against_runs_of_h
         for day in (25, 26, 27)
     ]
     here = profile(28, day_rows(28, 6), counts=counts).model_copy(update={"days": days})
-    assert any(name.startswith("cold start: volume") for name in alarms(found(here, young))) is objects
+    assert any(name.startswith("cold start: volume") for name in alarms(found(here, tuple(young)))) is objects
 
 
 def test_a_full_read_that_deletes_much_needs_no_history_to_be_stopped() -> None:
