@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -185,8 +184,3 @@ def test_a_project_that_cannot_be_had_is_an_error_that_says_where_it_is_named(
     with pytest.raises(SettingsError, match="cannot be imported") as caught:
         project()
     assert caught.value.where == VARIABLE
-
-
-def test_the_examples_of_the_docstrings_run() -> None:
-    ran = doctest.testmod(module, raise_on_error=True)
-    assert (ran.failed, ran.attempted > 4) == (0, True)
