@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
 from headworks.adding import (
     OWN,
@@ -227,6 +228,8 @@ def test_files_and_a_table_are_added_to_a_new_project_which_still_fits_together(
     assert [each.returncode for each in done] == [0, 0, 0], [each.stdout + each.stderr for each in done]
     made = {each.name: each for each in declared(folder / "src/lemon").datasets}
     assert made["in.returns"].key == ("return_no",)
+    types = {name: type(column).__name__ for name, column in made["in.returns"].schema.columns().items()}
+    assert types == {"return_no": "Int64", "amount": "Int64", "zip": "String", "changed_at": "Datetime"}
     assert made["sales.invoices"].key == ("id",)
     assert "# the source's own: never null and never twice in 50 rows" in made_of(folder, "sales_invoices")
     assert "# a guess: never null and never twice in 200 rows" in made_of(folder, "in_returns")
@@ -238,6 +241,38 @@ def test_files_and_a_table_are_added_to_a_new_project_which_still_fits_together(
     assert made["sales.invoices"].cursor == "updated_at"
     assert "ingest-sales-invoices" in (folder / "prefect.yaml").read_text()
     assert "HEADWORKS_SALES_DATABASE_URL=sqlite" in (folder / ".env.example").read_text()
+
+
+def test_a_text_of_a_typed_source_is_more_than_a_text_only_where_it_is_a_day_or_a_moment(
+    tmp_path: Path,
+) -> None:
+    """A database that has numbers as text means text; what is read of text is said to be."""
+    folder = tmp_path / "lemon"
+    init("lemon", folder)
+    with sqlite3.connect(tmp_path / "sales.db") as database:
+        database.execute("CREATE TABLE visits (id INTEGER PRIMARY KEY, code TEXT, day TEXT, photo BLOB)")
+        database.executemany(
+            "INSERT INTO visits VALUES (?, ?, ?, ?)",
+            [(i, str(100 + i), f"2024-05-{1 + i % 28:02}", b"x") for i in range(40)],
+        )
+    database.close()
+    rows = pl.DataFrame({"id": range(40), "code": [str(i) for i in range(40)], "tags": [["a"]] * 40})
+    (tmp_path / "in").mkdir()
+    rows.with_columns(day=pl.lit("2024-05-01")).write_parquet(tmp_path / "in/scans-1.parquet")
+    done = [
+        headworks(folder, "add", "table", f"sqlite:///{tmp_path}/sales.db", "visits"),
+        headworks(
+            folder, "add", "files", str(tmp_path / "in"), "--pattern", "scans-*.parquet", "--key", "id"
+        ),
+    ]
+    assert [each.returncode for each in done] == [0, 0], [each.stdout + each.stderr for each in done]
+    for name, left_out in (("sales_visits", "photo"), ("in_scans", "tags")):
+        text = (folder / f"src/lemon/datasets/{name}.yml").read_text()
+        columns = yaml.safe_load(text)["columns"]
+        assert columns["code"]["type"] == "String"
+        assert (columns["day"]["type"], columns["day"]["text"]) == ("Date", True)
+        assert left_out not in columns
+        assert f"# {left_out}, a " in text
 
 
 def test_outside_of_a_project_the_declaration_is_shown_and_nothing_is_written(tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ def _table(options: argparse.Namespace) -> int:
     reader = reader_of(database, Table.model_validate(declared))
     own = tuple(reader.key)
     rows = look(reader, options.rows)
-    columns = columns_of(rows)
+    columns = columns_of(rows, typed=True)
     cursor = options.cursor or cursor_of(columns)
     key = own or key_of(columns, rows.height)
     notes = [] if own else ["The table has no primary key; the key is a guess from the rows that were seen."]
@@ -322,7 +322,7 @@ def _files(options: argparse.Namespace) -> int:
         declared["csv"] = {"delimiter": options.delimiter}
     source = FileSource(Location(settings), Files.model_validate({**declared, "settle_s": 0}), _Nowhere())
     rows = look(source, options.rows)
-    columns = columns_of(rows, typed=True)
+    columns = columns_of(rows, typed=declared["format"] == "parquet")
     words = [word for word in re.split(r"\W+", Path(options.pattern).stem) if word]
     key = named(columns, options.key) or key_of(columns, rows.height)
     return _write(
