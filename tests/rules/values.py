@@ -67,8 +67,8 @@ RULES = (
         "tests/integration/test_machine_zones.py::test_silver_and_gold_are_the_same_and_open_their_gates_in_every_zone",
     ),
     rule(
-        "a contract's SQL sees moments in UTC",
-        "src/headworks/quality/contracts.py",
+        "SQL sees moments in UTC",
+        "src/headworks/quality/views.py",
         "        connection.execute(\"SET TimeZone = 'UTC'\")\n",
         "",
         "tests/integration/test_machine_zones.py::test_silver_and_gold_are_the_same_and_open_their_gates_in_every_zone",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from headworks.errors import SettingsError
+from headworks.quality.views import duckdb_in_utc
 
 if TYPE_CHECKING:
     import duckdb
@@ -94,11 +95,7 @@ class Sql:
 
     def __call__(self, inputs: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
         """Run the query over the frames of its inputs; DuckDB's errors come out as they are."""
-        import duckdb
-
-        connection = duckdb.connect()
-        try:
-            connection.execute("SET TimeZone = 'UTC'")
+        with duckdb_in_utc() as connection:
             for path in self._paths:
                 rows = inputs[_dataset(path)].collect()
                 put_rows(connection, place(connection, path, _SILVER), rows)
@@ -111,8 +108,6 @@ class Sql:
             )
             made = connection.sql(f"SELECT {kept} FROM ({self.text.strip().rstrip(';')})")
             return pl.DataFrame(made.to_arrow_table()).lazy()
-        finally:
-            connection.close()
 
 
 def parsed(sql: str, where: str) -> dict[str, Any]:

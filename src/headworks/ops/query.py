@@ -18,6 +18,7 @@ from headworks.errors import LakeUnusable, SettingsError, did_you_mean
 from headworks.gold.products import publications
 from headworks.gold.sql import parsed, place, put_rows, quoted, table_paths
 from headworks.names import OWN_IN_SILVER
+from headworks.quality.views import duckdb_in_utc
 from headworks.silver.quarantine import rejected_rows
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
@@ -66,9 +67,7 @@ def query(lake: Lake, sql: str) -> pl.DataFrame:
     import duckdb
 
     written = list(dict.fromkeys(table_paths(parsed(sql, "query"))))
-    connection = duckdb.connect()
-    try:
-        connection.execute("SET TimeZone = 'UTC'")
+    with duckdb_in_utc() as connection:
         shown = {}
         for named in _resolved(lake, written):
             shown[f"{named.layer}.{named.dataset}"] = _show(connection, lake, named)
@@ -77,8 +76,6 @@ def query(lake: Lake, sql: str) -> pl.DataFrame:
         except duckdb.Error as problem:
             raise _refused(problem, shown) from problem
         return pl.DataFrame(rows)
-    finally:
-        connection.close()
 
 
 def _refused(problem: duckdb.Error, shown: Mapping[str, Sequence[str]]) -> SettingsError:

@@ -38,7 +38,7 @@ from headworks.quality.preflight import (
     refuse_another_table,
     refuse_what_checks_nothing,
 )
-from headworks.quality.views import Candidate, files_of, show
+from headworks.quality.views import Candidate, duckdb_in_utc, files_of, show
 from headworks.reports import CheckReport
 
 if TYPE_CHECKING:
@@ -127,20 +127,13 @@ def _validator() -> Draft202012Validator:
 @contextmanager
 def _view(candidate: Candidate, schema: str, table: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """Show a candidate to SQL under the contract's name, without copying it."""
-    import duckdb
-
-    connection = duckdb.connect()
-    try:
-        # Else which day a moment is of would be decided by the machine's zone.
-        connection.execute("SET TimeZone = 'UTC'")
+    with duckdb_in_utc() as connection:
         show(connection, candidate, schema, table)
         files = ", ".join("'{}'".format(file.replace("'", "''")) for file in files_of(candidate))
         for setting in (f"allowed_paths = [{files}]", "enable_external_access = false"):
             connection.execute(f"SET {setting}")
         connection.execute("SET lock_configuration = true")
         yield connection
-    finally:
-        connection.close()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ batch. Other tables may be seen alongside it, for checks across datasets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,19 @@ class AfterMerge:
 
 Candidate = Path | tuple[str, ...] | pl.DataFrame | AfterMerge
 """A candidate: a staged file, files with metadata and tombstones among them, a frame, or a table with a batch in it."""
+
+
+@contextmanager
+def duckdb_in_utc() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open DuckDB so that moments are of the days that they are of in UTC, whatever the machine's zone is."""
+    import duckdb
+
+    connection = duckdb.connect()
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+    finally:
+        connection.close()
 
 
 def show(connection: duckdb.DuckDBPyConnection, candidate: Candidate, schema: str, table: str) -> None:

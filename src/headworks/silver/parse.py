@@ -201,7 +201,12 @@ def _exact(raw: pl.DataFrame, dataset: Dataset) -> dict[str, pl.Expr]:
             do="see whether the source renamed them, and change the declaration's expressions. Bronze has "
             f"{', '.join(name for name in raw.columns if not name.startswith('_'))}.",
         )
-    return {name: _declared(dataset, name, _given(raw, dataset, name)) for name in dataset.columns}
+    try:
+        given = raw.lazy().select(made.alias(name) for name, made in dataset.columns.items()).collect_schema()
+    except pl.exceptions.PolarsError:
+        # One by one, to say which.
+        given = pl.Schema({name: _given(raw, dataset, name) for name in dataset.columns})
+    return {name: _declared(dataset, name, given[name]) for name in dataset.columns}
 
 
 def _given(raw: pl.DataFrame, dataset: Dataset, name: str) -> pl.DataType:
