@@ -32,7 +32,12 @@ __all__ = [
     "pytest_runtest_makereport",
 ]
 
-pytest_plugins = ("tests.support.costs", "tests.support.sampled", "tests.support.distribution")
+pytest_plugins = (
+    "tests.support.costs",
+    "tests.support.distribution",
+    "tests.support.known_secrets",
+    "tests.support.sampled",
+)
 
 # No test depends on time, and on a busy machine every example is slow. The same examples each time; others with
 # --hypothesis-profile=explore.

@@ -173,6 +173,12 @@ class Secrets:
                 known[secret] = known.pop(secret) if secret in known else _ways(secret)
             self._known = dict(list(known.items())[-_MOST_KNOWN:])
 
+    def copy(self) -> Secrets:
+        """Return others that know the same, and learn on their own."""
+        made = Secrets()
+        made._known = self._known
+        return made
+
     def is_in(self, text: str, *, least: int = 0) -> bool:
         """Return whether a text holds one of the secrets that have at least so many characters."""
         loose = _loose(text)

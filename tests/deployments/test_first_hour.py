@@ -13,7 +13,6 @@ import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
 from flows.sales import sales
-from headworks import redaction
 from headworks.prefect.console import FAILED, run_as_program
 from tasks import extract
 from tests.deployments.conftest import Demo
@@ -28,8 +27,6 @@ def at_the_demo(demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert demo.first.code == 0, demo.first.err
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HEADWORKS_PROJECT", "shop.project:SHOP")
-    # A new process knows no secret: other tests of this one have passwords that are words, such as "postgres".
-    monkeypatch.setattr(redaction, "_KNOWN", redaction.Secrets())
     for task in (extract.extract_table, extract.extract_resource):
         monkeypatch.setattr(task, "retry_delay_seconds", 0)
         monkeypatch.setattr(task, "retry_jitter_factor", None)

@@ -54,6 +54,7 @@ def test_a_stream_of_logs_whose_token_comes_again_at_the_end(lake: Lake, aws_url
             cursor_field="nextForwardToken",
             send_in="body",
             same_ends=True,
+            stable=True,
             size_parameter="limit",
             size_in="body",
             size=30,
