@@ -306,6 +306,16 @@ class Oracle:
         one = known.versions[last]
         return None if one.gone or (known.end and known.end[0] == last) else (one.value, one.cursor)
 
+    def is_referred_to(self, number: int) -> bool:
+        """Return whether what refers to a key is accepted: it is alive, or a history has a version of it.
+
+        Of a thing that is gone a history tells when it was there, and what belonged to it then; whatever was read of
+        it before it went is accepted, and so is the same when it is read later.
+        """
+        if self.keeps == "history":
+            return any(not one.gone for one in self.key(number).versions.values())
+        return self.shown(number) is not None
+
     def rows(self) -> dict[int, tuple[int | None, int | None]]:
         """Return all keys that are alive."""
         return {number: one for number in list(self.keys) if (one := self.shown(number)) is not None}
@@ -404,7 +414,7 @@ class Lines:
     def raise_rejected(self) -> None:
         """Let in what is rejected for its value, of things that are there."""
         for record in self._arrays():
-            if not self.referring or self.things.shown(record.number) is not None:
+            if not self.referring or self.things.is_referred_to(record.number):
                 self.raised |= {
                     (record.arrival, place)
                     for place, one in enumerate(record.lines or ())
@@ -448,7 +458,7 @@ class Lines:
         said, number = self._said(record, sku), record.number
         if said is None or (record.arrival, sku) in self.taken:
             return
-        if said != LACKS and self.referring and self.things.shown(number) is None:
+        if said != LACKS and self.referring and not self.things.is_referred_to(number):
             return
         self.taken.add((record.arrival, sku))
         floats = said == LACKS and not record.lines and (not self.ordered or record.cursor is None)

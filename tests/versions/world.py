@@ -217,7 +217,9 @@ class World:
 
         def act() -> None:
             if len(sources) == 1:
-                self.catch_up(stream)
+                # Whatever is landed between two of its batches dies with it.
+                for one in dict.fromkeys((NAME, stream)):
+                    self.catch_up(one)
             land(self.landing(stream), sources.pop() if len(sources) > 1 else sources[0], on_batch=self.note)
 
         self.surely(act, 0.15, 2)
