@@ -151,6 +151,18 @@ def test_of_two_arrays_of_one_moment_the_later_one_counts_in_a_history(lake: Lak
     assert rows.n_unique() == rows.height
 
 
+@pytest.mark.parametrize("runs", [(4,), (2, 2), (3, 1), (1, 1, 1, 1)])
+def test_an_empty_array_without_a_version_ends_nothing_that_a_later_reading_shows_again(
+    lake: Lake, runs: tuple[int, ...]
+) -> None:
+    """Nor the version before that one: it had ended when the other one was read first."""
+    shown = order(1, 4, line("a", 1))
+    empty = json.dumps({"order_id": 1, "version": None, "lines": []})
+    records = [order(1, 2, line("a", 1)), shown, empty, shown]
+    over_runs(lake, replace(BY_SKU, keeps="history"), records, runs, 1_000)
+    assert times_of(lake, "a") == [(2, 4), (4, None)]
+
+
 def test_a_version_that_comes_late_ends_with_an_array_that_had_nothing_to_end_when_it_came(
     lake: Lake,
 ) -> None:

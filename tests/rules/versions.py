@@ -32,8 +32,8 @@ RULES = (
     rule(
         "in a history versions that others follow end with an array, too",
         "src/headworks/silver/merging.py",
-        "find_ended(work.lake, dataset, silver, merged, whole)",
-        "find_ended(work.lake, dataset, silver, after, whole)",
+        "find_ended(work.lake, dataset, silver, merged, whole, accepted)",
+        "find_ended(work.lake, dataset, silver, after, whole, accepted)",
         f"{_E}::test_a_history_has_a_gap_where_an_element_went_and_came_back",
     ),
     rule(
@@ -368,6 +368,14 @@ RULES = (
         "        found.append(late.select(place))\n",
         "",
         f"{_A}::test_an_array_that_comes_late_is_as_if_it_had_come_in_time",
+    ),
+    rule(
+        "a version of an element follows another from when it was read first, not from its last reading",
+        "src/headworks/silver/arrays.py",
+        "        arrived = pl.min_horizontal(ARRIVAL, _FIRST)\n",
+        "",
+        "tests/integration/test_element_versions.py::"
+        "test_an_empty_array_without_a_version_ends_nothing_that_a_later_reading_shows_again",
     ),
     rule(
         "a column of the source by the name of our mark makes no tombstones unless it is one",

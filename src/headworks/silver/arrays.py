@@ -39,7 +39,9 @@ from headworks.storage.store import Lake
 from headworks.storage.translating import reading
 
 _KEYED, EMPTY, _MOMENT = "_keyed", "_empty", "_moment"
-_OLDEST, _KNOWN, _UNTIL, _FOLLOWED, _SINCE = "_oldest", "_known", "_until", "_followed", "_since"
+_OLDEST, _KNOWN, _UNTIL, _FOLLOWED, _SINCE, _FIRST = (
+    "_oldest", "_known", "_until", "_followed", "_since", "_first",
+)  # fmt: skip
 SET = (CURSOR, ARRIVAL)
 """What distinguishes one array of a parent from another: the cursor, and the arrival of its first row."""
 BY_ARRAY = -1
@@ -164,15 +166,21 @@ def _doubtful(silver: Table, dataset: Dataset, arrays: pl.DataFrame, fresh: pl.L
 
 
 def find_ended(
-    lake: Lake, dataset: Dataset, silver: Table, after: pl.LazyFrame, arrays: pl.DataFrame
+    lake: Lake,
+    dataset: Dataset,
+    silver: Table,
+    after: pl.LazyFrame,
+    arrays: pl.DataFrame,
+    accepted: pl.DataFrame | None = None,
 ) -> Vanished:
     """Return the rows that end with newer arrays or with their parents, and those whose parents are back.
 
-    ``after`` is all that silver has after the merge, of a history all versions.
+    ``after`` is all that silver has after the merge, of a history all versions; ``accepted`` are the rows of the range
+    that passed, of a history all readings of a version.
     """
     have = after.collect_schema()
     none = pl.DataFrame(schema=have)
-    older = _lacking(dataset, silver, after, arrays, have)
+    older = _lacking(dataset, silver, after, arrays, have, accepted)
     ended = none if older.is_empty() else _tombstones(older, have, dataset)
     dead, alive = _parents(lake, dataset, have)
     if dead is None or alive is None:
@@ -203,7 +211,12 @@ def find_ended(
 
 
 def _lacking(
-    dataset: Dataset, silver: Table, after: pl.LazyFrame, arrays: pl.DataFrame, have: pl.Schema
+    dataset: Dataset,
+    silver: Table,
+    after: pl.LazyFrame,
+    arrays: pl.DataFrame,
+    have: pl.Schema,
+    accepted: pl.DataFrame | None,
 ) -> pl.DataFrame:
     """Return the rows that newer arrays of their parents lack, each with the place of the array that counts."""
     history = dataset.keeps == "history"
@@ -214,7 +227,10 @@ def _lacking(
     to = sets.select(*owner, *(pl.col(name).alias(new) for name, new in _PLACES.items()))
     named = list(dict.fromkeys([*owner, *dataset.key]))
     shown = typed.select(*named, *(pl.col(name).alias(_PLACES[name]) for name in SET))
-    near = _open_versions(after, dataset) if history else after.filter(~pl.col(DELETED) | inferred())
+    near = after.filter(~pl.col(DELETED) | inferred())
+    if history:
+        floats = not sets.filter(pl.col(EMPTY) & pl.col(CURSOR).is_null()).is_empty()
+        near = _open_versions(after, dataset, _first_arrivals(silver, dataset, accepted) if floats else None)
     ours = near.join(to.select(owner).unique().lazy(), on=owner, how="semi").collect()
     lacking = (
         ours.join(to, on=owner)
@@ -246,18 +262,32 @@ def typed_arrays(
     return known, typed
 
 
-def _open_versions(rows: pl.LazyFrame, dataset: Dataset) -> pl.LazyFrame:
+def _first_arrivals(silver: Table, dataset: Dataset, accepted: pl.DataFrame | None) -> pl.LazyFrame:
+    """Return when each version of a history was read first: silver's row has the arrival of the last reading."""
+    place = [*dataset.key, CURSOR]
+    known = [without_ends(silver.scan()).select(*place, ARRIVAL)]
+    if accepted is not None and not accepted.is_empty():
+        known.append(accepted.lazy().filter(~pl.col(DELETED)).select(*place, ARRIVAL))
+    return pl.concat(known).group_by(place).agg(pl.col(ARRIVAL).min().alias(_FIRST))
+
+
+def _open_versions(rows: pl.LazyFrame, dataset: Dataset, first: pl.LazyFrame | None) -> pl.LazyFrame:
     """Return the versions of a history that are no deletions, each with the cursor of the one that follows it.
 
-    Alongside it is when the first of those arrived that lie after it.
+    Alongside it is when the first of those arrived that lie after it; ``first`` has when each was read first.
     As if nothing without a cursor had ended them: that may be taken back, and what an array said has to be known then.
     """
     key = list(dataset.key)
+    placed = without_ends(rows)
+    arrived = pl.col(ARRIVAL)
+    if first is not None:
+        placed = placed.join(first, on=[*key, CURSOR], how="left")
+        arrived = pl.min_horizontal(ARRIVAL, _FIRST)
     following = {
         _UNTIL: pl.col(CURSOR).shift(-1),
-        _FOLLOWED: pl.col(ARRIVAL).cum_min(reverse=True).shift(-1),
+        _FOLLOWED: arrived.cum_min(reverse=True).shift(-1),
     }
-    placed = without_ends(rows).sort(*key, CURSOR)
+    placed = placed.sort(*key, CURSOR)
     return placed.with_columns(one.over(key).alias(name) for name, one in following.items()).filter(
         ~pl.col(DELETED)
     )

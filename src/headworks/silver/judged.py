@@ -44,8 +44,8 @@ class Judged:
     ``followed`` those of a history, which are. ``places`` says of each rejected row with a key where it belongs among
     the key's versions. ``waits`` are the keys that still wait for a parent, and ``settled`` the rows of the quarantine
     that no longer do. ``versions`` are the accepted rows of keys that came more than once or were deleted, where the
-    range is one of several parts, and all of elements that keep their first version. ``index`` is which rows waited
-    before, and of which more is known now.
+    range is one of several parts, and all of elements that keep their first version or every one. ``index`` is which
+    rows waited before, and of which more is known now.
     """
 
     rows: pl.DataFrame
@@ -136,7 +136,7 @@ def judge_range(
 
 def _all_or_several(good: pl.DataFrame, dataset: Dataset, *, in_parts: bool) -> pl.DataFrame:
     """Return the accepted rows that are asked for again after a comparison with silver."""
-    if dataset.keeps_first_elements:
+    if dataset.keeps_first_elements or (dataset.nested is not None and dataset.keeps == "history"):
         return good
     return _several(good, dataset) if in_parts else good.clear()
 

@@ -73,14 +73,18 @@ def find_gone(
     rejected: pl.DataFrame,
     todo: Pending,
     arrays: pl.DataFrame,
+    accepted: pl.DataFrame | None = None,
 ) -> Gone:
-    """Find the keys that a complete full read, if one is to be consumed, no longer has."""
+    """Find the keys that a complete full read, if one is to be consumed, no longer has.
+
+    ``accepted`` are all rows of the range that passed, where a history of elements needs them.
+    """
     merged = _merged(silver, changes, dataset)
     after = current_rows(merged, dataset)
     if dataset.nested is not None:
         fresh = changes.fresh.lazy() if isinstance(changes, Comparison) else changes
         whole = with_known_arrays(bronze, silver, dataset, arrays, fresh)
-        return Gone(after, None, find_ended(work.lake, dataset, silver, merged, whole))
+        return Gone(after, None, find_ended(work.lake, dataset, silver, merged, whole, accepted))
     generation = newest_complete(work.lake, bronze, dataset.name) if todo.generation else None
     found = find_vanished(work.lake, dataset, bronze, silver, after, generation, rejected)
     return Gone(after, generation, found)
@@ -170,7 +174,7 @@ def without_ended(
         return found
     found = with_first_elements(bronze, silver, dataset, passed, found, pl.DataFrame())
     known = with_known_arrays(bronze, silver, dataset, pl.DataFrame(), found.fresh.lazy())
-    ended = find_ended(work.lake, dataset, silver, _merged(silver, found, dataset), known)
+    ended = find_ended(work.lake, dataset, silver, _merged(silver, found, dataset), known, passed)
     return with_vanished(silver, candidates, found, ended, dataset)
 
 

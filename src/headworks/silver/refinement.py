@@ -332,11 +332,12 @@ def _refine_at_once(
     all_read_again = comparison.closings
     comparison = touching_rejected(work, dataset, silver, judged.rejected, comparison)
     comparison = with_first_elements(bronze, silver, dataset, judged.versions, comparison, judged.arrays)
-    gone = find_gone(work, dataset, bronze, silver, comparison, judged.rejected, todo, judged.arrays)
+    of_range = (judged.rejected, todo, judged.arrays, judged.versions)
+    gone = find_gone(work, dataset, bronze, silver, comparison, *of_range)
     shown_again = ended_but_shown(dataset, all_read_again, comparison.closings, gone.vanished)
     if not shown_again.is_empty():
         comparison = replace(comparison, closings=pl.concat([comparison.closings, shown_again]))
-        gone = find_gone(work, dataset, bronze, silver, comparison, judged.rejected, todo, judged.arrays)
+        gone = find_gone(work, dataset, bronze, silver, comparison, *of_range)
     report = _account(_report(work, dataset, silver), judged, comparison).model_copy(update=gone.counts)
     alive, again = live_rows(judged.candidates), is_read_again(bronze, todo.ranges)
 
