@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import date
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from headworks.cli.api import block_fields, markdown
 from headworks.cli.main import main as headworks
@@ -129,12 +131,28 @@ def test_a_recipe_says_the_same_as_settings_and_as_a_block(name: str) -> None:
         assert Resource.model_validate(found.content(resource)) == found.resource(resource)
 
 
+@pytest.mark.parametrize(
+    ("today", "said"),
+    [(date(2027, 7, 31), "until 2027-07; what"), (date(2027, 8, 1), "until 2027-07, which is over")],
+)
+def test_a_recipe_of_a_version_that_ends_says_until_when_and_that_it_is_over(today: date, said: str) -> None:
+    (one,) = recipe("shopify").ends(today)
+    assert f"version 2026-07 {said}" in one
+    assert recipe("stripe").ends(today) == []
+
+
+def test_a_recipe_names_the_version_that_its_settings_ask_for() -> None:
+    content = recipe("shopify").model_dump()
+    with pytest.raises(ValidationError, match="the version 2031-01 is not in the settings"):
+        Recipe.model_validate({**content, "version": {**content["version"], "name": "2031-01"}})
+
+
 def test_a_description_is_printed_to_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
     assert headworks(["api", "recipes"]) == 0
     assert "microsoft-graph" in capsys.readouterr().out
     assert headworks(["api", "like", "shopify", "--resource", "orders", "--set", "shop=acme"]) == 0
     printed = capsys.readouterr().out
-    assert "export HEADWORKS_SHOPIFY_API_BASE_URL='https://acme.myshopify.com/admin/api/2025-04'" in printed
+    assert "export HEADWORKS_SHOPIFY_API_BASE_URL='https://acme.myshopify.com/admin/api/2026-07'" in printed
     assert "<access_token>: the Admin API token" in printed
     assert headworks(["api", "like", "stripe", "--resource", "charges", "--json"]) == 0
     assert Resource.model_validate_json(capsys.readouterr().out).pagination.kind == "keyset"

@@ -168,7 +168,7 @@ VENDORS: tuple[Vendor, ...] = (
     Vendor(
         "shopify",
         "orders",
-        "/admin/api/2025-04/orders.json",
+        "/admin/api/2026-07/orders.json",
         links(by="token", size="limit", most=250, records="orders"),
         credential=("x-shopify-access-token", "filled"),
         mark=Mark("updated_at", "updated_at_min", written=lambda m: m.isoformat()),
@@ -176,7 +176,7 @@ VENDORS: tuple[Vendor, ...] = (
     Vendor(
         "shopify",
         "products_graphql",
-        "/admin/api/2025-04/graphql.json",
+        "/admin/api/2026-07/graphql.json",
         _connection("products", 250),
         text_key=True,
         method="POST",

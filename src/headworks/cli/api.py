@@ -110,6 +110,9 @@ def _looked_up(recipe: Recipe) -> str:
         return ""
     pages = _numbered(found.source)
     said = f"; looked up {found.month}: {found.what}" + (f" ({pages})" if pages else "")
+    if recipe.version is not None:
+        ends = recipe.version
+        said += f"; version {ends.name}, supported until {ends.until} ({_numbered(ends.source)})"
     if recipe.cursor is None:
         return said
     cursor = recipe.cursor
@@ -196,7 +199,7 @@ def _print(found: Recipe, options: argparse.Namespace, filled: Mapping[str, str]
         print(f"  {page}")
     print(f"Rate limit: {found.rate_limit}\nDeletions: {found.deletions}\nWhat a reading cannot know:")
     unshown = found.unshown([options.resource] if options.resource else list(found.resources))
-    for one in (*found.unknown, *unshown):
+    for one in (*found.unknown, *unshown, *found.ends()):
         print(f"  - {one}")
     places = {name: what for name, what in found.fill.items() if name not in filled}
     if places:

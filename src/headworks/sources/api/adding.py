@@ -138,7 +138,7 @@ def _like(
         f"requests: {found.rate_limit}",
         f"deletions: {found.deletions}",
     ]
-    unknown = list(found.unknown)
+    unknown = [*found.unknown, *found.unshown([chosen]), *found.ends()]
     columns: tuple[ProposedColumn, ...] = ()
     if settings is not None and not left:
         records = [value_of(record) for record in sampled(ApiClient(settings), described)]

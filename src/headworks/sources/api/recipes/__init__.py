@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -41,6 +42,14 @@ class Documented(Settings):
     source: tuple[str, ...] = Field(min_length=1, description="Pages that say it.")
 
 
+class Version(Settings):
+    """A version of its API that a recipe asks for by name, and until when the vendor supports it."""
+
+    name: str = Field(min_length=1, description="The version, as the recipe's settings name it.")
+    until: str = Field(pattern=r"^\d{4}-\d\d$", description="Year and month until which it is supported.")
+    source: tuple[str, ...] = Field(min_length=1, description="Pages that say so.")
+
+
 class Recipe(Settings):
     """One API as its vendor documents it: how it is reached, its usual resources, and what cannot be known."""
 
@@ -59,6 +68,10 @@ class Recipe(Settings):
     cursor: Documented | None = Field(
         default=None,
         description="What the documentation calls a cursor or a key, which resources declare as stable; none: nothing.",
+    )
+    version: Version | None = Field(
+        default=None,
+        description="The version that is asked for, where the vendor ends versions; none: it does not.",
     )
     settings: dict[str, Any] = Field(description="How the API is reached, as `ApiSettings`.")
     fill: dict[str, str] = Field(description="What the places in <> are filled with.")
@@ -85,6 +98,10 @@ class Recipe(Settings):
             raise ValueError(
                 "what is declared as stable, and what cursor says of the documentation, go together"
             )
+        if self.version is not None and not any(
+            self.version.name in text for text in _texts([self.settings])
+        ):
+            raise ValueError(f"the version {self.version.name} is not in the settings")
         used = set(_PLACE.findall("\n".join(_texts([self.settings, self.every, self.resources]))))
         if used != set(self.fill):
             raise ValueError(f"the places {sorted(used)} are not those of fill, {sorted(self.fill)}")
@@ -115,6 +132,19 @@ class Recipe(Settings):
         return [
             f"Whether what leads to the next page of {', '.join(found)} is a place after a key is not documented: a "
             "reading of several pages is shown to be complete where it is seen to hold a key, or the total came."
+        ]
+
+    def ends(self, today: date | None = None) -> list[str]:
+        """Say until when the vendor supports the version that is asked for, and whether that is over ``today``."""
+        if self.version is None:
+            return []
+        today = today or datetime.now(UTC).date()
+        said = f"The vendor supports version {self.version.name} until {self.version.until}"
+        if f"{today:%Y-%m}" <= self.version.until:
+            return [f"{said}; what is asked for after that may be refused, or answered by another version."]
+        return [
+            f"{said}, which is over: what is asked for may be refused, or answered by another version. Look up which "
+            "one is current, and name it in the block."
         ]
 
     def _follows(self, name: str) -> bool:
