@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+import dataframely as dy
 import polars as pl
 import pytest
 
@@ -16,8 +17,11 @@ from headworks.ops.account import account_text
 from headworks.ops.recorder import Recorder
 from headworks.reconcile import differences, reconcile
 from headworks.reports import LandingReport, RunReport
+from headworks.silver.dataset import Dataset
+from headworks.silver.mirror import mirror
 from headworks.silver.quarantine import rejected_rows
 from headworks.silver.refinement import Refinement, refine
+from headworks.silver.rejects import open_rejects
 from headworks.silver.replay import replay
 from headworks.sources.base import PLACE, REFUSAL, Batch, Position
 from headworks.storage.store import Lake
@@ -133,3 +137,73 @@ def test_without_silver_refused_records_are_read_from_bronze(lake: Lake) -> None
     assert found is not None
     (row,) = found.collect().iter_rows(named=True)
     assert (row["_file"], row["_line"], row["reason"], row["raw"]) == ("a.csv", 4, "line|fields", b"2,\xff")
+
+
+class Words(dy.Schema):
+    """A key and a text."""
+
+    id = dy.String(nullable=False)
+    note = dy.String(nullable=True)
+
+
+@dataclass
+class Given:
+    """Yields frames, one for each reading."""
+
+    frames: list[pl.DataFrame]
+
+    @property
+    def schema(self) -> pl.Schema:
+        """The columns of the frames."""
+        return self.frames[0].schema
+
+    def read(self, position: Position | None, until: datetime | None) -> Iterator[Batch]:
+        """Yield the frame after the position."""
+        number = 0 if position is None else int(position["n"])
+        if number < len(self.frames):
+            frame = self.frames[number]
+            bad = frame.filter(pl.col("_refused").is_not_null()).height
+            yield Batch(frame, {"n": number + 1}, read=frame.height, refused=bad)
+
+
+def open_keys(lake: Lake) -> list[str | None]:
+    rows = open_rejects(lake, NAME, lake.open("silver", NAME)).select("key").collect()
+    return sorted(rows.to_series().to_list(), key=str)
+
+
+def test_a_refused_json_record_leaves_the_open_ones_by_its_key_and_none_where_that_is_damaged(
+    lake: Lake,
+) -> None:
+    """The text of another field is no UTF-8, or that of the key itself, or nothing is JSON: over two further runs."""
+    schema = pl.Schema({"record": pl.Binary(), **REFUSAL})
+    bad = [
+        (None, "line|encoding", b'{"id": "a", "note": "\xff"}'),
+        (None, "line|encoding", b'{"id": "b\xff", "note": ""}'),
+        (None, "line|json", b'{"id": "c"'),
+    ]
+    damaged = "b\ufffd".encode()
+    good = [(b'{"id": "%s", "note": "x"}' % name, None, None) for name in (b"a", damaged, b"c")]
+    first, second, third = (pl.DataFrame(rows, schema=schema, orient="row") for rows in (bad, good, good))
+    columns = {"id": pl.col("id"), "note": pl.col("note")}
+    dataset = Dataset(NAME, ("id",), Words, columns, ("id", "note"), limits=ITEM.limits)
+    for number, left in enumerate(([None, None, "a"], [None, None], [None, None])):
+        frames = [first, second, third][: number + 1]
+        land(Landing(lake, NAME, NAME, f"run {number}"), Given(frames))
+        refine(Refinement(lake, f"run {number}"), dataset)
+        assert open_keys(lake) == sorted(left, key=str)
+
+
+def test_a_refused_row_of_the_future_is_replaced_by_what_arrives_later(lake: Lake) -> None:
+    """Its cursor would be the newest for ever, so the order of arrival decides; both reasons are told."""
+    schema = pl.Schema({"id": pl.Int64(), "note": pl.String(), "at": pl.Datetime("us"), **REFUSAL})
+    raw = b'{"id": 1, "note": "ff", "at": "2999-01-01 00:00:00"}'
+    first = pl.DataFrame([(None, None, None, "note|unreadable", raw)], schema=schema, orient="row")
+    at = datetime(2026, 1, 5)
+    good = pl.DataFrame([(1, "x", at, None, None)], schema=schema, orient="row")
+    columns = pl.Schema({name: schema[name] for name in ("id", "note", "at")})
+    dataset = replace(mirror(NAME, ("id",), columns, "at"), limits=ITEM.limits)
+    for number, left in enumerate((["1"], [], [])):
+        land(Landing(lake, NAME, NAME, f"run {number}"), Given([first, good, good][: number + 1]))
+        report = refine(Refinement(lake, f"run {number}"), dataset).report
+        assert open_keys(lake) == left
+        assert report.reasons == ({} if number else {"cursor|future": 1, "note|unreadable": 1})

@@ -24,6 +24,8 @@ _ODD = "tests/integration/databases/test_misfits.py"
 REBUILD, EMPTIED, QUARANTINE, JUDGED = (
     f"src/headworks/silver/{name}.py" for name in ("rebuild", "emptied", "quarantine", "judged")
 )
+REFUSED_ROWS = "src/headworks/silver/refused.py"
+_REFUSALS = "tests/integration/test_refusals.py"
 _REBUILT = "tests/integration/test_rebuild.py"
 
 _NULLS = (
@@ -159,6 +161,27 @@ RULES = (
         "        parsed = _without_discarded(parsed, discarded)\n",
         "        pass\n",
         f"{_REBUILT}::test_what_was_released_and_would_be_rejected_now_waits_again_and_what_was_discarded_stays_so",
+    ),
+    rule(
+        "a refused row has the key that it was read with",
+        REFUSED_ROWS,
+        "made.append(pl.Series(name, ",
+        "(lambda _: None)(pl.Series(name, ",
+        f"{_ODD}::test_a_refused_row_leaves_the_open_ones_once_its_source_has_corrected_it",
+    ),
+    rule(
+        "a key that lost a byte is no key of the source",
+        REFUSED_ROWS,
+        "    if parsed.schema[name] != pl.String():\n",
+        "    if True:\n",
+        f"{_REFUSALS}::test_a_refused_json_record_leaves_the_open_ones_by_its_key_and_none_where_that_is_damaged",
+    ),
+    rule(
+        "a refused row whose cursor lies in the future is replaced by what comes later",
+        REFUSED_ROWS,
+        "pl.concat_list(pl.col(REFUSED), future)",
+        "pl.concat_list(pl.col(REFUSED))",
+        f"{_REFUSALS}::test_a_refused_row_of_the_future_is_replaced_by_what_arrives_later",
     ),
     rule(
         "silver is not made again from a bronze that has not all rows",

@@ -18,18 +18,18 @@ from headworks.silver.parse import (
     parse,
     raw_records,
     readable,
-    refused,
     tombstones,
     without_future,
 )
 from headworks.silver.quarantine import SCHEMA, WAITS
 from headworks.silver.references import parents_elsewhere, split_orphans
+from headworks.silver.refused import refused_versions
 from headworks.silver.replaced import FOLLOWED, REPLACED, accepted_versions, places, with_fate, without
 from headworks.silver.table import Pending, read_range, rows_of_origin
 from headworks.silver.versions import compare_with, in_silver_types, latest_versions
 from headworks.silver.waiting import NOTED, Waiting, waiting_rows
 from headworks.silver.work import Refinement
-from headworks.sources.base import PLACE, REFUSED
+from headworks.sources.base import PLACE
 from headworks.storage.delta import Table
 
 DISCARDED = "row|discarded"
@@ -109,11 +109,13 @@ def judge_range(
     verdict, linked = judge_rows(work, dataset, readable(rows.lazy()).collect(), discarded)
     again = _judged_again(work, dataset, bronze if releases else None, silver, verdict.good)
     good = in_silver_types(pl.concat([linked.good, again.released]).drop(UNREADABLE), silver)
-    out = places(pl.concat([verdict.rejected, linked.rejected]), dataset)
+    at_source = refused_versions(rows, dataset, latest_cursor(work, dataset))
+    judged = [verdict.rejected, linked.rejected, at_source]
+    out = pl.concat([places(each, dataset) for each in judged])
     fate = with_fate(out, accepted_versions(good, silver, out, dataset), dataset)
     replaced, stays = fate.filter(REPLACED), fate.filter(~pl.col(REPLACED))
     waits = without(linked.rejected, replaced)
-    rejected = with_refused(stays.select(*ORIGIN, *dataset.key, REASONS), rows)
+    rejected = stays.select(*ORIGIN, *dataset.key, REASONS)
     return Judged(
         rows=rows,
         candidates=latest_versions(good, dataset),
@@ -152,15 +154,6 @@ def _without_discarded(parsed: pl.DataFrame, discarded: pl.DataFrame) -> pl.Data
     judged_rows = parsed.join(marked, on=list(ORIGIN), how="left", maintain_order="left")
     both = pl.concat_list(UNREADABLE, DISCARDED).list.drop_nulls().alias(UNREADABLE)
     return judged_rows.with_columns(both).drop(DISCARDED)
-
-
-def with_refused(rejected: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Add the records that their source refused: the reason is the source's, and the key is not known."""
-    judged_rows = refused(rows)
-    if judged_rows.is_empty():
-        return rejected
-    reasons = judged_rows.select(*ORIGIN, pl.concat_list(REFUSED).alias(REASONS))
-    return pl.concat([rejected, reasons], how="diagonal")
 
 
 @dataclass(frozen=True)

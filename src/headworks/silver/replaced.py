@@ -16,7 +16,8 @@ from headworks.quality.rules import REASONS
 from headworks.silver.compare import with_voids
 from headworks.silver.dataset import ARRIVAL, CURSOR, ORIGIN, VOID, Dataset
 from headworks.silver.noted import Changed, Noted, is_noted, is_noted_before, noted
-from headworks.silver.parse import CURSOR_IN_FUTURE, UNREADABLE, key_text, parse, readable, same_key
+from headworks.silver.parse import CURSOR_IN_FUTURE, key_text, parse, readable, same_key
+from headworks.silver.refused import refused_versions
 from headworks.silver.rejects import open_rejects
 from headworks.silver.table import rows_of_origin
 from headworks.silver.versions import in_silver_types, rows_of
@@ -105,7 +106,10 @@ def _note(work: Refinement, dataset: Dataset, bronze: Table, silver: Table, open
     if open_ones.is_empty():
         return
     rows = rows_of_origin(bronze, open_ones).collect()
-    read = in_silver_types(parse(readable(rows.lazy()).collect(), dataset).drop(UNREADABLE), silver)
+    columns = [*ORIGIN, *dataset.key, CURSOR, ARRIVAL]
+    judged = parse(readable(rows.lazy()).collect(), dataset).select(columns)
+    at_source = refused_versions(rows, dataset, work.clock()).select(columns)
+    read = in_silver_types(pl.concat([judged, at_source]), silver)
     reasons = open_ones.select(*ORIGIN, pl.col("reasons").alias(REASONS))
     rejected = places(read.join(reasons, on=list(ORIGIN), how="inner"), dataset)
     accepted = accepted_versions(read.clear(), silver, rejected, dataset)

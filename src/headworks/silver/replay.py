@@ -23,10 +23,11 @@ from headworks.silver.compare import Comparison
 from headworks.silver.concluding import table_checks
 from headworks.silver.dataset import DELETED, ORIGIN, Dataset
 from headworks.silver.following import following
-from headworks.silver.judged import judge_rows, with_refused
+from headworks.silver.judged import judge_rows, latest_cursor
 from headworks.silver.merging import commit_merge, live_rows, without_ended
 from headworks.silver.parse import UNREADABLE, readable
 from headworks.silver.quarantine import SCHEMA, next_try, put_rejected
+from headworks.silver.refused import refused_versions
 from headworks.silver.rejects import Selection, as_records, open_rejects, rows_of_records
 from headworks.silver.replaced import note_replaced
 from headworks.silver.table import Pending, rows_of_origin
@@ -158,8 +159,8 @@ def _judge_again(
     kept = rows_of_records(there, chosen).collect().unique(list(ORIGIN))
     rows = rows_of_origin(bronze, kept).collect()
     verdict, linked = judge_rows(work, dataset, readable(rows.lazy()).collect())
-    judged = pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, REASONS)
-    rejected = with_refused(judged, rows)
+    at_source = refused_versions(rows, dataset, latest_cursor(work, dataset)).select(*ORIGIN, REASONS)
+    rejected = pl.concat([pl.concat([verdict.rejected, linked.rejected]).select(*ORIGIN, REASONS), at_source])
     return _Again(chosen.height, kept, in_silver_types(linked.good.drop(UNREADABLE), silver), rejected)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from headworks.settings import DatabaseSettings
 from headworks.silver.mirror import mirror
 from headworks.silver.quarantine import rejected_rows
 from headworks.silver.refinement import Refinement, refine
+from headworks.silver.rejects import open_rejects
 from headworks.sources.sql.reader import DatabaseTable, reader_of
 from headworks.sources.sql.table import Table
 from headworks.storage.store import Lake
@@ -266,3 +267,42 @@ def test_rows_with_several_odd_values_and_an_odd_key_are_each_counted_once(
     source = shop.source()
     (noted, *_) = compare_keys(Landing(lake, NAME, NAME, f"run {next(_RUNS)}"), source, None, 1.0)
     assert noted.keys_noted == 2
+
+
+@pytest.mark.parametrize("keeps", ["newest", "first", "history"])
+@pytest.mark.parametrize("engine", ["postgres", "mariadb", "sqlite"])
+def test_a_refused_row_leaves_the_open_ones_once_its_source_has_corrected_it(
+    shops: Callable[[str, str], Shop], lake: Lake, engine: str, keeps: Any
+) -> None:
+    """It is open under its key, and superseded by a newer version; an older one that comes later supersedes nothing.
+
+    In a history each version counts, so there it stays open until a version of the same moment comes.
+    """
+    shop = shops(engine, "date")
+    shop.make()
+    odd = {"postgres": "infinity", "mariadb": "2026-02-00", "sqlite": "24-02-03"}[engine]
+    for number in range(1, 6):
+        shop.put(number, odd if number in {2, 4} else shop.good)
+
+    def day() -> list[str]:
+        take(lake, shop, "cursor")
+        columns = received(lake.must_open("bronze", NAME))
+        named = pl.Schema({name: each for name, each in columns.items() if not name.startswith("_")})
+        dataset = replace(mirror(NAME, ("id",), named, "at"), keeps=keeps)
+        report = refine(Refinement(lake, f"run {next(_RUNS)}"), dataset).report
+        went = report.accepted + report.rejected + report.superseded + report.unchanged
+        assert report.landed == went
+        rows = open_rejects(lake, NAME, lake.open("silver", NAME)).collect()
+        assert all(reasons.to_list() == ["v|unreadable"] for reasons in rows.get_column("reasons"))
+        return sorted(rows.get_column("key").to_list(), key=str)
+
+    assert day() == ["2", "4"]
+    shop.run(f"UPDATE rows_t SET v = {_literal(shop.good)}, at = '2026-01-07 08:00:00' WHERE id = 4")
+    assert day() == (["2", "4"] if keeps == "history" else ["2"])
+    for number in (8, 9):
+        shop.put(number + 10, shop.good, day=number)
+        assert day() == (["2", "4"] if keeps == "history" else ["2"])
+    # The same moment, read again: a full read has it.
+    shop.run(f"UPDATE rows_t SET v = {_literal(shop.good)} WHERE id = 2")
+    take(lake, shop, "full")
+    assert day() == (["4"] if keeps == "history" else [])
