@@ -186,7 +186,8 @@ def test_a_refused_json_record_leaves_the_open_ones_by_its_key_and_none_where_th
     first, second, third = (pl.DataFrame(rows, schema=schema, orient="row") for rows in (bad, good, good))
     columns = {"id": pl.col("id"), "note": pl.col("note")}
     dataset = Dataset(NAME, ("id",), Words, columns, ("id", "note"), limits=ITEM.limits)
-    for number, left in enumerate(([None, None, "a"], [None, None], [None, None])):
+    lefts: list[list[str | None]] = [[None, None, "a"], [None, None], [None, None]]
+    for number, left in enumerate(lefts):
         frames = [first, second, third][: number + 1]
         land(Landing(lake, NAME, NAME, f"run {number}"), Given(frames))
         refine(Refinement(lake, f"run {number}"), dataset)
