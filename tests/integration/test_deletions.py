@@ -309,3 +309,26 @@ def test_a_key_that_silver_never_had_does_not_come_back_without_values(machine: 
     machine.land(("2", 20, 2, LIVE))
     machine.refine()
     assert machine.alive() == {1: 10, 2: 20}
+
+
+def test_a_key_that_comes_back_by_its_key_alone_was_gone_before_all_the_same(lake: Lake) -> None:
+    """In a history the last deletion is taken back alone: a newer version followed each earlier one."""
+    machine = Machine(lake, replace(THING, keeps="history"))
+
+    def lives() -> list[tuple[object, ...]]:
+        rows = lake.must_open("silver", NAME).scan().filter(pl.col("id") == 2).sort("valid_from").collect()
+        return rows.select("v", "_deleted", "valid_from", "valid_to", "current").rows()
+
+    machine.land(("1", 10, 1, LIVE), ("2", 20, 1, LIVE))
+    machine.refine()
+    for day in (1, 2):
+        assert machine.keys("1").deleted == 1
+        machine.land(("2", 20 + day, 5 * day, LIVE))
+        machine.refine()
+    before = lives()
+    assert [deleted for _, deleted, *_ in before] == [False, True, False, True, False]
+    for _ in range(3):
+        assert machine.keys("1").deleted == 1
+        assert machine.alive() == {1: 10}
+        assert machine.keys("1", "2").returned == 1
+        assert lives() == before

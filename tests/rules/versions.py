@@ -392,4 +392,11 @@ RULES = (
         'if not column.startswith("_")]',
         f"{_OWN}::test_columns_that_begin_with_an_underscore_reach_gold",
     ),
+    rule(
+        "a deletion that a newer version followed is not taken back",
+        "src/headworks/silver/history.py",
+        "inferred() & pl.col(VALID_TO).is_null()",
+        "inferred()",
+        "tests/integration/test_deletions.py::test_a_key_that_comes_back_by_its_key_alone_was_gone_before_all_the_same",
+    ),
 )

@@ -97,7 +97,7 @@ def compare_history(
 ) -> Comparison:
     """Compare versions with silver's of the same keys, and close or move the ends of those alongside them.
 
-    ``revived`` are keys that a full read of keys has shown: what an earlier one did not show is taken back.
+    ``revived`` are keys that are gone in silver and that a full read has shown: their last deletion is taken back.
     """
     schema = dataset.silver_schema()
     candidates = with_voids(candidates)
@@ -166,7 +166,9 @@ def _placed(
     if ends.is_empty():
         return ends
     if revived is not None:
-        back = ends.filter(inferred()).join(revived, on=list(dataset.key), how="semi")
+        # An end that a later version follows was true: the key was gone until then.
+        last = inferred() & pl.col(VALID_TO).is_null()
+        back = ends.filter(last).join(revived, on=list(dataset.key), how="semi")
         ends = ends.join(back, on=[*dataset.key, ARRIVAL], how="anti")
     shown = _shown_again(ends, there, candidates, dataset.key)
     ends = ends.filter(~pl.Series(shown, dtype=pl.Boolean))
