@@ -36,6 +36,9 @@ _TYPES: dict[pl.DataType, str] = {
 _WHOLE = ("smallint", "integer", "bigint")
 _DIGITS = {"smallint": 5, "integer": 10, "bigint": 19}
 _NAME_BYTES = 63
+_NUL = "the text has a NUL character"
+_NO_NUL = r'pattern: "[^\\x00]*"'
+"""As a declaration in YAML says that a text has none."""
 _COLUMNS = 1600
 _SYSTEM = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 _FIRST_DAY, _LAST_DAY = date(1, 1, 1), date(9999, 12, 31)
@@ -122,7 +125,7 @@ def refuse_values(frame: pl.DataFrame, key: Sequence[str], where: str) -> None:
             raise PublicationRefused(
                 f"{count} values of {column!r} cannot be published: {why}. They are in the rows {keys_of(rows, key)}.",
                 where=where,
-                do="correct them in the source or in the gold transform; nothing was published.",
+                do=f"correct them in the source or in the gold transform{_rule(why)}; nothing was published.",
             )
 
 
@@ -193,6 +196,11 @@ def _digits(kind: str) -> tuple[int, int] | None:
     return precision - scale, scale
 
 
+def _rule(why: str) -> str:
+    """Return how silver keeps such rows out from then on, so that one row does not stop all others."""
+    return f", or have silver reject such rows by a rule ({_NO_NUL})" if why == _NUL else ""
+
+
 def _key_faults(frame: pl.DataFrame, key: Sequence[str]) -> Iterator[tuple[str, str, pl.Expr]]:
     for name in key:
         yield name, "it is null, and the key needs a value", pl.col(name).is_null()
@@ -210,7 +218,7 @@ def _faults(value: pl.Expr, dtype: pl.DataType, *, as_json: bool = False) -> Ite
     if as_json and dtype.is_float():
         yield "JSON has no NaN and no infinity", value.is_finite().not_()
     elif isinstance(dtype, pl.String):
-        yield "the text has a NUL character", value.str.contains("\0", literal=True)
+        yield _NUL, value.str.contains("\0", literal=True)
     elif isinstance(dtype, pl.Date):
         yield _years(value.is_between(pl.lit(_FIRST_DAY), pl.lit(_LAST_DAY)))
     elif isinstance(dtype, pl.Datetime):
