@@ -124,8 +124,10 @@ def _products(store: Store, request: Request) -> Response:
     page = _number(request, "page", 1)
     per_page = min(_number(request, "per_page", MAX_PER_PAGE), MAX_PER_PAGE)
     found = store.products(offset=(page - 1) * per_page, limit=per_page)
+    # Its number is that of records: the copies on its pages, a known dirt of the catalogue, are counted once.
     meta = json.dumps(
-        {"page": page, "pages": -(-found.total // per_page), "total": found.total}, separators=(",", ":")
+        {"page": page, "pages": -(-found.listed // per_page), "total": found.different},
+        separators=(",", ":"),
     )
     # The records are put in as the text they are: parsing and writing them again would change their bytes.
     body = f'{{"data":{{"items":[{",".join(found.payloads)}]}},"meta":{meta}}}'

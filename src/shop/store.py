@@ -16,10 +16,11 @@ from pydantic import SecretStr
 
 
 class ProductPage(NamedTuple):
-    """Some records, as stored, and how many there are in all."""
+    """Some records, as stored; how many there are in all, and how many different ones."""
 
     payloads: list[str]
-    total: int
+    listed: int
+    different: int
 
 
 class Rate(NamedTuple):
@@ -44,15 +45,17 @@ class Store:
             connection.execute("SELECT 1")
 
     def products(self, offset: int, limit: int) -> ProductPage:
-        """Records in their stable order, and their total, of one moment."""
+        """Records in their stable order, and their numbers, of one moment; a few are listed twice."""
         with self._open() as connection:
             rows = connection.execute(
                 "WITH page AS (SELECT payload, ord FROM catalogue.products ORDER BY ord OFFSET %s LIMIT %s) "
-                "SELECT total, payload FROM (SELECT count(*) AS total FROM catalogue.products) AS counted "
+                "SELECT listed, different, payload FROM (SELECT count(*) AS listed, "
+                "count(DISTINCT payload) AS different FROM catalogue.products) AS counted "
                 "LEFT JOIN page ON true ORDER BY ord",
                 (offset, limit),
             ).fetchall()
-        return ProductPage([payload for _, payload in rows if payload is not None], int(rows[0][0]))
+        listed, different, _ = rows[0]
+        return ProductPage([payload for *_, payload in rows if payload is not None], listed, different)
 
     def rates(self, since: date | None, after: tuple[date, str] | None, limit: int) -> list[Rate]:
         """Rates from a day on, behind a (day, currency), in that order."""

@@ -2,8 +2,8 @@
 
 A Postgres table is compared row by row: all that a finished pass could read has to be there, and nothing more often
 than the shop ever showed it. So is an API that is read by cursor. Where pages are counted by number, each reading may
-scan them twice, since the catalogue announces more records than it has different ones, and one that continues after a
-kill remembers nothing of what came before: there a record may be landed once by each reading, and one that cannot be
+scan them twice, since the number that is announced may change between two pages, and one that continues after a kill
+remembers nothing of what came before: there a record may be landed once by each reading, and one that cannot be
 recognised, since it has no readable key or its key is listed twice, by each scan.
 """
 

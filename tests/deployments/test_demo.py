@@ -90,6 +90,9 @@ def test_the_first_demo_ends_with_an_account_and_gold_that_is_true_to_the_cent(d
     account = _account(demo)
     assert account["status"] == "published"
     assert sum(landing["landed"] for landing in account["landings"]) > 50_000
+    # Nothing that a stranger sees first warns of what is meant to be so.
+    assert [landing["warnings"] for landing in account["landings"]] == [[]] * 5
+    assert "WARNING" not in demo.first.out + demo.first.err
     _assert_true_to_the_cent(demo)
 
 
@@ -147,6 +150,7 @@ def test_a_second_demo_changes_no_table_and_says_so(demo: Demo) -> None:
     account = _account(demo)
     assert account["status"] == "unchanged"
     assert sum(landing["repeated"] for landing in account["landings"]) > 400, "known records landed again"
+    assert [landing["warnings"] for landing in account["landings"]] == [[]] * 5
     assert _versions_with_rows(lake) == before
     assert _published_daily(demo) == shown, "Postgres' rows were written again"
     assert re.search(r"^Deploying .*Nothing to change: \d+ unchanged\.$", second.out, re.M), (
