@@ -16,6 +16,7 @@ from headworks.errors import SettingsError
 from headworks.scaffold import REMEMBERED, SHARED, generated, init, upgrade, written_by
 from tests.support.pools import CHECKOUT
 
+COMPOSE, EXAMPLE = "deployments/compose.yaml", "deployments/compose.env.example"
 OLD = "alpha\nbeta\ngamma\ndelta\nepsilon\n"
 
 
@@ -51,10 +52,35 @@ def test_the_deployments_that_a_project_shares_with_this_repository_are_the_same
     }
     made = {one["name"]: one for one in yaml.safe_load(generated("lemon")["prefect.yaml"])["deployments"]}
     shared = set(ours) & set(made)
-    assert {"maintenance-nightly", "freshness-hourly", "replay-quarantine"} <= shared
+    assert {"maintenance-nightly", "freshness-hourly", "replay-quarantine", "alert", "alert-docker"} <= shared
     for name in shared:
-        for field in ("entrypoint", "tags", "schedules"):
+        for field in ("entrypoint", "tags", "schedules", "triggers"):
             assert ours[name][field] == made[name][field], (name, field)
+    for name in ("alert", "alert-docker"):
+        pools = [each[name]["work_pool"] for each in (ours, made)]
+        assert [(pool["name"], pool["work_queue_name"]) for pool in pools] == [
+            (pools[0]["name"], "alerts")
+        ] * 2
+
+
+def test_a_project_is_on_one_host_as_this_repository_is_but_for_its_image_and_the_shop_s_dashboard() -> None:
+    files = generated("lemon")
+    image = re.compile(r"headworks:\d[\d.]+|lemon:0\.1\.0")
+    ours, made = (
+        yaml.safe_load(image.sub("IMAGE", text))
+        for text in ((CHECKOUT / COMPOSE).read_text(), files[COMPOSE])
+    )
+    del ours["services"]["dashboard"]
+    assert ours == made
+    assert "image: lemon:0.1.0" in files["prefect.yaml"]
+    # The set begins with the same variables, and the file that holds their values is kept out of git and the image.
+    asked = [
+        re.findall(r"^#?([A-Z_]+=)", text, re.MULTILINE)
+        for text in ((CHECKOUT / EXAMPLE).read_text(), files[EXAMPLE])
+    ]
+    assert asked[0] == asked[1] != []
+    assert "deployments/compose.env" in files[".gitignore"].splitlines()
+    assert "**/*.env" in files[".dockerignore"].splitlines()
 
 
 @pytest.mark.parametrize("name", ["Acme", "2go", "a-b", "flows", "headworks", "json", "class", "", "x" * 41])
