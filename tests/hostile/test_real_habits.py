@@ -13,9 +13,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from headworks.errors import HeadworksError
-from tests.hostile.test_shapes import nothing, read, source
-from tests.support.served import Answer, Asked, served
+from tests.hostile.test_shapes import read_twice
+from tests.support.served import Answer, Asked
 
 SIZE, COUNT = 4, 23
 Row = dict[str, Any]
@@ -281,21 +280,8 @@ def play(name: str, *, marks: bool, keyed: bool, vanish: bool) -> tuple[str, str
     described = {"path": "/rows", "records": "rows", "key": ["id"] if keyed else [], **described}
     if marks:
         described["incremental"] = {"parameter": "since", "field": "at", "format": "iso_s"}
-    api, came, what, said = Api(habit, vanish), nothing(), "exact", ""
-    with served(api.answer) as upstream:
-        for _ in range(2):
-            came.shown = None
-            try:
-                read(source(upstream.url, described), came)
-            except HeadworksError as problem:
-                return "refused", f"{type(problem).__name__}: {problem.what}"
-            lost = {row["id"] for row in api.rows} - {record["id"] for record in came.records}
-            said = f"{sorted(lost)} lost, shown={came.shown} {came.warnings}"
-            if lost and came.shown is not False:
-                return "LIES", said
-            if lost or came.shown is False:
-                what = "warned"
-    return what, said
+    api = Api(habit, vanish)
+    return read_twice(api.answer, described, lambda: (row["id"] for row in api.rows))
 
 
 @pytest.mark.parametrize("vanish", [False, True], ids=["", "rows vanish"])

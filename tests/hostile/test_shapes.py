@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -84,6 +84,35 @@ def read(reading: ApiSource, came: Came, *, batches: int | None = None) -> Came:
 def nothing() -> Came:
     """Return that nothing came so far."""
     return Came([], set())
+
+
+def read_twice(
+    answer: Callable[[Asked], Answer],
+    described: Mapping[str, Any],
+    given: Callable[[], Iterable[int]],
+    between: Callable[[], None] = lambda: None,
+) -> tuple[str, str]:
+    """Read twice, and return what came of it: ``exact``, ``warned``, ``refused``, or ``LIES``, with the details.
+
+    ``given`` returns the ids of what the server has to give; ``between`` is done between the two readings.
+    """
+    came, what, said = nothing(), "exact", ""
+    with served(answer) as upstream:
+        for turn in range(2):
+            came.shown = None
+            try:
+                read(source(upstream.url, described), came)
+            except HeadworksError as problem:
+                return "refused", f"{type(problem).__name__}: {problem.what}"
+            lost = set(given()) - {record["id"] for record in came.records}
+            said = f"turn {turn}: {sorted(lost)} lost, shown={came.shown} {came.warnings}"
+            if lost and came.shown is not False:
+                return "LIES", said
+            if lost or came.shown is False:
+                what = "warned"
+            if turn == 0:
+                between()
+    return what, said
 
 
 def held(shape: Shape, api: Things, came: Came) -> None:

@@ -14,9 +14,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from headworks.errors import HeadworksError
-from tests.hostile.test_shapes import nothing, read, source
-from tests.support.served import Answer, Asked, served
+from tests.hostile.test_shapes import read_twice
+from tests.support.served import Answer, Asked
 
 SIZE = 4
 PAGINGS: Mapping[str, dict[str, Any]] = {
@@ -157,22 +156,8 @@ def play(one: Traits) -> tuple[str, str]:
         described["pagination"] = {**PAGINGS["number"], "past_end": "last_page"}
     if one.marks:
         described["incremental"] = {"parameter": "since", "field": "at", "format": "iso_s"}
-    came, what = nothing(), "exact"
-    with served(api.answer) as upstream:
-        for turn in range(2):
-            came.shown = None
-            try:
-                read(source(upstream.url, described), came)
-            except HeadworksError as problem:
-                return "refused", f"{type(problem).__name__}: {problem.what}"
-            lost = api.given() - {record["id"] for record in came.records}
-            if lost and came.shown is not False:
-                return "LIES", f"turn {turn}: {sorted(lost)} lost, shown={came.shown} {came.warnings}"
-            if lost or came.shown is False:
-                what = "warned"
-            if turn == 0:
-                api.rows += [{"id": 30 + n, "at": f"2026-01-01T00:01:0{n}Z"} for n in range(3)]
-    return what, ""
+    later = [{"id": 30 + n, "at": f"2026-01-01T00:01:0{n}Z"} for n in range(3)]
+    return read_twice(api.answer, described, api.given, lambda: api.rows.extend(later))
 
 
 @pytest.mark.parametrize("one", Random(8).sample(list(traits()), 120), ids=str)

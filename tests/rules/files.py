@@ -88,7 +88,7 @@ RULES = (
     rule(
         "a moment in UTC is in a year of the calendar",
         f"{_F}/values.py",
-        "return _only(read, read.dt.year().is_between(_FIRST_YEAR, _LAST_YEAR))\n\n\ndef _distance",
+        "return _of_calendar(read)\n\n\ndef _distance",
         "return read\n\n\ndef _distance",
         _VALUES,
     ),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[2]
+from tests.support.suites import run_suite
+
 SUITE = """
 import pytest
 
@@ -43,20 +41,8 @@ def run(folder: Path, suite: str, require: str | None) -> tuple[int, str]:
     """Run a suite with the plugin; the exit code and what was printed."""
     (folder / "test_it.py").write_text(suite)
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n  docker\n")
-    clean = {name: value for name, value in os.environ.items() if name != "HEADWORKS_REQUIRE"}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.support.required", "-p", "no:cacheprovider", "-ra"],
-        cwd=folder,
-        env={
-            **clean,
-            "PYTHONPATH": str(CHECKOUT),
-            **({"HEADWORKS_REQUIRE": require} if require is not None else {}),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    arguments = ("-p", "tests.support.required", "-ra")
+    done = run_suite(folder, *arguments, variables={"HEADWORKS_REQUIRE": require})
     return done.returncode, done.stdout
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 from tests.support.distribution import place
 from tests.support.sampled import cases_of_rules, examples, sample, some
+from tests.support.suites import run_suite
 
 CHECKOUT = Path(__file__).parents[2]
 MATRIX = [
@@ -100,20 +99,7 @@ def test_each_case_that_a_rule_names_is_in_the_sample(variable: str | None) -> N
 
 
 def _pytest(folder: Path, *arguments: str, variable: str | None) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("HEADWORKS_")}
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
-        cwd=folder,
-        env={
-            **clean,
-            "PYTHONPATH": str(CHECKOUT),
-            **({"HEADWORKS_SAMPLE": variable} if variable is not None else {}),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    return run_suite(folder, "-q", *arguments, variables={"HEADWORKS_SAMPLE": variable})
 
 
 def test_what_takes_long_is_begun_first() -> None:

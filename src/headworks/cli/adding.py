@@ -6,9 +6,9 @@ import argparse
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from headworks.cli.api import block_fields, check_places, filled_places
 from headworks.cli.probe import body_of
@@ -16,7 +16,9 @@ from headworks.cli.shared import Commands, api_at
 from headworks.errors import SettingsError
 
 if TYPE_CHECKING:
-    from headworks.adding import Proposal
+    import polars as pl
+
+    from headworks.adding import Column, Proposal
     from headworks.settings import DatabaseSettings
     from headworks.sources.api.adding import ProposedApi
     from headworks.sources.api.settings import ApiSettings
@@ -218,10 +220,8 @@ def _table(options: argparse.Namespace) -> int:
         OWN,
         SEEN,
         YOURS,
-        Proposal,
         columns_of,
         cursor_of,
-        evidence_of_key,
         key_of,
         look,
     )
@@ -246,24 +246,9 @@ def _table(options: argparse.Namespace) -> int:
     if not own and key:
         declared["key"] = [field_of[each] for each in key]
     names = tuple(next((each.name for each in columns if each.field == one), one) for one in key)
-    return _write(
-        options,
-        Proposal(
-            name=options.name or _dataset(block.removesuffix("-database"), name),
-            block=block,
-            kind="database",
-            source=declared,
-            rows=rows.height,
-            columns=columns,
-            key=names,
-            cursor=cursor,
-            key_evidence=evidence_of_key(
-                rows, columns, names, YOURS if options.key else OWN if own else SEEN
-            ),
-            notes=tuple(notes),
-            variables={f"{_prefix(block)}URL": example},
-        ),
-    )
+    whose = YOURS if options.key else OWN if own else SEEN
+    seen = _Seen(rows, columns, names, whose, cursor)
+    return _write(options, _proposed(options, "database", block, name, declared, seen, example, tuple(notes)))
 
 
 def _database(options: argparse.Namespace) -> tuple[DatabaseSettings, str, str]:
@@ -290,10 +275,8 @@ def _files(options: argparse.Namespace) -> int:
     from headworks.adding import (
         SEEN,
         YOURS,
-        Proposal,
         columns_of,
         cursor_of,
-        evidence_of_key,
         key_of,
         look,
         named,
@@ -325,20 +308,48 @@ def _files(options: argparse.Namespace) -> int:
     columns = columns_of(rows, typed=declared["format"] == "parquet")
     words = [word for word in re.split(r"\W+", Path(options.pattern).stem) if word]
     key = named(columns, options.key) or key_of(columns, rows.height)
-    return _write(
-        options,
-        Proposal(
-            name=options.name or _dataset(block.removesuffix("-files"), words[0] if words else "rows"),
-            block=block,
-            kind="files",
-            source=declared,
-            rows=rows.height,
-            columns=columns,
-            key=key,
-            key_evidence=evidence_of_key(rows, columns, key, YOURS if options.key else SEEN),
-            cursor=named(columns, [options.cursor])[0] if options.cursor else cursor_of(columns),
-            variables={f"{_prefix(block)}ROOT": settings.root},
-        ),
+    cursor = named(columns, [options.cursor])[0] if options.cursor else cursor_of(columns)
+    seen = _Seen(rows, columns, key, YOURS if options.key else SEEN, cursor)
+    name = words[0] if words else "rows"
+    return _write(options, _proposed(options, "files", block, name, declared, seen, settings.root))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was seen in a source's rows, or chosen by a person: ``whose`` says which of both the key is."""
+
+    rows: pl.DataFrame
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    whose: str
+    cursor: str | None
+
+
+def _proposed(
+    options: argparse.Namespace,
+    kind: Literal["database", "files"],
+    block: str,
+    name: str,
+    source: Mapping[str, Any],
+    seen: _Seen,
+    place: str,
+    notes: tuple[str, ...] = (),
+) -> Proposal:
+    """Return the dataset of a table or of files; ``place`` is where the block has it, without secrets."""
+    from headworks.adding import Proposal, evidence_of_key
+
+    return Proposal(
+        name=options.name or _dataset(block.removesuffix(f"-{kind}"), name),
+        block=block,
+        kind=kind,
+        source=source,
+        rows=seen.rows.height,
+        columns=seen.columns,
+        key=seen.key,
+        cursor=seen.cursor,
+        key_evidence=evidence_of_key(seen.rows, seen.columns, seen.key, seen.whose),
+        notes=notes,
+        variables={f"{_prefix(block)}{'URL' if kind == 'database' else 'ROOT'}": place},
     )
 
 

@@ -14,14 +14,12 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from headworks.storage.exact import same_numbers
+from headworks.storage.exact import same_numbers, within_calendar
 
 _TRUTHS = {
     **dict.fromkeys(("true", "t", "1", "yes", "y"), True),
     **dict.fromkeys(("false", "f", "0", "no", "n"), False),
 }
-_FIRST_YEAR, _LAST_YEAR = 1, 9999
-"""Python's calendar, which all that follows keeps to, has no others."""
 _ISO = (
     r"^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}[T ][0-9]{1,2}:[0-9]{1,2}:[0-5]?[0-9]"
     r"(?:\.[0-9]{1,6}0*)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})?$"
@@ -86,9 +84,13 @@ def _only(values: pl.Series, which: pl.Series) -> pl.Series:
     return values.to_frame("value").select(pl.when(which).then("value")).to_series()
 
 
+def _of_calendar(values: pl.Series) -> pl.Series:
+    """Return days or moments with null for those that all that follows cannot hold."""
+    return _only(values, pl.select(within_calendar(pl.lit(values), values.dtype)).to_series())
+
+
 def _days(texts: pl.Series, form: str) -> pl.Series:
-    read = texts.str.to_date(form, strict=False)
-    read = _only(read, read.dt.year().is_between(_FIRST_YEAR, _LAST_YEAR))
+    read = _of_calendar(texts.str.to_date(form, strict=False))
     return _only(read, _are_written(read.dt.to_string(form), texts, form))
 
 
@@ -131,7 +133,7 @@ def _read_moments(texts: pl.Series, form: str) -> pl.Series:
         read = texts.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
     else:
         read = texts.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
-    return _only(read, read.dt.year().is_between(_FIRST_YEAR, _LAST_YEAR))
+    return _of_calendar(read)
 
 
 def _distance(offset: str) -> timedelta:
