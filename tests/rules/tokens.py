@@ -86,9 +86,16 @@ RULES = (
     rule(
         "numbers of rows that are no key leave no row out of sight",
         f"{_API}/paginate/places.py",
-        "        if _is_key(path, key) and not isinstance(value, float)",
+        "        if is_key(path, key) and not isinstance(value, float)",
         "        if not isinstance(value, float)",
         f"{_PLACES}::test_keys_without_a_gap_leave_nothing_out_and_numbers_of_rows_show_nothing",
+    ),
+    rule(
+        "a count is a place where each page begins with the next key, and not with the next number of a row",
+        f"{_API}/paginate/shifting.py",
+        "    return {path: value for path, value in found.items() if is_key(path, page.key)}",
+        "    return found",
+        f"{_PLACES}::test_a_count_that_leads_to_the_next_number_is_a_place_where_that_is_a_key_alone",
     ),
     rule(
         "what a token holds is not in the position",

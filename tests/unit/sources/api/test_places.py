@@ -217,6 +217,28 @@ def test_keys_without_a_gap_leave_nothing_out_and_numbers_of_rows_show_nothing(
     assert scanned(rows, lambda page: f"Zk8xq{page}", key=key) == evidence
 
 
+@pytest.mark.parametrize(
+    "written", [str, int, lambda number: f"row {number}"], ids=["text", "number", "word"]
+)
+@pytest.mark.parametrize(
+    ("name", "key", "evidence"),
+    [
+        ("id", (), "proven"),
+        ("number", ("number",), "proven"),
+        ("row", (), "none"),
+        ("number", (), "none"),
+        ("sequence", ("uuid",), "none"),
+        ("id", ("uuid",), "none"),
+    ],
+)
+def test_a_count_that_leads_to_the_next_number_is_a_place_where_that_is_a_key_alone(
+    name: str, key: tuple[str, ...], evidence: str, written: Callable[[int], Any]
+) -> None:
+    """By a query that numbers its rows each page begins with the number that follows, whatever was pushed out."""
+    rows = [{"uuid": f"{n * n:x}-{n * 7919:x}", name: n + 1} for n in range(3 * SIZE + 2)]
+    assert scanned(rows, lambda page: written(page * SIZE), key=key) == evidence
+
+
 @pytest.mark.parametrize("name", ["id", "order_id", "amount"])
 @pytest.mark.parametrize("digits", ["9" * 5_000, "٣" * 5_000, "²", "1" * 19])
 def test_a_number_of_thousands_of_digits_is_no_error(name: str, digits: str) -> None:

@@ -229,7 +229,7 @@ def _held(
     counts = {rows, pages, pages * size}
     found: dict[str, int] = {}
     for path, value in records[at].items():
-        named = _is_key(path, key)
+        named = is_key(path, key)
         worth = max((_worth(value, form, leaves, counts, named) for form in _forms(value)), default=-1)
         if worth < 0 or _digest((path, value)) in seen["known"]:
             continue
@@ -270,7 +270,7 @@ def _names_key(name: str) -> bool:
     return _KEY_NAME.search(own) is not None and _ORDER_NAME.search(own) is None
 
 
-def _is_key(path: str, key: Collection[str]) -> bool:
+def is_key(path: str, key: Collection[str]) -> bool:
     """Return whether a record's field is its key as declared, or by its name where none is."""
     if not key:
         return _ID.search(path) is not None
@@ -413,7 +413,7 @@ def _whole(record: bytes, key: Collection[str]) -> dict[str, int]:
     found = {}
     for path, value in _scalars(record).items():
         text = str(value)
-        if _is_key(path, key) and not isinstance(value, float) and len(text) <= _DIGITS and text.isdecimal():
+        if is_key(path, key) and not isinstance(value, float) and len(text) <= _DIGITS and text.isdecimal():
             found[path] = int(text)
     return found
 

@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from pydantic import Field
 
 from headworks.sources.api.paginate.base import Page, Sparse, State, Step, lengths
-from headworks.sources.api.paginate.places import is_small, look, parts_of, shows_place
+from headworks.sources.api.paginate.places import is_key, is_small, look, parts_of, shows_place
 from headworks.sources.api.records import value_of
 
 _COUNTS = frozenset(
@@ -237,14 +237,20 @@ def _is_place(numbers: Mapping[str, Any] | None, page: Page) -> bool:
 
 def _is_next(numbers: Mapping[str, Any], page: Page) -> bool:
     """Return whether a page begins with the key right after the last one of the page before it."""
-    first, near = _numbers(page.edges[:1]), numbers["near"]
+    first, near = _keys(page), numbers["near"]
     return any(first.get(path) == value + 1 for path, value in near.items())
 
 
 def _follows_key(numbers: Mapping[str, Any], page: Page) -> bool:
     """Return whether a page begins with the very key that led to it, which says of what is to come where it begins."""
     at = numbers.get("at", 0)
-    return at in _numbers(page.edges[:1]).values() and not _is_round(at, numbers["sizes"])
+    return at in _keys(page).values() and not _is_round(at, numbers["sizes"])
+
+
+def _keys(page: Page) -> dict[str, int]:
+    """Return the numbers of a page's first record that are keys: a query may number the rows of its answer itself."""
+    found = _numbers(page.edges[:1])
+    return {path: value for path, value in found.items() if is_key(path, page.key)}
 
 
 def _is_round(number: int, sizes: list[int]) -> bool:
