@@ -279,10 +279,14 @@ class DecisionReport(Report):
 
 
 class RunReport(Report):
-    """Everything that one run did, from the first record read to the last row published."""
+    """Everything that one run did, from the first record read to the last row published.
+
+    ``on`` is the product or the dataset that it was to work on, and did not reach where it failed before.
+    """
 
     run_id: str
     flow: str
+    on: str = ""
     mode: Literal["incremental", "full"]
     status: RunStatus
     message: str = ""

@@ -192,7 +192,8 @@ def _sources(
     store = LakeBreakers(lake)
     kept = set(store.names())
     for source in project.sources:
-        touching = [run for run in runs if any(each.dataset == source.into for each in run.landings)]
+        asked_by = {one.name for one in project.products_of(source.into)} | {source.into}
+        touching = [run for run in runs if _read_or_failed_to(run, source.into, asked_by)]
         # What was landed before a gate closed is landed.
         last, good = _last_and_good(touching, _GOOD | {"gate closed"})
         state, why = _judged(last, good, late.get(f"bronze.{source.into}", ""))
@@ -275,7 +276,7 @@ def _products(
     for product in project.products:
         names = {f"gold.{table.name}" for table in product.tables}
         sources = {source.into for source in project.needs(product.name).sources}
-        touching = [run for run in runs if _is_of(run, names, sources)]
+        touching = [run for run in runs if _is_of(run, product.name, names, sources)]
         last, good = _last_and_good(touching)
         why_late = "; ".join(f"{name}: {late[name]}" for name in sorted(names & set(late)))
         state, why = _judged(last, good, why_late)
@@ -306,12 +307,20 @@ def _products(
     return lines
 
 
-def _is_of(run: RunReport, names: set[str], sources: set[str]) -> bool:
-    """Return whether a run worked on a product: it made its tables, or landed for them and got no further."""
+def _read_or_failed_to(run: RunReport, into: str, asked_by: set[str]) -> bool:
+    """Return whether a run read a source, or failed before it had: what it was to work on needs the source."""
+    if any(each.dataset == into for each in run.landings):
+        return True
+    return run.status == "failed" and run.on in asked_by and not run.refinements
+
+
+def _is_of(run: RunReport, product: str, names: set[str], sources: set[str]) -> bool:
+    """Return whether a run worked on a product: it made its tables, or was to and got no further."""
     if any(each.table.table in names for each in run.gold) or any(gate.scope in names for gate in run.gates):
         return True
     landed = {each.dataset for each in run.landings}
-    return run.status in {"failed", "gate closed"} and bool(landed) and landed <= sources
+    for_it = run.on == product or (bool(landed) and landed <= sources)
+    return run.status in {"failed", "gate closed"} and for_it
 
 
 def _gate(runs: list[RunReport], scope: str) -> Literal["open", "closed", "not known"]:

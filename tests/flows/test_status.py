@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 
 from flows.pipeline import pipeline
-from headworks.errors import GateClosed
+from headworks.errors import GateClosed, LakeUnusable
 from headworks.ops.breakers import LakeBreakers
 from headworks.ops.freshness import FreshnessPromise
 from headworks.ports import system_clock
@@ -65,6 +66,30 @@ def test_a_closed_gate_is_the_product_s_and_not_that_of_what_was_landed(
     )
     assert [(line.gate, line.held) for line in report.lines if line.kind == "product"] == [("closed", 1)]
     assert set(found.values()) == {"ok"}
+
+
+def test_a_run_that_failed_before_anything_was_landed_is_failed_and_no_longer_once_it_is_well(
+    place: Place,
+) -> None:
+    """No landing, no row and no table says of it which product it was for: its report does."""
+    place.run(pipeline, product="sales")
+    needed = SHOP.needs("sales").sources
+    bronze, away = place.root / "bronze", place.root.parent / "away"
+    for _ in range(2):
+        bronze.rename(away)
+        with pytest.raises(LakeUnusable):
+            place.run(pipeline, product="sales")
+        if bronze.exists():
+            shutil.rmtree(bronze)
+        away.rename(bronze)
+        report = status(SHOP, place.lake)
+        found = states(report)
+        assert not report.good
+        assert found["product sales"] == "failed"
+        assert {found[f"source {one.block} -> {one.into}"] for one in needed} == {"failed"}
+        assert "Bronze" in next(line.why for line in report.lines if line.kind == "product")
+        place.run(pipeline, product="sales")
+        assert status(SHOP, place.lake).wrong == ()
 
 
 def test_a_broken_promise_is_late_and_one_that_cannot_be_measured_is_not_good(published_place: Place) -> None:

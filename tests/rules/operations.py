@@ -72,4 +72,12 @@ RULES = (
         '    return ""\n',
         f"{_S}::test_what_is_no_position_of_the_source_or_lies_ahead_is_refused",
     ),
+    rule(
+        "a product whose run failed before it landed anything is failed",
+        "src/headworks/status.py",
+        "    for_it = run.on == product or ",
+        "    for_it = ",
+        "tests/flows/test_status.py"
+        "::test_a_run_that_failed_before_anything_was_landed_is_failed_and_no_longer_once_it_is_well",
+    ),
 )

@@ -30,6 +30,7 @@ class Recorder:
     lake: str
     window: Window | None = None
     clock: Clock = system_clock
+    on: str = ""
     landings: list[LandingReport] = field(default_factory=list)
     refinements: list[RefineReport] = field(default_factory=list)
     replays: list[ReplayReport] = field(default_factory=list)
@@ -74,6 +75,7 @@ class Recorder:
             {
                 "run_id": self.run_id,
                 "flow": self.flow,
+                "on": self.on,
                 "mode": self.mode,
                 "status": status,
                 "message": message,

@@ -100,10 +100,10 @@ def run_flow(
     try:
         at_work = _lease(flow, run, window, on_conflict, on)
     except ConcurrentRun as problem:
-        return _refused(RunContext(run, _recorder(flow, run, window), window), problem)
+        return _refused(RunContext(run, _recorder(flow, run, window, on), window), problem)
     with at_work, without_thread_warnings():
         try:
-            return _run_steps(flow, run, window, on_conflict, steps)
+            return _run_steps(flow, run, window, on_conflict, steps, on)
         except TerminationSignal:
             # The lease is given back when nothing is at work any more.
             get_run_logger().warning("Asked to stop: batches in hand are finished, nothing else is begun.")
@@ -120,11 +120,12 @@ def _run_steps(
     window: Window | None,
     on_conflict: OnConflict,
     steps: Callable[[RunContext], None],
+    on: str,
 ) -> RunReport | State[RunReport]:
     for wait_s in (*_WAITS_S, None):
         # Read again in each round, since each makes all that it publishes again.
         began = run.model_copy(update={"rolled_back": rollbacks(run.open_lake())})
-        context = RunContext(began, _recorder(flow, run, window), window)
+        context = RunContext(began, _recorder(flow, run, window, on), window)
         try:
             steps(context)
         except (ConcurrentRun, CandidateStale) as problem:
@@ -263,8 +264,8 @@ def forget() -> None:
     _ended.clear()
 
 
-def _recorder(flow: str, run: Run, window: Window | None) -> Recorder:
-    recorder = Recorder(run.run_id, flow, run.mode, run.open_lake().settings.root, window)
+def _recorder(flow: str, run: Run, window: Window | None, on: str) -> Recorder:
+    recorder = Recorder(run.run_id, flow, run.mode, run.open_lake().settings.root, window, on=on)
     link = _link()
     if link is not None:
         recorder.links[RUN_LINK] = link
