@@ -12,6 +12,20 @@ from pydantic import SecretStr
 from headworks.settings import DatabaseSettings, LakeSettings
 from headworks.storage.store import Lake
 from tests.conftest import PostgresServer
+from tests.support import shipments
+
+
+@pytest.fixture(scope="session")
+def late_champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake of shipments with one champion, made at the end of their history; not to be changed, only copied."""
+    from crm.timelapse import learn_week
+
+    root = tmp_path_factory.mktemp("late") / "lake"
+    there = Lake(LakeSettings(root=str(root)))
+    now = shipments.receive(there, shipments.shipments(shipments.LIVED), range(1, shipments.FIRST), "history")
+    first = learn_week(there, lambda: now, "first", of=shipments.LATE)
+    assert first.product is not None, first.reasons
+    return root
 
 
 @pytest.fixture

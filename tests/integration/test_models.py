@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from headworks.bronze.landing import Landing, land
 from headworks.errors import LakeUnusable
 from headworks.gold.products import open_product, read_product, roll_back
 from headworks.models.champions import read_champions, score
+from headworks.models.features import AsOf
 from headworks.models.training import dumped, load, loaded
 from headworks.ops.maintenance import MaintenanceSettings, maintain
 from headworks.settings import LakeSettings
@@ -28,10 +30,20 @@ from headworks.silver.refinement import refine
 from headworks.silver.work import Refinement
 from headworks.storage.delta import Table
 from headworks.storage.store import Lake
-from tests.support.shipments import LATE, MODEL, SHIPMENTS, START, WEEK, receive, shipments
+from tests.support.shipments import (
+    FEATURES,
+    FIRST,
+    LATE,
+    LIVED,
+    MODEL,
+    SHIPMENTS,
+    START,
+    WEEK,
+    features,
+    receive,
+    shipments,
+)
 from tests.support.sources import Frames
-
-FIRST = 18
 
 
 def _lake(root: Path) -> Lake:
@@ -40,7 +52,7 @@ def _lake(root: Path) -> Lake:
 
 @pytest.fixture(scope="module")
 def frame() -> pl.DataFrame:
-    return shipments(FIRST + 5)
+    return shipments(LIVED)
 
 
 def _at(week: int) -> datetime:
@@ -48,12 +60,10 @@ def _at(week: int) -> datetime:
 
 
 @pytest.fixture(scope="module")
-def learned(tmp_path_factory: pytest.TempPathFactory, frame: pl.DataFrame) -> Path:
+def learned(late_champion: Path, tmp_path_factory: pytest.TempPathFactory, frame: pl.DataFrame) -> Path:
     """A lake with a champion, which has received a week more since; not to be changed, only copied."""
-    root = tmp_path_factory.mktemp("late") / "lake"
-    now = receive(_lake(root), frame, range(1, FIRST), "history")
-    first = learn_week(_lake(root), lambda: now, "first", of=LATE)
-    assert first.product is not None, first.reasons
+    root = tmp_path_factory.mktemp("learned") / "lake"
+    shutil.copytree(late_champion, root)
     receive(_lake(root), frame, [FIRST], "more")
     return root
 
@@ -126,7 +136,7 @@ def test_scores_by_parts_are_the_same_and_a_file_that_was_changed_or_holds_stran
     from crm.churn import estimator
 
     strange = dumped(estimator(1).fit([[0.0], [1.0]] * 50, [0, 1] * 50))
-    with pytest.raises(LakeUnusable, match=r"lightgbm\.sklearn\.LGBMClassifier"):
+    with pytest.raises(LakeUnusable, match=r"does not trust: .*lightgbm\.sklearn\.LGBMClassifier"):
         loaded(strange, sha256(strange).hexdigest(), ())
 
 
@@ -266,3 +276,28 @@ def test_a_killed_run_leaves_one_champion_and_whole_scores_and_the_next_one_fini
         there = tmp_path / f"killed-{place}"
         shutil.copytree(learned, there)
         kill_and_take_up(there, place)
+
+
+def test_features_without_a_row_say_where_they_were_lost(root: Path) -> None:
+    """Whether the sources gave nothing or the function left nothing, and not only that a contract tested no row."""
+
+    def nobody(known: AsOf) -> pl.LazyFrame:
+        return features(known).filter(pl.col("carrier") == "Fast")
+
+    table = replace(FEATURES, transform=replace(FEATURES.transform, features=nobody))
+    of = replace(LATE, tables=(table,), models=(replace(MODEL, features=table),))
+    now = _at(FIRST) + timedelta(days=1)
+    made = learn_week(_lake(root), lambda: now, "second", of=of)
+    assert made.product is None
+    (said,) = [reason for reason in made.reasons if reason.startswith("the transform gives rows")]
+    assert said == made.reasons[0], "before what a contract says of no row"
+    assert re.search(r"shop\.shipments has \d{4} rows; correct what .*nobody or outcomes joins", said), said
+
+
+def test_features_of_sources_that_gave_nothing_name_those(tmp_path: Path, frame: pl.DataFrame) -> None:
+    lake = _lake(tmp_path / "lake")
+    landing = Landing(lake, SHIPMENTS.name, SHIPMENTS.name, "first", clock=lambda: START)
+    land(landing, Frames([frame.clear()]))
+    refine(Refinement(lake, "first", lambda: START), SHIPMENTS)
+    made = learn_week(lake, lambda: START, "first", of=LATE)
+    assert "look why nothing of shop.shipments is in silver" in made.reasons[0]

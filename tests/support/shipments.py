@@ -24,6 +24,8 @@ from headworks.storage.store import Lake
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 WEEK = timedelta(weeks=1)
+FIRST, LIVED = 18, 23
+"""The week after a history that a champion can be made of, and how many there are in all."""
 PROMISED = timedelta(days=7)
 CONTRACTS = Path(__file__).parent / "shipment_contracts"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -385,7 +385,7 @@ def _explained(gold: GoldTable, what: str, frames: Inputs) -> Iterator[None]:
 
 def _called(function: object, what: str) -> str:
     """Return what people know a transform by: its name, or its file."""
-    return function.name if isinstance(function, Sql) else str(getattr(function, "__qualname__", what))
+    return str(getattr(function, "name", None) or getattr(function, "__qualname__", what))
 
 
 def audit(
@@ -408,7 +408,12 @@ def audit(
             scope, candidate, Totals(values=staged.totals, rounded=staged.rounded), gold.tolerances
         ),
     ]
-    checks += run_contract(gold.contract, Path(uri) if lake.drafts.settings.is_local else candidate, scope)
+    of_contract = run_contract(
+        gold.contract, Path(uri) if lake.drafts.settings.is_local else candidate, scope
+    )
+    # Before what the contract says of no row: that it tested none is not what is wrong.
+    checks += _check_rows(lake, gold, staged, of_contract)
+    checks += of_contract
     screened = screen_gold(lake, gold.name, candidate, gold.key, run_id, clock(), gold.anomalies)
     gate = decide(scope, [*checks, *screened.checks], contract_required=True)
     gate, held_by = with_hold(lake, gold.name, staged.code, gate, clock())
@@ -466,6 +471,37 @@ def _holds(table: Table, there: pl.DataFrame | None, candidate: pl.DataFrame, ke
     if not rows.select(key).equals(candidate.select(key)):
         rows = rows.sort(key)
     return rows.equals(candidate)
+
+
+def _check_rows(
+    lake: Lake, gold: GoldTable, staged: Staged, of_contract: Sequence[CheckReport]
+) -> list[CheckReport]:
+    """Say where the rows were lost of a candidate that has none, where its contract wants some."""
+    if staged.rows or all(check.outcome in {"passed", "warned"} for check in of_contract):
+        return []
+    counts = {}
+    for name in gold.inputs:
+        table = lake.must_open("silver", name, staged.versions.get(name))
+        with reading(table.name):
+            rows = table.scan().filter(~pl.col("_deleted"))
+            counts[name] = int(rows.select(pl.len()).collect().item())
+    has = ", ".join(f"{name} has {count} rows" for name, count in sorted(counts.items()))
+    empty = sorted(name for name, count in counts.items() if not count)
+    do = (
+        f"look why nothing of {', '.join(empty)} is in silver, in the reports of its landing and of its refinement"
+        if empty
+        else f"correct what {_called(gold.transform, 'transform')} joins and filters by"
+    )
+    return [
+        CheckReport(
+            scope=f"gold.{gold.name}",
+            name="the transform gives rows",
+            kind="account",
+            outcome="failed",
+            detail=f"it gave none; {has}; {do}",
+            value=0,
+        )
+    ]
 
 
 def _check_key(scope: str, candidate: pl.DataFrame, key: tuple[str, ...]) -> CheckReport:

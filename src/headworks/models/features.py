@@ -106,6 +106,13 @@ class PointInTime:
     quiet: tuple[str, ...] = ()
     """Datasets of which nothing new need come: what they said last still holds."""
 
+    @property
+    def name(self) -> str:
+        """What people know it by: the functions that it is made of."""
+        return " or ".join(
+            str(getattr(one, "__qualname__", "a function")) for one in (self.features, self.outcomes)
+        )
+
     def __call__(self, inputs: Inputs) -> pl.LazyFrame:
         """Make the rows of every cut, the newest first decided by what was received last."""
         frames = {known.name: inputs[known.name].collect() for known in self.of}
