@@ -18,11 +18,11 @@ from crm import timelapse
 from crm.churn import MODEL as CHURN
 from crm.timelapse import Learned, learn_week
 from headworks.errors import ConcurrentRun, EstimatorFailed, SettingsError
-from headworks.gold.products import publications, read_product, release, roll_back
+from headworks.gold.products import read_product, release, roll_back
 from headworks.gold.table import commit_gold
-from headworks.models import judging, learning
+from headworks.models import current, judging, learning
 from headworks.models.champions import read_champions
-from headworks.models.current import without_file
+from headworks.models.current import restored
 from headworks.models.features import AsOf, feature_table
 from headworks.models.learning import Accepted, asked_of
 from headworks.models.model import Model
@@ -32,9 +32,8 @@ from headworks.project import Product
 from headworks.settings import LakeSettings
 from headworks.storage.store import Lake
 from tests.support import shipments as late
-from tests.support.shipments import LATE, MODEL, START, WEEK, receive, shipments
+from tests.support.shipments import FIRST, LATE, LIVED, MODEL, START, WEEK, receive, shipments
 
-FIRST = 18
 NOW = START + FIRST * WEEK + timedelta(days=1)
 
 
@@ -43,14 +42,14 @@ def _lake(root: Path) -> Lake:
 
 
 @pytest.fixture(scope="module")
-def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def learned(late_champion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake with two champions, which has received a week more since; not to be changed, only copied."""
-    root, frame = tmp_path_factory.mktemp("late") / "lake", shipments(FIRST + 2)
-    now = receive(_lake(root), frame, range(1, FIRST), "history")
-    for seed, run in enumerate(("first", "second"), 1):
-        made = learn_week(_lake(root), lambda: now, run, seed=seed, of=LATE)
-        assert made.product is not None, made.reasons
-    receive(_lake(root), frame, [FIRST], "more")
+    root = tmp_path_factory.mktemp("learned") / "lake"
+    shutil.copytree(late_champion, root)
+    now = START + (FIRST - 1) * WEEK + timedelta(hours=5)
+    second = learn_week(_lake(root), lambda: now, "second", seed=2, of=LATE)
+    assert second.product is not None, second.reasons
+    receive(_lake(root), shipments(LIVED), [FIRST], "more")
     return root
 
 
@@ -223,17 +222,34 @@ def test_a_column_that_features_and_model_no_longer_have_can_be_let_go(root: Pat
     assert again.product is not None, again.reasons
 
 
-def test_a_rollback_knows_which_champions_have_no_file(root: Path) -> None:
-    """What can be made again is, and the rest is named."""
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_rollback_makes_lost_files_again_and_names_those_that_it_cannot(root: Path, damage: str) -> None:
+    """What was published is shown again in either case: its scores are in the tables."""
     lake = _lake(root)
-    first = next(each for each in publications(lake) if each.run_id == "first")
     for file in (root / "_headworks/models/late").glob("*.skops"):
-        file.unlink()
-    assert [one.partition(" (")[0] for one in without_file(lake, first, OTHER.models)] == [
-        "champion 1 of late"
-    ]
-    assert without_file(lake, first, LATE.models) == []
-    assert without_file(lake, first, OTHER.models) == []
+        DAMAGES[damage](file)
+    back, lost = current.roll_back(lake, "late", "first", "a test", OTHER.models)
+    assert [one.partition(" (")[0] for one in lost] == ["champion 1 of late"]
+    shown = read_product(lake, "late")
+    assert shown is not None
+    assert (shown.sequence, shown.run_id, shown.held) == (back.sequence, "first", "a test")
+    back, lost = current.roll_back(lake, "late", "first", "a test", LATE.models)
+    assert lost == []
+    assert is_named(_file(root).read_bytes(), _file(root).stem)
+
+
+def test_a_file_that_is_made_again_as_another_one_is_not_put_in_the_place_of_the_lost_one(root: Path) -> None:
+    """Its code and libraries are those of then, and what came of them is something else all the same."""
+    lake, file = _lake(root), _file(root)
+    champion = read_champions(lake, "late", MODEL).newest
+    assert champion is not None
+    file.unlink()
+    # What the code's number cannot show, such as a setting of the machine, stands as another seed here.
+    other = champion.model_copy(update={"trained": champion.trained.model_copy(update={"seed": 99})})
+    assert not restored(lake, MODEL, other)
+    assert not file.exists()
+    assert restored(lake, MODEL, champion)
+    assert is_named(file.read_bytes(), file.stem)
 
 
 @pytest.fixture

@@ -29,8 +29,7 @@ RULES: tuple[Rule, ...] = (
         TRAINING,
         "    if not is_named(data, trained.file):\n        return False\n",
         "",
-        f"{_L}::test_a_rollback_knows_which_champions_have_no_file",
-        f"{_L}::test_one_that_cannot_be_made_again_closes_the_gate_and_what_the_reason_names_gets_on",
+        f"{_L}::test_a_file_that_is_made_again_as_another_one_is_not_put_in_the_place_of_the_lost_one",
     ),
     rule(
         "a trained model's file that is damaged is put again",

@@ -10,9 +10,8 @@ from headworks.cli.shared import ByHand, Commands, add_lake, look_at_lake, open_
 from headworks.errors import SettingsError
 
 if TYPE_CHECKING:
-    from headworks.gold.products import ProductVersion
+    from headworks.models.model import Model
     from headworks.reports import PublishReport, RunStatus
-    from headworks.storage.store import Lake
 
 _SHOWN = 20
 
@@ -133,16 +132,17 @@ def _weeks(options: argparse.Namespace) -> int:
 
 
 def _rollback(options: argparse.Namespace) -> int:
-    from headworks.gold.products import roll_back
+    from headworks.models.current import roll_back
 
     lake = open_lake(options)
     by_hand = ByHand(lake, "rollback")
-    version = roll_back(lake, options.product, options.to, options.reason)
+    models = _models_of(options.product)
+    version, without_file = roll_back(lake, options.product, options.to, options.reason, models)
     print(
         f"{version.product} shows again what run {version.run_id} published, as publication {version.sequence}."
     )
     decision = f"rolled back to what run {version.run_id} published, and held there"
-    for lost in _without_file(lake, version):
+    for lost in without_file:
         print(
             f"The file of {lost} is lost, so it scores nothing new: the next run after the release says how to get on."
         )
@@ -152,17 +152,16 @@ def _rollback(options: argparse.Namespace) -> int:
     return 0
 
 
-def _without_file(lake: Lake, version: ProductVersion) -> list[str]:
-    from headworks.models.current import without_file
+def _models_of(product: str) -> list[Model]:
+    """Return the models of a product that the project declares; of another one, and without a project, none."""
     from headworks.project import project
 
     here = project()
-    models = (
+    return (
         []
         if here is None
-        else [model for each in here.products if each.name == version.product for model in each.models]
+        else [model for each in here.products if each.name == product for model in each.models]
     )
-    return without_file(lake, version, models) if models else []
 
 
 def _release(options: argparse.Namespace) -> int:

@@ -185,7 +185,8 @@ def roll_back(
     """Publish again what a run published, as a new publication that holds the product until it is released.
 
     The sequence continues, so whoever follows it sees a newer publication; the tables themselves stay as they are.
-    Raises `SettingsError` where no publication of that run is known, with those that are.
+    Of a product with models `headworks.models.current.roll_back` looks at the files of its champions too. Raises
+    `SettingsError` where no publication of that run is known, with those that are.
     """
     known = [each for each in publications(lake) if each.product == check_dataset(product)]
     target = next((each for each in known if each.run_id == run_id), None)

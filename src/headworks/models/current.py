@@ -15,10 +15,12 @@ from typing import Any
 
 from headworks.errors import LakeRefused, LakeUnusable, ObjectLost, SettingsError
 from headworks.gold.products import ProductVersion, publications
+from headworks.gold.products import roll_back as roll_back_tables
 from headworks.models.champions import Champion, read_champions
 from headworks.models.judging import Checks
 from headworks.models.model import Model
 from headworks.models.training import file_path, is_named, load, made_again
+from headworks.ports import Clock, system_clock
 from headworks.reports import CheckReport
 from headworks.storage.store import Lake
 from headworks.storage.translating import reading
@@ -113,6 +115,24 @@ def is_there(lake: Lake, model: Model, champion: Champion) -> bool:
         return is_named(lake.get_bytes(file_path(model, champion.trained.file)), champion.trained.file)
     except ObjectLost:
         return False
+
+
+def roll_back(
+    lake: Lake,
+    product: str,
+    run_id: str,
+    reason: str,
+    models: Sequence[Model],
+    clock: Clock = system_clock,
+) -> tuple[ProductVersion, list[str]]:
+    """Show again what a run published of a product with models; returns it, and its champions without a file.
+
+    A file that is lost or damaged is made again where that gives the same bytes. A champion without one is no reason
+    to leave what is worse: its scores are in the tables, and the next run after the release says how to get on.
+    Raises what `headworks.gold.products.roll_back` raises.
+    """
+    version = roll_back_tables(lake, product, run_id, reason, clock)
+    return version, without_file(lake, version, models)
 
 
 def without_file(lake: Lake, version: ProductVersion, models: Sequence[Model]) -> list[str]:
