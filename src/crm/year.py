@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from crm.churn import FEATURES, MODEL
 from crm.timelapse import RUNS_AT
 from crm.truth import feature_rows, received
 from crm.world import WEEK, World
-from headworks.models.timelapse import weeks_again
+from headworks.models.timelapse import Week, weeks_again
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 _INSTALLED, _FIRST = 8, 24
+
+
+def year(
+    seed: int, last: int, weeks: int, changes_in: int | None, customers: int = 400
+) -> Iterator[tuple[int, Week]]:
+    """Yield the last of a world's weeks by their numbers: what a run would have come to in each."""
+    world = World(START, weeks + 1, customers=customers, seed=seed, changes_in=changes_in)
+    first, until = START + _INSTALLED * WEEK + RUNS_AT, START + weeks * WEEK + RUNS_AT
+    rows = feature_rows(FEATURES, received(world, first, until, WEEK))
+    for week in weeks_again(MODEL, rows, last=last):
+        yield (week.cut - START) // WEEK, week
 
 
 def main() -> int:
@@ -25,18 +37,11 @@ def main() -> int:
     parser.add_argument("--customers", type=int, default=400)
     parser.add_argument("--seed", type=int, default=3)
     options = parser.parse_args()
-    world = World(
-        START,
-        options.weeks + 1,
-        customers=options.customers,
-        seed=options.seed,
-        changes_in=options.changes_in,
+    lived = year(
+        options.seed, options.weeks - _FIRST + 1, options.weeks, options.changes_in, options.customers
     )
-    until = START + options.weeks * WEEK + RUNS_AT
-    rows = feature_rows(FEATURES, received(world, START + _INSTALLED * WEEK + RUNS_AT, until, WEEK))
     promoted = weeks = 0
-    for week in weeks_again(MODEL, rows, last=options.weeks - _FIRST + 1):
-        number = (week.cut - START) // WEEK
+    for number, week in lived:
         promoted, weeks = promoted + week.promoted, weeks + 1
         figures = ", ".join(
             f"{name} {value:.3f}"

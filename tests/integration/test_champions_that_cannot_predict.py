@@ -22,6 +22,7 @@ from headworks.gold.products import read_product, release, roll_back
 from headworks.gold.table import commit_gold
 from headworks.models import current, judging, learning
 from headworks.models.champions import read_champions
+from headworks.models.checks import Checks
 from headworks.models.current import restored
 from headworks.models.features import AsOf, feature_table
 from headworks.models.learning import Accepted, asked_of
@@ -161,7 +162,7 @@ def test_without_any_file_of_before_the_reason_names_no_rollback(root: Path) -> 
 
 def test_what_is_accepted_of_a_lost_champion_lets_no_worse_challenger_in(learned: Path) -> None:
     """Its own check alone is let through: the challenger is held against what the champion was measured by."""
-    blind = judging.Checks(MODEL)
+    blind = Checks(MODEL)
     champion = read_champions(_lake(learned), "late", MODEL).newest
     assert champion is not None
     for worse, outcome in ((0.04, "passed"), (0.06, "failed")):

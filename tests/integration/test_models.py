@@ -22,7 +22,7 @@ from headworks.bronze.landing import Landing, land
 from headworks.errors import LakeUnusable
 from headworks.gold.products import open_product, read_product, roll_back
 from headworks.models.champions import read_champions, score
-from headworks.models.features import AsOf
+from headworks.models.features import AsOf, PointInTime
 from headworks.models.training import dumped, load, loaded
 from headworks.ops.maintenance import MaintenanceSettings, maintain
 from headworks.settings import LakeSettings
@@ -284,6 +284,7 @@ def test_features_without_a_row_say_where_they_were_lost(root: Path) -> None:
     def nobody(known: AsOf) -> pl.LazyFrame:
         return features(known).filter(pl.col("carrier") == "Fast")
 
+    assert isinstance(FEATURES.transform, PointInTime)
     table = replace(FEATURES, transform=replace(FEATURES.transform, features=nobody))
     of = replace(LATE, tables=(table,), models=(replace(MODEL, features=table),))
     now = _at(FIRST) + timedelta(days=1)

@@ -169,6 +169,13 @@ RULES: tuple[Rule, ...] = (
         "tests/unit/models/test_drift.py::test_values_of_a_large_category_that_were_renamed_are_seen",
     ),
     rule(
+        "features of others under an entity's key close the gate",
+        JUDGING,
+        "    _check_entities(checks, frame, scored)\n",
+        "",
+        f"{_G}::test_a_bad_week_is_refused_for_its_reason",
+    ),
+    rule(
         "an infinite feature closes the gate",
         "src/headworks/models/judging.py",
         "    _check_finite(checks, frame)\n",

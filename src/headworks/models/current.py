@@ -17,7 +17,7 @@ from headworks.errors import LakeRefused, LakeUnusable, ObjectLost, SettingsErro
 from headworks.gold.products import ProductVersion, publications
 from headworks.gold.products import roll_back as roll_back_tables
 from headworks.models.champions import Champion, read_champions
-from headworks.models.judging import Checks
+from headworks.models.checks import Checks
 from headworks.models.model import Model
 from headworks.models.training import file_path, is_named, load, made_again
 from headworks.ports import Clock, system_clock

@@ -16,6 +16,8 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from headworks.models.checks import Checks
+from headworks.models.entities import likenesses
 from headworks.models.features import CUT, OBSERVED_UNTIL, LeakCheck, Received
 from headworks.models.measures import (
     Indices,
@@ -55,6 +57,7 @@ _CLOCKS = timedelta(hours=1)
 """So far clocks of machines may be apart."""
 _SHARED_SIGMAS, _SHARED_SPREAD = 6.0, 0.05
 _PROMISES = 12
+_LIKENESS_SIGMAS = 3.0
 
 
 class Measured(Report):
@@ -87,55 +90,6 @@ class Quality:
     checks: tuple[CheckReport, ...]
     challenger: Measured
     champion: Measured | None
-
-
-class Checks:
-    """Checks of one model, as they are made."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        self.made: list[CheckReport] = []
-
-    def add(
-        self,
-        name: str,
-        good: bool | None,
-        detail: str = "",
-        *,
-        value: float | None = None,
-        expected: float | None = None,
-        kind: str = "model",
-    ) -> None:
-        """Add a check; one that could not be made (None) keeps the gate closed."""
-        outcome = "not evaluated" if good is None else "passed" if good else "failed"
-        self._put(name, outcome, detail, value, expected, kind)
-
-    def warn(
-        self, name: str, detail: str, *, value: float | None = None, expected: float | None = None
-    ) -> None:
-        """Add a check that objects to nothing, and is reported."""
-        self._put(name, "warned", detail, value, expected, "model")
-
-    def add_without_comparison(self, name: str, detail: str, *, kind: str = "model") -> None:
-        """Add a check that has nothing to compare with yet: no objection, and nothing that passed."""
-        self._put(name, "cold start", detail, None, None, kind)
-
-    def _put(
-        self, name: str, outcome: str, detail: str, value: float | None, expected: float | None, kind: str
-    ) -> None:
-        self.made.append(
-            CheckReport.model_validate(
-                {
-                    "scope": self.model.scope,
-                    "name": name,
-                    "kind": kind,
-                    "outcome": outcome,
-                    "detail": detail,
-                    "value": None if value is None or not np.isfinite(value) else float(value),
-                    "expected": None if expected is None or not np.isfinite(expected) else float(expected),
-                }
-            )
-        )
 
 
 def data_checks(
@@ -181,6 +135,7 @@ def data_checks(
     )
     _check_leaks(checks, leak)
     _check_finite(checks, frame)
+    _check_entities(checks, frame, scored)
     if profile is None:
         checks.add_without_comparison("features: drift", "there is no champion to compare with", kind="drift")
         return tuple(checks.made)
@@ -234,6 +189,31 @@ def _check_finite(checks: Checks, frame: pl.DataFrame) -> None:
         else "",
         value=sum(infinite.values()),
         kind="data",
+    )
+
+
+def _check_entities(checks: Checks, frame: pl.DataFrame, scored: datetime) -> None:
+    """Check that entities are like themselves at the cuts before, as they were: keys may have got others' features."""
+    name, kind = "features: of their own entity", "drift"
+    found = likenesses(checks.model, frame, scored)
+    if not found:
+        few = "too few entities are in several cuts, or no feature stays alike from one to the next"
+        checks.add_without_comparison(name, few, kind=kind)
+        return
+    alike = checks.model.bounds.alike
+    less = [one for one in found if one.now < one.least - max(alike, _LIKENESS_SIGMAS * one.spread)]
+    said = "; ".join(
+        f"{one.column} is alike by {one.now:.2f}, and was by {one.least:.2f} at least" for one in less
+    )
+    checks.add(
+        name,
+        not less,
+        f"entities are not what they were at the cut before: {said}. If they have not changed, a join gives keys the "
+        "features of others"
+        if less
+        else "",
+        value=len(less),
+        kind=kind,
     )
 
 

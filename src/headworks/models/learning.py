@@ -23,10 +23,10 @@ from headworks.models.champions import (
     stage_rows,
     staged_place,
 )
+from headworks.models.checks import Checks
 from headworks.models.current import usable
 from headworks.models.features import CUT, LeakCheck, leaks, received_of
 from headworks.models.judging import (
-    Checks,
     Quality,
     data_checks,
     importance,

@@ -35,8 +35,9 @@ class Bounds:
 
     Data: the rows of the newest cut may be fewer or more than those that the champion learned from by ``rows_change``,
     a feature may have more nulls by ``nulls`` and may have moved by ``feature_drift`` (PSI), few of its values may lie
-    further outside the champion's than ``feature_beyond`` times the distance from its lowest to its highest, and the
-    newest cut may be ``age`` old. Training: at least ``rows`` rows, ``positives`` of each class, a share of the target
+    further outside the champion's than ``feature_beyond`` times the distance from its lowest to its highest, entities
+    may be less like themselves at the cut before by ``alike`` than in the weeks before, and the newest cut may be
+    ``age`` old. Training: at least ``rows`` rows, ``positives`` of each class, a share of the target
     within ``class_share`` that differs from the champion's by ``class_change`` at most (a factor), in ``train_s``
     seconds.
 
@@ -64,6 +65,7 @@ class Bounds:
     segment_worse_by: float = 0.15
     feature_drift: float = 0.25
     feature_beyond: float = 0.5
+    alike: float = 0.1
     prediction_drift: float = 0.3
     rows_change: float = 0.3
     nulls: float = 0.1

@@ -7,7 +7,7 @@ written. What a run checks in the lake, leaks and the newest delivery of each da
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ import polars as pl
 
 from headworks.errors import EstimatorFailed
 from headworks.models.features import CUT, OBSERVED_UNTIL
-from headworks.models.judging import data_checks, prediction_checks, quality_checks, training_checks
+from headworks.models.judging import Quality, data_checks, prediction_checks, quality_checks, training_checks
 from headworks.models.model import Model
 from headworks.models.training import (
     LABEL,
@@ -50,13 +50,32 @@ class Week:
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class Fitted:
+    """A model in memory: what was fitted, and what it was made with."""
+
     estimator: Any
     trained: Trained
 
     def scores(self, rows: pl.DataFrame) -> Matrix:
+        """Return the chance of the target for each row."""
         trained = self.trained
         return predict(self.estimator, trained.columns, trained.vocabulary, rows, trained.model)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the checks of a week came to, and the challenger where there was something to learn from."""
+
+    checks: tuple[CheckReport, ...]
+    challenger: Fitted | None = None
+    quality: Quality | None = None
+    problem: str = ""
+    """Why nothing was learned, where no check says so."""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the challenger is refused."""
+        return tuple([self.problem] * bool(self.problem)) + _refused(self.checks)
 
 
 def weeks_again(
@@ -67,7 +86,7 @@ def weeks_again(
     The first model is promoted where the gate opens for it, as in a new lake.
     """
     cuts = frame.get_column(CUT).unique().sort().to_list()
-    current: _Fitted | None = None
+    current: Fitted | None = None
     promises: list[float] = []
     for cut in cuts if last is None else cuts[-last:]:
         known = frame.filter(pl.col(CUT) <= cut).with_columns(
@@ -85,50 +104,68 @@ def _week(
     known: pl.DataFrame,
     cut: datetime,
     asked: Asked,
-    current: _Fitted | None,
-    promises: list[float],
-) -> tuple[Week, _Fitted | None]:
-    newest = known.filter(pl.col(CUT) == newest_cut(known, asked))
-    profile = None if current is None else current.trained.profile
-    checks = [
-        check for check in data_checks(model, known, asked, profile, None, cut) if check.name != _OF_THE_LAKE
-    ]
+    current: Fitted | None,
+    promises: Sequence[float],
+) -> tuple[Week, Fitted | None]:
+    data = data_checks(model, known, asked, None if current is None else current.trained.profile, None, cut)
+    data = tuple(check for check in data if check.name != _OF_THE_LAKE)
+    found = judged(model, known, asked, current, promises, data)
+    quality, reasons = found.quality, found.reasons
+    week = Week(
+        cut,
+        known.filter(pl.col(CUT) == newest_cut(known, asked)).height,
+        None if quality is None else quality.challenger.value,
+        None if quality is None or quality.champion is None else quality.champion.value,
+        promoted=not reasons,
+        reasons=reasons,
+        warnings=tuple(
+            f"{check.name}: {check.detail}" for check in found.checks if check.outcome == "warned"
+        ),
+    )
+    return week, None if reasons else found.challenger
+
+
+def judged(
+    model: Model,
+    known: pl.DataFrame,
+    asked: Asked,
+    current: Fitted | None,
+    promises: Sequence[float],
+    data: Sequence[CheckReport],
+) -> Judged:
+    """Learn from rows and judge what was learned, as a run does once it has made the checks of the data."""
+    if _refused(data):
+        return Judged(tuple(data))
     parts = split(model, known, asked)
-    if _refused(checks):
-        return Week(cut, newest.height, reasons=_refused(checks)), None
     if parts.train.get_column(LABEL).n_unique() < _OUTCOMES:
         few = f"of {parts.train.height} rows to learn from not both outcomes are known"
-        return Week(cut, newest.height, reasons=(few,)), None
+        return Judged(tuple(data), problem=few)
     try:
-        challenger = _learned(model, known, asked, parts)
+        challenger = learned(model, known, asked, parts)
         scores = challenger.scores(parts.holdout)
         theirs = None if current is None else current.scores(parts.holdout)
         quality = quality_checks(model, parts.holdout, scores, theirs, promises, asked.seed)
-        checks += training_checks(
-            model, challenger.trained, parts, None if current is None else current.trained
-        )
-        checks += [*quality.checks, *prediction_checks(model, scores, challenger.scores(newest))]
+        newest = challenger.scores(known.filter(pl.col(CUT) == newest_cut(known, asked)))
     except EstimatorFailed as problem:
-        return Week(cut, newest.height, reasons=(problem.what,)), None
-    reasons = _refused(checks)
-    week = Week(
-        cut,
-        newest.height,
-        quality.challenger.value,
-        None if quality.champion is None else quality.champion.value,
-        promoted=not reasons,
-        reasons=reasons,
-        warnings=tuple(f"{check.name}: {check.detail}" for check in checks if check.outcome == "warned"),
+        return Judged(tuple(data), problem=problem.what)
+    champion = None if current is None else current.trained
+    checks = (
+        *data,
+        *training_checks(model, challenger.trained, parts, champion),
+        *quality.checks,
+        *prediction_checks(model, scores, newest),
     )
-    return week, None if reasons else challenger
+    return Judged(checks, challenger, quality)
 
 
-def _learned(model: Model, known: pl.DataFrame, asked: Asked, parts: Split) -> _Fitted:
+def learned(model: Model, known: pl.DataFrame, asked: Asked, parts: Split | None = None) -> Fitted:
+    """Fit a model to rows, in memory."""
+    parts = split(model, known, asked) if parts is None else parts
     estimator, words = fit(model, parts, asked)
-    return _Fitted(estimator, described(model, known, asked, parts, words))
+    return Fitted(estimator, described(model, known, asked, parts, words))
 
 
-def _refused(checks: list[CheckReport]) -> tuple[str, ...]:
+def _refused(checks: Sequence[CheckReport]) -> tuple[str, ...]:
     return tuple(
         f"{check.name}: {check.outcome} ({check.detail})"
         for check in checks

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from crm.churn import MODEL
-from headworks.models.judging import Checks, _check_category, _check_number
+from headworks.models.checks import Checks
+from headworks.models.judging import _check_category, _check_number
 from headworks.models.training import category_profile, feature_profiles, number_profile
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from crm.year import year
 from tests.unit.models.weeks import BAD, Kind, bad_week, good_week
-from tests.unit.models.yearly import year
 
 SAMPLE = 5
 
@@ -65,9 +65,9 @@ def test_what_cannot_be_known_is_never_green() -> None:
 
 def test_a_world_that_changes_is_noticed() -> None:
     """From week 30 on customers leave for other reasons: the champion's metric falls, and the check says so."""
-    weeks = year(seed=3, first=28, last=42, changes_in=30)
-    before = [week for week, warned in weeks if week <= 30 and warned]
-    after = [week for week, warned in weeks if week > 30 and warned]
+    noticed = [number for number, week in year(3, last=15, weeks=42, changes_in=30) if week.warnings]
+    before = [week for week in noticed if week <= 30]
+    after = [week for week in noticed if week > 30]
     assert before == []
     assert after, "nobody noticed"
     assert after[0] <= 40

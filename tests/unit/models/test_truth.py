@@ -11,8 +11,9 @@ from crm.timelapse import RUNS_AT
 from crm.truth import true_features
 from crm.world import CAUSES
 from headworks.models.measures import measure
-from headworks.models.training import LABEL, predict, split
-from tests.unit.models.weeks import ASKED, WEEK_OF_CHAMPION, learn, rows_of, world
+from headworks.models.timelapse import learned
+from headworks.models.training import LABEL, split
+from tests.unit.models.weeks import ASKED, WEEK_OF_CHAMPION, rows_of, world
 
 LARGEST_DIFFERENCE = 0.02
 CUSTOMERS = 1_600
@@ -22,8 +23,8 @@ CUSTOMERS = 1_600
 def difference(seed: int) -> tuple[float, float]:
     """Return the metric of the model, and of one that is given the true causes, on the same newest weeks."""
     rows = rows_of(seed, WEEK_OF_CHAMPION, CUSTOMERS)
-    parts, fitted = split(MODEL, rows, ASKED), learn(MODEL, rows)
-    scores = predict(fitted.estimator, MODEL.columns, fitted.words, parts.holdout)
+    parts, fitted = split(MODEL, rows, ASKED), learned(MODEL, rows, ASKED)
+    scores = fitted.scores(parts.holdout)
     labels = parts.holdout.get_column(LABEL).cast(pl.Float64).to_numpy()
     known = true_features(world(seed, CUSTOMERS))
     causes = CAUSES[:-1]

@@ -18,38 +18,16 @@ from crm.truth import Frames, feature_rows, received
 from crm.world import WEEK, World
 from headworks.gold.curation import GoldTable
 from headworks.models.features import AsOf, LeakCheck, feature_table, leaks, received_of
-from headworks.models.judging import (
-    data_checks,
-    prediction_checks,
-    quality_checks,
-    training_checks,
-)
+from headworks.models.judging import data_checks
 from headworks.models.model import Model
-from headworks.models.training import (
-    Asked,
-    Trained,
-    described,
-    fit,
-    newest_cut,
-    predict,
-    split,
-)
+from headworks.models.timelapse import Fitted, judged, learned
+from headworks.models.training import Asked
 from headworks.quality.gate import decide
 from headworks.reports import GateReport
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 FIRST_WEEK, WEEK_OF_CHAMPION = 10, 38
 ASKED = Asked(horizon=HORIZON)
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A model in memory: what was fitted, and what it was made with."""
-
-    estimator: Any
-    words: dict[str, tuple[str, ...]]
-    trained: Trained
-    value: float = 0.0
 
 
 @dataclass
@@ -82,17 +60,10 @@ def frames_of(seed: int, week: int, customers: int = 400) -> Frames:
     return received(world(seed, customers), first, until, WEEK)
 
 
-def learn(model: Model, rows: pl.DataFrame, asked: Asked = ASKED) -> Fitted:
-    """Fit a model to rows, in memory."""
-    parts = split(model, rows, asked)
-    estimator, words = fit(model, parts, asked)
-    return Fitted(estimator, words, described(model, rows, asked, parts, words))
-
-
 @cache
 def champion(seed: int) -> Fitted:
     """Return the champion of a world, made a week before."""
-    return learn(MODEL, rows_of(seed, WEEK_OF_CHAMPION))
+    return learned(MODEL, rows_of(seed, WEEK_OF_CHAMPION), ASKED)
 
 
 def judge(case: Case, current: Fitted, promises: tuple[float, ...] = (), seed: int = 1) -> GateReport:
@@ -113,21 +84,11 @@ def judge(case: Case, current: Fitted, promises: tuple[float, ...] = (), seed: i
     received = received_of(case.table, case.frames)
     if received is not None:
         now = max(now, received.newest)
-    checks = list(data_checks(model, rows, asked, current.trained.profile, found, now, received))
-    if not decide(model.scope, checks, contract_required=False).open:
-        return decide(model.scope, checks, contract_required=False)
     made = replace(model, estimator=case.estimator) if case.estimator is not None else model
-    challenger = learn(made, rows, asked)
-    parts = split(model, rows, asked)
-    checks += training_checks(model, challenger.trained, parts, current.trained)
-    scores = predict(challenger.estimator, model.columns, challenger.words, parts.holdout)
-    theirs = predict(current.estimator, current.trained.columns, current.words, parts.holdout)
-    checks += quality_checks(model, parts.holdout, scores, theirs, promises, seed).checks
-    newest = rows.filter(pl.col("cut") == newest_cut(rows, asked))
-    checks += prediction_checks(
-        model, scores, predict(challenger.estimator, model.columns, challenger.words, newest)
-    )
-    return decide(model.scope, checks, contract_required=False)
+    data = data_checks(model, rows, asked, current.trained.profile, found, now, received)
+    judgement = judged(made, rows, asked, current, promises, data)
+    assert not judgement.problem
+    return decide(model.scope, judgement.checks, contract_required=False)
 
 
 def _newest(frames: Frames) -> datetime:
@@ -302,9 +263,35 @@ def some_in_another_unit(frames: Frames, _: np.random.Generator) -> Case:
     return Case(frames, spoil=lambda rows: _at_newest(rows, minutes_4w=few.otherwise(pl.col("minutes_4w"))))
 
 
+def _exchanged(share: float, *columns: str) -> Callable[[pl.DataFrame, np.random.Generator], pl.DataFrame]:
+    """Return what gives some keys of the newest cut the values of other ones: no distribution changes."""
+
+    def exchange(rows: pl.DataFrame, chance: np.random.Generator) -> pl.DataFrame:
+        newest = rows.select(_is_newest(rows)).to_series().to_numpy().nonzero()[0]
+        some = newest[chance.random(len(newest)) < share]
+        order = np.arange(rows.height)
+        order[some] = chance.permutation(some)
+        return rows.with_columns(rows.select(columns)[order])
+
+    return exchange
+
+
+def features_of_others(frames: Frames, chance: np.random.Generator) -> Case:
+    """A join under a wrong key: each customer has the features of another one."""
+    exchange = _exchanged(1.0, *MODEL.columns)
+    return Case(frames, spoil=lambda rows: exchange(rows, chance))
+
+
+def use_of_others(frames: Frames, chance: np.random.Generator) -> Case:
+    """The same of a quarter of the customers, and of their use alone."""
+    exchange = _exchanged(0.25, "sessions_4w", "minutes_4w", "use_ratio", "days_since_use")
+    return Case(frames, spoil=lambda rows: exchange(rows, chance))
+
+
 def everybody_leaves(frames: Frames, _: np.random.Generator) -> Case:
     """A status that means something else now: all outcomes are there, and far too many."""
-    return Case(frames, spoil=lambda rows: rows.with_columns(target_at=pl.col("cut") + timedelta(days=2)))
+    gone = pl.when(pl.col("contact_id") % 50 > 0).then(pl.col("cut") + timedelta(days=2))
+    return Case(frames, spoil=lambda rows: rows.with_columns(target_at=gone))
 
 
 def labels_reversed(frames: Frames, _: np.random.Generator) -> Case:
@@ -405,6 +392,8 @@ BAD: dict[Kind, tuple[str, ...]] = {
     rises_in_percent: ("feature raised_8w: drift", "feature raised_8w: range"),
     another_value_for_none: ("feature severe_8w: drift",),
     some_in_another_unit: ("feature minutes_4w: range",),
+    features_of_others: ("features: of their own entity",),
+    use_of_others: ("features: of their own entity",),
     everybody_leaves: ("training: class balance", "training: rows of each outcome"),
     labels_reversed: ("quality: better than chance", "quality: good enough"),
     trained_on_few: ("training: rows", "training: rows of each outcome"),
