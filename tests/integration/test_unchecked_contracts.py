@@ -119,6 +119,10 @@ def to_query(make: Callable[[str], str]) -> Callable[[Body, Body, Kind], None]:
     return does
 
 
+def has_expression(kind: str, of: Kind) -> bool:
+    return kind == "rows by expression"
+
+
 def unknown_column(contract: Body, body: Body, kind: Kind) -> None:
     if kind.column:
         next(each for each in contract["columns"] if each["name"] == kind.column)["name"] = "nope"
@@ -189,6 +193,12 @@ WAYS = {
         "does not look at",
         has_query,
     ),
+    **{
+        f"a condition that is the same for each row: {text}": Way(
+            to_check("expression", text), "names no column", has_expression
+        )
+        for text in ("1 = 0", "NULL", "'price' = 'text'", "false -- price < 0")
+    },
 }
 CASES = [
     pytest.param(way, kind, id=f"{kind}, {way}")

@@ -303,4 +303,12 @@ RULES = (
         "tests/unit/ops/test_report_and_account.py::"
         "test_a_publication_of_some_of_the_tables_is_held_against_just_these",
     ),
+    rule(
+        "a condition that names no column checks nothing",
+        PREFLIGHT,
+        "not problems and not _depends_on(of(text), there)",
+        "False",
+        "tests/integration/test_unchecked_contracts.py"
+        "::test_a_check_that_would_pass_unchecked_keeps_the_gate_closed_and_one_reason_says_why",
+    ),
 )

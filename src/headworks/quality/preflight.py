@@ -86,7 +86,7 @@ def refuse_what_checks_nothing(content: Mapping[str, Any], table: str, engine: E
     there = engine.columns()
     faults = [*_scopes(content, checks), *_unknown_columns(content, checks, there)]
     if not faults:
-        faults += _sql(content, checks, table, engine)
+        faults += _sql(content, checks, table, there, engine)
     if faults:
         raise ContractRefused("; ".join(faults))
 
@@ -159,7 +159,9 @@ def _meant(name: str, there: Iterable[str]) -> str:
     return by_lower[close[0]] if close else ""
 
 
-def _sql(content: Mapping[str, Any], checks: Iterable[Check], table: str, engine: Engine) -> Iterator[str]:
+def _sql(
+    content: Mapping[str, Any], checks: Iterable[Check], table: str, there: Iterable[str], engine: Engine
+) -> Iterator[str]:
     def of(text: str) -> str | None:
         """Return SQL with its variables in it; None where one has no value here: Soda decides about these."""
         given = content.get("variables") or {}
@@ -180,7 +182,10 @@ def _sql(content: Mapping[str, Any], checks: Iterable[Check], table: str, engine
     for check in checks:
         for key, text in check.fragments():
             is_figure = check.kind == "metric" and key == "expression"
-            yield from problem(f"{key} of {check.name!r}", of(text), figure if is_figure else condition)
+            problems = list(problem(f"{key} of {check.name!r}", of(text), figure if is_figure else condition))
+            yield from problems
+            if check.kind == "failed_rows" and not problems and not _depends_on(of(text), there):
+                yield f"{key} of {check.name!r} names no column, so it is the same for each row of {table}"
         for key, text in check.queries():
             query = of(text)
             if query is None:
@@ -199,6 +204,15 @@ def _sql(content: Mapping[str, Any], checks: Iterable[Check], table: str, engine
 
 def _braced(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
+
+
+def _depends_on(condition: str | None, columns: Iterable[str]) -> bool:
+    """Return whether a condition can differ from row to row; one that is not known yet, or has a query in it, may."""
+    if condition is None:
+        return True
+    return not _words(condition).isdisjoint(
+        {"select", "columns", *(name.lower().replace('"', '""') for name in columns)}
+    )
 
 
 def _words(sql: str) -> set[str]:
