@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from headworks.errors import SettingsError
+from headworks.errors import SettingsError, TransformFailed
 from headworks.gold.curation import GoldTable, Inputs
 from headworks.silver.dataset import VALID_FROM, Dataset
 
@@ -153,6 +153,12 @@ class PointInTime:
 
     def _at(self, known: AsOf) -> pl.DataFrame:
         made = self.features(known).collect()
+        if taken := [name for name in (CUT, TARGET_AT, OBSERVED_UNTIL, "label") if name in made.columns]:
+            raise TransformFailed(
+                f"The features have a column {', '.join(taken)}, which the table of features makes itself.",
+                where=str(getattr(self.features, "__qualname__", "features")),
+                do="give it another name, or leave it out.",
+            )
         return made.with_columns(pl.lit(known.cut, dtype=_MOMENT).alias(CUT))
 
     def _outcomes(self, known: AsOf, rows: pl.DataFrame) -> pl.DataFrame:

@@ -40,6 +40,7 @@ from headworks.models.training import (
     Asked,
     Matrix,
     Trained,
+    check_columns,
     load,
     matrix,
     newest_cut,
@@ -148,6 +149,7 @@ def feature_frame(lake: Lake, model: Model, features: FeatureRef) -> pl.DataFram
 def prepare(lake: Lake, lesson: Lesson, clock: Clock = system_clock) -> GateReport:
     """Judge the features before anything is learned from them or scored: a closed gate leaves all as it is."""
     model, asked, frame = lesson.model, lesson.asked, lesson.frame(lake)
+    check_columns(model, frame)
     champion = read_champions(lake, lesson.product, model).newest
     inputs = pinned_inputs(lake, lesson.pins, model.features.inputs, receipts=True)
     cuts = _looked_at(frame, asked)

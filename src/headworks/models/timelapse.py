@@ -24,6 +24,7 @@ from headworks.models.training import (
     Matrix,
     Split,
     Trained,
+    check_columns,
     described,
     fit,
     newest_cut,
@@ -85,6 +86,7 @@ def weeks_again(
 
     The first model is promoted where the gate opens for it, as in a new lake.
     """
+    check_columns(model, frame)
     cuts = frame.get_column(CUT).unique().sort().to_list()
     current: Fitted | None = None
     promises: list[float] = []

@@ -84,6 +84,42 @@ class Trained(Report):
     seconds: float
 
 
+def check_columns(model: Model, frame: pl.DataFrame) -> None:
+    """Raise `SettingsError` where the features have not what the model names, or nothing that an estimator can get."""
+    missing = [
+        name for name in {**dict.fromkeys(model.columns + model.segments)} if name not in frame.columns
+    ]
+    if missing:
+        raise SettingsError(
+            f"The features have no column {', '.join(missing)}; they have {', '.join(frame.columns)}.",
+            where=f"{model.scope}, {model.features.name}",
+            do="correct the model's numbers, categories and segments, or the features.",
+        )
+    types = frame.schema
+    no_number = [
+        f"{name} ({types[name]})"
+        for name in model.numbers
+        if not (types[name].is_numeric() or types[name] in (pl.Boolean, pl.Null))
+    ]
+    if no_number:
+        raise SettingsError(
+            f"These are no numbers: {', '.join(no_number)}.",
+            where=f"{model.scope}, {model.features.name}",
+            do="name texts as categories; of a moment give the time until the cut, such as the days that passed.",
+        )
+    nested = [
+        f"{name} ({types[name]})"
+        for name in (*model.categories, *model.segments)
+        if types[name].is_nested() or types[name] == pl.Binary
+    ]
+    if nested:
+        raise SettingsError(
+            f"These are no categories: {', '.join(nested)}.",
+            where=f"{model.scope}, {model.features.name}",
+            do="let the features give one text or number of each row.",
+        )
+
+
 @dataclass(frozen=True)
 class Split:
     """Rows with a known outcome: those to learn from, and the newest cuts, which no training has seen."""

@@ -14,8 +14,11 @@ from crm.datasets import CONTACTS, CONTRACTS, SUBSCRIPTIONS, TICKETS, USAGE
 from crm.timelapse import RUNS_AT
 from crm.truth import Frames, feature_rows, received
 from crm.world import WEEK, World
-from headworks.models.features import AsOf, Known, feature_table, leaks
-from headworks.models.training import LABEL, Asked, split
+from headworks.errors import SettingsError, TransformFailed
+from headworks.models.features import AsOf, Known, PointInTime, feature_table, leaks
+from headworks.models.model import Model
+from headworks.models.timelapse import weeks_again
+from headworks.models.training import LABEL, Asked, check_columns, split
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 FIRST = START + 10 * WEEK + RUNS_AT
@@ -150,3 +153,43 @@ def test_a_leaked_feature_is_found_and_named(leaky: object, column: str) -> None
     cuts = rows.get_column("cut").unique().sort().to_list()
     found = leaks(table, {name: frame.lazy() for name, frame in given.items()}, MODEL.columns, cuts[4:8:2])
     assert column in {one.column for one in found.leaks}
+
+
+@pytest.mark.parametrize("name", ["cut", "target_at", "observed_until", "label"])
+def test_features_take_no_name_of_the_table_of_features(name: str) -> None:
+    """Another outcome or cut of the same name would be lost, or be learned from."""
+
+    def more(known: AsOf) -> pl.LazyFrame:
+        return features(known).with_columns(pl.lit(1.0).alias(name))
+
+    table = replace(FEATURES, transform=replace(_point_in_time(), features=more))
+    with pytest.raises(TransformFailed, match=f"have a column {name}, which") as caught:
+        feature_rows(table, frames())
+    assert "more" in str(caught.value)
+
+
+def _point_in_time() -> PointInTime:
+    assert isinstance(FEATURES.transform, PointInTime)
+    return FEATURES.transform
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (replace(MODEL, numbers=(*MODEL.numbers, "seatz")), "no column seatz"),
+        (replace(MODEL, segments=("plann",)), "no column plann"),
+        (replace(MODEL, numbers=("plan",), categories=()), r"no numbers: plan \(String"),
+        (replace(MODEL, numbers=("day", "moment")), r"no numbers: day \(Date\), moment \(Datetime"),
+        (replace(MODEL, numbers=("many",)), r"no numbers: many \(List"),
+        (replace(MODEL, categories=("many",)), r"no categories: many \(List"),
+        (replace(MODEL, segments=("many",)), r"no categories: many \(List"),
+    ],
+)
+def test_what_no_estimator_can_get_is_named_with_its_model(changed: Model, said: str) -> None:
+    rows = feature_rows(FEATURES, frames()).with_columns(
+        day=pl.col("cut").dt.date(), moment=pl.col("cut"), many=pl.concat_list("seats", "seats")
+    )
+    with pytest.raises(SettingsError, match=said) as caught:
+        next(weeks_again(changed, rows))
+    assert "model.churn, churn.features" in str(caught.value)
+    check_columns(MODEL, rows.with_columns(pl.col("seats").cast(pl.Decimal(9, 2)), severe_8w=pl.lit(True)))
