@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import socket
 import stat
+import subprocess
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -209,6 +211,22 @@ def test_the_command_line_shows_the_last_account(demo: Demo) -> None:
     shown = demo.run("headworks.cli.main", "account")
     assert shown.code == 0, shown.err
     assert "sales · full" in shown.out
+
+
+def test_the_commands_to_try_work_word_for_word(demo: Demo) -> None:
+    """Those of README's table, but for make's, which are the modules that the other tests run."""
+    text = (CHECKOUT / "README.md").read_text()
+    commands = [shlex.split(found) for found in re.findall(r"^\|.*`headworks (.+?)` \|", text, re.MULTILINE)]
+    assert [command[0] for command in commands] == ["sql", "run"]
+    said = [demo.run("headworks.cli.main", *command) for command in commands]
+    assert [one.code for one in said] == [0, 0], said[0].err + said[1].err
+    assert "revenue_eur" in said[0].out
+    assert said[0].out.rstrip().endswith("5 rows")
+    assert "--on-conflict {refuse,wait}" in said[1].out
+    # Each target of make that README names is there.
+    made = subprocess.run(["make", "-s", "help"], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    for target in set(re.findall(r"\bmake ([a-z-]+)", text)):
+        assert f"make {target} " in made.stdout, target
 
 
 def test_down_stops_everything_and_up_finds_its_data_again_on_other_ports(demo: Demo) -> None:
