@@ -23,8 +23,8 @@ from headworks.sources.api.client import ApiClient, Session
 from headworks.sources.api.formats import prefix_of
 from headworks.sources.api.noticing import probably
 from headworks.sources.api.paginate.base import as_text
-from headworks.sources.api.progress import begin, described_as
-from headworks.sources.api.reading import PageToLand, Reading
+from headworks.sources.api.progress import PageToLand, begin, described_as
+from headworks.sources.api.reading import Reading
 from headworks.sources.api.records import FieldReader, value_of
 from headworks.sources.api.request import filled, quoted
 from headworks.sources.api.resource import Each, Resource

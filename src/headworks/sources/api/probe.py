@@ -25,7 +25,7 @@ from headworks.sources.api.paginate import Ask
 from headworks.sources.api.paginate.places import keys_seen
 from headworks.sources.api.paginate.shifting import FULL
 from headworks.sources.api.paths import parts, placed
-from headworks.sources.api.progress import Progress, begin
+from headworks.sources.api.progress import PageToLand, Progress, begin
 from headworks.sources.api.proposal import (
     KEY_NAMES,
     OFFSET_NAMES,
@@ -39,7 +39,7 @@ from headworks.sources.api.proposal import (
     propose,
     size_asked,
 )
-from headworks.sources.api.reading import PageToLand, Reading
+from headworks.sources.api.reading import Reading
 from headworks.sources.api.records import value_of
 from headworks.sources.api.request import Composer
 from headworks.sources.api.resource import Resource

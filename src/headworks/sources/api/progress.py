@@ -1,4 +1,4 @@
-"""The position of a reading, as it is kept in the stream's position."""
+"""The position of a reading, as it is kept in the stream's position, and a page with the position after it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
+from headworks.errors import HeadworksError
 from headworks.names import Window
 from headworks.sources.api.memory import Held, digest
 from headworks.sources.api.paginate import Paginator, State
@@ -328,3 +329,34 @@ def _span(
         # Only a span that has a beginning can be cut.
         mark = Values(incremental).start()
     return Span(mark, moment_us(until or now) if bounded else None)
+
+
+class Kept(Protocol):
+    """A position as it is kept."""
+
+    @property
+    def done(self) -> bool:
+        """Return whether the pass has ended."""
+        ...
+
+    def to_position(self) -> Position:
+        """Return it as JSON."""
+        ...
+
+
+@dataclass(frozen=True)
+class PageToLand:
+    """A page as it is to be landed: its new records, the position after it, and what to report about it."""
+
+    records: list[bytes]
+    deleted: list[bool] | None
+    read: int
+    number: int
+    url: str
+    progress: Kept
+    warning: str = ""
+    shown: bool | None = None
+    expected: int | None = None
+    refused: tuple[tuple[str, bytes], ...] = ()
+    problem: HeadworksError | None = None
+    flush: bool = False

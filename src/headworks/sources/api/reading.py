@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from headworks.errors import (
     HeadworksError,
@@ -37,14 +37,13 @@ from headworks.sources.api.paginate.links import Files
 from headworks.sources.api.paginate.shifting import FULL, more_of_nothing
 from headworks.sources.api.paginate.tokens import is_end
 from headworks.sources.api.paths import find
-from headworks.sources.api.progress import Progress, Span, all_comes_again
+from headworks.sources.api.progress import PageToLand, Progress, Span, all_comes_again
 from headworks.sources.api.records import Body, outline
 from headworks.sources.api.request import Composer, Request
 from headworks.sources.api.resource import Export, Resource
 from headworks.sources.api.spool import Spool
 from headworks.sources.api.verdict import End, Verdict, judge_end
 from headworks.sources.api.watermark import Watermark
-from headworks.sources.base import Position
 
 _MOST_RESTARTS = 3
 _NOT_COMPARED = (
@@ -70,37 +69,6 @@ _TWICE = (
 _ERRORS = 400
 _MOST_LOOKS = 2
 """Further answers for a page that is the last, or empty."""
-
-
-class Kept(Protocol):
-    """A position as it is kept."""
-
-    @property
-    def done(self) -> bool:
-        """Return whether the pass has ended."""
-        ...
-
-    def to_position(self) -> Position:
-        """Return it as JSON."""
-        ...
-
-
-@dataclass(frozen=True)
-class PageToLand:
-    """A page as it is to be landed: its new records, the position after it, and what to report about it."""
-
-    records: list[bytes]
-    deleted: list[bool] | None
-    read: int
-    number: int
-    url: str
-    progress: Kept
-    warning: str = ""
-    shown: bool | None = None
-    expected: int | None = None
-    refused: tuple[tuple[str, bytes], ...] = ()
-    problem: HeadworksError | None = None
-    flush: bool = False
 
 
 class Reading(Asking):

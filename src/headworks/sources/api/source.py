@@ -19,8 +19,8 @@ from headworks.sources.api.ahead import Unlanded
 from headworks.sources.api.bridge import iterate
 from headworks.sources.api.children import FamilyReading, begin_family
 from headworks.sources.api.client import ApiClient
-from headworks.sources.api.progress import begin
-from headworks.sources.api.reading import PageToLand, Reading
+from headworks.sources.api.progress import PageToLand, begin
+from headworks.sources.api.reading import Reading
 from headworks.sources.api.resource import Incremental, Resource
 from headworks.sources.api.signing import know_secrets
 from headworks.sources.base import REFUSAL, Batch, Effort, Position
