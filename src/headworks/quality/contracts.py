@@ -99,8 +99,13 @@ def scanned(contract: Path, scope: str, scan: Callable[[], Scanned]) -> list[Che
 
 
 def read_contract(contract: Path) -> dict[str, Any]:
-    """Return a contract's content; raises `ContractRefused` where it is not what Soda's own schema asks for."""
-    content = yaml.safe_load(contract.read_text(encoding="utf-8"))
+    """Return a contract's content; raises `ContractRefused` where it is not there, or not as Soda's schema asks."""
+    try:
+        content = yaml.safe_load(contract.read_text(encoding="utf-8"))
+    except FileNotFoundError as problem:
+        raise ContractRefused(
+            "the contract's file is not there: put it back, or take it out of the declaration of its table"
+        ) from problem
     fault = best_match(_validator().iter_errors(content))
     if fault is not None:
         raise ContractRefused(f"the contract is wrong at {fault.json_path}: {fault.message}")

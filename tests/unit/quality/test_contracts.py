@@ -179,7 +179,7 @@ def test_a_file_is_looked_at_as_a_frame_is(tmp_path: Path) -> None:
 def test_a_contract_that_is_missing_closes_the_gate(tmp_path: Path) -> None:
     checks = run_contract(tmp_path / "gone.yml", ROWS, "silver.t.x")
     assert [(check.name, check.outcome) for check in checks] == [("gone.yml", "error")]
-    assert "FileNotFoundError" in checks[0].detail
+    assert "is not there: put it back" in checks[0].detail
     assert not decided(checks).open
 
 
