@@ -4,6 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 STACK := .headworks
 DAYS ?= 0
+PRODUCT ?= sales
 KILLS ?= 220
 CLEAN ?= 200
 FLOW_KILLS ?= 10
@@ -16,7 +17,7 @@ DEPLOY ?=
 SMALL := --kills 20 --flow-kills 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-churn year-churn down dashboard dashboard-churn test test-full check format lock test-docker test-browser test-orchestrators test-chaos test-rules chaos faults test-operations hostile corruption test-tables chaos-databases bench-databases bench-growth bench-quality deploy clean
+.PHONY: help demo profile demo-churn year-churn down dashboard dashboard-churn test test-full check format lock test-docker test-browser test-orchestrators test-chaos test-rules chaos faults test-operations hostile corruption test-tables chaos-databases bench-databases bench-growth bench-quality deploy clean
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +27,10 @@ deploy: $(READY) ## Deploy to the Prefect server at PREFECT_API_URL; DEPLOY="--d
 
 demo: $(READY) ## Run the sales flow on a local stack; DAYS=3 lets the shop live on first
 	@$(BIN)/python -m deployments.demo --days $(DAYS)
+
+profile: $(READY) ## Run a product on the local stack, and show what each step took: make profile PRODUCT=sales
+	@test -f $(STACK)/env || { echo "The local stack is not running. Start it with: make demo"; exit 1; }
+	@set -a; . $(STACK)/env; set +a; $(BIN)/headworks run $(PRODUCT) && $(BIN)/headworks account --steps
 
 down: ## Stop everything that the demo started
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m headworks.cli.main stack down; else echo "nothing was started"; fi

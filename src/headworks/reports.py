@@ -278,6 +278,23 @@ class DecisionReport(Report):
     note: str = ""
 
 
+class StepCost(Report):
+    """What one step of a run cost."""
+
+    step: str = Field(description="What the step did, as Prefect names its task run.")
+    seconds: float = Field(description="How long it took; steps run side by side.")
+    rows: int | None = Field(
+        default=None,
+        description="Rows that it had in hand: read, judged, made or written; None where it is not about rows.",
+    )
+    peak_mb: int | None = Field(
+        default=None,
+        description="The most memory that the process had at once until the step ended, in megabytes; None where the "
+        "system does not say.",
+    )
+    failed: bool = Field(default=False, description="Ended in an error; it may have been tried again.")
+
+
 class RunReport(Report):
     """Everything that one run did, from the first record read to the last row published.
 
@@ -301,6 +318,9 @@ class RunReport(Report):
     gold: tuple[CurateReport, ...] = ()
     publications: tuple[PublishReport, ...] = ()
     decisions: tuple[DecisionReport, ...] = ()
+    costs: tuple[StepCost, ...] = Field(
+        default=(), description="What each step cost that ran in the process of the flow, as they ended."
+    )
     links: dict[str, str] = Field(default_factory=dict)
 
     @property

@@ -29,6 +29,10 @@ def test_it_continues_where_the_story_by_hand_was_and_publishes_the_truth_for_da
         landed = {landing.dataset: landing.landed for landing in report.landings}
         assert 0 < landed["shop.orders"] < 100, "more than a day was read"
         place.assert_true()
+        costs = {cost.step: cost for cost in report.costs}
+        assert {"refine shop.orders", "pin silver", "stage sales.daily", "commit sales.daily"} <= costs.keys()
+        assert costs["refine shop.orders"].rows == landed["shop.orders"]
+        assert all(cost.seconds >= 0 and not cost.failed for cost in report.costs)
         if day < 2:
             place.live(WORLD)
     before = place.seen()

@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _account(options: argparse.Namespace) -> int:
-    from headworks.ops.account import account_text
+    from headworks.ops.account import account_text, steps_text
     from headworks.ops.ledger import flows_of, last_run
 
     lake = look_at_lake(options)
@@ -90,7 +90,10 @@ def _account(options: argparse.Namespace) -> int:
             where=lake.settings.root,
             do=f"name one of {', '.join(known)}." if known else "run something: headworks run",
         )
-    print(report.model_dump_json(indent=2) if options.json else account_text(report))
+    if options.json:
+        print(report.model_dump_json(indent=2))
+    else:
+        print(steps_text(report) if options.steps else account_text(report), end="")
     return 0
 
 
@@ -183,7 +186,9 @@ def the_parser() -> argparse.ArgumentParser:
         "flow", nargs="?", default=None, help="such as pipeline (default: whichever ran last)"
     )
     add_lake(account)
-    account.add_argument("--json", action="store_true", help="as JSON")
+    form = account.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as JSON")
+    form.add_argument("--steps", action="store_true", help="what each step took: seconds, rows, memory")
     account.set_defaults(command=_account)
 
     blocks = commands.add_parser("register-blocks", help="write the flows' blocks to the Prefect server")

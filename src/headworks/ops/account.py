@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from headworks.ops.escaping import markdown, one_line, printable
-from headworks.reports import RunReport
+from headworks.reports import RunReport, StepCost
 
 _LANDED = ("dataset", "read", "landed", "refused", "read again")
 _REFINED = (
@@ -39,6 +39,12 @@ _REPLAYED = (
     "superseded",
     "unchanged",
     "still rejected",
+)
+_COSTS = ("step", "seconds", "rows", "peak MB")
+_SLOWEST = 5
+"""So many steps are shown with the account of a run."""
+_COSTS_NOTE = (
+    "steps run side by side; peak: the most memory that the process had at once until the step ended"
 )
 _ANOMALIES = ("candidate", "check", "outcome", "what was found")
 _FINE = {"passed", "warned", "accepted", "cold start"}
@@ -76,6 +82,14 @@ def account_text(report: RunReport) -> str:
         lines += [section.title, *_columns(section.header, section.rows), *note, ""]
     lines += map(one_line, [*_closing(report), *(f"{name}: {link}" for name, link in report.links.items())])
     return "\n".join(lines).rstrip() + "\n"
+
+
+def steps_text(report: RunReport) -> str:
+    """Render what each step of a run cost, in the order in which they ended, for a terminal."""
+    if not report.costs:
+        return f"{_headline(report)[0]}\nWhat its steps cost is not known.\n"
+    lines = [_headline(report)[0], "", *_columns(_COSTS, list(map(_cost, report.costs)))]
+    return "\n".join([*lines, f"  {_COSTS_NOTE}"]) + "\n"
 
 
 def result_text(result: object) -> str:
@@ -143,19 +157,7 @@ def _sections(report: RunReport) -> list[Section]:
     if report.landings:
         note = "read again: seen before, and recognised before landing; refused: fits no row, kept with its reason"
         sections.append(Section("Bronze: read and landed", _LANDED, _landed(report), note))
-    shown: list[Row] = [
-        (each.product, warning) for each in report.publications for warning in dict.fromkeys(each.warnings)
-    ]
-    warned: list[Row] = [(each.stream, warning) for each in report.landings for warning in each.warnings]
-    if warned:
-        sections.append(Section("Sources: what to know", ("stream", "what"), warned))
-    left: list[Row] = [
-        (each.stream, reason, _number(count))
-        for each in report.landings
-        for reason, count in each.left_out.items()
-    ]
-    if left:
-        sections.append(Section("Sources: there and not read", ("stream", "why", "how many"), left))
+    sections += _about_sources(report)
     if report.refinements:
         title = "Silver: what became of every row in the range"
         sections.append(Section(title, _REFINED, _refined(report), _equation(report)))
@@ -181,9 +183,27 @@ def _sections(report: RunReport) -> list[Section]:
         sections.append(Section("Gold", columns, _gold(report), "; ".join(made)))
     if report.publications:
         sections.append(Section("Published", _PUBLISHED, _published(report)))
+    shown: list[Row] = [
+        (each.product, warning) for each in report.publications for warning in dict.fromkeys(each.warnings)
+    ]
     if shown:
         sections.append(Section("Publications: what to know", ("product", "what"), shown))
+    if report.costs:
+        sections.append(Section("Steps: where time went", _COSTS, *_costs(report.costs)))
     return sections
+
+
+def _about_sources(report: RunReport) -> Iterator[Section]:
+    warned: list[Row] = [(each.stream, warning) for each in report.landings for warning in each.warnings]
+    if warned:
+        yield Section("Sources: what to know", ("stream", "what"), warned)
+    left: list[Row] = [
+        (each.stream, reason, _number(count))
+        for each in report.landings
+        for reason, count in each.left_out.items()
+    ]
+    if left:
+        yield Section("Sources: there and not read", ("stream", "why", "how many"), left)
 
 
 def _decided(report: RunReport) -> list[Section]:
@@ -299,6 +319,25 @@ def _published(report: RunReport) -> list[Row]:
     ]
 
 
+def _costs(costs: Sequence[StepCost]) -> tuple[list[Row], str]:
+    """Return the slowest steps, and a note with what the others took."""
+    slowest = sorted(costs, key=lambda cost: -cost.seconds)
+    note = _COSTS_NOTE
+    if others := slowest[_SLOWEST:]:
+        took = sum(cost.seconds for cost in others)
+        note = f"{len(others)} other steps took {took:.2f} s (headworks account --steps); {note}"
+    return list(map(_cost, slowest[:_SLOWEST])), note
+
+
+def _cost(cost: StepCost) -> Row:
+    return (
+        f"{cost.step} (failed)" if cost.failed else cost.step,
+        f"{cost.seconds:.2f}",
+        "" if cost.rows is None else _number(cost.rows),
+        "not known" if cost.peak_mb is None else _number(cost.peak_mb),
+    )
+
+
 def _closing(report: RunReport) -> list[str]:
     lines = [f"The lake is at {report.lake}"] if report.lake else []
     return lines + [f"{p.product} is published in {p.target}" for p in report.publications]
@@ -363,7 +402,11 @@ def _table(header: Row, rows: list[Row]) -> list[str]:
 
 def _numeric(header: Row, rows: list[Row]) -> list[bool]:
     """Return which columns hold numbers alone, and are set to the right."""
-    return [all(row[place].replace(",", "").isdigit() for row in rows) for place in range(len(header))]
+    return [
+        all(re.fullmatch(r"([\d,]+(\.\d+)?)?", row[place]) for row in rows)
+        and (not rows or any(row[place] for row in rows))
+        for place in range(len(header))
+    ]
 
 
 def _number(value: int) -> str:

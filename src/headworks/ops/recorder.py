@@ -17,6 +17,7 @@ from headworks.reports import (
     ReplayReport,
     RunReport,
     RunStatus,
+    StepCost,
 )
 
 
@@ -38,6 +39,7 @@ class Recorder:
     gold: list[CurateReport] = field(default_factory=list)
     publications: list[PublishReport] = field(default_factory=list)
     decisions: list[DecisionReport] = field(default_factory=list)
+    costs: list[StepCost] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
     started_at: datetime = field(init=False)
 
@@ -90,6 +92,7 @@ class Recorder:
                 "gold": tuple(self.gold),
                 "publications": tuple(self.publications),
                 "decisions": tuple(self.decisions),
+                "costs": tuple(self.costs),
                 "links": self.links,
             }
         )

@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 
 from headworks.errors import RetryError
+from headworks.prefect.costs import noted_cost
 from headworks.redaction import redacted_error
 
 P = ParamSpec("P")
@@ -59,12 +60,19 @@ def _is_no_thread_warning(record: logging.LogRecord) -> bool:
 
 
 def shielded(step: Callable[P, R]) -> Callable[P, R]:
-    """Let no secret out of a task by its error: Prefect writes it, and what it was raised from, to log and state."""
+    """Let no secret out of a task by its error: Prefect writes it, and what it was raised from, to log and state.
+
+    What the step costs is noted for the account of its run, its first argument.
+    """
 
     @wraps(step)
     def clean(*args: P.args, **kwargs: P.kwargs) -> R:
+        run = args[0] if args else kwargs.get("run")
         try:
-            return step(*args, **kwargs)
+            with noted_cost(getattr(run, "run_id", ""), step.__name__) as returned:
+                result = step(*args, **kwargs)
+                returned.append(result)
+            return result
         except Exception as problem:  # noqa: BLE001 - raised below, without secrets
             failed = redacted_error(problem)
         # Outside of the clause that caught it, or Python would chain the two.

@@ -32,6 +32,7 @@ from headworks.names import Window
 from headworks.ops.leases import PATIENCE_S, Leasing, heartbeat
 from headworks.ops.recorder import Recorder
 from headworks.prefect import stopping
+from headworks.prefect.costs import costs_of, kept_costs
 from headworks.prefect.policy import without_thread_warnings
 from headworks.prefect.steps.alerting import alert_about
 from headworks.prefect.steps.extract import Run
@@ -101,7 +102,7 @@ def run_flow(
         at_work = _lease(flow, run, window, on_conflict, on)
     except ConcurrentRun as problem:
         return _refused(RunContext(run, _recorder(flow, run, window, on), window), problem)
-    with at_work, without_thread_warnings():
+    with at_work, without_thread_warnings(), kept_costs(run.run_id):
         try:
             return _run_steps(flow, run, window, on_conflict, steps, on)
         except TerminationSignal:
@@ -265,7 +266,8 @@ def forget() -> None:
 
 
 def _recorder(flow: str, run: Run, window: Window | None, on: str) -> Recorder:
-    recorder = Recorder(run.run_id, flow, run.mode, run.open_lake().settings.root, window, on=on)
+    root, costs = run.open_lake().settings.root, costs_of(run.run_id)
+    recorder = Recorder(run.run_id, flow, run.mode, root, window, on=on, costs=costs)
     link = _link()
     if link is not None:
         recorder.links[RUN_LINK] = link

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 
 from headworks.errors import AccountMismatch
 from headworks.names import Window
-from headworks.ops.account import account_markdown, account_text
+from headworks.ops.account import account_markdown, account_text, steps_text
 from headworks.ops.ledger import last_run, record_run
 from headworks.ops.recorder import Recorder
 from headworks.reconcile import differences, reconcile
@@ -27,6 +28,7 @@ from headworks.reports import (
     PublishReport,
     RefineReport,
     RunReport,
+    StepCost,
     TableRef,
 )
 from headworks.settings import LakeSettings
@@ -263,3 +265,28 @@ def test_what_a_publication_warned_of_is_in_the_account() -> None:
     for text in (account_text(record.report("published")), account_markdown(record.report("published"))):
         assert "Publications: what to know" in text
         assert "is left as it is" in text
+
+
+def test_the_account_shows_the_slowest_steps_and_what_the_others_took_and_all_are_shown_where_asked_for() -> (
+    None
+):
+    record = recorder()
+    record.costs += [
+        StepCost(step=f"refine t{n}", seconds=n / 10, rows=1000 * n, peak_mb=90) for n in range(7)
+    ]
+    record.costs.append(StepCost(step="pin silver", seconds=9.0, failed=True))
+    report = record.report("published")
+    text = account_text(report)
+    assert "Steps: where time went" in text
+    assert re.search(r"pin silver \(failed\) +9\.00 +not known\n", text), text
+    assert re.search(r"refine t6 +0\.60 +6,000 +90\n", text), text
+    assert "refine t2" not in text
+    assert "3 other steps took 0.30 s (headworks account --steps)" in text
+    assert "refine t6" in account_markdown(report)
+    every = steps_text(report)
+    assert all(f"refine t{n} " in every for n in range(7)), every
+
+
+def test_what_steps_cost_is_not_known_of_a_run_before_it_was_kept() -> None:
+    assert "not known" in steps_text(full())
+    assert "Steps" not in account_text(full())
