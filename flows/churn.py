@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 
 from crm.project import CHURN, CRM
 from headworks.prefect.console import run_as_program
-from headworks.prefect.running import THREADS, OnConflict, RunContext, begin, run_flow
+from headworks.prefect.running import RUNNER, OnConflict, RunContext, begin, run_flow
 from headworks.prefect.stages import curate, land, learn, publish, question_of, refine, require_promoted
 from headworks.reports import RunReport
 from tasks import TASKS
@@ -20,7 +20,7 @@ from tasks import TASKS
 @flow(
     name="churn",
     flow_run_name="churn {mode}",
-    task_runner=THREADS,
+    task_runner=RUNNER,
     result_serializer="json",
     persist_result=True,
 )

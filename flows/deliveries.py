@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 
 from headworks.gold.holding import find_any, is_of_silver
 from headworks.prefect.console import run_as_program
-from headworks.prefect.running import THREADS, OnConflict, RunContext, begin, run_flow
+from headworks.prefect.running import RUNNER, OnConflict, RunContext, begin, run_flow
 from headworks.prefect.stages import curate, publish
 from headworks.project import Product, this_project
 from headworks.reports import RunReport
@@ -23,7 +23,7 @@ from tasks.deliveries import decide_delivery, decide_gold
 @flow(
     name="deliveries",
     flow_run_name="{action} delivery {delivery}",
-    task_runner=THREADS,
+    task_runner=RUNNER,
     result_serializer="json",
     persist_result=True,
 )

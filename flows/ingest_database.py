@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from headworks.errors import SettingsError
 from headworks.names import Window
 from headworks.prefect.console import run_as_program
-from headworks.prefect.running import THREADS, OnConflict, RunContext, begin, results, run_flow
+from headworks.prefect.running import RUNNER, OnConflict, RunContext, begin, results, run_flow
 from headworks.prefect.steps.database import Chosen, Ingested
 from headworks.reports import RunReport
 from headworks.sources.sql.catalogue import SchemaTables
@@ -22,7 +22,7 @@ from tasks.database import choose, ingest_table, mirror_table
 @flow(
     name="ingest-database",
     flow_run_name="ingest {dataset} {mode}",
-    task_runner=THREADS,
+    task_runner=RUNNER,
     result_serializer="json",
     persist_result=True,
 )

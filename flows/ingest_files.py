@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 
 from headworks.names import Window
 from headworks.prefect.console import run_as_program
-from headworks.prefect.running import THREADS, OnConflict, RunContext, begin, run_flow
+from headworks.prefect.running import RUNNER, OnConflict, RunContext, begin, run_flow
 from headworks.reports import RunReport
 from headworks.sources.files.formats import Compression, CsvOptions, Format, ParquetOptions
 from headworks.sources.files.selection import HIDDEN, Files
@@ -20,7 +20,7 @@ from tasks.extract import extract_files
 @flow(
     name="ingest-files",
     flow_run_name="ingest {dataset} {mode}",
-    task_runner=THREADS,
+    task_runner=RUNNER,
     result_serializer="json",
     persist_result=True,
 )

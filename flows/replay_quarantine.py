@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from headworks.prefect.console import run_as_program
-from headworks.prefect.running import THREADS, OnConflict, RunContext, begin, run_flow
+from headworks.prefect.running import RUNNER, OnConflict, RunContext, begin, run_flow
 from headworks.prefect.stages import curate, publish
 from headworks.project import this_project
 from headworks.reports import RunReport
@@ -21,7 +21,7 @@ from tasks.replay import replay_dataset
 @flow(
     name="replay-quarantine",
     flow_run_name="replay {dataset}",
-    task_runner=THREADS,
+    task_runner=RUNNER,
     result_serializer="json",
     persist_result=True,
 )

@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 
 from headworks.names import Window
 from headworks.prefect.console import run_as_program
-from headworks.prefect.running import THREADS, OnConflict, RunContext, begin, results, run_flow
+from headworks.prefect.running import RUNNER, OnConflict, RunContext, begin, results, run_flow
 from headworks.prefect.stages import curate, publish, refine
 from headworks.reports import RunReport
 from shop import datasets
@@ -22,7 +22,7 @@ from tasks.extract import extract_resource, extract_table
 @flow(
     name="sales",
     flow_run_name="sales {mode}",
-    task_runner=THREADS,
+    task_runner=RUNNER,
     result_serializer="json",
     persist_result=True,
 )

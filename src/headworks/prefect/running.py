@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal, TypeVar
 
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State
@@ -16,7 +16,7 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
 from prefect.states import Completed
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from headworks.errors import (
     CandidateStale,
@@ -26,12 +26,13 @@ from headworks.errors import (
     LakeUnavailable,
     LakeUnusable,
     RunStopped,
+    SettingsError,
 )
 from headworks.gold.products import rollbacks
 from headworks.names import Window
 from headworks.ops.leases import PATIENCE_S, Leasing, heartbeat
 from headworks.ops.recorder import Recorder
-from headworks.prefect import stopping
+from headworks.prefect import placement, stopping
 from headworks.prefect.costs import costs_of, kept_costs
 from headworks.prefect.policy import without_thread_warnings
 from headworks.prefect.steps.alerting import alert_about
@@ -47,8 +48,10 @@ T = TypeVar("T")
 
 OnConflict = Literal["refuse", "wait"]
 
-# Sources are read and datasets refined side by side; more threads would only wait for the same cores.
-THREADS = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=4))
+RUNNER = placement.step_runner()
+"""What runs the steps that flows submit."""
+THREADS = placement.THREADS
+"""The same without a choice, for flows that were written before there was one."""
 
 _ended: list[RunReport] = []
 
@@ -189,8 +192,16 @@ def _refused(context: RunContext, problem: HeadworksError) -> State[RunReport]:
 
 def begin(lake: str, mode: Literal["incremental", "full"], *, dry_run: bool) -> Run:
     """Begin a run under the id of its flow run; a lake that cannot be written is reported before anything is read."""
+    if dry_run and placement.is_elsewhere():
+        raise SettingsError(
+            "A dry run keeps what it makes on one machine, and its steps would run on several.",
+            where=placement.ADDRESS,
+            do="run it without this variable and HEADWORKS_SCALE.",
+        )
     run = Run(run_id=str(flow_run.id or uuid.uuid4()), lake=lake, mode=mode, dry_run=dry_run)
     opened = run.open_lake()
+    if placement.is_elsewhere():
+        run = run.model_copy(update={"root": opened.settings.root})
     if dry_run:
         check_format(opened)
     else:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 
 from headworks.bronze.ingest import IngestRequest, Mode, ingest
 from headworks.bronze.readers import FileIngest, ResourceIngest, TableIngest
+from headworks.errors import LakeUnusable
 from headworks.names import Window
 from headworks.ops.breakers import LakeBreakers
 from headworks.prefect.blocks import api_settings, files_settings, lake_settings, load_database
@@ -17,6 +19,7 @@ from headworks.reports import LandingReport, Report
 from headworks.sources.api.resource import Resource
 from headworks.sources.files.selection import Files
 from headworks.sources.sql.table import Table
+from headworks.storage.format import format_of
 from headworks.storage.store import Lake
 
 
@@ -30,9 +33,24 @@ class Run(Report):
     rolled_back: dict[str, int] | None = None
     """How often each product had been rolled back when the run began; None: it is not compared."""
 
+    root: str = ""
+    """Where the flow found the lake, for steps on other machines; empty where all run on one."""
+
     def open_lake(self) -> Lake:
-        """Open the lake that the run's block describes; a dry run reads it, and writes to a folder of its own."""
-        return Lake(lake_settings(self.lake), self.rehearsal if self.dry_run else None)
+        """Open the lake that the run's block describes; a dry run reads it, and writes to a folder of its own.
+
+        Raises `LakeUnusable` on a machine where the block describes another lake than the flow's, or where its folder
+        is not.
+        """
+        lake = Lake(lake_settings(self.lake), self.rehearsal if self.dry_run else None)
+        if self.root and (lake.settings.root != self.root or format_of(lake) is None):
+            raise LakeUnusable(
+                f"On this machine the block {self.lake} describes {lake.settings.root}, where the flow's lake is not.",
+                where=f"{self.root}, on {socket.gethostname()}",
+                do="keep the lake in an object store or in a folder that all machines share, and the blocks on the "
+                "Prefect server or in the same variables on each worker.",
+            )
+        return lake
 
     @property
     def rehearsal(self) -> Path:
