@@ -119,6 +119,17 @@ def to_query(make: Callable[[str], str]) -> Callable[[Body, Body, Kind], None]:
     return does
 
 
+def instead(condition: str) -> Callable[[str], str]:
+    return lambda query: query.replace("price < 0", condition)
+
+
+def filters_all_out(condition: str) -> Callable[[Body, Body, Kind], None]:
+    def does(contract: Body, body: Body, kind: Kind) -> None:
+        body.update(filter=condition, attributes={"may_test_no_row": True})
+
+    return does
+
+
 def has_expression(kind: str, of: Kind) -> bool:
     return kind == "rows by expression"
 
@@ -199,6 +210,38 @@ WAYS = {
         )
         for text in ("1 = 0", "NULL", "'price' = 'text'", "false -- price < 0")
     },
+    **{
+        f"a condition that is true of no row: {text}": Way(to_check("expression", text), said, has_expression)
+        for text, said in (
+            ("price = NULL", "IS NULL"),
+            ("NULL <> price", "IS NULL"),
+            ("id > 3 OR price /* none */ >= NULL::float", "IS NULL"),
+            ("text NOT IN ('a', 'b''', NULL)", "IS NULL"),
+            ("text IN (NULL)", "IS NULL"),
+            ("price BETWEEN NULL AND 3", "no row"),
+            ("text LIKE NULL", "no row"),
+            ("id = 3 AND (price BETWEEN 1 AND NULL)", "no row"),
+            ("1 = 0 AND price < 0", "no row"),
+            ("price + NULL > 3", "IS NULL"),
+        )
+    },
+    **{
+        f"a query that gives no row: {text}": Way(
+            to_query(instead(text)),
+            said,
+            lambda name, kind: name == "rows by query",
+        )
+        for text, said in (("price = NULL", "IS NULL"), ("1 = 0 AND price < 0", "no row"))
+    },
+    **{
+        f"a filter that leaves no row of any table, and may leave none: {text}": Way(
+            filters_all_out(text), said, lambda name, kind: kind.filtered
+        )
+        for text, said in (("price = NULL", "IS NULL"), ("1 = 0 AND id > 0", "no row"))
+    },
+    "a threshold with nothing in it": Way(
+        to_check("threshold", {}), "is empty", lambda name, kind: name != "schema"
+    ),
 }
 CASES = [
     pytest.param(way, kind, id=f"{kind}, {way}")
@@ -294,6 +337,28 @@ def test_a_check_may_say_that_its_filter_may_leave_no_row(scan: Scan, kind: str)
     body.update(filter=NO_ROW, attributes={"may_test_no_row": True})
     gate = scan(contract, GOOD)
     assert gate.open or kind == "freshness", gate.reasons
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "price IS NULL",
+        "price IN (-1, NULL)",
+        "price IS NOT DISTINCT FROM NULL",
+        "text = 'price = NULL' /* = NULL */",
+        "coalesce(price, NULL, 0) < 0",
+        "price < -5",
+        "price < CASE WHEN id > 3 THEN NULL ELSE -3 END",
+        "price < (SELECT min(id) FROM silver.t_x)",
+        "id NOT IN (SELECT id FROM silver.t_x WHERE id IS NOT NULL)",
+    ],
+)
+def test_a_condition_that_some_row_may_break_is_a_check_though_no_row_breaks_it(
+    scan: Scan, expression: str
+) -> None:
+    contract, body = contract_of(KINDS["rows by expression"])
+    body["expression"] = expression
+    assert scan(contract, GOOD).reasons == ()
 
 
 def test_one_column_that_is_missing_is_one_sentence_however_many_checks_there_are(scan: Scan) -> None:

@@ -84,7 +84,7 @@ RULES = (
     rule(
         "a query of a contract looks at the contract's table",
         PREFLIGHT,
-        "            if not problems and table.lower() not in _words(query):",
+        "            if not problems and table.lower() not in names_in(query):",
         "            if False:",
         _UNCHECKED,
     ),
@@ -310,5 +310,36 @@ RULES = (
         "False",
         "tests/integration/test_unchecked_contracts.py"
         "::test_a_check_that_would_pass_unchecked_keeps_the_gate_closed_and_one_reason_says_why",
+    ),
+    rule(
+        "a comparison with NULL is true of no value",
+        PREFLIGHT,
+        "        elif compared := compared_with_null(sql):",
+        '        elif compared := "" and compared_with_null(sql):',
+        "tests/integration/test_unchecked_contracts.py"
+        "::test_a_check_that_would_pass_unchecked_keeps_the_gate_closed_and_one_reason_says_why",
+    ),
+    rule(
+        "a condition that can be true of no row checks nothing",
+        PREFLIGHT,
+        "        elif selects and engine.is_empty_always(query):",
+        "        elif False:",
+        "tests/integration/test_unchecked_contracts.py"
+        "::test_a_check_that_would_pass_unchecked_keeps_the_gate_closed_and_one_reason_says_why",
+    ),
+    rule(
+        "an empty threshold is no bound",
+        PREFLIGHT,
+        '        if check.body.get("threshold") == {}:',
+        "        if False:",
+        "tests/integration/test_unchecked_contracts.py"
+        "::test_a_check_that_would_pass_unchecked_keeps_the_gate_closed_and_one_reason_says_why",
+    ),
+    rule(
+        "a rule that compares with null is refused when it is declared",
+        "src/headworks/silver/dataset.py",
+        "if void := [name for name, text in written.items() if _WITH_NULL.search(text)]:",
+        "if void := []:",
+        "tests/unit/silver/test_declarations.py::test_a_rule_that_compares_with_null_is_refused",
     ),
 )

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from threading import Lock
@@ -168,10 +168,48 @@ class _DuckDB:
             return first_lines(problem)
         return None
 
+    def is_empty_always(self, query: str) -> bool:
+        """Return whether a query gives no row whatever is in the tables: its plan says so without knowing a value."""
+        import duckdb
+
+        try:
+            row = self._without_values.execute(f"EXPLAIN (FORMAT json) {query}").fetchone()
+        except duckdb.Error:
+            return False
+        nodes = list(_nodes(json.loads(row[1]))) if row else []
+        # An aggregate of no row is a row.
+        return bool(nodes) and nodes[-1] == "EMPTY_RESULT" and not any("AGGREGATE" in node for node in nodes)
+
+    @cached_property
+    def _without_values(self) -> duckdb.DuckDBPyConnection:
+        """The same tables with nothing in them, where plans are made without looking at how large values are."""
+        import duckdb
+
+        empty = duckdb.connect()
+        empty.execute("SET disabled_optimizers = 'statistics_propagation'")
+        tables: dict[str, list[str]] = {}
+        for schema, table, column, kind in self.connection.execute(
+            "SELECT table_schema, table_name, column_name, data_type FROM information_schema.columns"
+        ).fetchall():
+            tables.setdefault(f"{_quoted(schema)}.{_quoted(table)}", []).append(f"{_quoted(column)} {kind}")
+            empty.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)}")
+        for table, columns in tables.items():
+            empty.execute(f"CREATE TABLE {table} ({', '.join(columns)})")
+        return empty
+
     def number(self, query: str) -> int:
         """Return the one number that a query gives."""
         row = self.connection.execute(query).fetchone()
         return int(row[0]) if row else 0
+
+
+def _nodes(plan: list[dict[str, Any]]) -> Iterator[str]:
+    """Return the names of a plan's nodes, from the top down to where it branches or ends."""
+    while len(plan) == 1:
+        yield str(plan[0]["name"])
+        plan = plan[0]["children"]
+    if plan:
+        yield "a branch"
 
 
 def first_lines(problem: Exception) -> str:

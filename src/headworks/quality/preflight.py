@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from typing import Any, Protocol
 
 from headworks.errors import ContractRefused
+from headworks.quality.sql_words import compared_with_null, names_in
 from headworks.reports import CheckReport
 
 MAY_TEST_NO_ROW = "may_test_no_row"
@@ -40,6 +41,9 @@ class Engine(Protocol):
 
     def problem(self, query: str) -> str | None:
         """Return why one query cannot be evaluated, without running it; None where it can."""
+
+    def is_empty_always(self, query: str) -> bool:
+        """Return whether a query that can be evaluated gives no row, whatever is in the table, as far as is seen."""
 
     def number(self, query: str) -> int:
         """Return the one number that a query gives."""
@@ -84,7 +88,7 @@ def refuse_what_checks_nothing(content: Mapping[str, Any], table: str, engine: E
     """Raise `ContractRefused` for a contract that does not fit its table; one message names everything."""
     checks = checks_of(content)
     there = engine.columns()
-    faults = [*_scopes(content, checks), *_unknown_columns(content, checks, there)]
+    faults = [*_scopes(content, checks), *_thresholds(checks), *_unknown_columns(content, checks, there)]
     if not faults:
         faults += _sql(content, checks, table, there, engine)
     if faults:
@@ -134,6 +138,15 @@ def _scopes(content: Mapping[str, Any], checks: Iterable[Check]) -> Iterator[str
         )
 
 
+def _thresholds(checks: Iterable[Check]) -> Iterator[str]:
+    for check in checks:
+        if check.body.get("threshold") == {}:
+            yield (
+                f"the threshold of {check.name!r} is empty, and would be what Soda takes where there is none: "
+                "write a bound, such as must_be: 0 or must_be_greater_than: 100, or take the threshold out"
+            )
+
+
 def _unknown_columns(
     content: Mapping[str, Any], checks: Iterable[Check], there: Mapping[str, str]
 ) -> Iterator[str]:
@@ -171,9 +184,17 @@ def _sql(
         text = _VARIABLE.sub(lambda found: str(defaults[found[1]]), text)
         return None if "${" in text else text
 
-    def problem(what: str, sql: str | None, wrapped: str) -> Iterator[str]:
-        if sql is not None and (text := engine.problem(wrapped.format(sql))):
+    def problem(what: str, sql: str | None, wrapped: str, selects: bool = True) -> Iterator[str]:
+        """Say why SQL cannot be evaluated, or why what it selects can be no row of any table."""
+        if sql is None:
+            return
+        query = wrapped.format(sql)
+        if text := engine.problem(query):
             yield f"{what} cannot be evaluated: {text}"
+        elif compared := compared_with_null(sql):
+            yield f"{what} has {compared}, which is true of no value: write IS NULL or IS NOT NULL"
+        elif selects and engine.is_empty_always(query):
+            yield f"{what} can be true of no row of {table}, whatever is in it"
 
     condition = f"SELECT 1 FROM {_braced(engine.table)} WHERE (\n{{}}\n)"
     figure = f"SELECT (\n{{}}\n) FROM {_braced(engine.table)}"
@@ -182,18 +203,20 @@ def _sql(
     for check in checks:
         for key, text in check.fragments():
             is_figure = check.kind == "metric" and key == "expression"
-            problems = list(problem(f"{key} of {check.name!r}", of(text), figure if is_figure else condition))
-            yield from problems
+            what, wrapped = f"{key} of {check.name!r}", figure if is_figure else condition
+            problems = list(problem(what, of(text), wrapped, selects=False))
             if check.kind == "failed_rows" and not problems and not _depends_on(of(text), there):
-                yield f"{key} of {check.name!r} names no column, so it is the same for each row of {table}"
+                problems = [f"{what} names no column, so it is the same for each row of {table}"]
+            yield from problems or problem(what, of(text), wrapped, selects=not is_figure)
         for key, text in check.queries():
             query = of(text)
             if query is None:
                 continue
-            problems = list(problem(f"{key} of {check.name!r}", one_query(query), "{}"))
-            yield from problems
-            if not problems and table.lower() not in _words(query):
-                yield f"{key} of {check.name!r} does not look at {table}, which the contract is about"
+            what = f"{key} of {check.name!r}"
+            problems = list(problem(what, one_query(query), "{}", selects=False))
+            if not problems and table.lower() not in names_in(query):
+                problems = [f"{what} does not look at {table}, which the contract is about"]
+            yield from problems or problem(what, one_query(query), "{}", selects=check.kind == "failed_rows")
         reference = check.body.get("valid_reference_data") or {}
         # What is compared with itself is always found there.
         if str(reference.get("dataset", "")) == str(content["dataset"]) and check.column == reference.get(
@@ -210,22 +233,9 @@ def _depends_on(condition: str | None, columns: Iterable[str]) -> bool:
     """Return whether a condition can differ from row to row; one that is not known yet, or has a query in it, may."""
     if condition is None:
         return True
-    return not _words(condition).isdisjoint(
+    return not names_in(condition).isdisjoint(
         {"select", "columns", *(name.lower().replace('"', '""') for name in columns)}
     )
-
-
-def _words(sql: str) -> set[str]:
-    """Return the names in a piece of SQL in lower case, without texts and comments."""
-    import duckdb
-
-    tokens, raw = duckdb.tokenize(sql), sql.encode()
-    ends = [*(start for start, _ in tokens), len(raw)][1:]
-    found = set()
-    for (start, kind), end in zip(tokens, ends, strict=True):
-        if kind in {duckdb.token_type.identifier, duckdb.token_type.keyword}:
-            found.add(raw[start:end].decode(errors="replace").strip().strip('"').lower())
-    return found
 
 
 def _not_numbers(
@@ -233,7 +243,7 @@ def _not_numbers(
 ) -> Iterator[tuple[Any, str]]:
     """Find NaN where a check compares values: it is larger than every number, so no lower bound catches it."""
     texts = " ".join(text for _, text in (*check.fragments(), *check.queries()))
-    words = _words(texts)
+    words = names_in(texts)
     decided = "isnan" in words or "'nan'" in texts.lower()
     for column in floats:
         compared = check.kind in {"invalid", "aggregate"} and check.column == column

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,9 @@ from headworks.quality.limits import AnomalyLimits
 from headworks.settings import RejectLimits
 from headworks.sources.repeated import REPEATED
 from headworks.storage.drift import stored
+
+_WITH_NULL = re.compile(r"(?:[=!]=|[<>]=?) \(null\)|\(null\) (?:[=!]=|[<>]=?) ")
+"""A comparison with null itself, as Polars writes it; ``eq_missing`` reads ``==v``."""
 
 CURSOR, ARRIVAL = "_cursor", "_arrival"
 PROVENANCE = pl.Schema(
@@ -231,6 +235,7 @@ class Dataset:
                 do="give the columns other names; their expressions may read a column or field of any name.",
             )
         self._check_names()
+        self._check_rules()
         self._check_moves()
         for agreement in self.agreements:
             self._check_agreement(agreement)
@@ -387,6 +392,18 @@ class Dataset:
                 f"Columns are declared, and named as dropped: {', '.join(both)}.",
                 where=self.name,
                 do="take them out of one of the two.",
+            )
+
+    def _check_rules(self) -> None:
+        """Refuse a rule that compares with null itself: it holds for no row and breaks for none, so each row passes."""
+        written = {
+            name: str(rule.expr) for name, rule in self.schema._validation_rules(with_cast=False).items()
+        }
+        if void := [name for name, text in written.items() if _WITH_NULL.search(text)]:
+            raise SettingsError(
+                f"Rules compare with null, which says nothing, so every row would pass: {', '.join(void)}.",
+                where=self.name,
+                do="write is_null() or is_not_null(), or eq_missing and ne_missing, which take null for a value.",
             )
 
     def _refuse_unknown(self, what: str, named: Iterable[str], known: Sequence[str], kind: str) -> None:

@@ -135,3 +135,44 @@ def test_a_dataset_that_nobody_declared_is_no_parent_and_cannot_be_seen() -> Non
             refuse_unknown_datasets({one.name: one for one in (slipped, parents)})
         assert caught.value.where == "t.good"
         assert "t.parents" in caught.value.do
+
+
+def of_rule(holds: Callable[[pl.Expr], pl.Expr]) -> type[dy.Schema]:
+    class Held(Schema):
+        @dy.rule()
+        def is_small(cls) -> pl.Expr:
+            return holds(pl.col("v"))
+
+    return Held
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [
+        lambda value: value == pl.lit(None),
+        lambda value: ~(value > pl.lit(None, dtype=pl.Int64)),
+        lambda value: pl.lit(None) <= value,
+        lambda value: (value > 0) & value.ne(None),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Comparisons with None")
+def test_a_rule_that_compares_with_null_is_refused(holds: Callable[[pl.Expr], pl.Expr]) -> None:
+    """It would be null for each row, and null passes: so it is no rule at all, which the declaration says."""
+    with pytest.raises(SettingsError, match=r"would pass: is_small\.") as caught:
+        replace(GOOD, schema=of_rule(holds))
+    assert "is_null()" in caught.value.do
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [
+        lambda value: value.eq_missing(None),
+        lambda value: value.is_in([1, None]),
+        lambda value: pl.when(value > 3).then(None).otherwise(True),
+        lambda value: pl.lit("null") != value.cast(pl.String),
+    ],
+)
+def test_a_rule_that_null_can_break_is_declared(holds: Callable[[pl.Expr], pl.Expr]) -> None:
+    """Only a comparison with null itself is refused."""
+    schema = of_rule(holds)
+    assert replace(GOOD, schema=schema).schema is schema
