@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from headworks.errors import SettingsError, TransformFailed
+from headworks.errors import SettingsError, TransformFailed, did_you_mean
 from headworks.gold.curation import GoldTable, Inputs
 from headworks.silver.dataset import VALID_FROM, Dataset
 
@@ -32,6 +32,8 @@ _RECEIVED, _GONE = "_ingested_at", "_deleted"
 _STEADY_STEPS, _STEADY_AT_LEAST, _STEADY_ROWS = 8, 4, 3
 _MONDAY = datetime(2001, 1, 1, tzinfo=UTC)
 _MOMENT = pl.Datetime("us", "UTC")
+_DAY = timedelta(days=1)
+_FROM = "_counts_after"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class AsOf:
         of: the datasets that may be asked for, by name.
         frames: what was received of each.
 
-    Raises `KeyError` for a dataset that the table of features does not name.
+    Raises `TransformFailed` for a dataset that the table of features does not name.
 
     Example:
         >>> from headworks.models.features import Known
@@ -78,17 +80,27 @@ class AsOf:
 
     def versions(self, name: str) -> pl.LazyFrame:
         """Return every version of every key that had been received and was valid by the cut, deletions among them."""
-        known, rows = self.of[name], self.frames[name].lazy().filter(pl.col(_RECEIVED) <= self.cut)
+        known, rows = self._known(name), self.frames[name].lazy().filter(pl.col(_RECEIVED) <= self.cut)
         return rows if known.moment is None else rows.filter(pl.col(known.moment) <= self.cut)
 
     def rows(self, name: str) -> pl.LazyFrame:
         """Return the newest version of each key that was known by the cut, without those that were deleted."""
-        known = self.of[name]
+        known = self._known(name)
         order = [*known.key, *([known.moment] if known.moment else []), _RECEIVED]
         ordered = self.versions(name).sort(order, maintain_order=True)
         # In the order of their keys, so that what is made of them does not depend on chance.
         newest = ordered.unique(known.key, keep="last", maintain_order=True)
         return newest.filter(~pl.col(_GONE)).drop(_RECEIVED, _GONE)
+
+    def _known(self, name: str) -> Known:
+        if name in self.of:
+            return self.of[name]
+        raise TransformFailed(
+            f"The features or outcomes ask for the dataset {name!r}, which their table does not read; it reads "
+            f"{', '.join(self.of)}.{did_you_mean(name, self.of)}",
+            where=f"known.rows({name!r})",
+            do="correct the name, or name the dataset in feature_table(..., of=…).",
+        )
 
 
 @dataclass(frozen=True)
@@ -122,10 +134,12 @@ class PointInTime:
         made = [self._at(AsOf(cut, by_name, frames)) for cut in cuts or [_MONDAY]]
         rows = pl.concat([frame.lazy() for frame in made]).collect()
         rows = rows if cuts else rows.clear()
-        happened = self._outcomes(AsOf(until, by_name, frames), rows)
-        after = rows.sort(CUT).join_asof(
+        happened, dated = self._outcomes(AsOf(until, by_name, frames), rows)
+        if dated:
+            rows = self._after_what_was_known(rows, by_name, frames)
+        after = rows.sort(_FROM if dated else CUT).join_asof(
             happened,
-            left_on=CUT,
+            left_on=_FROM if dated else CUT,
             right_on=TARGET_AT,
             by=list(self.key),
             strategy="forward",
@@ -133,6 +147,7 @@ class PointInTime:
             check_sortedness=False,
             coalesce=False,
         )
+        after = after.drop(_FROM, strict=False)
         return after.with_columns(pl.lit(until, dtype=_MOMENT).alias(OBSERVED_UNTIL)).lazy()
 
     def cuts(self, frames: Mapping[str, pl.DataFrame]) -> list[datetime]:
@@ -161,12 +176,51 @@ class PointInTime:
             )
         return made.with_columns(pl.lit(known.cut, dtype=_MOMENT).alias(CUT))
 
-    def _outcomes(self, known: AsOf, rows: pl.DataFrame) -> pl.DataFrame:
-        made = self.outcomes(known).collect().rename({"at": TARGET_AT})
-        kept = made.select(
-            *(pl.col(name).cast(rows.schema[name]) for name in self.key), pl.col(TARGET_AT).cast(_MOMENT)
+    def _outcomes(self, known: AsOf, rows: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
+        """Return the outcomes, the oldest first, and whether they have days: a day counts when it is over, in UTC.
+
+        Only then it has happened for sure. As midnight it would lie before a cut of its own day, and be lost.
+        """
+        made, where = self.outcomes(known).collect(), str(getattr(self.outcomes, "__qualname__", "outcomes"))
+        if missing := [name for name in (*self.key, "at") if name not in made.columns]:
+            raise TransformFailed(
+                f"The outcomes give no column {', '.join(missing)}; they give {', '.join(made.columns)}.",
+                where=where,
+                do="let them give the key of the entity, and as at the moment in which it happened.",
+            )
+        kind = made.schema["at"]
+        if kind not in (pl.Date, pl.Null) and not isinstance(kind, pl.Datetime):
+            raise TransformFailed(
+                f"The outcomes' at is no moment: its type is {kind}.",
+                where=where,
+                do="give a moment with a time zone, or a date, which counts at the end of its day in UTC.",
+            )
+        dated = kind == pl.Date
+        at = pl.col("at").cast(_MOMENT) + (_DAY if dated else timedelta(0))
+        kept = made.select(*(pl.col(name).cast(rows.schema[name]) for name in self.key), at.alias(TARGET_AT))
+        return kept.drop_nulls().sort(TARGET_AT), dated
+
+    def _after_what_was_known(
+        self, rows: pl.DataFrame, by_name: Mapping[str, Known], frames: Mapping[str, pl.DataFrame]
+    ) -> pl.DataFrame:
+        """Return rows with the moment after which an outcome counts, where outcomes have days.
+
+        That is the cut, or the end of its day where an outcome of that very day was known by the cut.
+        """
+        if rows.is_empty():
+            return rows.with_columns(pl.col(CUT).alias(_FROM))
+        over = pl.col(CUT).dt.truncate("1d") + _DAY
+        known = pl.concat(
+            self._outcomes(AsOf(cut, by_name, frames), rows)[0].with_columns(
+                pl.lit(cut, dtype=_MOMENT).alias(CUT)
+            )
+            for cut in rows.get_column(CUT).unique().sort()
         )
-        return kept.drop_nulls().sort(TARGET_AT)
+        of_its_day = (
+            known.filter(pl.col(TARGET_AT) == over).select(*self.key, CUT, over.alias(_FROM)).unique()
+        )
+        joined = rows.join(of_its_day, on=[*self.key, CUT], how="left")
+        return joined.with_columns(pl.col(_FROM).fill_null(pl.col(CUT)))
 
 
 def last_received(frames: Mapping[str, pl.DataFrame]) -> dict[str, datetime]:
@@ -244,8 +298,9 @@ def feature_table(
 
     ``features`` makes the rows of one cut from what was known then (`AsOf`): which entities it is about, and their
     features. ``outcomes`` returns the key of the entity and ``at``, the moment in which what is to be predicted
-    happened, from what is known now. ``every`` is the step between cuts, ``cuts_at_most`` how many of them are kept;
-    ``more`` are further fields of the gold table.
+    happened, from what is known now. It is a moment with a time zone, or a date, which counts at the end of its day in
+    UTC; so one of the cut's own day is after the cut, unless it was known by the cut. ``every`` is the step between
+    cuts, ``cuts_at_most`` how many of them are kept; ``more`` are further fields of the gold table.
 
     A dataset of which rows came in every step is missed when it stops: nothing is known then of outcomes since, and the
     gate closes when its last delivery is older than ``Bounds.age``. ``quiet`` names those that may stop.
