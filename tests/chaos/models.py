@@ -180,7 +180,7 @@ class Played:
             yield f"scores of {sorted({*scores.get_column('champion')})} and champion {champions.newest.sequence}"
         if {*scores.get_column("model")} != {champions.newest.trained.file}:
             yield "scores are of another file than the champion's"
-        load(self.lake, MODEL, champions.newest.trained.file)
+        load(self.lake, MODEL, champions.newest.trained.file, "the champion")
         features = tables[MODEL.features.name].collect()
         newest = features.filter(pl.col("cut") == scores.get_column("cut")[0]).sort(MODEL.key)
         if not newest.select(MODEL.key).equals(scores.select(MODEL.key)):

@@ -17,16 +17,16 @@ import pytest
 from crm import timelapse
 from crm.churn import MODEL as CHURN
 from crm.timelapse import Learned, learn_week
-from headworks.errors import ConcurrentRun, EstimatorFailed, SettingsError
+from headworks.errors import ConcurrentRun, EstimatorFailed, LakeUnusable, SettingsError
 from headworks.gold.products import read_product, release, roll_back
 from headworks.gold.table import commit_gold
 from headworks.models import current, judging, learning
 from headworks.models.champions import read_champions
 from headworks.models.checks import Checks
 from headworks.models.current import restored
-from headworks.models.features import AsOf, feature_table
+from headworks.models.features import AsOf, PointInTime, feature_table
 from headworks.models.learning import Accepted, asked_of
-from headworks.models.model import Model
+from headworks.models.model import LIGHTGBM, Model
 from headworks.models.training import file_path, is_named
 from headworks.ops.maintenance import MaintenanceSettings, maintain
 from headworks.project import Product
@@ -398,3 +398,76 @@ def test_an_old_cut_is_a_question_and_no_publication_and_a_moment_needs_its_zone
     for days in (0.0, -3.0):
         with pytest.raises(SettingsError, match="after its cut"):
             asked_of(MODEL, cut=None, horizon_days=days, seed=1, dry_run=True)
+
+
+def _of_lightgbm(seed: int) -> Any:
+    from lightgbm import LGBMClassifier
+
+    return LGBMClassifier(deterministic=True, random_state=seed, n_estimators=20, verbose=-1)
+
+
+def test_an_estimator_of_types_that_are_not_trusted_is_named_with_its_model_and_what_to_do(
+    root: Path,
+) -> None:
+    """A challenger fails the run; a champion that was trusted once closes the gate and says how to go on."""
+    strict = replace(LATE, models=(replace(MODEL, estimator=_of_lightgbm, trusted=()),))
+    with pytest.raises(
+        LakeUnusable, match=r"the challenger of 2026-\d\d-\d\d \(seed 1\) of the model late"
+    ) as caught:
+        _learn(root, "third", strict)
+    assert "'lightgbm.sklearn.LGBMClassifier' to trusted" in caught.value.do
+    trusting = replace(LATE, models=(replace(MODEL, estimator=_of_lightgbm, trusted=LIGHTGBM, bounds=WIDE),))
+    assert (made := _learn(root, "fourth", trusting)).product is not None, made.reasons
+    closed = _learn(root, "fifth", replace(LATE, models=(replace(MODEL, trusted=()),)), seed=3)
+    assert closed.product is None
+    (reason,) = [one for one in closed.reasons if one.startswith("champion: file")]
+    assert "champion 3 cannot be loaded: The file of champion 3 of the model late holds types" in reason
+    assert "could not be made again" not in reason
+    assert "add 'collections.OrderedDict', 'lightgbm.basic.Booster'" in reason
+    assert "--accept '[\"champion: file\"]'" in reason
+
+
+def _nothing_of(column: str) -> Product:
+    """The product with features of which one has no value at all, and an estimator that can live with that."""
+
+    def features(known: AsOf) -> pl.LazyFrame:
+        return late.features(known).with_columns(pl.lit(None, dtype=pl.Float64).alias(column))
+
+    transform = LATE.tables[0].transform
+    assert isinstance(transform, PointInTime)
+    table = replace(LATE.tables[0], transform=replace(transform, features=features))
+    numbers = (*dict.fromkeys((*MODEL.numbers, column)),)
+    model = replace(MODEL, features=table, numbers=numbers, estimator=_of_lightgbm, bounds=WIDE)
+    model = replace(model, trusted=LIGHTGBM)
+    return replace(LATE, tables=(table,), models=(model,))
+
+
+WIDE = replace(MODEL.bounds, worse_by=0.5, calibration=0.5, prediction_drift=9.0)
+VALUES = "training: features have values"
+
+
+def test_a_feature_that_is_null_in_each_row_closes_the_gate_until_a_person_lets_it_through(
+    root: Path,
+) -> None:
+    """It would be trained on as if it said something; what a person let through once is a warning from then on."""
+    of = _nothing_of("insured")
+    closed = _learn(root, "third", of)
+    assert closed.verdict is not None
+    assert not closed.verdict.promoted
+    (reason,) = [one for one in closed.verdict.gate.reasons if one.startswith(VALUES)]
+    assert "insured is null in each of the" in reason
+    assert "take it out of the model's numbers" in reason
+    accepted = _learn(root, "fourth", of, accept=(VALUES,))
+    assert accepted.verdict is not None
+    assert accepted.verdict.promoted, accepted.verdict.gate.reasons
+    again = _learn(root, "fifth", of, seed=3)
+    assert _checks(again)[VALUES] == "warned"
+    assert again.verdict is not None
+    assert again.verdict.promoted, again.verdict.gate.reasons
+
+
+def test_an_estimator_that_cannot_live_with_a_feature_without_values_fails_with_its_name(root: Path) -> None:
+    of = _nothing_of("insured")
+    plain = replace(of, models=(replace(of.models[0], estimator=late.estimator),))
+    with pytest.raises(EstimatorFailed, match=r"insured had no value in any row that is learned from\."):
+        _learn(root, "third", plain)

@@ -90,7 +90,7 @@ def _published(root: Path) -> tuple[int, int, pl.DataFrame]:
     scores = tables[MODEL.scores].collect().sort("shipment_id")
     assert set(scores.get_column("champion")) == {champion.sequence}
     assert set(scores.get_column("model")) == {champion.trained.file}
-    load(lake, MODEL, champion.trained.file)
+    load(lake, MODEL, champion.trained.file, "champion 1")
     features = tables[MODEL.features.name].collect().filter(pl.col("cut") == scores.get_column("cut")[0])
     assert features.get_column("shipment_id").sort().equals(scores.get_column("shipment_id"))
     return version.sequence, champion.sequence, scores
@@ -138,6 +138,12 @@ def test_scores_by_parts_are_the_same_and_a_file_that_was_changed_or_holds_stran
     strange = dumped(estimator(1).fit([[0.0], [1.0]] * 50, [0, 1] * 50))
     with pytest.raises(LakeUnusable, match=r"does not trust: .*lightgbm\.sklearn\.LGBMClassifier"):
         loaded(strange, sha256(strange).hexdigest(), ())
+    digest = sha256(strange).hexdigest()
+    lake.put_bytes(f"_headworks/models/late/{digest}.skops", strange)
+    with pytest.raises(LakeUnusable, match="file of champion 4 of the model late holds types") as caught:
+        load(lake, replace(MODEL, trusted=()), digest, "champion 4")
+    assert caught.value.where == f"champion 4 of the model late, {digest[:12]}.skops"
+    assert "'lightgbm.sklearn.LGBMClassifier' to trusted of the Model" in caught.value.do
 
 
 def test_after_a_full_read_the_same_is_learned_from(root: Path, frame: pl.DataFrame, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ JUDGING, LEARNING = "src/headworks/models/judging.py", "src/headworks/models/lea
 FILES = "src/headworks/models/files.py"
 
 _F, _G = "tests/unit/models/test_features.py", "tests/unit/models/test_gate.py"
-_D = "tests/unit/models/test_drift.py"
+_D, _O = "tests/unit/models/test_drift.py", "tests/unit/models/test_outcomes.py"
 _M, _R = "tests/integration/test_models.py", "tests/integration/test_registry.py"
 
 _L, _W = "tests/integration/test_champions_that_cannot_predict.py", "tests/unit/silver/test_receipts.py"
@@ -196,6 +196,30 @@ RULES: tuple[Rule, ...] = (
         "self.frames[name].lazy()",
         f"{_F}::test_what_was_known_at_a_cut",
         f"{_F}::test_features_of_a_cut_do_not_change_when_more_is_received",
+    ),
+    rule(
+        "an outcome that is given by a day counts when the day is over",
+        FEATURES,
+        "(_DAY if dated else timedelta(0))",
+        "timedelta(0)",
+        f"{_O}::test_when_an_outcome_counts",
+        f"{_O}::test_each_outcome_of_days_is_the_target_of_one_step_alone",
+    ),
+    rule(
+        "an outcome of the cut's own day that was known by the cut is before it",
+        FEATURES,
+        "        return joined.with_columns(pl.col(_FROM).fill_null(pl.col(CUT)))\n",
+        "        return rows.with_columns(pl.col(CUT).alias(_FROM))\n",
+        f"{_O}::test_when_an_outcome_counts",
+        f"{_O}::test_a_later_outcome_counts_after_one_of_the_cuts_day_that_was_known",
+    ),
+    rule(
+        "a feature without any value in the rows to learn from closes the gate",
+        "src/headworks/models/training_checks.py",
+        'checks.add(name, False, detail, kind="data")',
+        "checks.warn(name, detail)",
+        "tests/integration/test_champions_that_cannot_predict.py"
+        "::test_a_feature_that_is_null_in_each_row_closes_the_gate_until_a_person_lets_it_through",
     ),
     rule(
         "a label is known when its horizon has passed by what was received",

@@ -203,7 +203,7 @@ def score(
     It is made by parts, each of which is kept under what it is made from; so a killed run's parts are not made again.
     """
     ordered = rows.sort([CUT, *model.key])
-    estimator = load(lake, model, champion.trained.file)
+    estimator = load(lake, model, champion.trained.file, f"champion {champion.sequence}")
     parts = []
     paths = []
     for number, start in enumerate(range(0, max(1, ordered.height), part_rows)):

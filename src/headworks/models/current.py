@@ -47,8 +47,9 @@ def usable(lake: Lake, product: str, model: Model, champion: Champion, columns: 
         )
         checks.add(COLUMNS, False, detail)
         return Usable(None, checks.made[0])
+    which = f"champion {champion.sequence}"
     try:
-        estimator = load(lake, model, champion.trained.file)
+        estimator = load(lake, model, champion.trained.file, which)
     except LakeRefused:
         raise
     except LakeUnusable as problem:
@@ -62,10 +63,15 @@ def usable(lake: Lake, product: str, model: Model, champion: Champion, columns: 
             f"{champion.features.version} of its features, and is the same to the byte"
         )
         checks.warn(FILE, detail)
-        return Usable(load(lake, model, champion.trained.file), checks.made[0])
+        return Usable(load(lake, model, champion.trained.file, which), checks.made[0])
+    if isinstance(lost, ObjectLost):
+        again, do = ", and could not be made again from what it learned from", ""
+    else:
+        # The file is there: what it is to be loaded with is not.
+        again, do = "", f" {lost.do[:1].upper()}{lost.do[1:]}"
     detail = (
-        f"champion {champion.sequence} cannot be loaded, and could not be made again from what it learned from: "
-        f"{lost.what.rstrip('.')} ({champion.trained.file[:12]}). {_way(lake, product, model, champion, FILE)}"
+        f"{which} cannot be loaded{again}: {lost.what.rstrip('.')} ({champion.trained.file[:12]}).{do} "
+        f"{_way(lake, product, model, champion, FILE)}"
     )
     checks.add(FILE, False, detail)
     return Usable(None, checks.made[0])

@@ -35,8 +35,6 @@ from headworks.models.model import Model
 from headworks.models.training import (
     LABEL,
     Asked,
-    Split,
-    Trained,
     category_profile,
     feature_profiles,
     newest_cut,
@@ -438,66 +436,6 @@ def _check_nulls(checks: Checks, name: str, now: float, then: float) -> None:
         value=now,
         expected=then,
         kind="drift",
-    )
-
-
-def training_checks(
-    model: Model, trained: Trained, parts: Split, champion: Trained | None
-) -> tuple[CheckReport, ...]:
-    """Check whether there was enough to learn from, and whether the outcomes are as common as they were."""
-    checks, bounds = Checks(model), model.bounds
-    checks.add(
-        "training: rows",
-        trained.rows >= bounds.rows,
-        f"{trained.rows} of at least {bounds.rows}",
-        value=trained.rows,
-    )
-    fewest = min(trained.positives, trained.rows - trained.positives)
-    checks.add(
-        "training: rows of each outcome",
-        fewest >= bounds.positives,
-        f"{fewest} of at least {bounds.positives}",
-        value=fewest,
-    )
-    share = trained.positives / max(1, trained.rows)
-    low, high = bounds.class_share
-    checks.add(
-        "training: class balance",
-        low <= share <= high,
-        f"the outcome happened in {share:.1%} of the rows; {low:.1%} to {high:.1%} is allowed",
-        value=share,
-    )
-    _check_balance(checks, parts, share if champion is None else float(champion.profile["share"]))
-    checks.add(
-        "training: time", trained.seconds <= bounds.train_s, f"{trained.seconds:.0f} s", value=trained.seconds
-    )
-    return tuple(checks.made)
-
-
-def _check_balance(checks: Checks, parts: Split, before: float) -> None:
-    """Check the newest cuts alone: outcomes that were not delivered would look as if nothing had happened."""
-    most = checks.model.bounds.class_change
-    cuts = (
-        parts.holdout.group_by(CUT).agg(pl.col(LABEL).mean().alias("share"), pl.len().alias("rows")).sort(CUT)
-    )
-    if not cuts.height or before <= 0:
-        checks.add("training: class balance of the newest weeks", None, "no week has a known outcome yet")
-        return
-    off = []
-    for row in cuts.iter_rows(named=True):
-        noise = 3 * float(np.sqrt(before * (1 - before) / row["rows"]))
-        if (
-            row["share"] > before * most + noise
-            or row["share"] < before / most - noise
-            or (row["share"] == 0 and before * row["rows"] > _FEW_POSITIVES)
-        ):
-            off.append(f"{row['share']:.1%} at {row[CUT]:%Y-%m-%d}")
-    checks.add(
-        "training: class balance of the newest weeks",
-        not off,
-        f"{', '.join(off)}; it was {before:.1%}" if off else f"as before, {before:.1%}",
-        value=float(cuts.get_column("share")[-1]),
-        expected=before,
     )
 
 

@@ -32,7 +32,6 @@ from headworks.models.judging import (
     importance,
     prediction_checks,
     quality_checks,
-    training_checks,
 )
 from headworks.models.model import Model
 from headworks.models.training import (
@@ -49,6 +48,7 @@ from headworks.models.training import (
     split,
     train,
 )
+from headworks.models.training_checks import training_checks
 from headworks.ports import Clock, system_clock
 from headworks.quality.contracts import run_contract
 from headworks.quality.gate import decide, let_through
@@ -215,7 +215,7 @@ def judge(
     current = champions.newest
     parts = split(model, frame, asked)
     checks = list(training_checks(model, trained, parts, current.trained if current else None))
-    challenger = load(lake, model, trained.file)
+    challenger = load(lake, model, trained.file, _challenger(trained))
     scores = _predicted(challenger, trained, parts.holdout)
     theirs, kept, able = None, None, True
     if current is not None:
@@ -284,7 +284,8 @@ def score_newest(lake: Lake, lesson: Lesson, verdict: Verdict) -> Scored:
     scope = f"gold.{model.scores}"
     checks = run_contract(model.contract, Path(candidate) if lake.drafts.settings.is_local else scores, scope)
     parts = split(model, frame, asked)
-    before = _predicted(load(lake, model, champion.trained.file), champion.trained, parts.holdout)
+    estimator = load(lake, model, champion.trained.file, f"champion {champion.sequence}")
+    before = _predicted(estimator, champion.trained, parts.holdout)
     of_scores = prediction_checks(model, before, scores.get_column("score").to_numpy())
     # What a person lets through of the challenger's scores is let through of the very same scores here: where the gate
     # is open, the champion is the challenger. Those of a champion that stays are others, under names of their own.
@@ -304,6 +305,10 @@ def score_newest(lake: Lake, lesson: Lesson, verdict: Verdict) -> Scored:
             verdict.champions.base_version,
         )
     return Scored(gate=gate, scores=staged, champions=table)
+
+
+def _challenger(trained: Trained) -> str:
+    return f"the challenger of {trained.last_cut:%Y-%m-%d} (seed {trained.seed})"
 
 
 def _predicted(estimator: Any, trained: Trained, rows: pl.DataFrame) -> Matrix:

@@ -16,7 +16,7 @@ import polars as pl
 
 from headworks.errors import EstimatorFailed
 from headworks.models.features import CUT, OBSERVED_UNTIL
-from headworks.models.judging import Quality, data_checks, prediction_checks, quality_checks, training_checks
+from headworks.models.judging import Quality, data_checks, prediction_checks, quality_checks
 from headworks.models.model import Model
 from headworks.models.training import (
     LABEL,
@@ -31,6 +31,7 @@ from headworks.models.training import (
     predict,
     split,
 )
+from headworks.models.training_checks import training_checks
 from headworks.reports import CheckReport
 
 _OF_THE_LAKE = "features: as they were known"

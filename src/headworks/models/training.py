@@ -192,12 +192,21 @@ def matrix(columns: Sequence[str], words: Mapping[str, Sequence[str]], rows: pl.
     return np.ascontiguousarray(rows.select(made).to_numpy(), dtype=np.float64)
 
 
+def without_values(model: Model, rows: pl.DataFrame) -> list[str]:
+    """Return the features that are null in every row; NaN is a null, as in what an estimator gets."""
+    floats = [name for name in model.numbers if rows.schema[name].is_float()]
+    known = rows.select(model.columns).with_columns(pl.col(floats).fill_nan(None))
+    return [name for name in model.columns if known.get_column(name).null_count() == rows.height]
+
+
 def fit(model: Model, parts: Split, asked: Asked) -> tuple[Any, dict[str, tuple[str, ...]]]:
     """Fit a new estimator; returns it with the values of the categories."""
     words = vocabulary(model, parts.train)
     values = matrix(model.columns, words, parts.train)
     labels = parts.train.get_column(LABEL).cast(pl.Int8).to_numpy()
-    with _estimating(model.name):
+    empty = without_values(model, parts.train)
+    hint = f" {', '.join(empty)} had no value in any row that is learned from." if empty else ""
+    with _estimating(model.name, hint):
         estimator = model.estimator(asked.seed)
         _quiet_libraries()
         estimator.fit(values, labels)
@@ -212,7 +221,7 @@ def _quiet_libraries() -> None:
 
 
 @contextmanager
-def _estimating(model: str) -> Iterator[None]:
+def _estimating(model: str, hint: str = "") -> Iterator[None]:
     """Name the model whose estimator raises: what a library says alone does not."""
     try:
         yield
@@ -220,7 +229,8 @@ def _estimating(model: str) -> Iterator[None]:
         raise
     except Exception as problem:
         raise EstimatorFailed(
-            f"The estimator of the model {model or 'without a name'} raised {type(problem).__name__}: {problem}",
+            f"The estimator of the model {model or 'without a name'} raised {type(problem).__name__}: {problem}"
+            f"{'.' if hint else ''}{hint}",
             where=f"model.{model}",
             do="correct the estimator, or the features that it gets, and run again; nothing was published.",
         ) from problem
@@ -362,39 +372,46 @@ def _renumbered(part: Any, places: dict[int, int], files: dict[str, str]) -> Non
             _renumbered(value, places, files)
 
 
-def load(lake: Lake, model: Model, file: str) -> Any:
-    """Load the estimator of a file by its name.
+def load(lake: Lake, model: Model, file: str, which: str) -> Any:
+    """Load the estimator of a file by its name; ``which`` says in errors which one of the model it is.
 
-    Raises `LakeUnusable` where its content is not what its name says, or it holds a type that the model does not trust.
+    Raises `ObjectLost` where it is not there or its content is not what its name says, and `LakeUnusable` where it
+    holds a type that the model does not trust, or the libraries cannot read it.
     """
-    return loaded(lake.get_bytes(file_path(model, file)), file, model.trusted)
+    data = lake.get_bytes(file_path(model, file))
+    return loaded(data, file, model.trusted, f"{which} of the model {model.name}")
 
 
-def loaded(data: bytes, file: str, trusted: Sequence[str]) -> Any:
-    """Return the estimator of a file's content, if it is the content that the name says and of trusted types alone."""
+def loaded(data: bytes, file: str, trusted: Sequence[str], of: str = "a model") -> Any:
+    """Return the estimator of a file's content, if it is the content that the name says and of trusted types alone.
+
+    ``of`` says in errors which model's file it is.
+    """
     from skops import io as skops_io
 
+    where = f"{of}, {file[:12]}.skops"
     if not is_named(data, file):
         raise ObjectLost(
-            "The content of a model's file is not what its name says.",
-            where=file,
+            f"The content of the file of {of} is not what its name says.",
+            where=where,
             do="restore the file, or train again; nothing was loaded.",
         )
     allowed = [*_HARMLESS, *trusted]
     strange = sorted({*skops_io.get_untrusted_types(data=data)} - {*allowed})
     if strange:
         raise LakeUnusable(
-            f"A model's file holds types that the model does not trust: {', '.join(strange)}.",
-            where=file,
-            do="name them in the model's trusted, if they are what the estimator consists of; nothing was loaded.",
+            f"The file of {of} holds types that the model does not trust: {', '.join(strange)}.",
+            where=where,
+            do=f"if they are what its estimator consists of, add {', '.join(map(repr, strange))} to trusted of the "
+            "Model and run again; if not, train again. Nothing was loaded.",
         )
     try:
         return skops_io.loads(data, trusted=allowed)
     except Exception as problem:
         raise LakeUnusable(
-            f"A model's file cannot be read by the libraries that are installed: {type(problem).__name__}: {problem}",
-            where=file,
-            do="install the versions that its card names, or train again; nothing was loaded.",
+            f"The file of {of} cannot be read by the libraries that are installed: {type(problem).__name__}: {problem}",
+            where=where,
+            do="install the versions that its card names, or train again. Nothing was loaded.",
         ) from problem
 
 

@@ -35,8 +35,9 @@ def test_what_cannot_be_known_is_never_green() -> None:
     import polars as pl
 
     from crm.churn import MODEL
-    from headworks.models.judging import data_checks, prediction_checks, quality_checks, training_checks
+    from headworks.models.judging import data_checks, prediction_checks, quality_checks
     from headworks.models.training import split
+    from headworks.models.training_checks import training_checks
     from tests.unit.models.weeks import ASKED, WEEK_OF_CHAMPION, champion, rows_of
 
     rows = rows_of(SAMPLE, WEEK_OF_CHAMPION + 1)
