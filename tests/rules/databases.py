@@ -85,4 +85,11 @@ RULES = (
         "        return timedelta()",
         f"{_CLOCKS}::test_the_hour_that_a_declared_clock_shows_twice_is_read_twice",
     ),
+    rule(
+        "a table that lies before where it was read up to is said",
+        f"{_SQL}/left.py",
+        '    if read or left.later or "cursor" not in start or "key" in start:',
+        "    if True:",
+        f"{_LEFT}::test_a_table_that_lies_before_where_it_was_read_up_to_is_said",
+    ),
 )

@@ -15,7 +15,7 @@ from psycopg import conninfo
 from pydantic import SecretStr
 
 from headworks.bronze.key_sets import compare_keys
-from headworks.bronze.landing import Landing
+from headworks.bronze.landing import Landing, land
 from headworks.names import Window
 from headworks.quality.limits import AnomalyLimits
 from headworks.reports import LandingReport
@@ -23,6 +23,8 @@ from headworks.settings import DatabaseSettings
 from headworks.silver.mirror import mirror
 from headworks.silver.refinement import Refinement, refine
 from headworks.sources.sql import marks
+from headworks.sources.sql.reader import reader_of
+from headworks.sources.sql.table import Table
 from headworks.storage.store import Lake
 from tests.integration.dialects.conftest import mariadb
 from tests.support import dialects
@@ -326,6 +328,48 @@ def test_other_databases_count_what_is_left_out_too(
     # SQLite does not say which transactions run.
     alone = ["bounded by the commit lag alone"] if kind == "sqlite" else []
     assert (done.position.get("done"), [one.partition(",")[0] for one in done.warnings]) == (True, alone)
+
+
+@pytest.mark.parametrize("cursor", ["at", "n"])
+@pytest.mark.parametrize("kind", ["sqlite", "mariadb", "postgres"])
+def test_a_table_that_lies_before_where_it_was_read_up_to_is_said(
+    kind: str, cursor: str, tmp_path: Any, lake: Lake, request: pytest.FixtureRequest
+) -> None:
+    """Emptied and filled again with cursors that begin anew, in three runs; an empty table and new rows say nothing."""
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    if kind == "mariadb":
+        server: MariaDb = request.getfixturevalue("mariadb")
+        url = server.url(server.new_database())
+    if kind == "postgres":
+        url = request.getfixturevalue("database").url.get_secret_value()
+    by_driver = url.replace("postgresql:", "postgresql+psycopg:")
+    moment = {"postgres": "timestamp", "mariadb": "datetime(6)"}.get(kind, "datetime")
+    dialects.run(by_driver, f"CREATE TABLE rows_t (id integer PRIMARY KEY, n integer, at {moment})")
+
+    def put(*numbers: int) -> None:
+        values = (f"({n}, {n}, '2026-01-{n + 10} 08:00:00')" for n in numbers)
+        dialects.run(by_driver, f"INSERT INTO rows_t VALUES {', '.join(values)}")
+
+    def taken() -> tuple[int, list[str]]:
+        table = Table(name="rows_t", cursor=cursor, cursor_zone="UTC")
+        report = land(Landing(lake, NAME, NAME, "run"), reader_of(dialects.settings(url), table))
+        return report.landed, [one for one in report.warnings if "before" in one]
+
+    put(5, 12)
+    assert taken() == (2, [])
+    assert taken() == (0, []), "nothing new, and the last row is there"
+    dialects.run(by_driver, "DELETE FROM rows_t")
+    assert taken() == (0, []), "a table may be emptied when it was read"
+    put(3, 9)
+    for _ in range(3):
+        landed, (warning,) = taken()
+        assert landed == 0
+        latest, before = ("9", "12") if cursor == "n" else ("2026-01-19", "2026-01-22")
+        assert f"the latest cursor of the source is {latest}" in warning
+        assert f"it was read up to {before}" in warning
+        assert "a full read takes them" in warning
+    put(13)
+    assert taken() == (1, [])
 
 
 def test_keys_that_a_policy_hides_delete_nothing(place: Place) -> None:

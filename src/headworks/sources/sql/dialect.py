@@ -40,7 +40,7 @@ from headworks.sources.sql.clocks import clock_of
 from headworks.sources.sql.ending import last_batch, last_of_passage
 from headworks.sources.sql.engines import run_on, shared_engine, snapshot, streaming_cursor, where_is
 from headworks.sources.sql.failures import translated_dialect
-from headworks.sources.sql.left import UNFINISHED, Left, passed_again
+from headworks.sources.sql.left import UNFINISHED, Left, behind_warnings, passed_again
 from headworks.sources.sql.lines import LineReader, line_reader, longest_text
 from headworks.sources.sql.marks import Marker, value_of
 from headworks.sources.sql.misfits import Misfits
@@ -126,7 +126,7 @@ class DialectTable:
         return Misfits(self.key, types, self.where, texts)
 
     def _read_onwards(self, start: Position, until: datetime | None) -> Iterator[Batch]:
-        misfits, first = self._misfits(), not start
+        misfits, first, read = self._misfits(), not start, 0
         with _reading(self) as connection:
             bound = self._bound(connection)
             start, warnings = self._checked(connection, start)
@@ -140,10 +140,12 @@ class DialectTable:
                 rows = frame.to_arrow()
                 fresh = passage.take(rows)
                 new = frame if fresh is rows else pl.DataFrame(fresh, schema=frame.schema)
-                repeated = frame.height - new.height
+                repeated, read = frame.height - new.height, read + frame.height
                 yield misfits.batch(
                     new, first=first, position=passage.position, read=frame.height, repeated=repeated
                 )
+            if self.window is None and until is None:
+                warnings += behind_warnings(start, read, left, lambda: self._latest(connection))
         yield last_of_passage(
             self.schema,
             passage.finished(),
@@ -194,6 +196,15 @@ class DialectTable:
             return None if found is None else datetime.fromisoformat(str(found)).replace(tzinfo=None)
         except ValueError:
             return None
+
+    def _latest(self, connection: Connection) -> str | None:
+        """Return the latest cursor value of all rows that have a place in its order."""
+        found = connection.execute(
+            select(func.max(self._column(self._cursor)))
+            .select_from(self._reflected.table)
+            .where(not_(self._null_cursor(connection)))
+        ).scalar()
+        return None if found is None else str(found)
 
     def _unfinished(self, bound: Bound | None) -> tuple[str, ...]:
         """Say that rows of the window may still come; nothing where none can."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from headworks.sources.base import Position
@@ -61,4 +62,24 @@ def cut_warnings(position: Position) -> tuple[str, ...]:
     return (
         f"the next run looks back to {position['from']} alone, since more rows than can be marked are newer: rows that "
         "are written with an earlier cursor are found by a full read or a comparison of keys",
+    )
+
+
+def behind_warnings(
+    start: Position, read: int, left: Left, latest: Callable[[], str | None]
+) -> tuple[str, ...]:
+    """Say that the whole source lies before the position, where not even the row is there that it was read up to.
+
+    A source without rows says nothing: some are emptied when they were read. ``latest`` asks for its latest cursor.
+    """
+    # Behind a key nothing has to be there, and after the bound rows wait for their time.
+    if read or left.later or "cursor" not in start or "key" in start:
+        return ()
+    found = latest()
+    if found is None:
+        return ()
+    return (
+        f"the latest cursor of the source is {found}, and it was read up to {start['cursor']} before: its newest rows "
+        "were deleted, or it was emptied and filled again, or restored. Rows written since with an earlier cursor are "
+        "not read: a full read takes them, and silver keeps a later version where it has one",
     )

@@ -30,7 +30,7 @@ from headworks.sources.sql.clocks import Clock, clock_of
 from headworks.sources.sql.columns import Column, schema_of
 from headworks.sources.sql.copying import BLOCK_BYTES, Copy, copied
 from headworks.sources.sql.ending import last_batch, last_of_passage
-from headworks.sources.sql.left import UNFINISHED, Left, passed_again
+from headworks.sources.sql.left import UNFINISHED, Left, behind_warnings, passed_again
 from headworks.sources.sql.marks import Marker, value_of
 from headworks.sources.sql.misfits import Misfits
 from headworks.sources.sql.snapshot import Described, Snapshot, described, hidden_rows, in_snapshot, own_zone
@@ -118,7 +118,7 @@ class PostgresTable:
         )
 
     def _read_onwards(self, start: Position, until: datetime | None) -> Iterator[Batch]:
-        columns, misfits, first = self._described.columns, self._misfits(), not start
+        columns, misfits, first, read = self._described.columns, self._misfits(), not start, 0
         with in_snapshot(self.database, self._application, self.table, bound=self._bound) as snapshot:
             self._check_unchanged(snapshot)
             start, warnings = self._checked(snapshot, start)
@@ -126,12 +126,14 @@ class PostgresTable:
             query = self._onwards(snapshot, start, until)
             for rows in self._rows(snapshot, [query], columns):
                 fresh = passage.take(rows)
-                repeated = rows.num_rows - fresh.num_rows
+                repeated, read = rows.num_rows - fresh.num_rows, read + rows.num_rows
                 yield misfits.batch(
                     fresh, first=first, position=passage.position, read=rows.num_rows, repeated=repeated
                 )
             left = self._left(snapshot)
             hidden = hidden_rows(snapshot)
+            if self.window is None and until is None:
+                warnings += behind_warnings(start, read, left, lambda: self._latest(snapshot))
         yield last_of_passage(
             self.schema,
             passage.finished(),
@@ -270,6 +272,15 @@ class PostgresTable:
         if read >= end:
             return ()
         return (UNFINISHED.format(bound.value),)
+
+    def _latest(self, snapshot: Snapshot) -> str | None:
+        """Return the latest cursor value of all rows."""
+        found = snapshot.connection.execute(
+            sql.SQL("SELECT max({})::text FROM {}").format(
+                sql.Identifier(self._cursor.name), snapshot.relation
+            )
+        ).fetchone()
+        return found[0] if found else None
 
     def _left(self, snapshot: Snapshot) -> Left:
         """Count the rows that this way of reading leaves out: without a place in the order, and after the bound."""
