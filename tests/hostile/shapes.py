@@ -371,8 +371,9 @@ class Things:
             groups = [
                 {"id": f"g {number}/x", "place": number} for number in sorted({n % 5 for n in self.rows})
             ]
-            at = int(asked.query.get("cursor", 0))
-            return {"groups": groups[at : at + 2], "next_cursor": at + 2 if at + 2 < len(groups) else None}
+            after = asked.query.get("cursor", "")
+            left = [group for group in groups if str(group["id"]) > after]
+            return {"groups": left[:2], "next_cursor": left[1]["id"] if len(left) > 2 else None}
         number = int(unquote(names[0])[2:-2])
         part, following = _after([row for row in self.by_id() if row["id"] % 5 == number], asked, size="size")
         return {"things": part, **({"next": following} if following else {})}
