@@ -137,6 +137,30 @@ def test_damage_is_found_and_named(case: str) -> None:
     assert alarms(found(profile(28, damage(day_rows(28))))).get(name) == outcome
 
 
+def test_hours_of_the_day_are_no_measure_of_a_table_that_is_delivered_hourly() -> None:
+    """Each delivery has the hour before it, for ten days; then a column of some is in another zone: its lag says so."""
+
+    def hour(number: int, zone: float = 0.0) -> Profile:
+        end = MONDAY + timedelta(hours=number + 0.3)
+        chance = Random(number)
+        moments = [end - timedelta(minutes=chance.uniform(5, 55)) for _ in range(60)]
+        at = pl.Series("at", moments, dtype=pl.Datetime("us", "UTC"))
+        rows = day_rows(number, 60).with_columns(at, (at - timedelta(hours=zone)).alias("ordered_at"))
+        columns = profile_columns(rows, ["id"], end, timedelta(hours=1), "at")
+        return profile(0, rows, moment=end, days=1 / 24, newest=max(moments), columns=columns)
+
+    good = tuple(hour(number) for number in range(240))
+    hours = [
+        sum(count > 0 for count in column.hours) for one in good for column in one.columns if column.hours
+    ]
+    assert 0 < max(hours) <= 2
+    for number in range(240, 246):
+        assert alarms(found(hour(number), good)) == {}
+        loud = alarms(found(hour(number, zone=7.0), good))
+        assert "distribution of ordered_at" in loud or "lag of ordered_at" in loud, loud
+        assert "hours of ordered_at" not in loud
+
+
 def test_a_finding_says_what_was_measured_what_was_expected_and_by_how_much() -> None:
     report = next(one for one in found(profile(28, day_rows(28).head(200))) if one.name == "volume")
     assert (report.kind, report.severity, report.scope) == ("anomaly", "critical", "silver.t.sales")
