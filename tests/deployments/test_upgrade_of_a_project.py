@@ -17,8 +17,10 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.support.pools import CHECKOUT
 
@@ -41,6 +43,24 @@ EDITS = {
     "Makefile": ("", "\nours: ## A line of the company\n\t@true\n"),
 }
 """What the company changed in three files: where, and its own text; at the end where there is no place."""
+
+COMPOSE = ("deployments/compose.yaml", "deployments/compose.env.example")
+"""Files that a project did not have when it had no deployment that alerts."""
+
+ALERTS = (
+    r"  # A run that crashed, that failed before it began.*?(?=  - &maintenance-nightly\n)",
+    r"    # Looked at right after a publication too.*?(?=\n  - <<: \*freshness-hourly\n)",
+)
+"""What prefect.yaml did not have then: the deployments that alert, and when freshness is looked at in addition."""
+
+OWN = """
+  # Of the company.
+  - <<: *pipeline
+    name: lemons-weekly
+    description: Weigh the lemons.
+    parameters: {product: demo}
+    schedules: []
+"""
 
 FILL = """
 import sys
@@ -211,3 +231,96 @@ def test_a_project_of_an_older_wheel_is_upgraded_with_its_edits_and_its_lake(
     committed, is_open, inserted = filled.stdout.split()
     assert (committed, is_open) == ("True", "True")
     assert _rows(newer, project) == rows + int(inserted)
+
+
+@pytest.fixture(scope="module")
+def before_alerts(tmp_path_factory: pytest.TempPathFactory) -> Headworks:
+    """This headworks, as it was when a new project had neither a deployment that alerts nor a compose file."""
+    place = tmp_path_factory.mktemp("before-alerts")
+    source = _copied(place / "source", {"pyproject.toml": OLDER["pyproject.toml"]})
+    template = source / "src/headworks/template"
+    text = (template / "prefect.yaml.tmpl").read_text()
+    for part in ALERTS:
+        text, found = re.subn(part, "", text, count=1, flags=re.DOTALL)
+        assert found, part
+    (template / "prefect.yaml.tmpl").write_text(text)
+    for path in COMPOSE:
+        (template / f"{path}.tmpl").unlink()
+    return _built(source, place)
+
+
+def _edited(headworks: Headworks, folder: Path, edits: Mapping[str, str]) -> tuple[Path, str]:
+    """Make a project and change its prefect.yaml; returns its folder and that file's text."""
+    made = headworks.command(folder, "init", "lemon")
+    assert made.returncode == 0, made.stderr
+    text = (folder / "lemon/prefect.yaml").read_text()
+    assert not re.search(r"alert|freshness-after", text)
+    assert not any((folder / "lemon" / path).exists() for path in COMPOSE)
+    for then, now in edits.items():
+        assert text.count(then) == 1, then
+        text = text.replace(then, now)
+    (folder / "lemon/prefect.yaml").write_text(text)
+    return folder / "lemon", text
+
+
+def _deployments(text: str) -> dict[str, dict[str, Any]]:
+    return {one["name"]: one for one in yaml.safe_load(text)["deployments"]}
+
+
+def test_an_upgrade_adds_deployments_triggers_and_files_that_a_project_did_not_have_to_an_edited_prefect_yaml(
+    before_alerts: Headworks, newer: Headworks, tmp_path: Path
+) -> None:
+    """Its own schedule, its own deployment and another limit stay; what is new is all there, and nothing twice."""
+    own = {
+        '        cron: "15 5 * * *"': '        cron: "20 6 * * 1"      # a line of the company',
+        "      limit: 1\n": "      limit: 3\n",
+        "    name: freshness-hourly-docker\n    work_pool: *docker\n": (
+            f"    name: freshness-hourly-docker\n    work_pool: *docker\n{OWN}"
+        ),
+    }
+    project, text = _edited(before_alerts, tmp_path, own)
+    done = newer.command(project, "upgrade")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not list(project.rglob("*.conflict"))
+    merged = (project / "prefect.yaml").read_text()
+    # Each line of the company's file is there still, in its order.
+    lines = iter(merged.splitlines())
+    assert all(line in lines for line in text.splitlines())
+    names = [one["name"] for one in yaml.safe_load(merged)["deployments"]]
+    assert len(names) == len(set(names))
+    assert set(names) - set(_deployments(text)) == {"alert", "alert-docker"}
+    found = _deployments(merged)
+    assert found["demo-daily"]["schedules"][0]["cron"] == "20 6 * * 1"
+    assert found["alert"]["concurrency_limit"]["limit"] == 3
+    assert found["lemons-weekly"]["parameters"] == {"product": "demo"}
+    assert [one["name"] for one in found["alert"]["triggers"]] == ["alert-about-runs"]
+    for name in ("freshness-hourly", "freshness-hourly-docker"):
+        assert [one["name"] for one in found[name]["triggers"]] == ["freshness-after-publication"]
+    for path in COMPOSE:
+        assert (project / path).exists()
+        assert path in done.stdout
+    checked = newer.command(project, "check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_an_upgrade_names_a_deployment_of_the_company_that_is_where_a_new_one_would_be(
+    before_alerts: Headworks, newer: Headworks, tmp_path: Path
+) -> None:
+    """The company's prefect.yaml stays as it is to the byte, its merge with marks is next to it, the rest is done."""
+    place = "    name: backfill-docker\n    work_pool: *docker\n"
+    project, text = _edited(before_alerts, tmp_path, {place: f"{place}{OWN}"})
+    done = newer.command(project, "upgrade")
+    assert done.returncode == 1, done.stdout
+    assert "prefect.yaml.conflict" in done.stdout
+    assert (project / "prefect.yaml").read_text() == text
+    assert [path.name for path in project.rglob("*.conflict")] == ["prefect.yaml.conflict"]
+    marked = (project / "prefect.yaml.conflict").read_text()
+    assert "<<<<<<< yours\n" in marked
+    assert ">>>>>>> headworks\n" in marked
+    both = re.sub(r"^(<<<<<<<|=======|>>>>>>>).*\n", "", marked, flags=re.MULTILINE)
+    # Taking away the marks alone keeps both: what a person does here.
+    assert {"lemons-weekly", "alert", "alert-docker"} <= set(_deployments(both))
+    assert [one["name"] for one in _deployments(both)["freshness-hourly"]["triggers"]] == [
+        "freshness-after-publication"
+    ]
+    assert all((project / path).exists() for path in COMPOSE)
