@@ -203,6 +203,7 @@ def play(case: Case, batches: int | None = None) -> tuple[str, str]:
     return what, ""
 
 
+@pytest.mark.sampled(40, always="paging='token', limit='a cap of 6'")
 @pytest.mark.parametrize("case", Random(6).sample(list(cases()), 150), ids=str)
 def test_a_query_that_is_cut_off_in_silence_is_not_called_complete(case: Case) -> None:
     what, said = play(case)
@@ -217,6 +218,7 @@ def test_a_query_that_is_cut_off_in_silence_is_not_called_complete(case: Case) -
         assert what == "exact", said
 
 
+@pytest.mark.sampled(28)
 @pytest.mark.parametrize("batches", [1, 2, 3, 5])
 @pytest.mark.parametrize("case", Random(7).sample([one for one in cases() if one.key], 25), ids=str)
 def test_a_kill_in_between_changes_nothing_about_that(case: Case, batches: int) -> None:

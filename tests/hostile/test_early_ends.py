@@ -343,6 +343,7 @@ def test_no_scan_that_ends_early_is_called_complete(case: Case) -> None:
 SHIFTING = ("rows vanish behind it",)
 
 
+@pytest.mark.sampled(30)
 @pytest.mark.parametrize("way", ["skips a page", *SHIFTING])
 @pytest.mark.parametrize(("total", "stable"), [("right", None), ("right", False), ("none", False)])
 @pytest.mark.parametrize("token", ["opaque", *HIDDEN])
@@ -364,6 +365,7 @@ def test_the_number_of_a_pages_own_records_is_no_total_that_shrinks(paging: str)
         assert what == "exact", said
 
 
+@pytest.mark.sampled(90)
 @pytest.mark.parametrize("keys", KEYS)
 @pytest.mark.parametrize("token", [*TOKENS, *HIDDEN])
 @pytest.mark.parametrize("paging", CARRIERS)
