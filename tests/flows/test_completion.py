@@ -127,18 +127,19 @@ def test_a_key_press_shows_no_error_whatever_is_wrong_with_the_project(project: 
         folder = project
         place = "src/acme/project.py" if "project" in broken else "flows/pipeline.py"
         (project / place).write_text("this is no Python\n")
-    for line, wanted in (("headworks st", "status"), ("headworks run demo --", ""), ("headworks show ", "")):
-        done = subprocess.run(
-            ["bash", "--norc", "-c", ASK],
-            cwd=folder,
-            env={**os.environ, "LINES_TO_ASK": line},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stderr == ""
-        assert wanted in done.stdout
-        assert "Traceback" not in done.stdout
+    ways = {"headworks st": "status", "headworks run demo --": "", "headworks show ": ""}
+    done = subprocess.run(
+        ["bash", "--norc", "-c", ASK],
+        cwd=folder,
+        env={**os.environ, "LINES_TO_ASK": "\n".join(ways)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    for wanted, found in zip(ways.values(), done.stdout.splitlines(), strict=True):
+        assert wanted in found
+    assert "Traceback" not in done.stdout
 
 
 BEGIN = {
