@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
+import tomllib
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +25,7 @@ from headworks.prefect.blocks import (
     database_settings,
 )
 from headworks.settings import DatabaseSettings
+from tests.support.pools import CHECKOUT
 from tests.support.task_runs import ended_task_runs
 
 CANARY = "canary-7f3a-secret"
@@ -74,6 +77,16 @@ def test_every_field_of_a_block_is_described(kind: type[Block]) -> None:
     assert all(text and text.endswith((".", ";")) for text in fields.values()), fields
     assert kind._description
     assert (kind.__doc__ or "").strip()
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_a_block_leads_to_its_section_of_the_documentation(kind: type[Block]) -> None:
+    home = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["urls"]["Documentation"]
+    begin, _, section = str(kind._documentation_url).partition("#")
+    assert begin.startswith(f"{home}/blob/main/docs/")
+    page = (CHECKOUT / "docs" / begin.rpartition("/")[2]).read_text()
+    headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    assert section in {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
 
 
 @pytest.mark.parametrize("kind", OURS)

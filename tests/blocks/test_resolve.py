@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from prefect.blocks.core import Block
 from pydantic import SecretStr
 
 from headworks.errors import SettingsError
+from headworks.prefect import collection
 from headworks.prefect.blocks import ApiCredentials, LakeLocation, api_settings, lake_settings, load_database
 from headworks.prefect.deploying.register_blocks import register
 from headworks.sources.api.auth import BearerAuth
@@ -139,3 +143,20 @@ def test_blocks_work_without_any_server() -> None:
     assert LakeLocation(root="/x").to_settings().root == "/x"
     made = ApiCredentials(base_url="http://x", token=SecretStr(CANARY))
     assert made.to_settings().base_url == "http://x"
+
+
+@pytest.mark.server
+@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.parametrize("name", collection.__all__)
+def test_the_example_of_a_block_runs_as_it_is_shown(name: str) -> None:
+    """It is shown in the UI; Prefect's own would load a block from a module of which nobody is to know."""
+    kind: type[Block] = getattr(collection, name)
+    example = kind.get_code_example() or ""
+    (code,) = re.findall(r"```python\n(.*)```", example, re.DOTALL)
+    (saved,) = set(re.findall(r'"(example-\w+)"', code))
+    found: dict[str, Any] = {}
+    try:
+        exec(code, found)
+    finally:
+        kind.delete(saved)
+    assert found.get("settings") or found.get("channel")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from prefect.blocks.core import Block
-from pydantic import Field, SecretStr, TypeAdapter
+from pydantic import Field, HttpUrl, SecretStr, TypeAdapter
 
 from headworks.ops.channels import Channel, Mail, Slack, Webhook
 
@@ -18,6 +18,17 @@ class AlertChannel(Block):
     _block_type_name = "Headworks Alerts"
     _block_type_slug = "headworks-alerts"
     _description = "Who is notified when a run fails, the gate closes, or a promise of freshness is broken."
+    _documentation_url = HttpUrl(
+        "https://github.com/headworks/headworks/blob/main/docs/operations.md#hearing-of-what-matters"
+    )
+    _code_example = """
+    ```python
+    from headworks.prefect.blocks import AlertChannel
+
+    AlertChannel(kind="slack", url="https://hooks.slack.com/services/a-secret").save("example-alerts", overwrite=True)
+    channel = AlertChannel.load("example-alerts").to_settings()
+    ```
+    """
 
     kind: Literal["webhook", "slack", "mail"] = Field(description="What the alerts go out by.")
     url: SecretStr | None = Field(

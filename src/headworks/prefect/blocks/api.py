@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from prefect.blocks.core import Block
-from pydantic import Field, SecretStr
+from pydantic import Field, HttpUrl, SecretStr
 
 from headworks.errors import SettingsError
 from headworks.sources.api.settings import ApiSettings
@@ -31,6 +31,15 @@ class ApiCredentials(Block):
     _block_type_name = "Headworks API"
     _block_type_slug = "headworks-api"
     _description = "An API that data is read from."
+    _documentation_url = HttpUrl("https://github.com/headworks/headworks/blob/main/docs/api.md#credentials")
+    _code_example = """
+    ```python
+    from headworks.prefect.blocks import ApiCredentials
+
+    ApiCredentials(base_url="https://api.example.com", token="a token that reads").save("example-api", overwrite=True)
+    settings = ApiCredentials.load("example-api").to_settings()
+    ```
+    """
 
     base_url: str = Field(
         description="The address that every path is appended to, such as https://api.example.com."

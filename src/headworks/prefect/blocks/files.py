@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect.blocks.core import Block
 from prefect.types import SecretDict
-from pydantic import Field, SecretStr
+from pydantic import Field, HttpUrl, SecretStr
 
 from headworks.settings import FilesSettings
 
@@ -15,6 +15,15 @@ class FileLocation(Block):
     _block_type_name = "Headworks Files"
     _block_type_slug = "headworks-files"
     _description = "A folder or an object store that files are read from."
+    _documentation_url = HttpUrl("https://github.com/headworks/headworks/blob/main/docs/files.md#set-it-up")
+    _code_example = """
+    ```python
+    from headworks.prefect.blocks import FileLocation
+
+    FileLocation(root="/srv/acme/incoming").save("example-files", overwrite=True)
+    settings = FileLocation.load("example-files").to_settings()
+    ```
+    """
 
     root: str = Field(description="A local path, or a URI such as s3://bucket/folder.")
     storage_options: SecretDict = Field(

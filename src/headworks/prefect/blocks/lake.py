@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect.blocks.core import Block
 from prefect.types import SecretDict
-from pydantic import Field, SecretStr
+from pydantic import Field, HttpUrl, SecretStr
 
 from headworks.settings import LakeSettings
 
@@ -15,6 +15,15 @@ class LakeLocation(Block):
     _block_type_name = "Headworks Lake"
     _block_type_slug = "headworks-lake"
     _description = "Where the bronze, silver and gold tables are."
+    _documentation_url = HttpUrl("https://github.com/headworks/headworks/blob/main/docs/deployment.md#blocks")
+    _code_example = """
+    ```python
+    from headworks.prefect.blocks import LakeLocation
+
+    LakeLocation(root="/srv/acme/lake").save("example-lake", overwrite=True)
+    settings = LakeLocation.load("example-lake").to_settings()
+    ```
+    """
 
     root: str = Field(description="A local path, or a URI such as s3://bucket/lake.")
     storage_options: SecretDict = Field(
