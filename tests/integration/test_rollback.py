@@ -158,3 +158,13 @@ def test_rollbacks_of_one_product_hold_no_run_of_another(three_runs: Lake, clock
     other = publish_product(three_runs, "other", [gold(three_runs, 4)], "four", clock, began.get("other", 0))
     assert other.changed
     assert rollbacks(three_runs) == {"sales": began["sales"] + 1, "other": 0}
+
+
+def test_a_run_that_was_rolled_back_to_is_offered_once(three_runs: Lake, clock: Ticking) -> None:
+    """Each rollback publishes it again under its name; the refusal of an unknown run names each of them once."""
+    for run in ("one", "two", "one"):
+        roll_back(three_runs, "sales", run, "wrong", clock)
+    with pytest.raises(SettingsError) as caught:
+        roll_back(three_runs, "sales", "four", "wrong", clock)
+    offered = [part.split()[0] for part in caught.value.do.rstrip(".").partition(": ")[2].split(", ")]
+    assert offered == ["one", "two", "three"]

@@ -191,8 +191,11 @@ def roll_back(
     known = [each for each in publications(lake) if each.product == check_dataset(product)]
     target = next((each for each in known if each.run_id == run_id), None)
     if target is None:
+        # What was rolled back to is published again under the name of its run.
+        runs = {each.run_id: each for each in reversed(known)}
+        newest = sorted(runs.values(), key=lambda each: each.sequence, reverse=True)[:10]
         listing = (
-            ", ".join(f"{each.run_id} ({each.published_at:%Y-%m-%d %H:%M})" for each in known[:10]) or "none"
+            ", ".join(f"{each.run_id} ({each.published_at:%Y-%m-%d %H:%M})" for each in newest) or "none"
         )
         raise SettingsError(
             f"Run {run_id!r} published nothing of {product} that is still known.",
