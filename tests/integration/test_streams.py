@@ -12,7 +12,7 @@ import pytest
 from headworks.bronze.generations import window_reading
 from headworks.bronze.landing import Landing, land
 from headworks.bronze.streams import check_position, reset_stream, show_streams
-from headworks.errors import CheckpointLost, ConcurrentRun, LakeUnusable, SettingsError
+from headworks.errors import CheckpointLost, ConcurrentRun, LakeUnusable, SettingsError, SourceUnavailable
 from headworks.names import Window
 from headworks.storage.store import Lake
 from tests.support.faults import happened_but_failed, writes
@@ -177,7 +177,7 @@ def test_a_window_whose_checkpoint_is_lost_is_read_again(lake: Lake) -> None:
 
 
 def test_a_checkpoint_that_was_collected_while_its_run_slept_is_there_again(lake: Lake) -> None:
-    """The machine slept for longer than a run may take, between the checkpoint and the commit that names it."""
+    """The machine slept for longer than a run may take, between a checkpoint and its commit; then the source failed."""
     clock = Ticking()
     asleep = replace(landing(lake), clock=clock)
 
@@ -188,7 +188,12 @@ def test_a_checkpoint_that_was_collected_while_its_run_slept_is_there_again(lake
             clock()
         return call()
 
-    with writes(sleeps):
-        land(asleep, Numbered(items(1, 2)))
+    def fails(number: int) -> None:
+        if number:
+            raise SourceUnavailable("gone", where="the source", do="wait")
+
+    # A landing that reaches its end writes the last checkpoint once more.
+    with writes(sleeps), pytest.raises(SourceUnavailable):
+        land(asleep, Numbered(items(1, 4), before_batch=fails))
     assert head(lake).position == {"n": 2}
     assert land_items(lake, items(1, 4)).landed == 2
