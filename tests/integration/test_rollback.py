@@ -7,6 +7,7 @@ from datetime import datetime
 import polars as pl
 import pytest
 
+from headworks.cli.main import main
 from headworks.errors import ConcurrentRun, GateClosed, SettingsError
 from headworks.gold.products import (
     open_product,
@@ -110,6 +111,20 @@ def test_releasing_what_nothing_holds_is_refused(three_runs: Lake) -> None:
         release(three_runs, "sales")
 
 
+def test_a_product_that_was_never_published_is_named_with_those_that_were(
+    three_runs: Lake, clock: Ticking
+) -> None:
+    """It is not said of it that nothing holds it, or that one of no runs is to be chosen."""
+    with pytest.raises(SettingsError, match=r"No publication of sale is known\.") as rolled:
+        roll_back(three_runs, "sale", "two", "typo", clock)
+    with pytest.raises(SettingsError, match=r"No publication of sale is known\.") as released:
+        release(three_runs, "sale", clock)
+    for caught in (rolled, released):
+        assert "Did you mean sales?" in caught.value.what
+        assert "products that were published there, sales" in caught.value.do
+    assert shown(three_runs) == 3
+
+
 def test_a_run_that_slept_while_another_published_newer_versions_is_refused(
     three_runs: Lake, clock: Ticking
 ) -> None:
@@ -168,3 +183,17 @@ def test_a_run_that_was_rolled_back_to_is_offered_once(three_runs: Lake, clock: 
         roll_back(three_runs, "sales", "four", "wrong", clock)
     offered = [part.split()[0] for part in caught.value.do.rstrip(".").partition(": ")[2].split(", ")]
     assert offered == ["one", "two", "three"]
+
+
+def test_publications_of_a_name_that_is_neither_declared_nor_published_are_an_error(
+    three_runs: Lake, clock: Ticking, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that the project no longer declares is still shown, and one that it declares may be without any."""
+    monkeypatch.setenv("HEADWORKS_LAKE_ROOT", three_runs.settings.root)
+    publish_product(three_runs, "old_sales", [gold(three_runs, 4)], "four", clock)
+    assert main(("product", "show", "old_sales")) == 0
+    assert "four" in capsys.readouterr().out
+    assert main(("product", "show", "old_sale")) == 1
+    assert "There is no product 'old_sale', neither declared nor published. Did you mean old_sales?" in (
+        capsys.readouterr().err
+    )

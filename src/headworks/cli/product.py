@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from headworks.cli.shared import ByHand, Commands, add_lake, look_at_lake, open_lake, print_table, show_json
-from headworks.errors import SettingsError
+from headworks.errors import SettingsError, did_you_mean
 
 if TYPE_CHECKING:
     from headworks.models.model import Model
@@ -62,7 +62,11 @@ def _changing(parser: argparse.ArgumentParser) -> None:
 def _show(options: argparse.Namespace) -> int:
     from headworks.gold.products import publications
 
-    known = [each for each in publications(look_at_lake(options)) if each.product == options.product]
+    every = list(publications(look_at_lake(options)))
+    known = [each for each in every if each.product == options.product]
+    if not known:
+        # One that is declared may not be published yet; of another name it is not known that it is a product.
+        _check_named(options.product, {each.product for each in every})
     if options.json:
         show_json([each.model_dump(mode="json") for each in known[:_SHOWN]])
         return 0
@@ -83,6 +87,18 @@ def _show(options: argparse.Namespace) -> int:
         ],
     )
     return 0
+
+
+def _check_named(name: str, published: set[str]) -> None:
+    from headworks.project import this_project
+
+    there = sorted({*published, *(product.name for product in this_project().products)})
+    if name not in there:
+        raise SettingsError(
+            f"There is no product {name!r}, neither declared nor published.{did_you_mean(name, there)}",
+            where=f"product {name}",
+            do=f"use one of {', '.join(there) or '(none)'}.",
+        )
 
 
 def _weeks(options: argparse.Namespace) -> int:

@@ -14,7 +14,14 @@ from typing import Any
 
 import polars as pl
 
-from headworks.errors import ConcurrentRun, GateClosed, LakeRefused, LakeUnusable, SettingsError
+from headworks.errors import (
+    ConcurrentRun,
+    GateClosed,
+    LakeRefused,
+    LakeUnusable,
+    SettingsError,
+    did_you_mean,
+)
 from headworks.names import check_dataset
 from headworks.ports import Clock, system_clock
 from headworks.reports import Report, TableRef
@@ -186,17 +193,15 @@ def roll_back(
 
     The sequence continues, so whoever follows it sees a newer publication; the tables themselves stay as they are.
     Of a product with models `headworks.models.current.roll_back` looks at the files of its champions too. Raises
-    `SettingsError` where no publication of that run is known, with those that are.
+    `SettingsError` where no publication of that product, or of that run, is known, with those that are.
     """
-    known = [each for each in publications(lake) if each.product == check_dataset(product)]
+    known = _published(lake, product)
     target = next((each for each in known if each.run_id == run_id), None)
     if target is None:
         # What was rolled back to is published again under the name of its run.
         runs = {each.run_id: each for each in reversed(known)}
         newest = sorted(runs.values(), key=lambda each: each.sequence, reverse=True)[:10]
-        listing = (
-            ", ".join(f"{each.run_id} ({each.published_at:%Y-%m-%d %H:%M})" for each in newest) or "none"
-        )
+        listing = ", ".join(f"{each.run_id} ({each.published_at:%Y-%m-%d %H:%M})" for each in newest)
         raise SettingsError(
             f"Run {run_id!r} published nothing of {product} that is still known.",
             where=f"product {product}",
@@ -213,13 +218,30 @@ def roll_back(
 def release(lake: Lake, product: str, clock: Clock = system_clock) -> ProductVersion:
     """Let a held product continue: the next run publishes what is newest.
 
-    Raises `SettingsError` where nothing holds it.
+    Raises `SettingsError` where nothing holds it, or it was never published.
     """
+    _published(lake, product)
     table = lake.ensure_products(SCHEMA)
-    current = _current(table, check_dataset(product))
+    current = _current(table, product)
     if current is None or current.held is None:
         raise SettingsError("Nothing holds this product.", where=f"product {product}", do="nothing.")
     return _put_again(lake, table, current, None, clock)
+
+
+def _published(lake: Lake, product: str) -> list[ProductVersion]:
+    """Return the publications of a product; raises `SettingsError` where there is none, with the products that are."""
+    every = list(publications(lake))
+    known = [each for each in every if each.product == check_dataset(product)]
+    if not known:
+        there = sorted({each.product for each in every})
+        raise SettingsError(
+            f"No publication of {product} is known.{did_you_mean(product, there)}",
+            where=f"product {product}, lake {lake.settings.root}",
+            do=f"use one of the products that were published there, {', '.join(there)}."
+            if there
+            else "publish it first, or correct the lake's root: nothing was published there.",
+        )
+    return known
 
 
 def _put_again(

@@ -324,12 +324,15 @@ def _parameters(
 ) -> dict[str, Any]:
     schema = parameter_schema(flow)
     known = list(inspect.signature(flow).parameters)
-    for option in unknown:
-        word = option.lstrip("-").partition("=")[0].replace("-", "_")
-        raise SettingsError(
-            f"There is no option {option}.{did_you_mean(word, known)}",
-            do=f"use one of {', '.join(f'--{each.replace(chr(95), chr(45))}' for each in known)}.",
-        )
+    options_of = [_option(each) for each in known]
+    for word in unknown:
+        if not word.startswith("-"):
+            raise SettingsError(
+                f"The word {word!r} belongs to no option.",
+                do="leave it out: a switch such as --dry-run takes no value; quote a value that has blanks.",
+            )
+        near = did_you_mean(_option(word.lstrip("-").partition("=")[0]), options_of)
+        raise SettingsError(f"There is no option {word}.{near}", do=f"use one of {', '.join(options_of)}.")
     parameters: dict[str, Any] = {}
     given = {name: getattr(options, name, None) for name in known}
     window = "window" in known and not {"start", "end"} & {*known}
@@ -340,7 +343,7 @@ def _parameters(
         parameters["window"] = {"start": start, "end": end}
     for name, value in given.items():
         if value is not None:
-            parameters[name] = _value(value, schema.properties.get(name, {}))
+            parameters[name] = _value(value, schema.properties.get(name, {}), _option(name))
     for text in options.param:
         name, separator, value = text.partition("=")
         if name not in known:
@@ -350,24 +353,34 @@ def _parameters(
             )
         if not separator:
             raise SettingsError(f"{text!r} is not NAME=JSON.", do=f'write it as --param {name}="a value".')
-        parameters[name] = _value(value, schema.properties.get(name, {}))
+        parameters[name] = _value(value, schema.properties.get(name, {}), name)
     missing = [name for name in schema.required or () if name not in parameters]
     if missing:
         about = schema.properties[missing[0]].get("description", "")
         raise SettingsError(
             f"The parameter {missing[0]} is missing{f': {about}' if about else '.'}",
-            do=f"give {', '.join(f'--{name.replace(chr(95), chr(45))}' for name in missing)}.",
+            do=f"give {', '.join(map(_option, missing))}.",
         )
     return parameters
 
 
-def _value(given: Any, about: Mapping[str, Any]) -> Any:
+def _option(name: str) -> str:
+    """Return the option of a parameter."""
+    return f"--{name.replace('_', '-')}"
+
+
+def _value(given: Any, about: Mapping[str, Any], name: str) -> Any:
     """Return a parameter's value: what is nothing but text as it is written, unless it is JSON of a text."""
     if not isinstance(given, str):
         return given
     read = _json_or_text(given)
     if _is_text(about) and not isinstance(read, str):
         return given
+    if about.get("type") == "array" and not isinstance(read, list):
+        raise SettingsError(
+            f"{name} takes a list in JSON, and {given!r} is none.",
+            do=f"write it as {name} '{json.dumps([read])}'; a file that holds it as @file.json.",
+        )
     return read
 
 
