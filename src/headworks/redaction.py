@@ -16,7 +16,7 @@ import html
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from html.entities import codepoint2name
 from typing import Any, TypeVar
@@ -69,6 +69,8 @@ _NAMES = (
     r"api[_-]?key|x-api-key|apikey|subscription-key|client[_-]?secret|secret|password|passwd|pwd|"
     r"signature|sig|x-amz-signature|x-amz-security-token|x-amz-credential|x-goog-signature|x-goog-credential|awsaccesskeyid"
 )
+_NOT_MASKED = r"(?!\*\*\*(?![\w+/=~-]))"
+"""What is masked already is left as it is, unless more of it follows: such as the end of a token that was renewed."""
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # A user and a password in an address, or a token in their place; a plain name of a user is no secret.
     (
@@ -86,16 +88,16 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1{MASK}",
     ),
     # Query parameters and fields of a form.
-    (re.compile(rf"(?i)((?<![\w.-])(?:{_NAMES})=)(?!\*\*\*)[^\s&\"'<>;,)\]}}]+"), rf"\1{MASK}"),
+    (re.compile(rf"(?i)((?<![\w.-])(?:{_NAMES})=){_NOT_MASKED}[^\s&\"'<>;,)\]}}]+"), rf"\1{MASK}"),
     # Headers, as written by whoever repeats them.
     (
         re.compile(
             r"(?i)((?:proxy-)?authorization\\*[\"']?\s*[:=]\s*\\*[\"']?(?:(?:bearer|basic|token|digest|apikey)\s+)?)"
-            r"(?!\*\*\*)[^\s\"'\\,;<>{}]+"
+            rf"{_NOT_MASKED}" + r"[^\s\"'\\,;<>{}]+"
         ),
         rf"\1{MASK}",
     ),
-    (re.compile(r"(?i)(\b(?:bearer|basic)\s+)(?!\*\*\*)(?=[^\s]*\d)[A-Za-z0-9._~+/=-]{12,}"), rf"\1{MASK}"),
+    (re.compile(r"(?i)(\b(?:bearer|basic)\s+)(?:\*\*\*)?(?=[^\s]*\d)[A-Za-z0-9._~+/=-]{12,}"), rf"\1{MASK}"),
 )
 
 E = TypeVar("E", bound=BaseException)
@@ -126,9 +128,9 @@ class _Secret:
         """Return whether it may be in a text, from the text without its escapes: a quick look."""
         return self._sure in loose
 
-    def out_of(self, text: str) -> str:
-        """Return the text without it."""
-        kept, at = [], 0
+    def places(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield where in a text it begins and ends, whole or cut off."""
+        at = 0
         for found in self._head.finditer(text):
             if found.start() < at:
                 continue
@@ -140,9 +142,8 @@ class _Secret:
                     start -= 1
                 while end < len(text) and text[end] in _BASE64:
                     end += 1
-            kept += [text[at:start], MASK]
+            yield start, end
             at = end
-        return "".join((*kept, text[at:])) if kept else text
 
     def _end(self, text: str, end: int) -> int:
         for one in self._rest:
@@ -151,6 +152,16 @@ class _Secret:
                 break
             end = found.end()
         return end
+
+
+def _without(text: str, places: Iterable[tuple[int, int]]) -> str:
+    """Return a text with a mask in the place of each part of it; parts that overlap are one."""
+    kept, at = [], 0
+    for start, end in sorted(places):
+        if start >= at:
+            kept += [text[at:start], MASK]
+        at = max(at, end)
+    return "".join((*kept, text[at:])) if kept else text
 
 
 class Secrets:
@@ -183,7 +194,7 @@ class Secrets:
         """Return whether a text holds one of the secrets that have at least so many characters."""
         loose = _loose(text)
         return any(
-            one.is_likely(loose) and one.out_of(text) != text
+            one.is_likely(loose) and any(one.places(text))
             for secret, ways in self._known.items()
             if len(secret) >= least
             for one in ways
@@ -192,11 +203,10 @@ class Secrets:
     def text(self, text: str) -> str:
         """Return a text without the secrets, and without what looks like others."""
         loose = _loose(text)
-        # The longest first: of two that begin alike nothing of the longer one is left over.
-        ways = [one for secret in sorted(self._known, key=len, reverse=True) for one in self._known[secret]]
-        for one in ways:
-            if one.is_likely(loose):
-                text = one.out_of(text)
+        # All are looked for in the text as it is: of two that begin alike, one that is cut off would else take the
+        # beginning of the other one away, and its end would not be found any more.
+        ways = [one for known in self._known.values() for one in known if one.is_likely(loose)]
+        text = _without(text, [place for one in ways for place in one.places(text)])
         for pattern, instead in _PATTERNS:
             text = pattern.sub(instead, text)
         return text

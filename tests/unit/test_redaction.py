@@ -13,6 +13,8 @@ from urllib.parse import quote, quote_plus, urlencode
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headworks.errors import SourceUnavailable
 from headworks.redaction import (
@@ -262,3 +264,35 @@ def test_the_host_of_a_short_secret_address_is_no_secret_and_its_path_is_one_als
     assert secrets.text(other) == other
     assert "s3cr3t" not in secrets.text(f"POST {hook} failed")
     assert "hooks" not in secrets.text(f"POST {hook[:30]}")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
+@pytest.mark.parametrize("at", range(3))
+def test_secrets_that_begin_alike_leave_nothing_of_each_other(order: tuple[int, ...], at: int) -> None:
+    """Half of a secret is looked for too, since texts are cut: it must not hide the other one's beginning."""
+    known = ["Prod-2025-alphabet", "Prod-2025-omega", "Prod-2025-alpha"]
+    secrets = Secrets([known[place] for place in order])
+    assert secrets.text(f"x {known[at]} y") == "x *** y"
+    assert secrets.text(f"{known[at]}, {known[at]}") == "***, ***"
+
+
+@given(
+    st.text("ab", min_size=8, max_size=24),
+    st.lists(st.text("abc", min_size=1, max_size=12), min_size=2, max_size=4),
+)
+def test_of_secrets_with_a_common_beginning_none_is_left_in_a_text(head: str, tails: list[str]) -> None:
+    known = [f"k{head}{tail}9" for tail in tails]
+    said = Secrets(known).text(" | ".join(f"<{one}>" for one in known))
+    assert said == " | ".join("<***>" for _ in known)
+
+
+@pytest.mark.parametrize(
+    "text", ["Bearer {}", "authorization: {}", "access_token={}", '"authorization": "Basic {}"']
+)
+def test_of_a_token_that_was_renewed_nothing_is_left_where_a_token_stands(text: str) -> None:
+    """The new one is not known yet, and begins as the old one does: its end would stay in clear text."""
+    old = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJ4IiwiaWF0IjoxNzAwMDAwMDAwfQ.abcdefgh0123456789"
+    new = old[:-30] + "x9" * 15
+    said = Secrets([old]).text(text.format(new))
+    assert "x9" not in said
+    assert said == text.format("***")

@@ -18,6 +18,7 @@ REPEATED = "record|repeated_name"
 
 _BLANKS = b" \t\r\n"
 _decode = msgspec.json.Decoder().decode
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def conflicts(
@@ -64,8 +65,11 @@ def _all(text: bytes) -> int:
 
 
 def outermost(record: bytes) -> Collection[str]:
-    """Return the names that a record itself gives twice with different values."""
-    return _conflicts(record)[0]
+    """Return the names that a record itself gives twice with different values; all of one that cannot be read."""
+    try:
+        return _conflicts(record)[0]
+    except (RecursionError, ValueError):
+        return set(_fields(record))
 
 
 def _count(value: Any) -> int:
@@ -85,8 +89,8 @@ def _read_by_names(record: bytes, fields: Mapping[str, Any]) -> Collection[str]:
             return ()
         nested = {name: text for name, raw in fields.items() if (text := bytes(raw)).startswith((b"{", b"["))}
         return top | {name for name, raw in nested.items() if _conflicts(raw)[1]}
-    except RecursionError:
-        # Deeper than can be looked into from here: nothing of it is known.
+    except (RecursionError, ValueError):
+        # Deeper than can be looked into from here, or bytes that are no text: nothing of it is known.
         return set(fields)
 
 

@@ -117,3 +117,12 @@ def test_random_records_are_told_apart_as_by_a_reader_of_names(seed: int) -> Non
         fields = [_fields.decode(text) if text and text != b"[1]" else None for text, _ in piece]
         found = conflicts([text for text, _ in piece], fields)
         assert [place in found for place in range(len(piece))] == [clash for _, clash in piece]
+
+
+def test_of_a_record_whose_bytes_are_no_text_nothing_is_known_and_the_others_are_read() -> None:
+    """As bronze of another writer may have it; below an object, where the names have to be counted one by one."""
+    odd, good = b'{"id":1,"a":{"x":"\xff"}}', b'{"id":2}'
+    fields = [_fields.decode(odd), _fields.decode(good)]
+    assert set(conflicting(odd, fields[0])) == {"id", "a"}
+    assert set(outermost(odd)) == {"id", "a"}
+    assert {place: set(names) for place, names in conflicts([odd, good], fields).items()} == {0: {"id", "a"}}
