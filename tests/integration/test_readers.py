@@ -66,6 +66,8 @@ def run(folder: Path) -> None:
 def said(root: Path, *blocks: str) -> str:
     """Run blocks of the page in a process that cannot import headworks, and return what they print."""
     code = "import sys; sys.modules['headworks'] = None\n" + "".join(blocks).replace('"LAKE', f'"{root}')
+    # Threads of these engines may still run when Python goes, and then one process in some thirty is aborted.
+    code += "\nimport os\nsys.stdout.flush()\nos._exit(0)\n"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
     )
