@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -100,17 +100,23 @@ done <<<"$LINES_TO_ASK"
 """
 
 
-def test_bash_is_offered_what_the_command_takes_and_what_the_project_has(project: Path) -> None:
+def asked(folder: Path, lines: Iterable[str]) -> str:
+    """Return what bash is offered in a folder after each line, a line each, with no word on stderr."""
     done = subprocess.run(
         ["bash", "--norc", "-c", ASK],
-        cwd=project,
-        env={**os.environ, "LINES_TO_ASK": "\n".join(WAYS)},
+        cwd=folder,
+        env={**os.environ, "LINES_TO_ASK": "\n".join(lines)},
         capture_output=True,
         text=True,
         check=True,
     )
     assert done.stderr == ""
-    answers = [{word.strip() for word in line.split("|")} for line in done.stdout.splitlines()]
+    return done.stdout
+
+
+def test_bash_is_offered_what_the_command_takes_and_what_the_project_has(project: Path) -> None:
+    answered = asked(project, WAYS)
+    answers = [{word.strip() for word in line.split("|")} for line in answered.splitlines()]
     for (line, wanted), found in zip(WAYS.items(), answers, strict=True):
         assert wanted <= found, (line, found)
         assert "-h" not in found
@@ -135,18 +141,10 @@ def test_a_key_press_shows_no_error_whatever_is_wrong_with_the_project(project: 
         "headworks run demo --": "",
         "headworks show ": "",
     }
-    done = subprocess.run(
-        ["bash", "--norc", "-c", ASK],
-        cwd=folder,
-        env={**os.environ, "LINES_TO_ASK": "\n".join(ways)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stderr == ""
-    for wanted, found in zip(ways.values(), done.stdout.splitlines(), strict=True):
+    answered = asked(folder, ways)
+    for wanted, found in zip(ways.values(), answered.splitlines(), strict=True):
         assert wanted in found
-    assert "Traceback" not in done.stdout
+    assert "Traceback" not in answered
 
 
 BEGIN = {
